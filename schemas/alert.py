@@ -1,0 +1,162 @@
+"""Findings, the alerts that group them, and the deliveries that carry them to people."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import IntEnum, StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from schemas.client import RecordOrigin
+
+
+class Tier(IntEnum):
+    URGENT = 1
+    TODAY = 2
+    REVIEW = 3
+
+
+class Rule(StrEnum):
+    """What can fire for a client day or a check-in."""
+
+    SAFETY = "safety"
+    OPIOID_USE = "opioid_use"
+    OTHER_USE = "other_use"
+    WORSENING = "worsening"
+    WANING = "waning"
+    SILENCE_AFTER_INFUSION = "silence_after_infusion"
+    SILENCE = "silence"
+
+
+class AlertState(StrEnum):
+    OPEN = "open"
+    DISPATCHED = "dispatched"
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+    AUTO_RESOLVED = "auto_resolved"
+
+
+class Outcome(StrEnum):
+    CALLED = "called"
+    SESSION_MOVED = "session_moved"
+    SAFETY_PLAN = "safety_plan"
+    INFUSION_REVIEWED = "infusion_reviewed"
+    NEW_USUAL = "new_usual"
+    NO_ACTION_NEEDED = "no_action_needed"
+    FALSE_ALARM = "false_alarm"
+
+
+class EventKind(StrEnum):
+    OPENED = "opened"
+    JOINED = "joined"
+    RAISED = "raised"
+    DISPATCHED = "dispatched"
+    ACKNOWLEDGED = "acknowledged"
+    NOTED = "noted"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+    AUTO_RESOLVED = "auto_resolved"
+    REOPENED = "reopened"
+    LEASE_LAPSED = "lease_lapsed"
+    RECALCULATED = "recalculated"
+    UNROUTABLE = "unroutable"
+
+
+class Channel(StrEnum):
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    PUSH = "push"
+
+
+class DeliveryState(StrEnum):
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    OPENED = "opened"
+    FAILED = "failed"
+    DEAD = "dead"
+    BLOCKED = "blocked"
+
+
+class NewFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that fired, before it is stored; tier None alerts nobody.
+
+    `numbers` hold what it rests on, enough to replay it.
+    """
+
+    client_day: date
+    rule: Rule
+    tier: Tier | None
+    numbers: dict[str, object]
+    check_in_id: UUID | None = None
+    found_late: bool = False
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    finding_id: UUID
+    client_id: UUID
+    client_day: date
+    rule: Rule
+    tier: Tier | None
+    check_in_id: UUID | None
+    alert_id: UUID | None
+    found_at: datetime
+    found_late: bool
+    origin: RecordOrigin
+    numbers: dict[str, object]
+    rule_set_version: int
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    alert_id: UUID
+    client_id: UUID
+    tier: Tier
+    state: AlertState
+    origin: RecordOrigin
+    opened_at: datetime
+    round: int
+    acknowledged_by: UUID | None
+    acknowledged_at: datetime | None
+    lease_until: datetime | None
+    snoozed_until: datetime | None
+    recalculated_at: datetime | None
+    closed_at: datetime | None
+    outcome: Outcome | None
+
+
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+    alert_event_id: UUID
+    kind: EventKind
+    staff_id: UUID | None
+    finding_id: UUID | None
+    detail: dict[str, object]
+    note_sealed: bytes | None
+    happened_at: datetime
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    delivery_id: UUID
+    alert_id: UUID
+    channel: Channel
+    staff_id: UUID | None
+    webhook_endpoint_id: UUID | None
+    round: int
+    step: int
+    state: DeliveryState
+    due_at: datetime
+    attempts: int
+    problem: str | None
+    settled_at: datetime | None
+
+
+class NoteForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    note: Annotated[str, Meta(min_length=1, max_length=4_000)]
+
+
+class ResolveForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    outcome: Outcome
+    note: Annotated[str, Meta(max_length=4_000)] | None = None

@@ -1,0 +1,28 @@
+"""A clinic, the tenant to which everything else belongs, and its settings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from schemas.checkin import CrisisContact
+
+
+class Clinic(msgspec.Struct, frozen=True, kw_only=True):
+    clinic_id: UUID
+    slug: str
+    name: str
+    time_zone: str
+
+
+class ClinicSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """`hours`: opening hours by ISO weekday ("1" Monday) as ["09:00", "17:00"], a missing day is closed."""
+
+    monitoring_notice: str
+    crisis: list[CrisisContact]
+    hours: dict[str, tuple[str, str]]
+    therapy_window_hours: int
+    fictional: bool
+    updated_at: datetime

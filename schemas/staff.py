@@ -1,0 +1,39 @@
+"""People who work for the clinic, and their sign-in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+
+
+class Role(StrEnum):
+    THERAPIST = "therapist"
+    PRESCRIBER = "prescriber"
+    NURSE = "nurse"
+    COORDINATOR = "coordinator"
+    PRIVACY_OFFICER = "privacy_officer"
+    ADMIN = "admin"
+
+
+class Staff(msgspec.Struct, frozen=True, kw_only=True):
+    staff_id: UUID
+    email: str
+    name: str
+    roles: list[Role]
+    disabled_at: datetime | None
+
+
+class SessionStage(StrEnum):
+    """How far a sign-in has come: password given, TOTP still to be set up, or signed in."""
+
+    PASSWORD = "password"  # noqa: S105
+    ENROL_TOTP = "enrol_totp"
+    FULL = "full"
+
+
+class LinkPurpose(StrEnum):
+    SET_PASSWORD = "set_password"  # noqa: S105
+    DEMO_SIGN_IN = "demo_sign_in"

@@ -1,0 +1,35 @@
+"""What a phone shows when it opens."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import msgspec
+
+from schemas.checkin import CheckIn, CrisisContact
+from schemas.course import Substance
+
+
+class NextInfusion(msgspec.Struct, frozen=True, kw_only=True):
+    planned_at: datetime
+
+
+class LastInfusion(msgspec.Struct, frozen=True, kw_only=True):
+    """The infusion given last: its number in the course, and how many client days ago."""
+
+    number: int
+    days_ago: int
+
+
+class Today(msgspec.Struct, frozen=True, kw_only=True):
+    """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first."""
+
+    client_day: date
+    due: bool
+    substances: list[Substance]
+    last: CheckIn | None
+    next_infusion: NextInfusion | None
+    last_infusion: LastInfusion | None
+    monitoring: str
+    crisis: list[CrisisContact]
+    fictional: bool

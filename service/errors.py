@@ -1,0 +1,97 @@
+"""Domain errors: what went wrong in Neap's own words; `web.problems` maps each kind to an HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+
+class FieldFault(msgspec.Struct, frozen=True):
+    """One field that was refused: its path ("craving.alcohol") and why, without the refused value."""
+
+    field: str
+    message: str
+
+
+class DomainError(Exception):
+    """Something the caller asked for cannot be done; the message is for people and holds no health data."""
+
+    kind: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, fields: Sequence[FieldFault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = tuple(fields)
+
+
+class Invalid(DomainError):
+    """The input breaks a rule; `fields` names where."""
+
+    kind = "invalid"
+
+
+class NotFound(DomainError):
+    """It is not there, or not for this person to know of (404, never 403)."""
+
+    kind = "not-found"
+
+
+class Unauthenticated(DomainError):
+    """No credential, or one that is wrong, expired or revoked."""
+
+    kind = "unauthenticated"
+
+
+class Conflict(DomainError):
+    """It contradicts what is stored: an id used again with other content, a state that moved on."""
+
+    kind = "conflict"
+
+
+class Gone(DomainError):
+    """A one-time thing that was spent or ran out."""
+
+    kind = "gone"
+
+
+class TooMany(DomainError):
+    """Too often; try again at `retry_at`."""
+
+    kind = "too-many"
+
+    def __init__(self, message: str, *, retry_at: datetime) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class ConfigError(DomainError):
+    """The settings cannot be used; the message names every fault at once."""
+
+    kind = "config"
+
+
+class NotReady(DomainError):
+    """The database is not in the state this process needs: an old schema, a role with too many rights."""
+
+    kind = "not-ready"
+
+
+CONSTRAINTS: dict[str, DomainError] = {
+    "check_in_craving_range": Invalid("Craving is out of range.", fields=(FieldFault("craving", "must be 0 to 10"),)),
+    "check_in_mood_range": Invalid("Mood is out of range.", fields=(FieldFault("mood", "must be 0 to 10"),)),
+    "check_in_anxiety_range": Invalid("Anxiety is out of range.", fields=(FieldFault("anxiety", "must be 0 to 10"),)),
+    "staff_email_key": Conflict("Somebody with this e-mail address works here already."),
+    "clinic_slug_key": Conflict("This slug is taken."),
+    "clinic_slug_shape": Invalid(
+        "The slug may hold lower-case letters, digits and hyphens.", fields=(FieldFault("slug", "a-z, 0-9 and -"),)
+    ),
+    "course_substance_one_primary": Conflict("The course already has a primary substance."),
+}
+
+
+def of_constraint(constraint_name: str | None) -> DomainError | None:
+    """The domain error that a violated database constraint means, None where the violation is a defect of ours."""
+    return CONSTRAINTS.get(constraint_name or "")
