@@ -1,0 +1,47 @@
+"""The audit trail: who read or wrote health data, a row in the same transaction as the deed (so it fails closed)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from service import ids
+from service.database import Db
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Whoever acts: a client's device, a person on the staff, a job, a command, or nobody known."""
+
+    kind: Literal["device", "staff", "job", "command", "anonymous"]
+    id: UUID | None = None
+
+
+JOB = Actor("job")
+COMMAND = Actor("command")
+ANONYMOUS = Actor("anonymous")
+
+RECORD = """
+insert into audit_event
+  (clinic_id, audit_event_id, happened_at, actor_kind, actor_id, action, client_id, object_id, allowed, reason)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+
+
+async def record(
+    db: Db,
+    actor: Actor,
+    action: str,
+    *,
+    now: datetime,
+    client_id: UUID | None = None,
+    object_id: UUID | None = None,
+    allowed: bool = True,
+    reason: str | None = None,
+) -> None:
+    """Append one row; `action` is a static name such as "check_in.store", never built from input."""
+    await db.execute(
+        RECORD, db.clinic_id, ids.new(), now, actor.kind, actor.id, action, client_id, object_id, allowed, reason
+    )

@@ -1,0 +1,33 @@
+"""The client day: the client's local calendar day, starting at 04:00."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+DAY_STARTS = timedelta(hours=4)
+
+
+def of(moment: datetime, zone: ZoneInfo) -> date:
+    """The client day of an instant. Wall-clock arithmetic on purpose: on the days of a clock change 04:00 is still 04:00."""
+    return (moment.astimezone(zone).replace(tzinfo=None) - DAY_STARTS).date()
+
+
+def ends_at(day: date, zone: ZoneInfo) -> datetime:
+    """The instant (UTC) at which the client day is over: 04:00 of the next calendar day."""
+    local = datetime.combine(day + timedelta(days=1), time(0), zone) + DAY_STARTS
+    return local.astimezone(UTC)
+
+
+def last_closed(now: datetime, zone: ZoneInfo) -> date:
+    """The newest client day that has ended by `now`."""
+    return of(now, zone) - timedelta(days=1)
+
+
+def zone_or_none(name: str) -> ZoneInfo | None:
+    """The zone of that IANA name, None where it is unknown: a phone may know zones that this server does not."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # ValueError: a name that is a path out of the database; OSError: one that is a folder in it.
+        return None

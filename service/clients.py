@@ -1,0 +1,133 @@
+"""Clients: the people in treatment, their data keys and their care teams."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+from schemas.client import CareTeamMember, Client, RecordOrigin
+from schemas.staff import Role
+from service import errors, ids
+from service.database import Db
+from service.sealing import Sealer
+
+INSERT_CLIENT = """
+insert into client
+  (clinic_id, client_id, given_name, family_name, time_zone, enrolled_on, source, source_key, origin, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+INSERT_KEY = """
+insert into client_key (clinic_id, client_id, wrapped_key, created_at)
+values ($1, $2, $3, $4)
+"""
+
+
+async def add(
+    db: Db,
+    master: Sealer,
+    *,
+    given_name: str,
+    family_name: str,
+    time_zone: str,
+    enrolled_on: date,
+    now: datetime,
+    origin: RecordOrigin = RecordOrigin.LIVE,
+    source: str | None = None,
+    source_key: str | None = None,
+) -> UUID:
+    """Add a client together with the data key of their sealed fields; their id.
+
+    `source` and `source_key` name where an imported client comes from and what they are called there.
+    """
+    client_id = ids.new()
+    await db.execute(
+        INSERT_CLIENT,
+        db.clinic_id,
+        client_id,
+        given_name,
+        family_name,
+        time_zone,
+        enrolled_on,
+        source,
+        source_key,
+        origin,
+        now,
+    )
+    await db.execute(INSERT_KEY, db.clinic_id, client_id, master.fresh_client_key(db.clinic_id, client_id), now)
+    return client_id
+
+
+GET = """
+select client_id, given_name, family_name, time_zone, enrolled_on, origin
+from client
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def get(db: Db, client_id: UUID) -> Client:
+    """One client. Raises NotFound."""
+    return await db.get(Client, GET, db.clinic_id, client_id)
+
+
+WRAPPED_KEY = """
+select wrapped_key
+from client_key
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def sealer_of(db: Db, master: Sealer, client_id: UUID) -> Sealer:
+    """The sealer of one client's notes and contacts. Raises NotFound."""
+    wrapped = await db.value(WRAPPED_KEY, db.clinic_id, client_id)
+    if not isinstance(wrapped, bytes):
+        raise errors.NotFound("Not found.")
+    return master.client_sealer(wrapped, db.clinic_id, client_id)
+
+
+ASSIGN = """
+insert into care_team_member (clinic_id, client_id, staff_id, role, from_at, until_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict on constraint care_team_member_pkey do nothing
+"""
+
+
+async def assign(
+    db: Db, client_id: UUID, staff_id: UUID, role: Role, *, from_at: datetime, until_at: datetime | None = None
+) -> None:
+    """Put a person on the client's care team from `from_at` on, open-ended unless `until_at` is given."""
+    await db.execute(ASSIGN, db.clinic_id, client_id, staff_id, role, from_at, until_at)
+
+
+UNASSIGN = """
+update care_team_member
+set until_at = $4
+where clinic_id = $1
+  and client_id = $2
+  and staff_id = $3
+  and from_at < $4
+  and (until_at is null or until_at > $4)
+"""
+
+
+async def unassign(db: Db, client_id: UUID, staff_id: UUID, *, now: datetime) -> None:
+    """End a person's membership of the care team. Raises NotFound where there is none now."""
+    if await db.execute(UNASSIGN, db.clinic_id, client_id, staff_id, now) == 0:
+        raise errors.NotFound("Not found.")
+
+
+CARE_TEAM = """
+select client_id, staff_id, role, from_at, until_at
+from care_team_member
+where clinic_id = $1
+  and client_id = $2
+  and from_at <= $3
+  and (until_at is null or until_at > $3)
+order by from_at, staff_id
+"""
+
+
+async def care_team_of(db: Db, client_id: UUID, *, now: datetime) -> list[CareTeamMember]:
+    """Whoever is on the client's care team now."""
+    return await db.rows(CareTeamMember, CARE_TEAM, db.clinic_id, client_id, now)

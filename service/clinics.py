@@ -1,0 +1,146 @@
+"""Clinics, the tenants, and their settings."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+
+from schemas.checkin import CrisisContact
+from schemas.clinic import Clinic, ClinicSetting
+from service import errors, ids
+from service.database import Connection, Db
+
+# One false alert per 60 stable client days, unless a clinic chooses otherwise.
+DEFAULT_RULES: dict[str, object] = {"budget_days": 60}
+DEFAULT_MONITORING_NOTICE = "Read on working days, 9 to 17."
+DEFAULT_HOURS = dict.fromkeys("12345", ("09:00", "17:00"))
+# United States national lines; a clinic replaces them with its own.
+NATIONAL_CRISIS_CONTACTS = (
+    CrisisContact("988 Suicide & Crisis Lifeline: call or text", "988"),
+    CrisisContact("Emergency services", "911"),
+)
+
+INSERT_CLINIC = """
+insert into clinic (clinic_id, slug, name, time_zone, created_at)
+values ($1, $2, $3, $4, $5)
+"""
+INSERT_SETTING = """
+insert into clinic_setting (clinic_id, monitoring_notice, crisis, hours, fictional, updated_at)
+values ($1, $2, $3, $4, $5, $6)
+"""
+INSERT_FIRST_RULE_SET = """
+insert into rule_set (clinic_id, rule_set_id, version, valid_from, rules, created_at)
+values ($1, $2, 1, $3, $4, $5)
+"""
+
+
+async def create(
+    db: Db,
+    *,
+    slug: str,
+    name: str,
+    time_zone: str,
+    now: datetime,
+    fictional: bool = False,
+    monitoring_notice: str = DEFAULT_MONITORING_NOTICE,
+) -> Clinic:
+    """Make the clinic whose id `db` was opened with, its settings and rule set version 1.
+
+    Raises Invalid for an unknown zone or a slug of the wrong shape, Conflict for a slug that is taken.
+    """
+    if time_zone not in available_timezones():
+        raise errors.Invalid(
+            "Unknown time zone.", fields=(errors.FieldFault("time_zone", "an IANA name such as America/Chicago"),)
+        )
+    await db.execute(INSERT_CLINIC, db.clinic_id, slug, name, time_zone, now)
+    await db.execute(
+        INSERT_SETTING,
+        db.clinic_id,
+        monitoring_notice,
+        msgspec.to_builtins(NATIONAL_CRISIS_CONTACTS),
+        DEFAULT_HOURS,
+        fictional,
+        now,
+    )
+    # Valid from the first day a history may hold, so that imported days have rules too.
+    await db.execute(INSERT_FIRST_RULE_SET, db.clinic_id, ids.new(), date(1900, 1, 1), DEFAULT_RULES, now)
+    return Clinic(clinic_id=db.clinic_id, slug=slug, name=name, time_zone=time_zone)
+
+
+FIND_BY_SLUG = """
+select clinic_id, slug, name, time_zone
+from clinic
+where slug = $1
+"""
+
+
+async def find_by_slug(connection: Connection, slug: str) -> Clinic | None:
+    """The clinic of this slug, None where there is none."""
+    record = await connection.fetchrow(FIND_BY_SLUG, slug)
+    return None if record is None else msgspec.convert(record, Clinic)
+
+
+FIND = """
+select clinic_id, slug, name, time_zone
+from clinic
+where clinic_id = $1
+"""
+
+
+async def get(db: Db) -> Clinic:
+    """The clinic of this transaction. Raises NotFound."""
+    return await db.get(Clinic, FIND, db.clinic_id)
+
+
+ALL = """
+select clinic_id, slug, name, time_zone
+from clinic
+order by slug
+"""
+
+
+async def all_clinics(connection: Connection) -> list[Clinic]:
+    """Every clinic of the deployment, by slug."""
+    return [msgspec.convert(record, Clinic) for record in await connection.fetch(ALL)]
+
+
+GET_SETTING = """
+select monitoring_notice, crisis, hours, therapy_window_hours, fictional, updated_at
+from clinic_setting
+where clinic_id = $1
+"""
+
+
+async def get_setting(db: Db) -> ClinicSetting:
+    """The clinic's settings. Raises NotFound."""
+    return await db.get(ClinicSetting, GET_SETTING, db.clinic_id)
+
+
+class ClinicView(msgspec.Struct, frozen=True, kw_only=True):
+    """What every answer to a phone needs of a clinic; small enough to keep in memory."""
+
+    clinic: Clinic
+    zone: ZoneInfo
+    monitoring_notice: str
+    crisis: list[CrisisContact]
+    fictional: bool
+
+
+async def get_view(db: Db) -> ClinicView:
+    """Read the clinic and its settings as one view. Raises NotFound."""
+    clinic, setting = await get(db), await get_setting(db)
+    return ClinicView(
+        clinic=clinic,
+        zone=ZoneInfo(clinic.time_zone),
+        monitoring_notice=setting.monitoring_notice,
+        crisis=setting.crisis,
+        fictional=setting.fictional,
+    )
+
+
+def new_id() -> UUID:
+    """The id a new clinic's transaction is opened with."""
+    return ids.new()

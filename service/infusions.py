@@ -1,0 +1,98 @@
+"""Infusions: planned, given, held, missed or cancelled. Every state it went through stays in `infusion_event`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from schemas.course import Infusion, InfusionState
+from service import client_day, clients, errors, fold_queue, ids
+from service.database import Db
+
+INSERT_INFUSION = """
+insert into infusion (clinic_id, infusion_id, client_id, course_id, state, planned_at)
+values ($1, $2, $3, $4, 'planned', $5)
+"""
+INSERT_EVENT = """
+insert into infusion_event
+  (clinic_id, infusion_event_id, infusion_id, state, planned_at, given_at, recorded_by, recorded_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def plan(
+    db: Db, client_id: UUID, course_id: UUID, *, planned_at: datetime, by: UUID | None, now: datetime
+) -> UUID:
+    """Plan an infusion; its id."""
+    infusion_id = ids.new()
+    await db.execute(INSERT_INFUSION, db.clinic_id, infusion_id, client_id, course_id, planned_at)
+    await db.execute(
+        INSERT_EVENT, db.clinic_id, ids.new(), infusion_id, InfusionState.PLANNED, planned_at, None, by, now
+    )
+    return infusion_id
+
+
+GET_FOR_UPDATE = """
+select infusion_id, client_id, course_id, state, planned_at, given_at
+from infusion
+where clinic_id = $1
+  and infusion_id = $2
+for update
+"""
+SET_STATE = """
+update infusion
+set state = $3,
+    given_at = $4
+where clinic_id = $1
+  and infusion_id = $2
+returning infusion_id, client_id, course_id, state, planned_at, given_at
+"""
+
+
+async def record_state(
+    db: Db,
+    infusion_id: UUID,
+    state: InfusionState,
+    *,
+    by: UUID | None,
+    now: datetime,
+    given_at: datetime | None = None,
+) -> Infusion:
+    """Record that it was given (with its time), held, missed or cancelled; the client's trend is due from that day.
+
+    Raises NotFound, and Invalid where the time is missing or is one too many.
+    """
+    if (state is InfusionState.GIVEN) != (given_at is not None):
+        raise errors.Invalid(
+            "A given infusion has a time, and only a given one.",
+            fields=(errors.FieldFault("given_at", "needed when it was given"),),
+        )
+    before = await db.get(Infusion, GET_FOR_UPDATE, db.clinic_id, infusion_id)
+    infusion = await db.get(Infusion, SET_STATE, db.clinic_id, infusion_id, state, given_at)
+    times_given = [at for at in (before.given_at, given_at) if at is not None]
+    if times_given:
+        client = await clients.get(db, infusion.client_id)
+        first_day = client_day.of(min(times_given), ZoneInfo(client.time_zone))
+        await fold_queue.mark_due(db, client.client_id, from_day=first_day, now=now)
+    await db.execute(INSERT_EVENT, db.clinic_id, ids.new(), infusion_id, state, infusion.planned_at, given_at, by, now)
+    return infusion
+
+
+async def give(db: Db, infusion_id: UUID, *, given_at: datetime, by: UUID | None, now: datetime) -> Infusion:
+    """Record that it was given. Raises NotFound."""
+    return await record_state(db, infusion_id, InfusionState.GIVEN, by=by, now=now, given_at=given_at)
+
+
+INFUSIONS_OF = """
+select infusion_id, client_id, course_id, state, planned_at, given_at
+from infusion
+where clinic_id = $1
+  and client_id = $2
+order by coalesce(given_at, planned_at), infusion_id
+"""
+
+
+async def of(db: Db, client_id: UUID) -> list[Infusion]:
+    """The client's infusions by time."""
+    return await db.rows(Infusion, INFUSIONS_OF, db.clinic_id, client_id)
