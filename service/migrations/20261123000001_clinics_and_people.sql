@@ -34,8 +34,6 @@ create table staff (
   totp_secret_sealed bytea,
   totp_confirmed_at timestamptz,
   totp_last_step bigint,
-  failed_tries smallint not null default 0,
-  locked_until timestamptz,
   created_at timestamptz not null,
   disabled_at timestamptz,
   constraint staff_pkey primary key (clinic_id, staff_id),
@@ -62,6 +60,17 @@ create table staff_session (
   constraint staff_session_stage_known check (stage in ('password', 'enrol_totp', 'full'))
 );
 create index staff_session_staff on staff_session (clinic_id, staff_id);
+
+-- Failed sign-ins by a keyed hash of what was tried (an address, known here or not, or the whole clinic), so that a
+-- lock never tells whether somebody works here.
+create table sign_in_throttle (
+  clinic_id uuid not null,
+  subject_hash bytea not null,
+  failed_tries integer not null,
+  last_failed_at timestamptz not null,
+  locked_until timestamptz,
+  constraint sign_in_throttle_pkey primary key (clinic_id, subject_hash)
+);
 
 create table recovery_code (
   clinic_id uuid not null,
@@ -194,6 +203,7 @@ create index device_nonce_device on device_nonce (clinic_id, device_id);
 alter table clinic_setting add constraint clinic_setting_clinic_fkey foreign key (clinic_id) references clinic (clinic_id);
 alter table staff add constraint staff_clinic_fkey foreign key (clinic_id) references clinic (clinic_id);
 alter table client add constraint client_clinic_fkey foreign key (clinic_id) references clinic (clinic_id);
+alter table sign_in_throttle add constraint sign_in_throttle_clinic_fkey foreign key (clinic_id) references clinic (clinic_id);
 alter table staff_session add constraint staff_session_staff_fkey foreign key (clinic_id, staff_id) references staff (clinic_id, staff_id);
 alter table recovery_code add constraint recovery_code_staff_fkey foreign key (clinic_id, staff_id) references staff (clinic_id, staff_id);
 alter table one_time_link add constraint one_time_link_staff_fkey foreign key (clinic_id, staff_id) references staff (clinic_id, staff_id);
@@ -208,4 +218,4 @@ alter table device_nonce add constraint device_nonce_device_fkey foreign key (cl
 -- migrate:down
 
 drop table device_nonce, device_token, device, enrolment_code, care_team_member, client_key, client, one_time_link,
-  recovery_code, staff_session, staff, clinic_setting, clinic;
+  recovery_code, sign_in_throttle, staff_session, staff, clinic_setting, clinic;

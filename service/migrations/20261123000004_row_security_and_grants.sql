@@ -7,7 +7,7 @@ declare
   tenant_table text;
 begin
   foreach tenant_table in array array[
-    'clinic_setting', 'staff', 'staff_session', 'recovery_code', 'one_time_link', 'client', 'client_key',
+    'clinic_setting', 'staff', 'staff_session', 'sign_in_throttle', 'recovery_code', 'one_time_link', 'client', 'client_key',
     'care_team_member', 'enrolment_code', 'device', 'device_token', 'device_nonce', 'course', 'course_substance',
     'infusion', 'infusion_event', 'therapy_session', 'check_in', 'fold_due', 'rule_set', 'trend', 'trend_checkpoint',
     'alert', 'finding', 'finding_withdrawal', 'alert_event', 'webhook_endpoint', 'delivery', 'audit_event', 'job_run'
@@ -35,14 +35,14 @@ grant select, insert on check_in, infusion_event, finding, finding_withdrawal, a
 
 grant select, insert, update on clinic_setting, staff, client, client_key, care_team_member, device, enrolment_code,
   one_time_link, recovery_code, course, course_substance, infusion, therapy_session, alert, delivery, webhook_endpoint to neap_web;
-grant select, insert, update, delete on staff_session, device_token, device_nonce, fold_due to neap_web;
+grant select, insert, update, delete on staff_session, sign_in_throttle, device_token, device_nonce, fold_due to neap_web;
 grant delete on recovery_code to neap_web;
 grant select on trend to neap_web;
 
 grant select on clinic_setting, staff, client, client_key, care_team_member, course, course_substance, infusion, therapy_session to neap_jobs;
 grant select, insert, update, delete on trend, trend_checkpoint, fold_due to neap_jobs;
 grant select, insert, update on alert, delivery, job_run, webhook_endpoint to neap_jobs;
-grant select, delete on staff_session, device_nonce, device_token, one_time_link to neap_jobs;
+grant select, delete on staff_session, sign_in_throttle, device_nonce, device_token, one_time_link to neap_jobs;
 grant select, update on device to neap_jobs;
 
 -- The sweep learns which clinics have work: ids, states and times, over all clinics, and nothing else.
