@@ -1,0 +1,24 @@
+"""Worsening, noticed early at a false-alert budget: numbers in, findings out; no I/O beside the shipped rules."""
+
+from schemas.trend import Status
+from service.detection.explain import Explanation, ItemChange
+from service.detection.fold import fold
+from service.detection.population import ITEMS, Rules, shipped_rules
+from service.detection.series import Days, Trends
+from service.detection.state import State, StateLayoutError
+from service.detection.status import STATUSES
+
+__all__ = [
+    "ITEMS",
+    "STATUSES",
+    "Days",
+    "Explanation",
+    "ItemChange",
+    "Rules",
+    "State",
+    "StateLayoutError",
+    "Status",
+    "Trends",
+    "fold",
+    "shipped_rules",
+]

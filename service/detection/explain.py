@@ -1,0 +1,167 @@
+"""What lies behind a crossing: since when, which items, how much, on how many answers.
+
+The posterior over (template, onset day) that made the statistic is the explanation. Given a hypothesis, an item's
+change is the mean of its adjusted answers since the onset less the baseline with the change taken out (the filter's
+baseline less what it has absorbed), shrunk towards the template's size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from service.detection.filter import Person
+from service.detection.hypotheses import SHAPES, Tables
+from service.detection.population import ITEM_COUNT, ITEMS, SCALE_TOP, Array
+from service.detection.state import AGES, TEMPLATE_COUNT, Rows
+
+ONSET_MASS = 0.8
+_SIZE_SPREAD = 0.5
+"""Prior sd of a change as a share of its template's size."""
+
+
+class ItemChange(msgspec.Struct, frozen=True, kw_only=True):
+    """How one item changed since the onset: points in stored orientation (mood down is negative)."""
+
+    item: str
+    change: float
+    se: float
+    share: float
+    """Posterior probability that this item takes part in the worsening."""
+    baseline: float
+    sd: float
+    mean_since_onset: float | None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of one crossing; onset days count back from the crossing's client day (0 = that day).
+
+    `onset_days_low` <= `onset_days` <= `onset_days_high` bound the middle 80 % of the posterior.
+    """
+
+    onset_days: int
+    onset_days_low: int
+    onset_days_high: int
+    items: tuple[ItemChange, ...]
+    statistic: float
+    limit: float
+    raised: float
+    answered_of_last_7: int
+    shape: str
+
+
+class Posterior(NamedTuple):
+    """Per client: weights (N, templates, ages by days before), and per item the usual level under the mixture (N, 3),
+    the mean change (N, 3) and its variance (N, 3); worse is positive."""
+
+    weights: Array
+    usual: Array
+    change: Array
+    variance: Array
+
+
+def posterior_of(rows: Rows, weights: Array, person: Person, known: Tables) -> Posterior:
+    """The posterior over hypotheses and what it says of each item's change; call before onsets are cleared."""
+    n = len(rows)
+    ages = (rows["day"][:, None] - np.arange(AGES)) % AGES
+    by_age = np.argsort(ages, axis=1)
+    joint = weights[:, :, None] * np.exp(rows["log_ratio"].astype(np.float64))
+    joint = np.take_along_axis(joint, by_age[:, None, :], axis=2)
+    joint /= np.maximum(joint.sum(axis=(1, 2), keepdims=True), 1e-300)
+    absorbed = rows["absorbed"].reshape(n, 4, ITEM_COUNT, 3, 2, AGES)[:, 0].astype(np.float64)
+    absorbed = np.take_along_axis(absorbed, by_age[:, None, None, None, :], axis=4)
+    recent = np.take_along_axis(rows["recent"].astype(np.float64), by_age[:, None, :], axis=2)
+    usual = np.empty((n, ITEM_COUNT, TEMPLATE_COUNT, AGES))
+    change = np.empty_like(usual)
+    variance = np.empty_like(usual)
+    _moments(rows, (absorbed, recent), person, known, (usual, change, variance))
+    weight = joint[:, None]
+    mean = (weight * change).sum(axis=(2, 3))
+    second = (weight * (variance + change**2)).sum(axis=(2, 3))
+    return Posterior(joint, (weight * usual).sum(axis=(2, 3)), mean, np.maximum(second - mean**2, 0.0))
+
+
+def _moments(
+    rows: Rows, seen: tuple[Array, Array], person: Person, known: Tables, out: tuple[Array, Array, Array]
+) -> None:
+    """Usual level, change and its variance (N, 3, templates, ages) given each hypothesis."""
+    absorbed, recent = seen
+    usual, change, variance = out
+    there = ~np.isnan(recent)
+    count = there.cumsum(axis=2)
+    total = np.nan_to_num(recent).cumsum(axis=2)
+    since = total / np.maximum(count, 1)
+    spread = (1 + person.phi) / (1 - person.phi)
+    diagonal = np.arange(ITEM_COUNT)
+    of_usual = rows["cov"][:, diagonal, diagonal]
+    noise = person.sd[:, :, None] ** 2 * spread[:, None, None] / np.maximum(count, 1) + of_usual[:, :, None]
+    courses = known.courses.astype(np.float64)
+    for row in range(TEMPLATE_COUNT):
+        shape, sizes = known.shape_of[row], known.sizes[row].astype(np.float64)
+        taken = absorbed[:, :, shape, 0] * sizes[0] + absorbed[:, :, shape, 1] * sizes[1]
+        usual[:, :, row] = rows["mean"][:, 0][:, :, None] - taken
+        size = sizes[None, :, None] * person.sd[:, :, None] * _mean_course(courses[shape], there, count)
+        prior = np.maximum((_SIZE_SPREAD * size) ** 2, 1e-9)
+        measured = np.where(count > 0, since - usual[:, :, row], size)
+        trust = np.where(sizes[None, :, None] > 0, prior / (prior + noise), 0.0)
+        change[:, :, row] = size + trust * (measured - size)
+        variance[:, :, row] = trust * noise
+
+
+def explanation_of(
+    rows: Rows, client: int, posterior: Posterior, person: Person, known: Tables, at_limit: tuple[float, float, float]
+) -> Explanation:
+    """The explanation of one client's crossing in a batch; `at_limit` is (statistic, limit, raised)."""
+    row = rows[client]
+    joint = posterior.weights[client]
+    by_age = joint.sum(axis=0)
+    by_template = joint.sum(axis=1)
+    low, middle, high = np.searchsorted(np.cumsum(by_age), [(1 - ONSET_MASS) / 2, 0.5, (1 + ONSET_MASS) / 2])
+    days_before = (row["day"] - np.arange(AGES)) % AGES
+    shares = (known.sizes > 0).T @ by_template
+    items = []
+    for item, name in enumerate(ITEMS):
+        if row["item_answers"][item] == 0:
+            continue
+        since = row["recent"][item][days_before <= middle]
+        sign, origin = (-1.0, SCALE_TOP) if name == "mood" else (1.0, 0.0)
+        mean = float(np.nanmean(since)) if not np.isnan(since).all() else None
+        items.append(
+            ItemChange(
+                item=name,
+                change=_six(sign * posterior.change[client, item]),
+                se=_six(np.sqrt(posterior.variance[client, item])),
+                share=_six(min(shares[item], 1.0)),
+                baseline=_six(origin + sign * posterior.usual[client, item]),
+                sd=_six(person.sd[client, item]),
+                mean_since_onset=None if mean is None else _six(origin + sign * mean),
+            )
+        )
+    week = row["recent"][:, days_before < 7]
+    return Explanation(
+        onset_days=int(middle),
+        onset_days_low=int(low),
+        onset_days_high=int(min(high, AGES - 1)),
+        items=tuple(items),
+        statistic=at_limit[0],
+        limit=at_limit[1],
+        raised=at_limit[2],
+        answered_of_last_7=int((~np.isnan(week)).any(axis=0).sum()),
+        shape=SHAPES[int(np.argmax(np.bincount(known.shape_of, weights=by_template)))],
+    )
+
+
+def _six(number: float) -> float:
+    return float(f"{number:.6g}")
+
+
+def _mean_course(course: Array, there: Array, count: Array) -> Array:
+    """Mean of the course over the answered days since each onset (N, 3, ages)."""
+    # The answer `b` days ago lies `a - b` days after an onset `a` days ago.
+    steps = np.arange(len(course))
+    lag = steps[:, None] - steps[None, :]
+    table = np.where(lag >= 0, course[np.maximum(lag, 0)], 0.0)
+    felt: Array = np.einsum("ab,nib->nia", table, there.astype(np.float64)) / np.maximum(count, 1)
+    return felt

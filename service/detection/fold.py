@@ -1,0 +1,227 @@
+"""Folding client days into states: the one implementation behind live use, back-test and calibration.
+
+A day depends on the days before it only, a client on nobody else; one fold or many in pieces give the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from service.detection import explain, hypotheses, limits, status, waning
+from service.detection import filter as kalman
+from service.detection.population import SCALE_TOP, Array, Counts, Flags, Rules
+from service.detection.series import Days, Trends
+from service.detection.state import AGES, Rows, State
+
+CHUNK = 64
+"""Clients folded together: enough to spread the cost of each numpy call, few enough to stay in the cache."""
+
+BAND_SDS = 1.2816
+"""The usual band holds the middle 80 % of this person's usual days."""
+
+
+class Context(NamedTuple):
+    """A rule version ready for use."""
+
+    rules: Rules
+    known: kalman.Constants
+    tables: hypotheses.Tables
+
+
+class Judgement(NamedTuple):
+    """What one day's statistic said, per client."""
+
+    statistic: Array
+    limit: Array
+    raised: Array
+    crossing: Flags
+    resting: Flags
+
+
+class Today(NamedTuple):
+    """One day of the acting clients."""
+
+    worse: Array  # (N, 3): higher is worse, nan = not answered
+    weekend: Flags
+    infusion: Flags
+    new_usual: Flags
+    confirmed: Flags
+
+
+def fold(state: State, days: Days, rules: Rules) -> tuple[State, Trends]:
+    """The states after `days` and the trend of every day; neither argument changes. Raises ValueError on bad shapes."""
+    days.check()
+    if len(state) != len(days.scores):
+        raise ValueError("state and days must hold the same clients")
+    rows = state.rows.copy()
+    trends = Trends.blank(*days.active.shape)
+    context = Context(rules, kalman.constants(rules), hypotheses.tables())
+    worse = days.scores.copy()
+    worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
+    for start in range(0, len(rows), CHUNK):
+        some = np.arange(start, min(start + CHUNK, len(rows)))
+        for day in range(days.active.shape[1]):
+            _fold_day(rows, some, worse, days, day, context, trends)
+    return State(rows), trends
+
+
+def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, context: Context, trends: Trends) -> None:
+    acting = some[days.active[some, day]]
+    if len(acting):
+        today = Today(
+            worse[acting, day],
+            days.weekend[acting, day],
+            days.infusion[acting, day],
+            days.new_usual[acting, day],
+            days.confirmed[acting, day],
+        )
+        span = slice(acting[0], acting[-1] + 1)
+        whole = len(acting) == span.stop - span.start
+        moved = rows[span] if whole else rows[acting]
+        _step(moved, today, context, trends, acting, day)
+        if not whole:
+            rows[acting] = moved
+    heard = some[~days.active[some, day] & days.infusion[some, day]]
+    rows["days_since_infusion"][heard] = 0
+
+
+def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: Counts, day: int) -> None:
+    rules, known, tables = context
+    answers = ~np.isnan(today.worse)
+    answered: Flags = np.asarray(answers.any(axis=1))
+    both = answers & (rows["item_answers"] > 0) & (rows["item_silent_days"] == 0)
+    rows["days_since_infusion"] += rows["days_since_infusion"] >= 0
+    design = kalman.design_of(rows["days_since_infusion"], today.weekend)
+    person = kalman.person_of(rows, known)
+    hypotheses.open_today(rows, rows["check_ins_since_restart"] >= limits.OWN_CHECK_INS)
+    hypotheses.weigh(rows, answered, rules.missingness, tables)
+    yesterday = rows["mean"][:, -1].copy()
+    kalman.predict(rows, person, known)
+    expected = np.einsum("ne,nei->ni", design, rows["mean"])
+    innovation = kalman.observe(rows, today.worse, design, person, known)
+    hypotheses.update(rows, innovation, person, known.scale, tables)
+    kalman.learn_correlation(rows, yesterday, both, person, known)
+    plain = kalman.adjusted(rows, today.worse, design)
+    kalman.track_level(rows, plain)
+    rows["recent"][np.arange(len(rows)), :, rows["day"] % AGES] = plain
+    _count(rows, answers, answered)
+    weights = hypotheses.live_weights(rows, tables)
+    judgement = _judge(rows, answered, weights, limits.base_limit(rows, person, expected, rules), rules)
+    _record_crossings(rows, judgement, weights, person, context, trends, clients, day)
+    status.follow(rows, answered & ~judgement.crossing, person.sd)
+    limits.lower_confirmed(rows, today.confirmed)
+    _restart(rows, today.new_usual, known)
+    _write(rows, judgement, answers, person, trends, clients, day)
+    rows["day"] += 1
+    rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
+
+
+def _count(rows: Rows, answers: Flags, answered: Flags) -> None:
+    rows["check_ins"] += answered
+    rows["check_ins_since_restart"] += answered
+    rows["silent_days"] = np.where(answered, 0, rows["silent_days"] + 1)
+    rows["item_silent_days"] = np.where(answers, 0, rows["item_silent_days"] + 1)
+
+
+def _judge(rows: Rows, answered: Flags, weights: Array, base: Array, rules: Rules) -> Judgement:
+    """Whether today crosses; a crossing on days 14 to 20 only restarts, the rest is cleared on day 21."""
+    day = rows["day"]
+    rows["rest_days"] = np.where(day == limits.FIRST_ALERT_DAY, 0, rows["rest_days"])
+    resting = rows["rest_days"] > 0
+    raised = np.minimum(rows["raised"], np.maximum(base / 2, 0.0))
+    statistic = _six(np.maximum(hypotheses.score(rows, weights), 0.0))
+    limit = _six(base + raised)
+    over = answered & ~resting & (statistic > limit) & (day >= limits.RESTART_DAY)
+    over &= rows["check_ins_since_restart"] > limits.OWN_CHECK_INS
+    crossing = over & (day >= limits.FIRST_ALERT_DAY)
+    rows["rest_days"] = np.where(over, limits.REST_DAYS, np.maximum(rows["rest_days"] - 1, 0))
+    limits.raise_and_decay(rows, crossing, base, rules)
+    restarted = over & ~crossing
+    if restarted.any():
+        hypotheses.clear(rows, restarted)
+    return Judgement(statistic, limit, _six(raised), crossing, resting)
+
+
+def _record_crossings(
+    rows: Rows,
+    judgement: Judgement,
+    weights: Array,
+    person: kalman.Person,
+    context: Context,
+    trends: Trends,
+    clients: Counts,
+    day: int,
+) -> None:
+    """Explains today's crossings, begins their episodes and clears their onsets."""
+    crossing = judgement.crossing
+    if not crossing.any():
+        return
+    tables = context.tables
+    posterior = explain.posterior_of(rows, weights, person, tables)
+    for i in np.flatnonzero(crossing):
+        at_limit = (float(judgement.statistic[i]), float(judgement.limit[i]), float(judgement.raised[i]))
+        explanation = explain.explanation_of(rows, int(i), posterior, person, tables, at_limit)
+        trends.explanations[int(clients[i]), day] = explanation
+    status.enter(rows, crossing, posterior.usual, posterior.change)
+    hypotheses.clear(rows, crossing)
+
+
+def _restart(rows: Rows, new_usual: Flags, known: kalman.Constants) -> None:
+    """Acts on "this is the new usual": the episode ends, the baseline is learned anew from the present level."""
+    if not new_usual.any():
+        return
+    kalman.relearn(rows, new_usual, known)
+    status.end(rows, new_usual)
+    hypotheses.clear(rows, new_usual)
+    rows["check_ins_since_restart"] = np.where(new_usual, 0, rows["check_ins_since_restart"])
+
+
+def _write(
+    rows: Rows,
+    judgement: Judgement,
+    answers: Flags,
+    person: kalman.Person,
+    trends: Trends,
+    clients: Counts,
+    day: int,
+) -> None:
+    at = (clients, day)
+    used = rows["item_answers"] > 0
+    baseline = np.where(rows["not_on_track"][:, None], rows["usual"], rows["mean"][:, 0])
+    diagonal = np.arange(baseline.shape[1])
+    half = BAND_SDS * np.sqrt(person.sd**2 + np.maximum(rows["cov"][:, diagonal, diagonal], 0.0))
+    trends.baseline[at] = _stored(np.where(used, baseline, np.nan))
+    trends.sd[at] = _six(np.where(used, person.sd, np.nan))
+    trends.level[at] = _stored(rows["level"])
+    edges = np.stack([_stored(np.where(used, baseline + sign * half, np.nan)) for sign in (-1, 1)])
+    trends.band_low[at] = edges.min(axis=0)
+    trends.band_high[at] = edges.max(axis=0)
+    trends.statistic[at] = judgement.statistic
+    trends.limit[at] = judgement.limit
+    trends.raised[at] = judgement.raised
+    trends.crossing[at] = judgement.crossing
+    trends.resting[at] = judgement.resting
+    trends.learning[at] = status.is_learning(rows)
+    trends.answered[at] = answers.any(axis=1)
+    trends.partly[at] = answers.any(axis=1) & ~answers.all(axis=1)
+    trends.waning[at] = waning.is_waning(rows)
+    trends.silent_days[at] = rows["silent_days"]
+    trends.days_since_infusion[at] = rows["days_since_infusion"]
+    trends.status[at] = status.code_of(rows, judgement.statistic, judgement.limit, trends.waning[at])
+
+
+def _stored(worse: Array) -> Array:
+    """Inside orientation to stored, within the scale."""
+    stored = worse.copy()
+    stored[:, 1] = SCALE_TOP - stored[:, 1]
+    return _six(np.clip(stored, 0.0, SCALE_TOP))
+
+
+def _six(numbers: Array) -> Array:
+    """Rounded to 6 significant digits, as stored and compared."""
+    with np.errstate(divide="ignore"):
+        exponent = np.floor(np.log10(np.abs(numbers)))
+    factor = 10.0 ** (5 - np.where(np.isfinite(exponent), exponent, 0.0))
+    return np.round(numbers * factor) / factor

@@ -1,0 +1,64 @@
+"""The status of a client day, and the episode of not being on track."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.trend import Status
+from service.detection.limits import FIRST_ALERT_DAY, OWN_CHECK_INS
+from service.detection.population import Array, Flags
+from service.detection.state import Rows
+
+STATUSES = (Status.NOT_ON_TRACK, Status.NO_DATA, Status.WATCH, Status.LEARNING, Status.ON_TRACK)
+"""In order of precedence; codes in arrays are indexes here."""
+
+SILENT_DAYS = 3
+DAYS_BACK = 5
+WATCH_SHARE = 0.5
+
+Codes = npt.NDArray[np.int8]
+
+
+def enter(rows: Rows, crossing: Flags, usual: Array, change: Array) -> None:
+    """Begins an episode where a crossing finds the client on track: freezes `usual` (N, 3), the baseline with the
+    estimated `change` (N, 3) taken out. A crossing within an episode leaves both as they were."""
+    begins = crossing & ~rows["not_on_track"]
+    rows["usual"] = np.where(begins[:, None], usual, rows["usual"])
+    rows["change"] = np.where(begins[:, None], change, rows["change"])
+    rows["days_back"] = np.where(crossing, 0, rows["days_back"])
+    rows["not_on_track"] |= crossing
+
+
+def follow(rows: Rows, answered: Flags, sd: Array) -> None:
+    """Counts answered days on which the level lies less than half the change from the frozen baseline; the fifth
+    running ends the episode. Items weigh by their change in sd."""
+    change = np.nan_to_num(rows["change"] / sd)
+    away = np.nan_to_num((rows["level"] - rows["usual"]) / sd)
+    back = (away * change).sum(axis=1) < 0.5 * (change**2).sum(axis=1)
+    in_episode = rows["not_on_track"] & answered
+    rows["days_back"] = np.where(in_episode, np.where(back, rows["days_back"] + 1, 0), rows["days_back"])
+    end(rows, rows["days_back"] >= DAYS_BACK)
+
+
+def end(rows: Rows, chosen: Flags) -> None:
+    """Ends the episode of the `chosen`."""
+    rows["not_on_track"] &= ~chosen
+    rows["days_back"] = np.where(chosen, 0, rows["days_back"])
+
+
+def is_learning(rows: Rows) -> Flags:
+    """Whether the baseline is not yet set: fewer than 7 own check-ins, or before day 21 (`day` = day just folded)."""
+    learning: Flags = (rows["check_ins_since_restart"] < OWN_CHECK_INS) | (rows["day"] < FIRST_ALERT_DAY)
+    return learning
+
+
+def code_of(rows: Rows, statistic: Array, limit: Array, waning: Flags) -> Codes:
+    """The status code of each client's day (index into STATUSES), by precedence."""
+    cases = [
+        rows["not_on_track"],
+        rows["silent_days"] >= SILENT_DAYS,
+        (statistic > WATCH_SHARE * limit) | waning,
+        is_learning(rows),
+    ]
+    return np.select(cases, range(len(cases)), default=len(cases)).astype(np.int8)
