@@ -1,0 +1,189 @@
+"""The embedded PostgreSQL server: found running or started under a lock file, stopped by its starter only.
+
+Its superuser `postgres` makes the roles and the database and does nothing else.
+"""
+
+import asyncio
+import base64
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from service.config import KEY_BYTES, ROLES, Config, EmbeddedServer, embedded_url
+from service.embedded import server
+from service.embedded.account import Account, account_for, reachable_folder
+from service.embedded.binaries import folder_of_binaries
+from service.embedded.errors import EmbeddedError
+from service.embedded.lock import FileLock
+
+__all__ = ["Cluster", "EmbeddedError", "remove", "running"]
+
+NO_OVERRIDES: Mapping[str, str] = {}
+
+
+class Cluster(NamedTuple):
+    """A server that takes connections."""
+
+    host: str
+    port: int
+    pid: int
+    started_by_us: bool
+    superuser_url: str
+
+
+@asynccontextmanager
+async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES) -> AsyncIterator[Cluster]:
+    """Have the server of the data folder run for as long as the block does.
+
+    `overrides` are PostgreSQL settings that go before ours, used only by whoever starts it. EmbeddedError says why it
+    cannot be started.
+    """
+    data_dir = config.data_dir
+    data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    lock = FileLock(data_dir / "embedded.lock")
+    while not lock.try_acquire():
+        if (found := await _running_elsewhere(data_dir)) is not None:
+            yield _cluster(data_dir, found, started_by_us=False)
+            return
+        await asyncio.sleep(server.POLL_SECONDS)
+    try:
+        found = await _adopted_or_started(data_dir, overrides)
+        try:
+            yield _cluster(data_dir, found, started_by_us=True)
+        finally:
+            server.stop(found.process)
+    finally:
+        lock.release()
+
+
+def remove(config: Config) -> None:
+    """Delete the cluster and everything else in the data folder; EmbeddedError while its server runs."""
+    data_dir = config.data_dir
+    if not data_dir.is_dir():
+        return
+    lock = FileLock(data_dir / "embedded.lock")
+    if not lock.try_acquire():
+        raise EmbeddedError(f"the server of {data_dir} is running; stop it first")
+    try:
+        _remove_cluster(_cluster_dir(data_dir))
+        shutil.rmtree(data_dir)
+    finally:
+        lock.release()
+
+
+async def _running_elsewhere(data_dir: Path) -> server.Found | None:
+    """The server somebody else started, once it takes connections; None while it starts or stops."""
+    found = server.found(_cluster_dir(data_dir))
+    record = _record(data_dir)
+    if found is None or record is None or record.port != found.port:
+        return None
+    return found if await server.answers(found.port, _superuser_password(data_dir)) else None
+
+
+async def _adopted_or_started(data_dir: Path, overrides: Mapping[str, str]) -> server.Found:
+    """Start the server, or take over one whose starter was killed."""
+    cluster_dir = _cluster_dir(data_dir)
+    while (found := server.found(cluster_dir)) is not None:
+        if await server.answers(found.port, _superuser_password(data_dir)):
+            _write_record(data_dir, found.port, cluster_dir)
+            return found
+        await asyncio.sleep(server.POLL_SECONDS)
+    return await _started(data_dir, cluster_dir, overrides)
+
+
+async def _started(data_dir: Path, cluster_dir: Path, overrides: Mapping[str, str]) -> server.Found:
+    account = account_for(cluster_dir)
+    cluster_dir = _home_for(cluster_dir, account)
+    files = server.Files(folder_of_binaries(account), cluster_dir, data_dir / "postgres.log")
+    files.log.touch(mode=0o600)
+    if cluster_dir.parent != data_dir and not (data_dir / "secrets").exists():
+        _remove_cluster(cluster_dir)  # left behind by a data folder that was deleted, its passwords with it
+    if not (cluster_dir / "PG_VERSION").exists():
+        _make_secrets(data_dir)
+        synced = overrides.get("fsync") != "off"
+        await asyncio.to_thread(server.initialise, files, account, _superuser_password(data_dir), synced=synced)
+    record = _record(data_dir)
+    found = await server.start(
+        files,
+        account,
+        port=record.port if record else 0,
+        superuser_password=_superuser_password(data_dir),
+        overrides=overrides,
+    )
+    _write_record(data_dir, found.port, cluster_dir)
+    return found
+
+
+def _cluster(data_dir: Path, found: server.Found, *, started_by_us: bool) -> Cluster:
+    superuser_url = embedded_url(data_dir, "postgres", "postgres")
+    return Cluster(server.HOST, found.port, found.process.pid, started_by_us, superuser_url)
+
+
+def _cluster_dir(data_dir: Path) -> Path:
+    """Where the cluster is, or would be; the record counts only while nothing lies in the data folder itself."""
+    inside = data_dir / "postgres"
+    record = _record(data_dir)
+    if record is None or (inside / "PG_VERSION").exists():
+        return inside
+    return Path(record.cluster_dir)
+
+
+def _home_for(cluster_dir: Path, account: Account) -> Path:
+    """The cluster's folder, moved to where the account can reach it if it cannot reach the data folder."""
+    if not account.switch or account.can_enter(cluster_dir.parent):
+        return cluster_dir
+    digest = hashlib.sha256(os.fsencode(cluster_dir)).hexdigest()[:16]
+    return reachable_folder(account) / f"cluster-{digest}"
+
+
+def _remove_cluster(cluster_dir: Path) -> None:
+    if (found := server.found(cluster_dir)) is not None:
+        server.stop(found.process)
+    if cluster_dir.exists():
+        shutil.rmtree(cluster_dir)
+
+
+def _record(data_dir: Path) -> EmbeddedServer | None:
+    try:
+        return msgspec.json.decode((data_dir / "embedded.json").read_bytes(), type=EmbeddedServer)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _write_record(data_dir: Path, port: int, cluster_dir: Path) -> None:
+    record = EmbeddedServer(host=server.HOST, port=port, cluster_dir=str(cluster_dir))
+    unfinished = data_dir / "embedded.json.unfinished"
+    unfinished.write_bytes(msgspec.json.encode(record))
+    unfinished.rename(data_dir / "embedded.json")
+
+
+def _superuser_password(data_dir: Path) -> str:
+    try:
+        return (data_dir / "secrets" / "postgres_password").read_text()
+    except FileNotFoundError:
+        raise EmbeddedError(f"{data_dir / 'secrets'} lacks the password of the server that lies beside it") from None
+
+
+def _make_secrets(data_dir: Path) -> None:
+    """Make what a new cluster needs, keeping what is there: a password for each role and the master key."""
+    folder = data_dir / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in ("postgres", *ROLES):
+        _write_once(folder / f"{name}_password", secrets.token_urlsafe(32))
+    _write_once(folder / "key", base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+
+
+def _write_once(file: Path, text: str) -> None:
+    if file.exists():
+        return
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text)
+    unfinished.rename(file)
