@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.checkin import CheckIn, Kind, Origin
-from schemas.course import CourseSubstance, Substance
+from schemas.course import Substance
 from service import client_day as client_days
-from service import courses
 from service.database import Db
 from service.sealing import Sealer
 
-# Past this much skew the phone's clock is not believed: the instant is corrected, and the answer yields to any without skew.
-CREDIBLE_SKEW = timedelta(minutes=10)
 SCALE_VERSION = 1
 
 
@@ -70,7 +67,7 @@ order by
 async def days_of(db: Db, client_id: UUID, *, from_day: date, until_day: date) -> list[CheckInRow]:
     """The daily check-in that counts for each answered client day, both bounds inclusive, by day.
 
-    Of several the greatest (answered_at, id) counts, one with a skew past ten minutes never over one without (DESIGN §4).
+    Of several the greatest (answered_at, id) counts, one with a skew past ten minutes never over one without.
     """
     return await db.rows(CheckInRow, DAYS_OF, db.clinic_id, client_id, from_day, until_day)
 
@@ -122,9 +119,14 @@ def is_partly_answered(row_craving: dict[Substance, int], active: Sequence[Subst
     return kind is Kind.DAILY and any(substance not in row_craving for substance in active)
 
 
-def shown(row: CheckInRow, substances: Sequence[CourseSubstance], sealer: Sealer | None, clinic_id: UUID) -> CheckIn:
-    """A stored check-in as it goes out; the note only where the reader's `sealer` opens it."""
-    zone = client_days.zone_or_none(row.time_zone) or ZoneInfo("UTC")
+def shown(
+    row: CheckInRow, active: Sequence[Substance], sealer: Sealer | None, *, clinic_id: UUID, clinic_zone: ZoneInfo
+) -> CheckIn:
+    """A stored check-in as it goes out; the note only where the reader's `sealer` opens it.
+
+    `active`: the substances that the course treats on its client day.
+    """
+    zone = client_days.zone_or_none(row.time_zone) or clinic_zone
     note = None
     if row.note_sealed is not None and sealer is not None:
         note = sealer.open(row.note_sealed, bound_to=note_binding(clinic_id, row.check_in_id)).decode()
@@ -144,7 +146,7 @@ def shown(row: CheckInRow, substances: Sequence[CourseSubstance], sealer: Sealer
         used=row.used,
         safety=row.safety,
         note=note,
-        partly=is_partly_answered(row.craving, courses.active_on(substances, row.client_day), row.kind),
+        partly=is_partly_answered(row.craving, active, row.kind),
         late=client_days.of(row.received_at, zone) > row.client_day,
         origin=row.origin,
     )

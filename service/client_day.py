@@ -9,7 +9,7 @@ DAY_STARTS = timedelta(hours=4)
 
 
 def of(moment: datetime, zone: ZoneInfo) -> date:
-    """The client day of an instant. Wall-clock arithmetic on purpose: on the days of a clock change 04:00 is still 04:00."""
+    """The client day of an instant, by wall clock: 04:00 is 04:00 also on the days of a clock change."""
     return (moment.astimezone(zone).replace(tzinfo=None) - DAY_STARTS).date()
 
 
