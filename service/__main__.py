@@ -1,0 +1,40 @@
+"""`python -m service COMMAND`: imports the one command it was asked for and runs it."""
+
+import argparse
+import sys
+
+from service import commands, config
+from service.config import ConfigError
+from service.embedded.errors import EmbeddedError
+from service.errors import DomainError
+
+INTERRUPTED_STATUS = 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; the result is the exit status, 2 when the settings or arguments are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m service", description="Neap: the service's commands.")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    known = commands.names()
+    for name in arguments[:1] if arguments[:1] and arguments[0] in known else known:
+        command = commands.command(name)
+        sentence = (command.__doc__ or "").split("\n", 1)[0]
+        subparser = subparsers.add_parser(name, help=sentence, description=sentence)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed, config.load())
+    except ConfigError as error:
+        print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return 2
+    except (DomainError, EmbeddedError) as error:
+        print(f"neap: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED_STATUS
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
