@@ -1,0 +1,218 @@
+"""Who sees what: the one table of permission × role → scope, and the clients a person may see through it.
+
+Every route names its permission; "all" on a page means all that the table and the care teams let this person see, and
+what they may not see is not found, never forbidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from uuid import UUID
+
+import msgspec
+
+from schemas.staff import Role
+from service import errors
+from service.database import Db
+
+
+class Party(StrEnum):
+    """Whoever may come to a route: a role of the staff, a client's phone, or anybody at all."""
+
+    THERAPIST = "therapist"
+    PRESCRIBER = "prescriber"
+    NURSE = "nurse"
+    COORDINATOR = "coordinator"
+    PRIVACY_OFFICER = "privacy_officer"
+    ADMIN = "admin"
+    CLIENT = "client"
+    ANYONE = "anyone"
+
+
+class Permission(StrEnum):
+    """What a route lets somebody do; each route declares exactly one."""
+
+    COME_IN = "come_in"
+    USE_OWN_ACCOUNT = "use_own_account"
+    ANSWER_CHECK_INS = "answer_check_ins"
+    SEE_CLIENTS = "see_clients"
+    SEE_NOTES = "see_notes"
+    SEE_ALERTS = "see_alerts"
+    SEE_ALERT_FINDINGS = "see_alert_findings"
+    ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
+    RESOLVE_ALERTS = "resolve_alerts"
+    MANAGE_CLIENTS = "manage_clients"
+    MANAGE_STAFF = "manage_staff"
+    MANAGE_SETTINGS = "manage_settings"
+    SEE_AUDIT = "see_audit"
+    SEE_DEMO_MAIL = "see_demo_mail"
+
+
+class Scope(StrEnum):
+    """Whose data a permission reaches."""
+
+    ANYTHING = "anything"  # needs no identity
+    OWN = "own"  # one's own account, or the client's own data
+    CARE_TEAM = "care_team"  # clients on whose care team the person is now
+    ROUTED = "routed"  # alerts that the ladder has brought to the person
+    CLINIC = "clinic"  # everything in the clinic
+
+
+_CLINICAL = (Party.THERAPIST, Party.PRESCRIBER, Party.NURSE)
+_STAFF = (*_CLINICAL, Party.COORDINATOR, Party.PRIVACY_OFFICER, Party.ADMIN)
+
+
+def _each(parties: Iterable[Party], scope: Scope) -> dict[Party, Scope]:
+    return dict.fromkeys(parties, scope)
+
+
+_WITH_CARE_TEAM_OR_CLINIC = {**_each(_CLINICAL, Scope.CARE_TEAM), Party.COORDINATOR: Scope.CLINIC}
+
+TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
+    {
+        Permission.COME_IN: {Party.ANYONE: Scope.ANYTHING},
+        Permission.USE_OWN_ACCOUNT: _each(_STAFF, Scope.OWN),
+        Permission.ANSWER_CHECK_INS: {Party.CLIENT: Scope.OWN},
+        # Status, scores, treatment. The coordinator has all clients' status, scores and alerts, and no notes.
+        Permission.SEE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.SEE_NOTES: _each(_CLINICAL, Scope.CARE_TEAM),
+        # Of an alert that came to them, admins see client name, tier, age and who was told, to acknowledge or pass on.
+        Permission.SEE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
+        Permission.SEE_ALERT_FINDINGS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
+        Permission.RESOLVE_ALERTS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.MANAGE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.MANAGE_STAFF: {Party.ADMIN: Scope.CLINIC},
+        Permission.MANAGE_SETTINGS: {Party.ADMIN: Scope.CLINIC},
+        Permission.SEE_AUDIT: {Party.PRIVACY_OFFICER: Scope.CLINIC},
+        # The demonstration's caught messages: they name no client, and their secret links are the demonstration's own.
+        Permission.SEE_DEMO_MAIL: {Party.ANYONE: Scope.ANYTHING},
+    }
+)
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one permission reaches for one person; queries take it apart into parameters."""
+
+    staff_id: UUID
+    scopes: frozenset[Scope]
+
+    @property
+    def clinic(self) -> bool:
+        """Whether it reaches every client of the clinic."""
+        return Scope.CLINIC in self.scopes
+
+    @property
+    def care_team(self) -> bool:
+        """Whether it reaches the clients on whose care team the person is."""
+        return Scope.CARE_TEAM in self.scopes
+
+    @property
+    def routed(self) -> bool:
+        """Whether it reaches alerts that were sent to the person."""
+        return Scope.ROUTED in self.scopes
+
+
+def scopes_of(parties: Iterable[str], permission: Permission) -> frozenset[Scope]:
+    """The scopes that somebody with these roles has for a permission; empty where they have none."""
+    row = TABLE[permission]
+    return frozenset(row[Party(party)] for party in parties if Party(party) in row)
+
+
+def may(roles: Iterable[Role], permission: Permission) -> bool:
+    """Whether any of these roles has the permission, over some clients at least."""
+    return bool(scopes_of(roles, permission))
+
+
+def reach(staff_id: UUID, roles: Iterable[Role], permission: Permission) -> Reach:
+    """How far the permission reaches for this person. Raises NotFound where they do not have it."""
+    scopes = scopes_of(roles, permission)
+    if not scopes:
+        raise errors.NotFound("Not found.")
+    return Reach(staff_id=staff_id, scopes=scopes)
+
+
+VISIBLE_CLIENTS = """
+select c.client_id
+from client c
+where c.clinic_id = $1
+  and ($3 or ($4 and exists (
+    select
+    from care_team_member m
+    where m.clinic_id = $1
+      and m.client_id = c.client_id
+      and m.staff_id = $2
+      and m.from_at <= $5
+      and (m.until_at is null or m.until_at > $5)
+  )))
+"""
+
+
+async def visible_clients(db: Db, who: Reach, *, now: datetime) -> list[UUID]:
+    """The clients that this reach covers now; what every list of clients is limited to."""
+    records = await db.connection.fetch(VISIBLE_CLIENTS, db.clinic_id, who.staff_id, who.clinic, who.care_team, now)
+    return [record["client_id"] for record in records]
+
+
+SEES_CLIENT = """
+select true
+from client c
+where c.clinic_id = $1
+  and c.client_id = $6
+  and ($3 or ($4 and exists (
+    select
+    from care_team_member m
+    where m.clinic_id = $1
+      and m.client_id = c.client_id
+      and m.staff_id = $2
+      and m.from_at <= $5
+      and (m.until_at is null or m.until_at > $5)
+  )))
+"""
+
+
+async def require_client(db: Db, who: Reach, client_id: UUID, *, now: datetime) -> None:
+    """Raises NotFound unless this reach covers the client now."""
+    seen = await db.value(SEES_CLIENT, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, client_id)
+    if seen is None:
+        raise errors.NotFound("Not found.")
+
+
+SEES_ALERT = """
+select a.client_id
+from alert a
+where a.clinic_id = $1
+  and a.alert_id = $6
+  and (
+    $3
+    or ($4 and exists (
+      select
+      from care_team_member m
+      where m.clinic_id = $1
+        and m.client_id = a.client_id
+        and m.staff_id = $2
+        and m.from_at <= $5
+        and (m.until_at is null or m.until_at > $5)
+    ))
+    or ($7 and exists (
+      select
+      from delivery d
+      where d.clinic_id = $1
+        and d.alert_id = a.alert_id
+        and d.staff_id = $2
+    ))
+  )
+"""
+
+
+async def require_alert(db: Db, who: Reach, alert_id: UUID, *, now: datetime) -> UUID:
+    """The client of an alert that this reach covers now. Raises NotFound otherwise."""
+    client_id = await db.value(
+        SEES_ALERT, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, alert_id, who.routed
+    )
+    if not isinstance(client_id, UUID):
+        raise errors.NotFound("Not found.")
+    return client_id

@@ -1,0 +1,127 @@
+"""Staff: the people who work for the clinic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from schemas.staff import Role, Staff
+from service import errors, ids
+from service.database import Db
+
+EMAIL_CHARACTERS = 254
+
+INSERT = """
+insert into staff (clinic_id, staff_id, email, name, roles, created_at)
+values ($1, $2, $3, $4, $5, $6)
+"""
+
+
+async def add(db: Db, *, email: str, name: str, roles: Sequence[Role], now: datetime) -> UUID:
+    """Add a person, who signs in only after a one-time link; their id.
+
+    Raises Invalid for an address, name or roles that cannot be, Conflict where the address works here already.
+    """
+    faults = []
+    address = email.strip().lower()
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or len(address) > EMAIL_CHARACTERS or any(letter.isspace() for letter in address):
+        faults.append(errors.FieldFault("email", "an e-mail address such as name@clinic.example"))
+    if not name.strip():
+        faults.append(errors.FieldFault("name", "who it is"))
+    if not roles:
+        faults.append(errors.FieldFault("roles", "at least one"))
+    if faults:
+        raise errors.Invalid("This person cannot be added yet.", fields=faults)
+    staff_id = ids.new()
+    await db.execute(INSERT, db.clinic_id, staff_id, address, name.strip(), sorted(set(roles)), now)
+    return staff_id
+
+
+GET = """
+select staff_id, email, name, roles, disabled_at
+from staff
+where clinic_id = $1
+  and staff_id = $2
+"""
+
+
+async def get(db: Db, staff_id: UUID) -> Staff:
+    """One person. Raises NotFound."""
+    return await db.get(Staff, GET, db.clinic_id, staff_id)
+
+
+FIND_BY_EMAIL = """
+select staff_id, email, name, roles, disabled_at
+from staff
+where clinic_id = $1
+  and email = $2
+"""
+
+
+async def find_by_email(db: Db, email: str) -> Staff | None:
+    """The person of this address, case and outer blanks ignored."""
+    return await db.find(Staff, FIND_BY_EMAIL, db.clinic_id, email.strip().lower())
+
+
+ALL = """
+select staff_id, email, name, roles, disabled_at
+from staff
+where clinic_id = $1
+order by disabled_at nulls first, name, staff_id
+"""
+
+
+async def all_of(db: Db) -> list[Staff]:
+    """Everybody of the clinic, whoever is disabled last."""
+    return await db.rows(Staff, ALL, db.clinic_id)
+
+
+DISABLE = """
+update staff
+set disabled_at = $3
+where clinic_id = $1
+  and staff_id = $2
+  and disabled_at is null
+"""
+END_SESSIONS = """
+delete from staff_session
+where clinic_id = $1
+  and staff_id = $2
+"""
+VOID_LINKS = """
+update one_time_link
+set used_at = $3
+where clinic_id = $1
+  and staff_id = $2
+  and used_at is null
+"""
+
+
+async def disable(db: Db, staff_id: UUID, *, by: UUID, now: datetime) -> None:
+    """Disable a person: their sessions end and their links are void at once.
+
+    Raises NotFound where there is nobody to disable, Conflict where they would disable themselves.
+    """
+    if staff_id == by:
+        raise errors.Conflict("Nobody disables themselves: ask another admin.")
+    if await db.execute(DISABLE, db.clinic_id, staff_id, now) == 0:
+        raise errors.NotFound("Not found.")
+    await db.execute(END_SESSIONS, db.clinic_id, staff_id)
+    await db.execute(VOID_LINKS, db.clinic_id, staff_id, now)
+
+
+ENABLE = """
+update staff
+set disabled_at = null
+where clinic_id = $1
+  and staff_id = $2
+  and disabled_at is not null
+"""
+
+
+async def enable(db: Db, staff_id: UUID) -> None:
+    """Let a disabled person sign in again. Raises NotFound."""
+    if await db.execute(ENABLE, db.clinic_id, staff_id) == 0:
+        raise errors.NotFound("Not found.")
