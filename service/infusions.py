@@ -96,3 +96,20 @@ order by coalesce(given_at, planned_at), infusion_id
 async def of(db: Db, client_id: UUID) -> list[Infusion]:
     """The client's infusions by time."""
     return await db.rows(Infusion, INFUSIONS_OF, db.clinic_id, client_id)
+
+
+NEXT_PLANNED = """
+select infusion_id, client_id, course_id, state, planned_at, given_at
+from infusion
+where clinic_id = $1
+  and client_id = $2
+  and state = 'planned'
+  and planned_at > $3
+order by planned_at
+limit 1
+"""
+
+
+async def next_planned_of(db: Db, client_id: UUID, *, now: datetime) -> Infusion | None:
+    """The client's next planned infusion, None where none is booked."""
+    return await db.find(Infusion, NEXT_PLANNED, db.clinic_id, client_id, now)

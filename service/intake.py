@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.checkin import CheckIn, CheckInForm, CheckInReply, Kind, Next, Origin
 from schemas.course import Substance
-from service import alerts, checkins, clients, courses, errors, ids, placing, rules
+from service import alerts, checkins, clients, courses, devices, errors, ids, placing, rules
 from service.clinics import ClinicView
 from service.database import Db
 from service.sealing import Sealer
@@ -211,25 +211,13 @@ def _reply(check_in: CheckIn, stored: _Stored, today: date, view: ClinicView) ->
     )
 
 
-SENDER = """
-select client_id
-from device_token
-where clinic_id = $1
-  and token_hash = $2
-  and kind = 'access'
-  and expires_at > $3
-"""
-
-
 async def _sealed_note(
     db: Db, token_digest: bytes, check_in_id: UUID, note: str | None, *, master: Sealer, now: datetime
 ) -> bytes | None:
     if not note:
         return None
-    client_id = await db.value(SENDER, db.clinic_id, token_digest, now)
-    if not isinstance(client_id, UUID):
-        raise errors.Unauthenticated("This access token is not valid.")
-    sealer = await clients.sealer_of(db, master, client_id)
+    sender = await devices.authenticate(db, token_digest, now=now)
+    sealer = await clients.sealer_of(db, master, sender.client_id)
     return sealer.seal(note.encode(), bound_to=checkins.note_binding(db.clinic_id, check_in_id))
 
 

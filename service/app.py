@@ -1,0 +1,72 @@
+"""The web process, wired: settings in, a Litestar application out. Readable top to bottom."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+
+from service.access import Permission
+from service.config import Config
+from service.web import health, openapi, phone_api, problems, services
+from service.web.services import Services
+
+log = logging.getLogger(__name__)
+
+ROUTES: Sequence[BaseRouteHandler] = (
+    *health.ROUTES,
+    *openapi.ROUTES,
+    *phone_api.ROUTES,
+)
+
+
+def create(config: Config) -> Litestar:
+    """The application. Raises NotReady at start-up where the database is not fit to be used."""
+
+    @asynccontextmanager
+    async def held_open(app: Litestar) -> AsyncIterator[None]:
+        async with services.opened(config) as opened:
+            app.state.services = opened
+            yield
+
+    app = Litestar(
+        route_handlers=list(ROUTES),
+        lifespan=[held_open],
+        dependencies={
+            "services": Provide(_services, sync_to_thread=False),
+            "now": Provide(_now, sync_to_thread=False),
+        },
+        exception_handlers={Exception: problems.handle},
+        openapi_config=None,
+        request_max_body_size=phone_api.SINGLE_BODY_BYTES,
+        logging_config=None,
+    )
+    refuse_undeclared(app)
+    return app
+
+
+def _services(state: State) -> Services:
+    held: Services = state.services
+    return held
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def refuse_undeclared(app: Litestar) -> None:
+    """Raise where a route does not say who may come: nothing is open because somebody forgot."""
+    undeclared = [
+        f"{sorted(handler.http_methods)} {route.path}"
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if not isinstance(handler.opt.get("access"), Permission) and handler.http_methods != {"OPTIONS"}
+    ]
+    if undeclared:
+        raise RuntimeError(f"routes that do not declare their access: {', '.join(undeclared)}")

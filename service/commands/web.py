@@ -1,0 +1,50 @@
+"""Start the web process: the JSON API and the pages."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+import uvicorn
+
+from service import app, database, roles, schema
+from service.config import Config
+
+# Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.
+KEEP_ALIVE_SECONDS = 75
+SHUTDOWN_SECONDS = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing: where to listen is a setting."""
+    del parser
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    del arguments
+    asyncio.run(_refuse_unfit_database(config))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app.create(config),
+            host=config.host,
+            port=config.port,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+    )
+    server.run()
+    return 0 if server.started else 1
+
+
+async def _refuse_unfit_database(config: Config) -> None:
+    pool = await database.open_pool(config.database_urls().web, size=1, application_name="neap_web")
+    async with pool, pool.acquire() as connection:
+        await schema.refuse_stale(connection)
+        await roles.refuse_unbounded(connection)

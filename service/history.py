@@ -1,0 +1,88 @@
+"""What a client's own phone may read: the check-ins it sent, and what is due today."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from schemas.checkin import CheckIn, Kind
+from schemas.today import LastInfusion, NextInfusion, Today
+from service import audit, checkins, client_day, clients, courses, infusions
+from service.clinics import ClinicView
+from service.database import Db
+from service.devices import DeviceClient
+from service.sealing import Sealer
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page; `last` is the position to go on from, None on the last page."""
+
+    items: list[CheckIn]
+    last: tuple[datetime, UUID] | None
+
+
+async def page_of(
+    db: Db,
+    reader: DeviceClient,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    master: Sealer,
+    view: ClinicView,
+    now: datetime,
+) -> Page:
+    """The client's own check-ins, newest first, notes opened."""
+    client_id = reader.client_id
+    rows = await checkins.history(db, client_id, limit=limit + 1, before=before)
+    shown = await _shown(db, client_id, rows[:limit], master=master, view=view)
+    await audit.record(db, audit.Actor("device", reader.device_id), "check_in.read_own", now=now, client_id=client_id)
+    more = len(rows) > limit
+    return Page(items=shown, last=(rows[limit - 1].counted_at, rows[limit - 1].check_in_id) if more else None)
+
+
+async def _shown(
+    db: Db, client_id: UUID, rows: list[checkins.CheckInRow], *, master: Sealer, view: ClinicView
+) -> list[CheckIn]:
+    sealer = await clients.sealer_of(db, master, client_id) if any(row.note_sealed for row in rows) else None
+    substances = await courses.substances_of(db, client_id)
+    return [
+        checkins.shown(
+            row,
+            courses.active_on(substances, row.client_day),
+            sealer,
+            clinic_id=db.clinic_id,
+            clinic_zone=view.zone,
+        )
+        for row in rows
+    ]
+
+
+async def today_of(
+    db: Db, reader: DeviceClient, *, time_zone: str | None, master: Sealer, view: ClinicView, now: datetime
+) -> Today:
+    """What the phone shows when it opens. Raises NotFound."""
+    client_id = reader.client_id
+    client = await clients.get(db, client_id)
+    zone = client_day.zone_or_none(time_zone or client.time_zone) or view.zone
+    today = client_day.of(now, zone)
+    recent = await checkins.history(db, client_id, limit=10)
+    daily = [row for row in recent if row.kind is Kind.DAILY]
+    last = (await _shown(db, client_id, daily[:1], master=master, view=view))[:1]
+    given = [each.given_at for each in await infusions.of(db, client_id) if each.given_at is not None]
+    planned = await infusions.next_planned_of(db, client_id, now=now)
+    await audit.record(db, audit.Actor("device", reader.device_id), "today.read_own", now=now, client_id=client_id)
+    return Today(
+        client_day=today,
+        due=not await checkins.days_of(db, client_id, from_day=today, until_day=today),
+        substances=courses.active_on(await courses.substances_of(db, client_id), today),
+        last=last[0] if last else None,
+        next_infusion=NextInfusion(planned_at=planned.planned_at) if planned else None,
+        last_infusion=LastInfusion(number=len(given), days_ago=(today - client_day.of(max(given), zone)).days)
+        if given
+        else None,
+        monitoring=view.monitoring_notice,
+        crisis=view.crisis,
+        fictional=view.fictional,
+    )

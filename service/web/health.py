@@ -1,0 +1,26 @@
+"""Whether this process lives, and whether it accepts check-ins: what a load balancer and a supervisor ask."""
+
+from __future__ import annotations
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from service.access import Permission
+from service.web import services as held
+from service.web.services import Services
+
+
+@get("/health/live", opt={"access": Permission.COME_IN}, summary="This process lives", tags=["Health"])
+async def live() -> dict[str, str]:
+    """200 as long as the event loop turns."""
+    return {"status": "live"}
+
+
+@get("/health/ready", opt={"access": Permission.COME_IN}, summary="Check-ins are accepted", tags=["Health"])
+async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]:
+    """200 once check-ins are accepted. It asks nothing of the jobs: a dead jobs process must not take phones offline."""
+    await held.ready(services)
+    return Response({"status": "ready"}, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [live, ready]

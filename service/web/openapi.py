@@ -1,0 +1,145 @@
+"""The API's description, OpenAPI 3.1: made from the routes themselves and the Structs they name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any, get_args, get_origin
+
+import msgspec
+from litestar import Litestar, Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from schemas.problem import Problem
+from service.access import Permission
+from service.web import problems
+
+TITLE = "Neap"
+VERSION = "1"
+SCHEMA_REFERENCE = "#/components/schemas/{name}"
+# What any route may answer besides its own replies.
+SHARED_PROBLEMS = (400, 401, 404, 413, 429, 500, 503)
+DESCRIPTION = (
+    "The API of Neap, the backend of a companion app in ketamine infusion therapy for addiction. "
+    "Bodies are decoded strictly, unknown fields are refused, and every error is a problem (RFC 9457)."
+)
+
+
+def describe(app: Litestar) -> dict[str, object]:
+    """The whole description as an OpenAPI 3.1 document."""
+    handlers = [
+        (route.path_format, method.lower(), handler)
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        for method in sorted(handler.http_methods)
+        if method != "OPTIONS" and route.path.startswith(("/v1", "/health"))
+    ]
+    shapes = list(_shapes_of(handler for _, _, handler in handlers))
+    schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=SCHEMA_REFERENCE)
+    by_shape = dict(zip(map(repr, [*shapes, Problem]), schemas, strict=True))
+    paths: dict[str, dict[str, object]] = {}
+    for path, method, handler in handlers:
+        paths.setdefault(path, {})[method] = _operation(handler, method, by_shape)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION, "license": {"name": "Apache-2.0"}},
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "a device's access token"}
+            },
+        },
+    }
+
+
+def _shapes_of(handlers: Iterable[HTTPRouteHandler]) -> Iterable[object]:
+    seen = set()
+    for handler in handlers:
+        for shape in (handler.opt.get("body"), *handler.opt.get("replies", {}).values()):
+            if shape is not None and repr(shape) not in seen:
+                seen.add(repr(shape))
+                yield shape
+
+
+def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
+    open_to_all = handler.opt["access"] is Permission.COME_IN
+    replies = handler.opt.get("replies") or {handler.status_code: None}
+    operation: dict[str, object] = {
+        "operationId": handler.handler_name,
+        "summary": handler.summary or handler.handler_name.replace("_", " "),
+        "description": inspect.getdoc(handler.fn) or "",
+        "tags": list(handler.tags or ()),
+        "responses": {
+            **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
+            **{str(status): _problem(status) for status in SHARED_PROBLEMS if status not in replies},
+        },
+        "security": [] if open_to_all else [{"bearer": []}],
+    }
+    if parameters := _parameters(handler):
+        operation["parameters"] = parameters
+    if (body := handler.opt.get("body")) is not None and method != "get":
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[repr(body)]}}}
+    return operation
+
+
+def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
+    described: dict[str, object] = {"description": "Created" if status == 201 else "Done"}
+    if shape is not None:
+        described["content"] = {"application/json": {"schema": schemas[repr(shape)]}}
+    return described
+
+
+def _problem(status: int) -> dict[str, object]:
+    kind = problems.KIND_OF_STATUS[status]
+    return {
+        "description": problems.KINDS[kind][1],
+        "content": {problems.MEDIA_TYPE: {"schema": {"$ref": SCHEMA_REFERENCE.format(name="Problem")}}},
+    }
+
+
+def _parameters(handler: HTTPRouteHandler) -> list[dict[str, object]]:
+    parameters = []
+    in_path = {each.name for path in handler.paths for each in _path_parameters(path)}
+    for name, parameter in inspect.signature(handler.fn, eval_str=True).parameters.items():
+        where = "path" if name in in_path else "query"
+        if (
+            parameter.annotation is Request
+            or get_origin(parameter.annotation) is Request
+            or name in {"services", "now"}
+        ):
+            continue
+        parameters.append(
+            {
+                "name": name,
+                "in": where,
+                "required": where == "path",
+                "schema": {"type": "integer" if _holds(parameter.annotation, int) else "string"},
+            }
+        )
+    return parameters
+
+
+class _PathParameter(msgspec.Struct, frozen=True):
+    name: str
+
+
+def _path_parameters(path: str) -> list[_PathParameter]:
+    return [
+        _PathParameter(part[1:-1].split(":", 1)[0])
+        for part in path.split("/")
+        if part.startswith("{") and part.endswith("}")
+    ]
+
+
+def _holds(annotation: object, kind: type) -> bool:
+    return annotation is kind or any(_holds(argument, kind) for argument in get_args(annotation))
+
+
+@get("/v1/openapi.json", opt={"access": Permission.COME_IN}, summary="This description", tags=["Description"])
+async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The API's description, OpenAPI 3.1."""
+    return Response(msgspec.json.encode(describe(request.app)), media_type="application/json")
+
+
+ROUTES = [get_openapi]

@@ -1,0 +1,114 @@
+"""Every error as RFC 9457 problem details: a stable type, the fields by name, and no health data."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from schemas.checkin import CrisisContact
+from schemas.problem import FieldProblem, Problem
+from service import errors
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+# What the database or the network raises while the server behind it is away.
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+)
+RETRY_UNREACHABLE_SECONDS = 5
+
+# kind -> (status, title); the documentation of the types is generated from this table.
+KINDS: dict[str, tuple[int, str]] = {
+    "invalid": (400, "The request was refused"),
+    "unauthenticated": (401, "Not signed in"),
+    "forbidden": (403, "Not allowed"),
+    "not-found": (404, "Not found"),
+    "method-not-allowed": (405, "This address does not take that method"),
+    "conflict": (409, "It contradicts what is stored"),
+    "gone": (410, "Spent or expired"),
+    "too-large": (413, "The body is too large"),
+    "unsupported-media-type": (415, "This media type is not taken"),
+    "too-many": (429, "Too often"),
+    "internal": (500, "Something went wrong here"),
+    "unavailable": (503, "Not available just now"),
+}
+KIND_OF_STATUS = {status: kind for kind, (status, _) in KINDS.items()}
+
+
+def problem_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -> tuple[Problem, dict[str, str]]:
+    """The problem an error becomes, and the headers that go with it. An unforeseen one is logged by its type alone."""
+    if isinstance(error, errors.DomainError):
+        kind = error.kind if error.kind in KINDS else "internal"
+        return _problem(kind, error.message, fields=error.fields, crisis=crisis), _headers_of(error)
+    if isinstance(error, HTTPException):
+        kind = KIND_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
+        headers = {"Allow": (error.headers or {})["Allow"]} if "Allow" in (error.headers or {}) else {}
+        return _problem(kind, KINDS[kind][1] + ".", crisis=crisis), headers
+    if isinstance(error, UNREACHABLE):
+        log.error("database_unreachable", extra={"error_type": type(error).__name__})
+        detail = "The service cannot store anything just now. Please try again; nothing was stored."
+        return _problem("unavailable", detail, crisis=crisis), {"Retry-After": str(RETRY_UNREACHABLE_SECONDS)}
+    # The message of an unforeseen error may quote values, and so may the locals of its frames: only places are logged.
+    log.error("request_failed", extra={"error_type": type(error).__name__, "places": _places_of(error)})
+    return _problem("internal", "The fault is ours and is logged.", crisis=crisis), {}
+
+
+def _problem(
+    kind: str, detail: str, *, fields: Sequence[errors.FieldFault] = (), crisis: list[CrisisContact] | None = None
+) -> Problem:
+    status, title = KINDS[kind]
+    return Problem(
+        type=f"/problems/{kind}",
+        title=title,
+        status=status,
+        detail=detail,
+        errors=[FieldProblem(field=fault.field, message=fault.message) for fault in fields],
+        crisis=crisis,
+    )
+
+
+def _headers_of(error: errors.DomainError) -> dict[str, str]:
+    if isinstance(error, errors.TooMany):
+        seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
+        return {"Retry-After": str(max(1, math.ceil(seconds)))}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="neap"'}
+    return {}
+
+
+def _places_of(error: BaseException) -> list[str]:
+    places = []
+    frame = error.__traceback__
+    while frame is not None:
+        places.append(f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}")
+        frame = frame.tb_next
+    return places[-8:]
+
+
+def response_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -> Response[bytes]:
+    """The reply an error becomes."""
+    problem, headers = problem_of(error, crisis=crisis)
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=headers | {"Cache-Control": "no-store"},
+    )
+
+
+def handle(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for whatever a JSON route raises."""
+    return response_of(error)

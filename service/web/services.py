@@ -1,0 +1,81 @@
+"""What the web process holds open for every request: settings, pools, the master key, what it remembers of clinics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import msgspec
+
+from schemas.checkin import CrisisContact
+from service import clinics, database, errors, hint
+from service.clinics import ClinicView
+from service.config import Config
+from service.database import Pool
+from service.sealing import Sealer
+
+log = logging.getLogger(__name__)
+
+CLINIC_VIEW_SECONDS = 30.0
+
+
+class ClinicViews:
+    """The clinics' settings in memory, at most half a minute old; kept while the database is away, for the crisis card."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._views: dict[UUID, tuple[float, ClinicView]] = {}
+
+    async def get(self, clinic_id: UUID) -> ClinicView:
+        """The clinic as every answer to a phone shows it. Raises NotFound, or what the database raises when away."""
+        known = self._views.get(clinic_id)
+        if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS:
+            return known[1]
+        async with database.transaction(self._pool, clinic_id) as db:
+            view = await clinics.get_view(db)
+        self._views[clinic_id] = (time.monotonic(), view)
+        return view
+
+    def crisis(self, clinic_id: UUID | None) -> list[CrisisContact]:
+        """The clinic's crisis contacts as last known, the national ones where nothing is known; never fails."""
+        known = self._views.get(clinic_id) if clinic_id is not None else None
+        return known[1].crisis if known is not None else list(clinics.NATIONAL_CRISIS_CONTACTS)
+
+    def forget(self, clinic_id: UUID) -> None:
+        """Read the clinic afresh next time: its settings were changed here."""
+        self._views.pop(clinic_id, None)
+
+
+class Services(msgspec.Struct, frozen=True):
+    """Everything a request may use."""
+
+    config: Config
+    pool: Pool
+    master: Sealer
+    views: ClinicViews
+    hinter: hint.Hinter
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Services]:
+    """Open what the web process holds, and close it again.
+
+    Raises NotReady where the schema is not current or the role has rights it must not have.
+    """
+    url = config.database_urls().web
+    pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
+    try:
+        async with hint.hinting(url) as hinter:
+            yield Services(config, pool, Sealer(config.master_key()), ClinicViews(pool), hinter)
+    finally:
+        await pool.close()
+
+
+async def ready(services: Services) -> None:
+    """Return when check-ins would be stored now. Raises NotReady or the database's error."""
+    async with services.pool.acquire() as connection:
+        if await connection.fetchval("select pg_is_in_recovery()"):
+            raise errors.NotReady("The database takes no writes.")
