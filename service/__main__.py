@@ -16,7 +16,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m service", description="Neap: the service's commands.")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     known = commands.names()
-    for name in arguments[:1] if arguments[:1] and arguments[0] in known else known:
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in known:
+            parser.error(f"no command {arguments[0]!r}; there are {', '.join(known)}")
+        known = [arguments[0]]
+    for name in known:
         command = commands.command(name)
         sentence = (command.__doc__ or "").split("\n", 1)[0]
         subparser = subparsers.add_parser(name, help=sentence, description=sentence)

@@ -161,15 +161,20 @@ async def _make_database(connection: Connection, database: str) -> None:
         return
     if owner is not None:
         raise RoleFault(f"the database {database} must be owned by neap_owner, not by {owner}")
-    lent = not await connection.fetchval("select pg_has_role(current_user, 'neap_owner', 'member')")
-    if lent:
-        await connection.execute("grant neap_owner to current_user")
     name = _quoted(database)
+    try:
+        await _create_database(connection, name)
+    except asyncpg.InsufficientPrivilegeError:
+        # Whoever is no superuser must be a member of the owner for a moment.
+        await connection.execute("grant neap_owner to current_user")
+        await _create_database(connection, name)
+        await connection.execute("revoke neap_owner from current_user")
+
+
+async def _create_database(connection: Connection, name: str) -> None:
     await connection.execute(f"create database {name} owner neap_owner template template0 encoding 'UTF8'")
     await connection.execute(f"revoke connect, temporary on database {name} from public")
     await connection.execute(f"grant connect on database {name} to {', '.join(PROCESS_ROLES)}")
-    if lent:
-        await connection.execute("revoke neap_owner from current_user")
 
 
 async def _make_backup_role(connection: Connection) -> list[str]:

@@ -36,6 +36,7 @@ class Cluster(NamedTuple):
     pid: int
     started_by_us: bool
     superuser_url: str
+    data_dir: Path
 
 
 @asynccontextmanager
@@ -123,7 +124,7 @@ async def _started(data_dir: Path, cluster_dir: Path, overrides: Mapping[str, st
 
 def _cluster(data_dir: Path, found: server.Found, *, started_by_us: bool) -> Cluster:
     superuser_url = embedded_url(data_dir, "postgres", "postgres")
-    return Cluster(server.HOST, found.port, found.process.pid, started_by_us, superuser_url)
+    return Cluster(server.HOST, found.port, found.process.pid, started_by_us, superuser_url, data_dir)
 
 
 def _cluster_dir(data_dir: Path) -> Path:

@@ -1,0 +1,150 @@
+"""Databases for tests: one PostgreSQL a run, one migrated template, one clone of it a test.
+
+All workers of a run share the server: the first starts it, and stops it when the others have let go of it.
+"""
+
+import asyncio
+import base64
+import fcntl
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from service import config, embedded, storage
+from service.config import Config, DatabaseUrls, embedded_url
+from service.database import Pool, open_pool
+
+# A crash of the machine may lose a test's database.
+VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}
+
+A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+
+TEMPLATE = "neap"
+
+
+@contextmanager
+def locked(file: Path, kind: int) -> Iterator[None]:
+    with file.open("w") as held:
+        fcntl.flock(held, kind)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def cluster(run_dir: Path) -> Iterator[embedded.Cluster]:
+    """The run's server, with the migrated template database in it; reachable for an unprivileged account."""
+    server_config = config.load({"NEAP_DATA_DIR": _shared_data_dir(run_dir)})
+    with asyncio.Runner() as runner:
+        with locked(run_dir / "users.lock", fcntl.LOCK_SH):
+            running = embedded.running(server_config, overrides=VOLATILE)
+            found = runner.run(running.__aenter__())
+            with locked(run_dir / "template.lock", fcntl.LOCK_EX):
+                runner.run(_make_template(server_config, found.superuser_url))
+            yield found
+        if not found.started_by_us:
+            runner.run(running.__aexit__(None, None, None))
+            return
+        with locked(run_dir / "users.lock", fcntl.LOCK_EX):
+            runner.run(running.__aexit__(None, None, None))
+            embedded.remove(server_config)
+
+
+def _shared_data_dir(run_dir: Path) -> str:
+    """A folder that an unprivileged account can enter, as pytest's own are not; the first worker makes it."""
+    with locked(run_dir / "template.lock", fcntl.LOCK_EX):
+        note = run_dir / "data_dir"
+        if not note.exists():
+            folder = Path(tempfile.mkdtemp(prefix="neap-tests-"))
+            folder.chmod(0o711)
+            note.write_text(str(folder))
+        return note.read_text()
+
+
+async def _make_template(server_config: Config, superuser_url: str) -> None:
+    connection = await asyncpg.connect(superuser_url)
+    try:
+        if await connection.fetchval("select true from pg_database where datistemplate and datname = $1", TEMPLATE):
+            return
+        await storage.prepare(server_config, admin_url=superuser_url)
+        await connection.execute(f"alter database {TEMPLATE} with is_template true allow_connections false")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def database(cluster: embedded.Cluster) -> AsyncIterator[DatabaseUrls]:
+    """A migrated, empty database of this test's own: its address for each role."""
+    name = f"test_{uuid4().hex}"
+    connection = await asyncpg.connect(cluster.superuser_url)
+    try:
+        await connection.execute(f"create database {name} template {TEMPLATE} owner neap_owner strategy wal_log")
+        yield DatabaseUrls(**{role: embedded_url(cluster.data_dir, role, name) for role in config.ROLES})
+        await connection.execute(f"drop database {name} with (force)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def settings(database: DatabaseUrls, tmp_path: Path) -> Config:
+    """What a process would be told from outside, for this test's database."""
+    return config.load(
+        {
+            "NEAP_DATA_DIR": str(tmp_path / "data"),
+            "NEAP_OWNER_DATABASE_URL": database.owner,
+            "NEAP_WEB_DATABASE_URL": database.web,
+            "NEAP_JOBS_DATABASE_URL": database.jobs,
+            "NEAP_SWEEP_DATABASE_URL": database.sweep,
+            "NEAP_KEY": A_MASTER_KEY,
+        }
+    )
+
+
+@asynccontextmanager
+async def _pool(url: str) -> AsyncIterator[Pool]:
+    pool = await open_pool(url, size=5, application_name="neap-tests")
+    try:
+        yield pool
+        async with asyncio.timeout(10):  # a connection that a test forgot to release fails here
+            await pool.close()
+    finally:
+        pool.terminate()
+
+
+@pytest.fixture
+async def owner_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
+    """Connections of neap_owner: import, builders of facts."""
+    async with _pool(database.owner) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def web_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
+    """Connections of neap_web."""
+    async with _pool(database.web) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def jobs_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
+    """Connections of neap_jobs."""
+    async with _pool(database.jobs) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def sweep_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
+    """Connections of neap_sweep."""
+    async with _pool(database.sweep) as pool:
+        yield pool
