@@ -1,0 +1,355 @@
+"""Alerts: findings grouped into what the care team is asked to act on, and what people did about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.alert import Alert, AlertEvent, AlertState, EventKind, NewFinding, Outcome, Tier
+from schemas.client import RecordOrigin
+from service import (
+    alert_states,
+    client_day,
+    clients,
+    clinic_hours,
+    clinics,
+    deliveries,
+    errors,
+    findings,
+    fold_queue,
+    ids,
+)
+from service.database import Db
+from service.sealing import Sealer
+
+URGENT_LEASE = timedelta(minutes=30)
+REVIEW_LEASE = timedelta(days=7)
+
+# What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
+CONFIRMING = frozenset({Outcome.CALLED, Outcome.SESSION_MOVED, Outcome.SAFETY_PLAN, Outcome.INFUSION_REVIEWED})
+
+
+class AlertChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What findings did: the alerts they opened and those they joined."""
+
+    opened: list[UUID]
+    joined: list[UUID]
+
+
+async def open_or_join(
+    db: Db,
+    client_id: UUID,
+    new_findings: Sequence[NewFinding],
+    *,
+    now: datetime,
+    rule_set_version: int,
+    origin: RecordOrigin = RecordOrigin.LIVE,
+) -> AlertChange:
+    """Store findings, each once, and open or join the alerts that group them, first messages queued.
+
+    A client has one open alert for tier 1 and one for tiers 2 and 3; a finding of tier 2 raises one of tier 3. What is
+    stored already changes nothing, so a replay adds nothing. Imported ones are closed at once, one alert a client day.
+    """
+    change = AlertChange(opened=[], joined=[])
+    if not new_findings:
+        return change
+    stored = findings.Store(db, client_id, now=now, origin=origin, rule_set_version=rule_set_version)
+    fresh = await stored.not_yet(new_findings)
+    for finding in fresh:
+        if finding.tier is None:
+            await stored.add(finding, alert_id=None)
+    for group in _groups(fresh, origin):
+        tier = Tier(min(finding.tier for finding in group if finding.tier is not None))
+        if origin is RecordOrigin.IMPORT:
+            change.opened.append(await _keep_as_history(stored, tier, group))
+            continue
+        alert, opened = await _hold_open(db, client_id, tier, now=now)
+        await _add_findings(stored, alert.alert_id, group, opened=opened)
+        (change.opened if opened else change.joined).append(alert.alert_id)
+        if opened:
+            await deliveries.plan(db, alert.alert_id, now=now)
+        else:
+            await _tell_again(db, alert, tier, now=now)
+    return change
+
+
+def _groups(fresh: Sequence[NewFinding], origin: RecordOrigin) -> Iterator[list[NewFinding]]:
+    def key(finding: NewFinding) -> tuple[bool, date]:
+        return finding.tier is Tier.URGENT, finding.client_day if origin is RecordOrigin.IMPORT else date.min
+
+    alerting = [finding for finding in fresh if finding.tier is not None]
+    for _, group in groupby(sorted(alerting, key=key), key=key):
+        yield list(group)
+
+
+async def _add_findings(stored: findings.Store, alert_id: UUID, group: Sequence[NewFinding], *, opened: bool) -> None:
+    kind = EventKind.OPENED if opened else EventKind.JOINED
+    for finding in group:
+        finding_id = await stored.add(finding, alert_id=alert_id)
+        if finding_id is not None:
+            await alert_states.record(
+                stored.db, alert_id, kind, now=stored.now, finding_id=finding_id, detail={"tier": finding.tier}
+            )
+            kind = EventKind.JOINED
+
+
+FIND_OPEN = """
+select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
+  snoozed_until, recalculated_at, closed_at, outcome
+from alert
+where clinic_id = $1
+  and client_id = $2
+  and (tier = 1) = $3
+  and state not in ('resolved', 'auto_resolved')
+for update
+"""
+INSERT_OPEN = """
+insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at)
+values ($1, $2, $3, $4, 'open', 'live', $5)
+on conflict do nothing
+"""
+
+
+async def _hold_open(db: Db, client_id: UUID, tier: Tier, *, now: datetime) -> tuple[Alert, bool]:
+    """Lock the client's open alert of the tier's kind, opening one where there is none; whether it was opened now."""
+    urgent = tier is Tier.URGENT
+    alert_id = ids.new()
+    opened = False
+    while True:
+        alert = await db.find(Alert, FIND_OPEN, db.clinic_id, client_id, urgent)
+        if alert is not None:
+            return alert, opened
+        # No row inserted: another transaction opened it first and has committed by now. Look again.
+        opened = await db.execute(INSERT_OPEN, db.clinic_id, alert_id, client_id, tier, now) > 0
+
+
+INSERT_HISTORY = """
+insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at, closed_at)
+values ($1, $2, $3, $4, 'auto_resolved', 'import', $5, $5)
+"""
+
+
+async def _keep_as_history(stored: findings.Store, tier: Tier, group: Sequence[NewFinding]) -> UUID:
+    alert_id = ids.new()
+    db = stored.db
+    await db.execute(INSERT_HISTORY, db.clinic_id, alert_id, stored.client_id, tier, stored.now)
+    await _add_findings(stored, alert_id, group, opened=True)
+    await alert_states.record(db, alert_id, EventKind.AUTO_RESOLVED, now=stored.now, detail={"why": "imported"})
+    return alert_id
+
+
+async def _tell_again(db: Db, alert: Alert, tier: Tier, *, now: datetime) -> None:
+    """What a joining finding asks for: tier 1 is told again, tier 3 may become 2, else it only joins."""
+    if tier is Tier.URGENT:
+        still_to_be_sent = await deliveries.pending_of(db, alert.alert_id, in_round=alert.round)
+        if alert.state is AlertState.OPEN and still_to_be_sent:
+            return
+        await _begin_round(db, alert, tier, EventKind.REOPENED, now=now)
+    elif tier < alert.tier:
+        await _begin_round(db, alert, tier, EventKind.RAISED, now=now)
+
+
+BEGIN_ROUND = """
+update alert
+set tier = $3,
+    state = $4,
+    round = round + 1,
+    acknowledged_by = null,
+    acknowledged_at = null,
+    lease_until = null,
+    snoozed_until = null
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def _begin_round(db: Db, alert: Alert, tier: Tier, event: EventKind, *, now: datetime) -> None:
+    state = alert_states.after(alert.state, event)
+    await db.execute(BEGIN_ROUND, db.clinic_id, alert.alert_id, tier, state)
+    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
+    await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
+    await deliveries.plan(db, alert.alert_id, now=now)
+
+
+LOCK = """
+select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
+  snoozed_until, recalculated_at, closed_at, outcome
+from alert
+where clinic_id = $1
+  and alert_id = $2
+for update
+"""
+
+
+async def _lock(db: Db, alert_id: UUID) -> Alert:
+    return await db.get(Alert, LOCK, db.clinic_id, alert_id)
+
+
+ACKNOWLEDGE = """
+update alert
+set state = $3,
+    acknowledged_by = $4,
+    acknowledged_at = $5,
+    lease_until = $6,
+    snoozed_until = null
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime:
+    """Take it on, as a lease; until when. Raises NotFound, Conflict where the state does not allow it."""
+    alert = await _lock(db, alert_id)
+    state = alert_states.after(alert.state, EventKind.ACKNOWLEDGED)
+    lease_until = await _lease_of(db, alert.tier, now=now)
+    await db.execute(ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
+    detail = {"lease_until": lease_until.isoformat()}
+    await alert_states.record(db, alert_id, EventKind.ACKNOWLEDGED, by=by, now=now, detail=detail)
+    return lease_until
+
+
+async def _lease_of(db: Db, tier: Tier, *, now: datetime) -> datetime:
+    if tier is Tier.URGENT:
+        return now + URGENT_LEASE
+    if tier is Tier.REVIEW:
+        return now + REVIEW_LEASE
+    clinic, setting = await clinics.get(db), await clinics.get_setting(db)
+    return clinic_hours.next_closing(setting.hours, ZoneInfo(clinic.time_zone), now=now)
+
+
+async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
+    """Append a note, sealed with the client's key. Raises NotFound, Invalid for an empty one."""
+    if not text.strip():
+        raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
+    alert = await _lock(db, alert_id)
+    alert_states.after(alert.state, EventKind.NOTED)
+    await _append_note(db, alert_id, text, by=by, now=now, sealer=sealer)
+
+
+async def _append_note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
+    event_id = ids.new()
+    sealed = sealer.seal(text.encode(), bound_to=_note_binding(db.clinic_id, event_id))
+    await alert_states.record(db, alert_id, EventKind.NOTED, by=by, now=now, event_id=event_id, note_sealed=sealed)
+
+
+def note_text(event: AlertEvent, sealer: Sealer, *, clinic_id: UUID) -> str | None:
+    """The text of a note, None where the event has none. Raises Invalid when it does not open."""
+    if event.note_sealed is None:
+        return None
+    return sealer.open(event.note_sealed, bound_to=_note_binding(clinic_id, event.alert_event_id)).decode()
+
+
+def _note_binding(clinic_id: UUID, event_id: UUID) -> str:
+    return f"alert_event:{clinic_id}:{event_id}:note"
+
+
+RESOLVE = """
+update alert
+set state = $3,
+    outcome = $4,
+    closed_at = $5,
+    lease_until = null,
+    snoozed_until = null
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def resolve(
+    db: Db,
+    alert_id: UUID,
+    outcome: Outcome,
+    *,
+    by: UUID,
+    now: datetime,
+    note: str | None = None,
+    sealer: Sealer | None = None,
+) -> None:
+    """Close it with what came of it; a `note` needs the client's `sealer`.
+
+    The outcome is a dated fact that the fold reads: "new usual" restarts the baseline from today's client day on, and
+    an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already.
+    """
+    alert = await _lock(db, alert_id)
+    state = alert_states.after(alert.state, EventKind.RESOLVED)
+    if note is not None and note.strip():
+        if sealer is None:
+            raise errors.Invalid("A note needs the key of its client.")
+        await _append_note(db, alert_id, note, by=by, now=now, sealer=sealer)
+    today = await _client_day_of(db, alert.client_id, now=now)
+    await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
+    detail = {"outcome": outcome, "client_day": today.isoformat()}
+    await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)
+    if outcome is Outcome.NEW_USUAL or outcome in CONFIRMING:
+        await fold_queue.mark_due(db, alert.client_id, from_day=today, now=now)
+
+
+async def _client_day_of(db: Db, client_id: UUID, *, now: datetime) -> date:
+    client = await clients.get(db, client_id)
+    zone = client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+    return client_day.of(now, zone)
+
+
+MARK_RECALCULATED = """
+update alert
+set recalculated_at = $3
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def mark_recalculated(db: Db, alert_id: UUID, *, finding_id: UUID, now: datetime) -> None:
+    """Show that a late answer took one of its findings away; the alert stays as it is."""
+    await db.execute(MARK_RECALCULATED, db.clinic_id, alert_id, now)
+    await alert_states.record(db, alert_id, EventKind.RECALCULATED, finding_id=finding_id, now=now)
+
+
+GET = """
+select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
+  snoozed_until, recalculated_at, closed_at, outcome
+from alert
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def get(db: Db, alert_id: UUID) -> Alert:
+    """One alert. Raises NotFound."""
+    return await db.get(Alert, GET, db.clinic_id, alert_id)
+
+
+INBOX = """
+select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
+  snoozed_until, recalculated_at, closed_at, outcome
+from alert
+where clinic_id = $1
+  and ($2::uuid[] is null or client_id = any ($2))
+  and (state in ('resolved', 'auto_resolved')) = $3
+order by case when $3 then 0 else tier end, opened_at desc, alert_id desc
+limit $4
+"""
+
+
+async def inbox(db: Db, client_ids: Sequence[UUID] | None, *, closed: bool = False, limit: int = 200) -> list[Alert]:
+    """The alerts of some clients (None: of all), the most urgent first; the closed ones newest first."""
+    ids_or_all = None if client_ids is None else list(client_ids)
+    return await db.rows(Alert, INBOX, db.clinic_id, ids_or_all, closed, limit)
+
+
+EVENTS_OF = """
+select alert_event_id, kind, staff_id, finding_id, detail, note_sealed, happened_at
+from alert_event
+where clinic_id = $1
+  and alert_id = $2
+order by happened_at, alert_event_id
+"""
+
+
+async def events_of(db: Db, alert_id: UUID) -> list[AlertEvent]:
+    """Everything that happened to an alert, in order."""
+    return await db.rows(AlertEvent, EVENTS_OF, db.clinic_id, alert_id)

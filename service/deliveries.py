@@ -1,0 +1,212 @@
+"""The outbox: which person or endpoint is to be told of an alert, written in the transaction that opens it.
+
+Sending is somebody else's work, later and at least once: see `outbox`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from schemas.alert import AlertState, Delivery, EventKind, Tier
+from schemas.client import RecordOrigin
+from service import alert_states, ids
+from service.database import Db
+
+log = logging.getLogger(__name__)
+
+FIRST_STEP = 0
+
+
+class Routed(msgspec.Struct, frozen=True, kw_only=True):
+    """What routing needs to know of an alert."""
+
+    alert_id: UUID
+    client_id: UUID
+    tier: Tier
+    state: AlertState
+    origin: RecordOrigin
+    round: int
+
+
+ROUTED = """
+select alert_id, client_id, tier, state, origin, round
+from alert
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def routed(db: Db, alert_id: UUID) -> Routed:
+    """The alert as routing sees it. Raises NotFound."""
+    return await db.get(Routed, ROUTED, db.clinic_id, alert_id)
+
+
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who is to be told, and their address."""
+
+    staff_id: UUID
+    email: str
+
+
+# Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
+# its admins. Everybody of the nearest rank that has somebody able to receive.
+RECIPIENTS = """
+with candidate as (
+  select s.staff_id, s.email,
+    case
+      when exists (
+        select from care_team_member m
+        where m.clinic_id = $1
+          and m.client_id = $2
+          and m.staff_id = s.staff_id
+          and m.role = 'therapist'
+          and m.from_at <= $3
+          and (m.until_at is null or m.until_at > $3)
+      ) then 1
+      when exists (
+        select from care_team_member m
+        where m.clinic_id = $1
+          and m.client_id = $2
+          and m.staff_id = s.staff_id
+          and m.from_at <= $3
+          and (m.until_at is null or m.until_at > $3)
+      ) then 2
+      when 'coordinator' = any (s.roles) then 3
+      when 'admin' = any (s.roles) then 4
+    end as nearness
+  from staff s
+  where s.clinic_id = $1
+    and s.disabled_at is null
+)
+select staff_id, email
+from candidate
+where nearness = (select min(nearness) from candidate)
+order by staff_id
+"""
+
+
+async def recipients_of(db: Db, client_id: UUID, *, now: datetime) -> list[Recipient]:
+    """Whoever is to be told first of an alert of this client, as assignments stand now."""
+    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, client_id, now)
+
+
+PLAN_EMAIL = """
+insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
+values ($1, $2, $3, 'email', $4, $5, $6, 'queued', $7, $7)
+on conflict do nothing
+"""
+
+
+async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
+    """Queue this round's first messages of an alert; how many were new.
+
+    Tier 3 is read in the inbox and an imported alert is history: neither is sent. May be called again: a message that
+    is queued already stays one. Where nobody can be told, the alert says so ("unroutable") and an error is logged.
+    """
+    alert = await routed(db, alert_id)
+    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT:
+        return 0
+    planned = 0
+    recipients = await recipients_of(db, alert.client_id, now=now)
+    for recipient in recipients:
+        planned += await db.execute(
+            PLAN_EMAIL, db.clinic_id, ids.new(), alert_id, recipient.staff_id, alert.round, FIRST_STEP, now
+        )
+    if not recipients:
+        await _tell_unroutable(db, alert, now=now)
+    return planned + await _plan_webhooks(db, alert, now=now)
+
+
+ENABLED_ENDPOINTS = """
+select webhook_endpoint_id
+from webhook_endpoint
+where clinic_id = $1
+  and disabled_at is null
+order by webhook_endpoint_id
+"""
+PLAN_WEBHOOK = """
+insert into delivery (
+  clinic_id, delivery_id, alert_id, channel, webhook_endpoint_id, round, step, state, due_at, created_at
+)
+values ($1, $2, $3, 'webhook', $4, $5, $6, 'queued', $7, $7)
+on conflict do nothing
+"""
+
+
+class _Endpoint(msgspec.Struct, frozen=True):
+    webhook_endpoint_id: UUID
+
+
+async def _plan_webhooks(db: Db, alert: Routed, *, now: datetime) -> int:
+    planned = 0
+    for endpoint in await db.rows(_Endpoint, ENABLED_ENDPOINTS, db.clinic_id):
+        planned += await db.execute(
+            PLAN_WEBHOOK,
+            db.clinic_id,
+            ids.new(),
+            alert.alert_id,
+            endpoint.webhook_endpoint_id,
+            alert.round,
+            FIRST_STEP,
+            now,
+        )
+    return planned
+
+
+UNROUTABLE_TOLD = """
+select exists (
+  select from alert_event
+  where clinic_id = $1
+    and alert_id = $2
+    and kind = 'unroutable'
+    and (detail ->> 'round')::integer = $3
+)
+"""
+
+
+async def _tell_unroutable(db: Db, alert: Routed, *, now: datetime) -> None:
+    log.error("alert_unroutable", extra={"clinic_id": db.clinic_id, "alert_id": alert.alert_id, "round": alert.round})
+    if not await db.value(UNROUTABLE_TOLD, db.clinic_id, alert.alert_id, alert.round):
+        await alert_states.record(db, alert.alert_id, EventKind.UNROUTABLE, now=now, detail={"round": alert.round})
+
+
+PENDING = """
+select count(*)
+from delivery
+where clinic_id = $1
+  and alert_id = $2
+  and round = $3
+  and state in ('queued', 'failed')
+"""
+
+
+async def pending_of(db: Db, alert_id: UUID, *, in_round: int) -> int:
+    """How many messages of a round of an alert are still to be sent."""
+    count = await db.value(PENDING, db.clinic_id, alert_id, in_round)
+    assert isinstance(count, int)
+    return count
+
+
+OF_ALERT = """
+select delivery_id, alert_id, channel, staff_id, webhook_endpoint_id, round, step, state, due_at, attempts, problem,
+  settled_at
+from delivery
+where clinic_id = $1
+  and alert_id = any ($2::uuid[])
+order by created_at, delivery_id
+"""
+
+
+async def of_alerts(db: Db, alert_ids: Sequence[UUID]) -> list[Delivery]:
+    """Every message of some alerts, as it stands."""
+    return await db.rows(Delivery, OF_ALERT, db.clinic_id, list(alert_ids))
+
+
+async def of_alert(db: Db, alert_id: UUID) -> list[Delivery]:
+    """Every message of an alert, as it stands."""
+    return await of_alerts(db, [alert_id])
