@@ -126,6 +126,9 @@ def _check_header(path: Path, header: Sequence[str], reading: ImportMap) -> None
     for needed in reading.required(header):
         if needed not in header:
             raise BadFile(path, 1, needed, f"missing (map {reading.name})")
+    twice = f"{import_maps.CRAVING_COLUMN}{reading.primary_substance}"
+    if reading.craving_columns and reading.craving and {*reading.craving.columns, twice} <= set(header):
+        raise BadFile(path, 1, twice, "craving of the primary substance has a column already")
     known = reading.columns(header)
     if reading.other_columns == "refuse":
         for position, name in enumerate(header):
@@ -133,9 +136,6 @@ def _check_header(path: Path, header: Sequence[str], reading: ImportMap) -> None
                 raise BadFile(path, 1, name or f"number {position + 1}", f"unknown column{_hint(name, reading)}")
     if not reading.scores(header):
         raise BadFile(path, 1, "-", "no column holds craving, mood or anxiety")
-    by_substance = reading.craving, f"{import_maps.CRAVING_COLUMN}{reading.primary_substance}"
-    if by_substance[0] is not None and by_substance[1] in known and set(by_substance[0].columns) <= set(header):
-        raise BadFile(path, 1, by_substance[1], "craving of the primary substance has a column already")
 
 
 def _hint(name: str, reading: ImportMap) -> str:
