@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -42,14 +42,15 @@ class CheckInRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DAYS_OF = """
-select distinct on (c.client_day)
+select distinct on (c.client_id, c.client_day)
   c.check_in_id, c.client_id, c.kind, c.answered_at, c.sent_at, c.received_at, c.counted_at, c.time_zone, c.zone_known,
   c.client_day, c.craving, c.mood, c.anxiety, c.used, c.safety, c.note_sealed, c.origin, c.content_hash
-from check_in c
-where c.clinic_id = $1
-  and c.client_id = $2
-  and c.client_day between $3 and $4
-  and c.kind = 'daily'
+from unnest($2::uuid[], $3::date[]) as wanted (client_id, from_day)
+join check_in c
+  on c.clinic_id = $1
+  and c.client_id = wanted.client_id
+  and c.client_day between wanted.from_day and $4
+where c.kind = 'daily'
   and not exists (
     select
     from check_in newer
@@ -57,6 +58,7 @@ where c.clinic_id = $1
       and newer.supersedes = c.check_in_id
   )
 order by
+  c.client_id,
   c.client_day,
   (c.sent_at - c.received_at between -interval '10 minutes' and interval '10 minutes') desc,
   c.answered_at desc,
@@ -64,12 +66,18 @@ order by
 """
 
 
-async def days_of(db: Db, client_id: UUID, *, from_day: date, until_day: date) -> list[CheckInRow]:
-    """The daily check-in that counts for each answered client day, both bounds inclusive, by day.
+async def days_of_many(db: Db, from_days: Mapping[UUID, date], *, until_day: date) -> list[CheckInRow]:
+    """The daily check-in that counts for each answered client day of some clients, by client and day.
 
-    Of several the greatest (answered_at, id) counts, one with a skew past ten minutes never over one without.
+    `from_days` says for each client from which day on; both bounds are inclusive. Of several check-ins of a day the
+    greatest (answered_at, id) counts, one with a skew past ten minutes never over one without.
     """
-    return await db.rows(CheckInRow, DAYS_OF, db.clinic_id, client_id, from_day, until_day)
+    return await db.rows(CheckInRow, DAYS_OF, db.clinic_id, list(from_days.keys()), list(from_days.values()), until_day)
+
+
+async def days_of(db: Db, client_id: UUID, *, from_day: date, until_day: date) -> list[CheckInRow]:
+    """The daily check-in that counts for each answered client day of one client, both bounds inclusive, by day."""
+    return await days_of_many(db, {client_id: from_day}, until_day=until_day)
 
 
 HISTORY = """
