@@ -11,12 +11,16 @@ import msgspec
 from msgspec import Meta
 
 from schemas.course import Substance
+from schemas.crisis import CrisisContact
+from schemas.problem import Problem
 
 NOTE_CHARACTERS = 2_000
 
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10, whole")]
 AwareTime = Annotated[datetime, Meta(tz=True)]
-ZoneName = Annotated[str, Meta(min_length=1, max_length=64, description="IANA time zone of the phone")]
+ZoneName = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$", description="IANA time zone of the phone")
+]
 
 
 class Kind(StrEnum):
@@ -67,13 +71,6 @@ class CheckIn(msgspec.Struct, frozen=True, kw_only=True):
     origin: Origin
 
 
-class CrisisContact(msgspec.Struct, frozen=True):
-    """Somebody who can be reached at once: "988 Suicide & Crisis Lifeline", "988"."""
-
-    label: str
-    contact: str
-
-
 class Next(msgspec.Struct, frozen=True, kw_only=True):
     """What comes next for the client: the client day of the next daily check-in, and the next planned infusion."""
 
@@ -96,7 +93,7 @@ class BatchItemResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     id: str | None
     status: int
     check_in: CheckIn | None = None
-    problem: dict[str, object] | None = None
+    problem: Problem | None = None
 
 
 class BatchReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.checkin import CrisisContact
+from schemas.crisis import CrisisContact
 
 
 class Clinic(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ Slug = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z
 class EnrolForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A one-time code against a device key.
 
-    `code`: ten Crockford base32 characters, hyphens and case ignored. `public_key`: base64url of the 65-byte P-256 point.
+    `code`: ten Crockford base32 characters, hyphens and case ignored. `public_key`: base64url of
+    the 65-byte uncompressed P-256 point.
     """
 
     clinic: Slug

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from schemas.checkin import CrisisContact
+from schemas.crisis import CrisisContact
 
 
 class FieldProblem(msgspec.Struct, frozen=True, kw_only=True):

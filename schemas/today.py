@@ -6,8 +6,9 @@ from datetime import date, datetime
 
 import msgspec
 
-from schemas.checkin import CheckIn, CrisisContact
+from schemas.checkin import CheckIn
 from schemas.course import Substance
+from schemas.crisis import CrisisContact
 
 
 class NextInfusion(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from schemas.checkin import CrisisContact
 from schemas.clinic import Clinic, ClinicSetting
+from schemas.crisis import CrisisContact
 from service import errors, ids
 from service.database import Connection, Db
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 
 from service import config, embedded, storage
 from service.config import Config, DatabaseUrls, embedded_url
 from service.database import Pool, open_pool
+from tests import web
 
 # A crash of the machine may lose a test's database.
 VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}
@@ -148,3 +150,10 @@ async def sweep_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
     """Connections of neap_sweep."""
     async with _pool(database.sweep) as pool:
         yield pool
+
+
+@pytest.fixture
+async def http(settings: Config) -> AsyncIterator[httpx.AsyncClient]:
+    """The web application of this test's database, spoken to over HTTP without a socket."""
+    async with web.serving(settings) as client:
+        yield client

@@ -18,7 +18,7 @@ async def live() -> dict[str, str]:
 
 @get("/health/ready", opt={"access": Permission.COME_IN}, summary="Check-ins are accepted", tags=["Health"])
 async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]:
-    """200 once check-ins are accepted. It asks nothing of the jobs: a dead jobs process must not take phones offline."""
+    """200 once check-ins are accepted; a dead jobs process does not take phones offline."""
     await held.ready(services)
     return Response({"status": "ready"}, headers={"Cache-Control": "no-store"})
 

@@ -173,7 +173,7 @@ async def _item_result(services: Services, token: Token, item: object, *, now: d
         accepted = await _accept(services, token, form.id, form, now=now)
     except Exception as error:  # noqa: BLE001 one bad item never loses the others
         problem, _ = problems.problem_of(error)
-        return BatchItemResult(id=item_id, status=problem.status, problem=msgspec.to_builtins(problem))
+        return BatchItemResult(id=item_id, status=problem.status, problem=problem)
     return BatchItemResult(id=item_id, status=201 if accepted.first_time else 200, check_in=accepted.reply.check_in)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from schemas.checkin import CrisisContact
+from schemas.crisis import CrisisContact
 from schemas.problem import FieldProblem, Problem
 from service import errors
 
@@ -55,8 +55,9 @@ def problem_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -
         return _problem(kind, error.message, fields=error.fields, crisis=crisis), _headers_of(error)
     if isinstance(error, HTTPException):
         kind = KIND_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
+        faults = _faults_of(error) if kind == "invalid" else ()
         headers = {"Allow": (error.headers or {})["Allow"]} if "Allow" in (error.headers or {}) else {}
-        return _problem(kind, KINDS[kind][1] + ".", crisis=crisis), headers
+        return _problem(kind, KINDS[kind][1] + ".", fields=faults, crisis=crisis), headers
     if isinstance(error, UNREACHABLE):
         log.error("database_unreachable", extra={"error_type": type(error).__name__})
         detail = "The service cannot store anything just now. Please try again; nothing was stored."
@@ -87,6 +88,16 @@ def _headers_of(error: errors.DomainError) -> dict[str, str]:
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="neap"'}
     return {}
+
+
+def _faults_of(error: HTTPException) -> list[errors.FieldFault]:
+    """The parameters that Litestar's own validation refused; its messages may quote the value and are left out."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    return [
+        errors.FieldFault(str(each["key"]), "is missing, of the wrong type or out of range")
+        for each in extra
+        if isinstance(each, dict) and "key" in each
+    ]
 
 
 def _places_of(error: BaseException) -> list[str]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.checkin import CrisisContact
+from schemas.crisis import CrisisContact
 from service import clinics, database, errors, hint
 from service.clinics import ClinicView
 from service.config import Config
@@ -23,7 +23,7 @@ CLINIC_VIEW_SECONDS = 30.0
 
 
 class ClinicViews:
-    """The clinics' settings in memory, at most half a minute old; kept while the database is away, for the crisis card."""
+    """Clinics' settings in memory, at most half a minute old; kept for the crisis card while the database is away."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""Strict decoding of bodies: "7" is not 7, 1 is not true, unknown fields are refused, every bad field is named at once."""
+"""Strict decoding of bodies: "7" is not 7, 1 is not true, unknown fields are refused, every bad field is named."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Flat: one file an area; builders and the in-process web client beside them."""

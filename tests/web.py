@@ -1,0 +1,46 @@
+"""The web application in the test's own process, spoken to over HTTP without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from litestar import Litestar
+
+from service import app
+from service.config import Config
+
+
+@asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Litestar]:
+    """The application, started. Its lifespan keeps to one task, as Litestar wants, whichever task ends the test."""
+    application, started, ending = app.create(config), asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        try:
+            async with application.lifespan():
+                started.set()
+                await ending.wait()
+        finally:
+            started.set()
+
+    task = asyncio.create_task(live())
+    await started.wait()
+    if task.done():
+        await task
+    try:
+        yield application
+    finally:
+        ending.set()
+        await task
+
+
+@asynccontextmanager
+async def serving(config: Config) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the started application."""
+    async with running(config) as application:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://neap.test") as client:
+            yield client
