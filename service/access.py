@@ -94,6 +94,13 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
 )
 
 
+class OutOfReach(errors.NotFound):
+    """It is not there, or not for this person: which of the two, nobody is told. Who asked is written down."""
+
+    def __init__(self) -> None:
+        super().__init__("Not found.")
+
+
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """How far one permission reaches for one person; queries take it apart into parameters."""
 
@@ -131,7 +138,7 @@ def reach(staff_id: UUID, roles: Iterable[Role], permission: Permission) -> Reac
     """How far the permission reaches for this person. Raises NotFound where they do not have it."""
     scopes = scopes_of(roles, permission)
     if not scopes:
-        raise errors.NotFound("Not found.")
+        raise OutOfReach
     return Reach(staff_id=staff_id, scopes=scopes)
 
 
@@ -178,7 +185,7 @@ async def require_client(db: Db, who: Reach, client_id: UUID, *, now: datetime) 
     """Raises NotFound unless this reach covers the client now."""
     seen = await db.value(SEES_CLIENT, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, client_id)
     if seen is None:
-        raise errors.NotFound("Not found.")
+        raise OutOfReach
 
 
 SEES_ALERT = """
@@ -214,5 +221,5 @@ async def require_alert(db: Db, who: Reach, alert_id: UUID, *, now: datetime) ->
         SEES_ALERT, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, alert_id, who.routed
     )
     if not isinstance(client_id, UUID):
-        raise errors.NotFound("Not found.")
+        raise OutOfReach
     return client_id

@@ -1,0 +1,140 @@
+"""Findings and trends as sentences with their numbers, as they stand on a page; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from schemas.alert import Finding, Rule
+from schemas.trend import Status
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# An item's change is worth a word when the item more likely than not takes part in the worsening.
+TAKES_PART = 0.5
+OWN_CHECK_INS_NEEDED = 7
+
+
+def of_finding(finding: Finding) -> str:
+    """Why the rule fired, in one sentence."""
+    numbers, on = finding.numbers, day(finding.client_day)
+    match finding.rule:
+        case Rule.SAFETY:
+            return f"Safety question answered yes on {on}{_late(numbers)}."
+        case Rule.OPIOID_USE:
+            before = f"none in the {_whole(numbers.get('days_looked_back'), 7)} days before: tolerance may be lower"
+            return f"Use of {_used(numbers)} reported on {on}, {before}{_late(numbers)}."
+        case Rule.OTHER_USE:
+            return f"Use of {_used(numbers)} reported on {on}{_late(numbers)}."
+        case Rule.WORSENING:
+            return _worsening(finding)
+        case Rule.WANING:
+            return _waning(numbers)
+        case Rule.SILENCE_AFTER_INFUSION:
+            return f"No answer for {_days(numbers.get('silent_days'))}, the first after an infusion."
+        case Rule.SILENCE:
+            return f"No answer for {_days(numbers.get('silent_days'))}."
+
+
+def evidence_of(finding: Finding) -> list[tuple[str, str]]:
+    """The numbers that the finding rests on, as (name, value), enough to judge it by."""
+    rows: list[tuple[str, str]] = []
+    for name, value in finding.numbers.items():
+        if isinstance(value, bool | int | float | str):
+            rows.append((name.replace("_", " "), _plain(value)))
+        elif isinstance(value, list) and all(isinstance(each, str) for each in value):
+            rows.append((name.replace("_", " "), ", ".join(value) or "none"))
+    return rows
+
+
+def changes_of(finding: Finding) -> list[Mapping[str, object]]:
+    """Of a worsening: how each item changed since the onset."""
+    items = finding.numbers.get("items")
+    return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+
+
+def onset_of(finding: Finding) -> tuple[date, date, date] | None:
+    """Of a worsening: earliest, likeliest and latest day on which it began."""
+    days = [finding.numbers.get(name) for name in ("onset_days_high", "onset_days", "onset_days_low")]
+    if not all(isinstance(each, int) for each in days):
+        return None
+    first, likeliest, last = (finding.client_day - timedelta(days=_whole(each, 0)) for each in days)
+    return first, likeliest, last
+
+
+def of_status(status: Status | None, *, silent_days: int | None, answered_ever: int, near_limit: float | None) -> str:
+    """Why a client has this status, where no finding says it better; "" where nothing needs saying."""
+    match status:
+        case None:
+            return "No client day has ended yet."
+        case Status.NO_DATA:
+            return f"No answer for {_days(silent_days)}."
+        case Status.LEARNING if answered_ever < OWN_CHECK_INS_NEEDED:
+            return f"{answered_ever} of {OWN_CHECK_INS_NEEDED} check-ins until the usual band is known."
+        case Status.LEARNING:
+            return "The usual band is known after three weeks."
+        case Status.WATCH:
+            share = "" if near_limit is None else f" ({near_limit:.0%} of the limit)"
+            return f"Near the edge of what is usual{share}."
+        case Status.NOT_ON_TRACK:
+            silent = f" No answer for {_days(silent_days)}." if silent_days else ""
+            return f"Not yet back to usual after an earlier alert.{silent}"
+        case Status.ON_TRACK:
+            return ""
+
+
+def day(value: date) -> str:
+    """A client day: "18 Nov"."""
+    return f"{value.day} {MONTHS[value.month - 1]}"
+
+
+def _worsening(finding: Finding) -> str:
+    moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART]
+    moved.sort(key=lambda each: -abs(_number(each.get("change"))))
+    parts = [_change(each) for each in moved] or ["Scores worse than usual"]
+    onset = onset_of(finding)
+    since = f" since about {day(onset[1])}" if onset else ""
+    answered = finding.numbers.get("answered_of_last_7")
+    share = f"; {answered} of 7 days answered" if isinstance(answered, int) else ""
+    sentence = ", ".join(parts) + since + share + "."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _change(item: Mapping[str, object]) -> str:
+    change = _number(item.get("change"))
+    return f"{item.get('item')} {abs(change):.1f} {'above' if change > 0 else 'below'} usual"
+
+
+def _waning(numbers: Mapping[str, object]) -> str:
+    half = numbers.get("half_gone_days", numbers.get("days_to_half"))
+    gone = f"Half of the benefit gone after {_number(half):.0f} days" if half is not None else "The benefit is waning"
+    until = numbers.get("next_infusion_in_days", numbers.get("days_to_next_infusion"))
+    return f"{gone}; next infusion in {_days(until)}." if until is not None else f"{gone}; no infusion booked."
+
+
+def _used(numbers: Mapping[str, object]) -> str:
+    used = numbers.get("used")
+    return " and ".join(map(str, used)) if isinstance(used, list) and used else "a substance"
+
+
+def _late(numbers: Mapping[str, object]) -> str:
+    late = _whole(numbers.get("late_days"), 0)
+    return f" (arrived {_days(late)} late)" if late else ""
+
+
+def _days(value: object) -> str:
+    count = _whole(value, 0)
+    return "1 day" if count == 1 else f"{count} days"
+
+
+def _whole(value: object, otherwise: int) -> int:
+    return int(value) if isinstance(value, int | float) else otherwise
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _plain(value: bool | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,66 @@
+"""Files for browsers: read once, served under the digest of them all, so that a browser may keep them for good.
+
+`/static/<release>/desk.css`: one digest for the whole set lets scripts import one another by relative names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from pathlib import Path
+
+import msgspec
+
+from service import errors
+
+DIRECTORY = Path(__file__).parent / "static"
+KEPT_FOR_GOOD = "public, max-age=31536000, immutable"
+ASK_EVERY_TIME = "no-cache"
+# Python's table depends on the machine's; these are the only kinds there are.
+KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+class Asset(msgspec.Struct, frozen=True):
+    """One file as it is served."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+class Assets:
+    """Every file below the folder, in memory."""
+
+    def __init__(self, directory: Path = DIRECTORY) -> None:
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        self._assets = {str(path.relative_to(directory)): _read(path) for path in files}
+        together = "\n".join(f"{name} {asset.etag}" for name, asset in self._assets.items())
+        self.release = hashlib.sha256(together.encode()).hexdigest()[:12]
+
+    def url(self, name: str) -> str:
+        """The address of a file that is there: a template that names another is at fault."""
+        assert name in self._assets, name
+        return f"/static/{self.release}/{name}"
+
+    def get(self, name: str) -> Asset:
+        """A file by its name. Raises NotFound."""
+        asset = self._assets.get(name)
+        if asset is None:
+            raise errors.NotFound("Not found.")
+        return asset
+
+    def caching(self, release: str) -> str:
+        """How long a browser may keep what it asked for under this release: an old page asks for an old one."""
+        return KEPT_FOR_GOOD if release == self.release else ASK_EVERY_TIME
+
+
+def _read(path: Path) -> Asset:
+    content = path.read_bytes()
+    kind = KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Asset(content, kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')

@@ -1,0 +1,249 @@
+"""The three charts of a client as one Vega-Lite specification: craving, mood and anxiety on one shared time axis.
+
+Everything can be read without colour: the usual band is an area, gaps are crosses, infusions dotted numbered lines,
+sessions ticks on the axis, days outside the band diamonds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Literal
+
+from schemas.trend import Trend
+from service.client_page import Chart
+
+Spec = dict[str, object]
+Shape = Literal["wide", "narrow"]
+
+ITEMS = (("craving", "up is worse"), ("mood", "down is worse"), ("anxiety", "up is worse"))
+SCALE_TOP = 10
+WIDTHS: Mapping[Shape, int] = {"wide": 1120, "narrow": 330}
+HEIGHTS: Mapping[Shape, int] = {"wide": 130, "narrow": 110}
+SESSION_TICK_HEIGHT = 0.7
+CROSS_AT = 0.0
+# The light theme's colours; the page's dark theme replaces each by its counterpart, see `svg_for_both_themes`.
+INK, MUTED, LINE, BAND, ACCENT, OFF = "#1c2a2e", "#56666b", "#dfe4e1", "#dbe9e6", "#0b6461", "#9a4f00"
+DARK: Mapping[str, str] = {
+    INK: "#e6ecea",
+    MUTED: "#9db0b3",
+    LINE: "#2b383b",
+    BAND: "#1f3a3a",
+    ACCENT: "#63c2ba",
+    OFF: "#f0ad5e",
+}
+FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
+
+
+def spec_of(chart: Chart, shape: Shape) -> Spec:
+    """The specification of all three panels, for a wide page or a phone's width."""
+    first, last = chart.trend[0].client_day, chart.trend[-1].client_day
+    domain = [_instant(first), _instant(max(last, first + timedelta(days=13)))]
+    asked = [pair for pair in enumerate(ITEMS) if pair[0] != 0 or any(each.craving is not None for each in chart.trend)]
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "background": None,
+        "padding": {"left": 2, "right": 10, "top": 2, "bottom": 2},
+        "spacing": 18,
+        "vconcat": [
+            _panel(chart, index, item, domain, shape, numbered=place == 0) for place, (index, item) in enumerate(asked)
+        ],
+        "config": _config(),
+    }
+
+
+def is_outside(index: int, value: int, day: Trend) -> bool:
+    """Whether an answer lies outside the usual band on the worse side: craving and anxiety above, mood below."""
+    low, high = day.band_low[index], day.band_high[index]
+    if index == 1:
+        return low is not None and value < low
+    return high is not None and value > high
+
+
+def value_of(index: int, day: Trend) -> int | None:
+    """The answer of one client day: craving, mood, anxiety by index."""
+    return (day.craving, day.mood, day.anxiety)[index]
+
+
+def svg_for_both_themes(svg: str) -> str:
+    """The drawing with the dark theme's colours beside its own; as an image it follows the page's scheme."""
+    rules = "".join(
+        f'[fill="{light}"]{{fill:{dark}}}[stroke="{light}"]{{stroke:{dark}}}' for light, dark in DARK.items()
+    )
+    style = f"<style>@media (prefers-color-scheme:dark){{{rules}}}</style>"
+    head, separator, rest = svg.partition(">")
+    return head + separator + style + rest
+
+
+def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], shape: Shape, *, numbered: bool) -> Spec:
+    name, direction = item
+    x: Spec = {
+        "field": "on",
+        "type": "temporal",
+        "scale": {"type": "utc", "domain": domain, "nice": False},
+        "axis": {"format": "%-d %b", "grid": False, "title": None, "tickCount": 10 if shape == "wide" else 4},
+    }
+    y: Spec = {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"domain": [0, SCALE_TOP], "nice": False},
+        "axis": {"values": [0, 5, SCALE_TOP], "title": None, "gridColor": LINE, "domain": False, "ticks": False},
+    }
+    layers: list[Spec] = [_band(chart, index, x), *_treatment(chart, x, numbered=numbered)]
+    if index == 0 and chart.by_substance:
+        layers.append(_substances(chart, x, y))
+    layers += _answers(chart, index, x, y)
+    return {
+        "width": WIDTHS[shape],
+        "height": HEIGHTS[shape],
+        "title": {
+            "text": name.capitalize(),
+            "subtitle": direction,
+            "anchor": "start",
+            "frame": "group",
+            "offset": 14 if numbered else 6,
+        },
+        "layer": layers,
+    }
+
+
+def _band(chart: Chart, index: int, x: Spec) -> Spec:
+    days = [
+        {"on": _instant(day.client_day), "low": _clip(day.band_low[index]), "high": _clip(day.band_high[index])}
+        for day in chart.trend
+    ]
+    return {
+        "data": {"values": days},
+        "mark": {
+            "type": "area",
+            "color": BAND,
+            "opacity": 1,
+            "interpolate": "step",
+            "invalid": "break-paths-filter-domains",
+        },
+        "encoding": {
+            "x": x,
+            "y": {"field": "low", "type": "quantitative", "scale": {"domain": [0, SCALE_TOP]}},
+            "y2": {"field": "high"},
+        },
+    }
+
+
+def _treatment(chart: Chart, x: Spec, *, numbered: bool) -> list[Spec]:
+    given = [{"on": _instant(on), "number": str(number)} for on, number in chart.infusions]
+    attended = [{"on": _instant(on), "from": 0, "to": SESSION_TICK_HEIGHT} for on in chart.sessions]
+    layers: list[Spec] = [
+        {
+            "data": {"values": given},
+            "mark": {"type": "rule", "color": ACCENT, "strokeDash": [1, 3], "strokeWidth": 1.4},
+            "encoding": {"x": x},
+        },
+        {
+            "data": {"values": attended},
+            "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
+            "encoding": {
+                "x": x,
+                "y": {"field": "from", "type": "quantitative", "scale": {"domain": [0, SCALE_TOP]}},
+                "y2": {"field": "to"},
+            },
+        },
+    ]
+    if numbered:
+        layers.append(
+            {
+                "data": {"values": given},
+                "mark": {"type": "text", "color": ACCENT, "fontWeight": "bold", "dy": -6, "y": 0},
+                "encoding": {"x": x, "text": {"field": "number"}},
+            }
+        )
+    return layers
+
+
+def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
+    rows = [
+        {"on": _instant(on), "substance": substance, "value": value}
+        for on, answers in sorted(chart.by_substance.items())
+        for substance, value in answers.items()
+    ]
+    return {
+        "data": {"values": rows},
+        "mark": {"type": "line", "strokeWidth": 1, "color": MUTED},
+        "encoding": {
+            "x": x,
+            "y": y,
+            "strokeDash": {"field": "substance", "type": "nominal", "legend": {"title": None, "orient": "top-right"}},
+        },
+    }
+
+
+def _answers(chart: Chart, index: int, x: Spec, y: Spec) -> list[Spec]:
+    line: list[Spec] = []
+    points: list[Spec] = []
+    for day in chart.trend:
+        value, on = value_of(index, day), _instant(day.client_day)
+        line.append({"on": on, "value": value})
+        if value is not None:
+            outside = is_outside(index, value, day)
+            points.append({"on": on, "value": value, "kind": "outside" if outside else "inside"})
+        else:
+            points.append({"on": on, "value": CROSS_AT, "kind": "gap"})
+    kinds = ["inside", "outside", "gap"]
+    return [
+        {
+            "data": {"values": line},
+            "mark": {
+                "type": "line",
+                "color": INK,
+                "strokeWidth": 1.3,
+                "opacity": 0.75,
+                "invalid": "break-paths-filter-domains",
+            },
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "data": {"values": points},
+            "mark": {"type": "point", "filled": False, "opacity": 1},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "shape": _by_kind(kinds, ["circle", "diamond", "M-.6,-.6L.6,.6M-.6,.6L.6,-.6"]),
+                "fill": _by_kind(kinds, [INK, OFF, "transparent"]),
+                "stroke": _by_kind(kinds, [INK, OFF, MUTED]),
+                "size": _by_kind(kinds, [14, 70, 28]),
+            },
+        },
+    ]
+
+
+def _by_kind(kinds: list[str], values: list[object]) -> Spec:
+    return {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": kinds, "range": values},
+        "legend": None,
+    }
+
+
+def _config() -> Spec:
+    return {
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {"labelColor": MUTED, "labelFontSize": 12, "domainColor": LINE, "tickColor": LINE},
+        "title": {
+            "color": INK,
+            "subtitleColor": MUTED,
+            "fontSize": 14,
+            "subtitleFontSize": 12,
+            "fontWeight": "bold",
+        },
+        "legend": {"labelColor": MUTED, "labelFontSize": 12, "symbolStrokeColor": MUTED},
+        "text": {"fontSize": 12},
+    }
+
+
+def _instant(day: date) -> str:
+    return f"{day.isoformat()}T00:00:00Z"
+
+
+def _clip(value: float | None) -> float | None:
+    return None if value is None else min(max(value, 0.0), float(SCALE_TOP))

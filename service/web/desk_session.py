@@ -1,0 +1,146 @@
+"""The dependency behind every route of the staff: session, permission, forged requests, one transaction, the audit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from litestar import Request
+from litestar.di import NamedDependency
+
+from schemas.staff import SessionStage
+from service import access, audit, database, errors, staff_sessions, tokens
+from service.access import Permission, Reach
+from service.clinics import ClinicView
+from service.database import Db
+from service.staff_sessions import SignedIn
+from service.web.services import Services
+
+COOKIE = "__Host-neap"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Sent by parts of a page that refresh themselves: they must not keep an abandoned desk signed in.
+BY_ITSELF = "Neap-By-Itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One request of a signed-in person: their transaction, who they are, and how far they may see."""
+
+    db: Db
+    who: SignedIn
+    view: ClinicView
+    services: Services
+    now: datetime
+    permission: Permission
+
+    @property
+    def actor(self) -> audit.Actor:
+        """This person, for the audit trail."""
+        return audit.Actor("staff", self.who.staff_id)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the person has a permission, over some clients at least."""
+        return access.may(self.who.roles, permission)
+
+    def reach(self, permission: Permission | None = None) -> Reach:
+        """How far a permission (by default the route's) reaches for the person. Raises NotFound without it."""
+        return access.reach(self.who.staff_id, self.who.roles, permission or self.permission)
+
+    async def require_client(self, client_id: UUID) -> None:
+        """Raises NotFound unless the route's permission reaches the client."""
+        await access.require_client(self.db, self.reach(), client_id, now=self.now)
+
+    async def record(self, action: str, *, client_id: UUID | None = None, object_id: UUID | None = None) -> None:
+        """Append to the audit trail, in this transaction."""
+        await audit.record(self.db, self.actor, action, client_id=client_id, object_id=object_id, now=self.now)
+
+
+async def open_desk(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], now: NamedDependency[datetime]
+) -> AsyncGenerator[Desk, None]:
+    """Open a request's desk; commits before the reply is sent, rolls back when the handler refuses.
+
+    Raises Unauthenticated without a full session, NotFound where the role lacks the route's permission (and writes
+    every denial down), Invalid for a request that another site made the browser send.
+    """
+    permission = Permission(request.route_handler.opt["access"])
+    token, by_cookie = credential_of(request)
+    who: SignedIn | None = None
+    try:
+        async with database.transaction(services.pool, token.clinic_id) as db:
+            who = await staff_sessions.current(db, token.digest, now=now, by_hand=BY_ITSELF not in request.headers)
+            if who.stage is not SessionStage.FULL:
+                raise errors.Unauthenticated("Please finish signing in.")
+            if by_cookie and request.method not in SAFE_METHODS:
+                await refuse_forged(request, who)
+            view = await services.views.get(token.clinic_id)
+            desk = Desk(db, who, view, services, now, permission)
+            desk.reach()
+            yield desk
+    except access.OutOfReach:
+        if who is not None:
+            await _record_denial(request, services, token.clinic_id, who, permission, now)
+        raise
+
+
+def credential_of(request: Request[Any, Any, Any]) -> tuple[tokens.Token, bool]:
+    """The session's token, and whether a cookie carried it. Raises Unauthenticated where there is none."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return tokens.parse(bearer.strip(), "session"), False
+    return tokens.parse(request.cookies.get(COOKIE, ""), "session"), True
+
+
+async def refuse_forged(request: Request[Any, Any, Any], who: SignedIn) -> None:
+    """Raises Invalid unless the request comes from a page of ours and holds the session's own token."""
+    refuse_cross_site(request)
+    given = request.headers.get("x-csrf-token") or (await form_of(request)).get("csrf_token", "")
+    if not tokens.same(given, who.csrf_token):
+        raise errors.Invalid("This page is out of date. Reload it and try again.")
+
+
+def refuse_cross_site(request: Request[Any, Any, Any]) -> None:
+    """Raises Invalid where the browser says that another site sent this; programs say nothing and pass."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        foreign = site not in ("same-origin", "none")
+    else:
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    if foreign:
+        raise errors.Invalid("This request came from another site.")
+
+
+async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The texts of a form; of several by one name the last."""
+    return {name: value for name, value in (await request.form()).multi_items() if isinstance(value, str)}
+
+
+async def choices_of(request: Request[Any, Any, Any], name: str) -> list[str]:
+    """Every value that a form has by one name: ticked boxes."""
+    return [value for each, value in (await request.form()).multi_items() if each == name and isinstance(value, str)]
+
+
+async def _record_denial(
+    request: Request[Any, Any, Any],
+    services: Services,
+    clinic_id: UUID,
+    who: SignedIn,
+    permission: Permission,
+    now: datetime,
+) -> None:
+    asked_for = next((value for value in request.path_params.values() if isinstance(value, UUID)), None)
+    async with database.committed_now(services.pool, clinic_id) as db:
+        await audit.record(
+            db,
+            audit.Actor("staff", who.staff_id),
+            "access.denied",
+            object_id=asked_for,
+            allowed=False,
+            reason=permission,
+            now=now,
+        )
