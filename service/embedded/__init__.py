@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -25,7 +26,7 @@ from service.embedded.lock import FileLock
 
 __all__ = ["Cluster", "EmbeddedError", "remove", "running"]
 
-NO_OVERRIDES: Mapping[str, str] = {}
+NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 
 
 class Cluster(NamedTuple):
