@@ -6,7 +6,7 @@ import sys
 from service import commands, config
 from service.config import ConfigError
 from service.embedded.errors import EmbeddedError
-from service.errors import DomainError
+from service.errors import Conflict, DomainError, Invalid
 
 INTERRUPTED_STATUS = 130
 
@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> int:
         status: int = parsed.run(parsed, config.load())
     except ConfigError as error:
         print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return 2
+    except (Invalid, Conflict) as error:
+        print(f"neap: {error}", file=sys.stderr)
         return 2
     except (DomainError, EmbeddedError) as error:
         print(f"neap: {error}", file=sys.stderr)

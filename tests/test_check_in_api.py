@@ -351,12 +351,10 @@ async def test_notes_are_sealed_at_rest_and_open_only_for_their_row(http: httpx.
 
 
 async def test_database_away_gives_503_with_the_crisis_card(settings: Config, here: Setting) -> None:
-    async with web.running(settings) as application:
-        transport = httpx.ASGITransport(application)
-        async with httpx.AsyncClient(transport=transport, base_url="http://neap.test") as http:
-            assert (await put(http, here.phone, form_now())).status_code == 201
-            application.state.services.pool.terminate()
-            reply = await put(http, here.phone, form_now(safety=True))
+    async with web.running(settings) as application, web.client_of(application) as http:
+        assert (await put(http, here.phone, form_now())).status_code == 201
+        application.state.services.pool.terminate()
+        reply = await put(http, here.phone, form_now(safety=True))
     assert reply.status_code == 503
     assert reply.headers["retry-after"]
     assert reply.json()["crisis"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import httpx
 from litestar import Litestar
@@ -40,7 +41,12 @@ async def running(config: Config) -> AsyncIterator[Litestar]:
 @asynccontextmanager
 async def serving(config: Config) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the started application."""
-    async with running(config) as application:
-        transport = httpx.ASGITransport(application)
-        async with httpx.AsyncClient(transport=transport, base_url="http://neap.test") as client:
-            yield client
+    async with running(config) as application, client_of(application) as client:
+        yield client
+
+
+def client_of(application: Litestar) -> httpx.AsyncClient:
+    """An HTTP client that calls the application."""
+    # httpx and Litestar describe the same protocol by types that do not match each other.
+    transport = httpx.ASGITransport(cast("Callable[..., Awaitable[None]]", application))
+    return httpx.AsyncClient(transport=transport, base_url="http://neap.test")

@@ -1,0 +1,70 @@
+"""The first clinic of a real deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from service.config import DatabaseUrls
+from service.database import Pool
+from tests.conftest import A_MASTER_KEY
+
+ARGUMENTS = (
+    ("--slug", "harbour"),
+    ("--name", "Harbour Clinic"),
+    ("--time-zone", "America/Chicago"),
+    ("--admin-email", "Admin@Example.org"),
+    ("--admin-name", "A. Admin"),
+)
+
+
+async def create_clinic(database: DatabaseUrls, **changed: str) -> subprocess.CompletedProcess[str]:
+    given = dict(ARGUMENTS) | {f"--{name.replace('_', '-')}": value for name, value in changed.items()}
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "service", "create-clinic", *(part for pair in given.items() for part in pair)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PATH": os.environ["PATH"],
+            "NEAP_KEY": A_MASTER_KEY,
+            **{f"NEAP_{role.upper()}_DATABASE_URL": getattr(database, role) for role in database.__struct_fields__},
+        },
+    )
+
+
+async def test_create_clinic_prints_a_one_time_link_for_its_admin(database: DatabaseUrls, owner_pool: Pool) -> None:
+    done = await create_clinic(database)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("http://127.0.0.1:8080/link/neap_link_")
+    async with owner_pool.acquire() as connection:
+        assert await connection.fetchval("select count(*) from clinic") == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"slug": "Not A Slug"}, "slug"),
+        ({"time_zone": "Mars/Olympus"}, "time zone"),
+        ({"admin_email": "nobody"}, "e-mail"),
+    ],
+)
+async def test_bad_argument_is_one_line_and_status_2(
+    database: DatabaseUrls, changed: dict[str, str], says: str
+) -> None:
+    done = await create_clinic(database, **changed)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert says in done.stderr.lower()
+
+
+async def test_a_slug_that_is_taken_is_refused(database: DatabaseUrls) -> None:
+    assert (await create_clinic(database)).returncode == 0
+    again = await create_clinic(database)
+    assert again.returncode == 2
+    assert "taken" in again.stderr
