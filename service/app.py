@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 
 from service.access import Permission
 from service.config import Config
-from service.web import health, openapi, phone_api, problems, services
+from service.web import device_api, health, openapi, phone_api, problems, services
 from service.web.services import Services
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ ROUTES: Sequence[BaseRouteHandler] = (
     *health.ROUTES,
     *openapi.ROUTES,
     *phone_api.ROUTES,
+    *device_api.ROUTES,
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import string
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from service import errors
 
 DIRECTORY = Path(__file__).parent / "static"
+RELEASE_LETTERS = 12
 KEPT_FOR_GOOD = "public, max-age=31536000, immutable"
 ASK_EVERY_TIME = "no-cache"
 # Python's table depends on the machine's; these are the only kinds there are.
@@ -41,7 +43,7 @@ class Assets:
         files = sorted(path for path in directory.rglob("*") if path.is_file())
         self._assets = {str(path.relative_to(directory)): _read(path) for path in files}
         together = "\n".join(f"{name} {asset.etag}" for name, asset in self._assets.items())
-        self.release = hashlib.sha256(together.encode()).hexdigest()[:12]
+        self.release = hashlib.sha256(together.encode()).hexdigest()[:RELEASE_LETTERS]
 
     def url(self, name: str) -> str:
         """The address of a file that is there: a template that names another is at fault."""
@@ -55,8 +57,12 @@ class Assets:
             raise errors.NotFound("Not found.")
         return asset
 
+    def is_release(self, text: str) -> bool:
+        """Whether this part of an address is a release, this one or a former: an old page asks for an old one."""
+        return len(text) == RELEASE_LETTERS and all(letter in string.hexdigits for letter in text)
+
     def caching(self, release: str) -> str:
-        """How long a browser may keep what it asked for under this release: an old page asks for an old one."""
+        """How long a browser may keep what it asked for under this release."""
         return KEPT_FOR_GOOD if release == self.release else ASK_EVERY_TIME
 
 

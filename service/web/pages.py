@@ -43,7 +43,7 @@ class Pages:
     """The templates and the files they name; one per process."""
 
     def __init__(self, assets: Assets) -> None:
-        self._assets = assets
+        self.assets = assets
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,

@@ -15,7 +15,11 @@ from service import clinics, database, errors, hint
 from service.clinics import ClinicView
 from service.config import Config
 from service.database import Pool
+from service.passwords import Passwords
 from service.sealing import Sealer
+from service.web.assets import Assets
+from service.web.charts import Charts
+from service.web.pages import Pages
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,9 @@ class Services(msgspec.Struct, frozen=True):
     master: Sealer
     views: ClinicViews
     hinter: hint.Hinter
+    pages: Pages
+    passwords: Passwords
+    charts: Charts
 
 
 @asynccontextmanager
@@ -67,10 +74,21 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     """
     url = config.database_urls().web
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
+    charts = Charts()
     try:
         async with hint.hinting(url) as hinter:
-            yield Services(config, pool, Sealer(config.master_key()), ClinicViews(pool), hinter)
+            yield Services(
+                config=config,
+                pool=pool,
+                master=Sealer(config.master_key()),
+                views=ClinicViews(pool),
+                hinter=hinter,
+                pages=Pages(Assets()),
+                passwords=Passwords(),
+                charts=charts,
+            )
     finally:
+        await charts.close()
         await pool.close()
 
 
