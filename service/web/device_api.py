@@ -1,0 +1,146 @@
+"""The JSON API by which a phone becomes a device: enrol with a one-time code, prove its key, be revoked."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+
+from schemas.device import Access, EnrolForm, Enrolled, Nonce, NonceForm, TokenForm
+from service import audit, clinics, database, device_tokens, devices, errors, sign_in_throttle, tokens
+from service.access import Permission
+from service.sign_in_throttle import Subject
+from service.web import phone_api, strict
+from service.web.limits import Limit
+from service.web.services import Services
+
+BODY_BYTES = 4 * 1024
+NO_STORE = {"Cache-Control": "no-store"}
+
+# Codes that were not there or not right, per address; a whole clinic may sit behind one.
+FREE_TRIES = 10
+# An IPv6 customer has at least 2^64 addresses, so the network counts.
+IPV6_PREFIX_BITS = 64
+
+# A phone refreshes every quarter of an hour at most; forty tries a minute leave room for a bad network.
+PROOFS = Limit("proofs", 40, per_seconds=60)
+
+
+def _address_of(request: Request[Any, Any, Any]) -> str:
+    """Who asks, as far as throttling goes: the IPv4 address or the IPv6 network."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, IPV6_PREFIX_BITS), strict=False))
+    return str(address)
+
+
+def _reply(content: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
+    return Response(msgspec.json.encode(content), status_code=status, media_type=phone_api.JSON, headers=dict(NO_STORE))
+
+
+@asynccontextmanager
+async def _slowing_guesses(services: Services, clinic_id: UUID, address: str, *, now: datetime) -> AsyncIterator[None]:
+    """Count a try for the address and for the clinic as a whole, and give it back unless the code was refused.
+
+    Raises TooMany. Of the address only a keyed hash is kept.
+    """
+    of_address = services.master.keyed_hash(address.encode(), purpose="enrol_address")
+    of_clinic = services.master.keyed_hash(b"every address", purpose="enrol_clinic")
+    subjects = [
+        Subject(of_address, FREE_TRIES, sign_in_throttle.FORGOTTEN_AFTER),
+        Subject(of_clinic, sign_in_throttle.CLINIC_FREE_TRIES, sign_in_throttle.CLINIC_FORGOTTEN_AFTER),
+    ]
+    async with database.committed_now(services.pool, clinic_id) as db:
+        await sign_in_throttle.take(db, subjects, now=now)
+    refused = False
+    try:
+        yield
+    except (errors.Unauthenticated, errors.Gone):
+        refused = True
+        raise
+    finally:
+        if not refused:
+            async with database.committed_now(services.pool, clinic_id) as db:
+                await sign_in_throttle.give_back(db, subjects)
+
+
+@post(
+    "/v1/device/enrol",
+    opt={"access": Permission.COME_IN, "body": EnrolForm, "replies": {201: Enrolled}},
+    request_max_body_size=BODY_BYTES,
+    summary="Enrol a device with a one-time code",
+    tags=["Device"],
+)
+async def enrol(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+    """Spend the clinic's one-time code: the device and its first tokens. 401 wrong code, 410 spent or expired."""
+    now = datetime.now(UTC)
+    form = strict.decode(await request.body(), EnrolForm)
+    async with services.pool.acquire() as connection:
+        clinic = await clinics.find_by_slug(connection, form.clinic)
+    if clinic is None:
+        raise errors.Unauthenticated(devices.NO_SUCH_CODE)
+    async with _slowing_guesses(services, clinic.clinic_id, _address_of(request), now=now):
+        enrolled = await devices.enrol(services.pool, clinic.clinic_id, form, now=now)
+    return _reply(enrolled, status=201)
+
+
+@post(
+    "/v1/device/nonce",
+    opt={"access": Permission.COME_IN, "body": NonceForm, "replies": {200: Nonce}},
+    status_code=200,
+    request_max_body_size=BODY_BYTES,
+    summary="What the device's key is to sign next",
+    tags=["Device"],
+)
+async def nonce(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+    """Ask for a nonce with the refresh token: good once, for two minutes."""
+    now, form = datetime.now(UTC), strict.decode(await request.body(), NonceForm)
+    PROOFS.hit(tokens.digest_of(form.refresh_token), now=now)
+    return _reply(await device_tokens.issue_nonce(services.pool, form, now=now))
+
+
+@post(
+    "/v1/device/token",
+    opt={"access": Permission.COME_IN, "body": TokenForm, "replies": {200: Access}},
+    status_code=200,
+    request_max_body_size=BODY_BYTES,
+    summary="A new access token, proved by the device's key",
+    tags=["Device"],
+)
+async def token(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+    """Prove the key over the nonce: an access token for a quarter of an hour. The nonce is spent either way."""
+    now, form = datetime.now(UTC), strict.decode(await request.body(), TokenForm)
+    PROOFS.hit(tokens.digest_of(form.refresh_token), now=now)
+    return _reply(await device_tokens.refresh_access(services.pool, form, now=now))
+
+
+@post(
+    "/v1/device/revoke",
+    opt={"access": Permission.ANSWER_CHECK_INS, "replies": {204: None}},
+    status_code=204,
+    request_max_body_size=BODY_BYTES,
+    summary="End this device",
+    tags=["Device"],
+)
+async def revoke(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[None]:
+    """End the device that holds this access token, at once; its tokens are deleted."""
+    now, access = datetime.now(UTC), phone_api.access_token(request)
+    async with database.transaction(services.pool, access.clinic_id) as db:
+        who = await devices.authenticate(db, access.digest, now=now)
+        by = audit.Actor("device", who.device_id)
+        await devices.revoke(db, who.device_id, by=by, why="by_client", now=now)
+    return Response(None, status_code=204, headers=dict(NO_STORE))
+
+
+ROUTES = [enrol, nonce, token, revoke]
