@@ -275,18 +275,20 @@ async def resolve(
     The outcome is a dated fact that the fold reads: "new usual" restarts the baseline from today's client day on, and
     an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already.
     """
+    client_id = (await get(db, alert_id)).client_id
+    today = await _client_day_of(db, client_id, now=now)
+    if outcome is Outcome.NEW_USUAL or outcome in CONFIRMING:
+        # Before the alert's row: whoever folds holds the client first and then their alerts, and so do we.
+        await fold_queue.mark_due(db, client_id, from_day=today, now=now)
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.RESOLVED)
     if note is not None and note.strip():
         if sealer is None:
             raise errors.Invalid("A note needs the key of its client.")
         await _append_note(db, alert_id, note, by=by, now=now, sealer=sealer)
-    today = await _client_day_of(db, alert.client_id, now=now)
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}
     await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)
-    if outcome is Outcome.NEW_USUAL or outcome in CONFIRMING:
-        await fold_queue.mark_due(db, alert.client_id, from_day=today, now=now)
 
 
 async def _client_day_of(db: Db, client_id: UUID, *, now: datetime) -> date:

@@ -126,9 +126,8 @@ select
   f.origin, f.numbers, f.rule_set_version
 from finding f
 where f.clinic_id = $1
-  and f.client_id = $2
-  and f.client_day >= $3
-  and f.rule = any ($4::text[])
+  and f.client_id = any ($2::uuid[])
+  and f.rule = any ($3::text[])
   and not exists (
     select
     from finding_withdrawal w
@@ -139,9 +138,9 @@ order by f.client_day, f.finding_id
 """
 
 
-async def standing(db: Db, client_id: UUID, *, from_day: date, rules: Sequence[Rule]) -> list[Finding]:
-    """What some rules found from a client day on and nobody withdrew."""
-    return await db.rows(Finding, STANDING, db.clinic_id, client_id, from_day, list(rules))
+async def standing_of_many(db: Db, client_ids: Sequence[UUID], *, rules: Sequence[Rule]) -> list[Finding]:
+    """What some rules found for some clients and nobody withdrew, by client day."""
+    return await db.rows(Finding, STANDING, db.clinic_id, list(client_ids), list(rules))
 
 
 INSERT_WITHDRAWAL = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -18,3 +19,15 @@ set from_day = least(fold_due.from_day, excluded.from_day)
 async def mark_due(db: Db, client_id: UUID, *, from_day: date, now: datetime) -> None:
     """Say, in the transaction that changes a client's facts, that the trend must be folded again from `from_day` on."""
     await db.execute(MARK_DUE, db.clinic_id, client_id, from_day, now)
+
+
+SETTLE = """
+delete from fold_due
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+"""
+
+
+async def settle(db: Db, client_ids: Sequence[UUID]) -> None:
+    """Take clients off the queue, in the transaction that folded them and has held their rows since it began."""
+    await db.execute(SETTLE, db.clinic_id, list(client_ids))

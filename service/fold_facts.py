@@ -1,0 +1,238 @@
+"""What a fold reads: the facts of some clients, in one query a kind whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.alert import Finding, Outcome, Rule
+from schemas.client import RecordOrigin
+from schemas.course import CourseSubstance
+from service import alerts, checkins, client_day, clinics, findings
+from service.checkins import CheckInRow
+from service.database import Db
+
+# A phone may be up to a day ahead of the client's own zone.
+DAYS_AHEAD = timedelta(days=2)
+FOLD_RULES = (Rule.WORSENING, Rule.WANING, Rule.SILENCE_AFTER_INFUSION, Rule.SILENCE)
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A client whose trend is due from `from_day` on, locked; the state before that day, and the newest state's day."""
+
+    client_id: UUID
+    from_day: date
+    time_zone: str
+    enrolled_on: date
+    origin: RecordOrigin
+    checkpoint_day: date | None
+    checkpoint_state: bytes | None
+    newest_day: date | None
+
+
+class CoursePeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """The client days of one course, both inclusive."""
+
+    client_id: UUID
+    started_on: date
+    ended_on: date | None
+
+
+@dataclass(frozen=True)
+class ClientFacts:
+    """Everything the fold of one client rests on, from `start` on."""
+
+    claimed: Claimed
+    zone: ZoneInfo
+    start: date
+    days: dict[date, CheckInRow] = field(default_factory=dict)
+    courses: list[CoursePeriod] = field(default_factory=list)
+    substances: list[CourseSubstance] = field(default_factory=list)
+    infusion_days: set[date] = field(default_factory=set)
+    new_usual_days: set[date] = field(default_factory=set)
+    confirmed_days: set[date] = field(default_factory=set)
+    standing: list[Finding] = field(default_factory=list)
+
+    @property
+    def client_id(self) -> UUID:
+        """Whose facts these are."""
+        return self.claimed.client_id
+
+    def is_active(self, day: date) -> bool:
+        """Whether charts run on that day: before the first course and during each, not after discharge."""
+        begun = [course for course in self.courses if course.started_on <= day]
+        return not begun or any(course.ended_on is None or day <= course.ended_on for course in begun)
+
+    def last_day(self, now: datetime) -> date:
+        """The day up to which the trend goes: the last closed one, or the last answered one where that is later.
+
+        After discharge nothing more comes, and an imported history ends with its last answer.
+        """
+        answered = max(self.days, default=self.start - timedelta(days=1))
+        last = answered
+        if self.claimed.origin is RecordOrigin.LIVE:
+            last = max(answered, client_day.last_closed(now, self.zone))
+        ends = [course.ended_on for course in self.courses]
+        if ends and None not in ends:
+            last = min(last, max(end for end in ends if end is not None))
+        return last
+
+
+CLAIM = """
+with due as (
+  select client_id, from_day
+  from fold_due
+  where clinic_id = $1
+    and ($2::uuid[] is null or client_id = any ($2))
+  order by since, client_id
+  limit $3
+  for update skip locked
+)
+select
+  due.client_id, due.from_day, c.time_zone, c.enrolled_on, c.origin,
+  checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state,
+  (
+    select max(t.client_day)
+    from trend_checkpoint t
+    where t.clinic_id = $1
+      and t.client_id = due.client_id
+  ) as newest_day
+from due
+join client c
+  on c.clinic_id = $1
+  and c.client_id = due.client_id
+left join lateral (
+  select t.client_day, t.state
+  from trend_checkpoint t
+  where t.clinic_id = $1
+    and t.client_id = due.client_id
+    and t.client_day < due.from_day
+  order by t.client_day desc
+  limit 1
+) checkpoint on true
+order by due.client_id
+"""
+
+
+async def claim(db: Db, client_ids: Sequence[UUID] | None, *, limit: int) -> list[Claimed]:
+    """Lock clients whose trend is due, of these or (None) of all the longest waiting; others' locks are passed by."""
+    return await db.rows(Claimed, CLAIM, db.clinic_id, None if client_ids is None else list(client_ids), limit)
+
+
+async def read(db: Db, claimed: Sequence[Claimed], *, now: datetime) -> list[ClientFacts]:
+    """The facts of claimed clients from the day after their state on; without a state from their first day on."""
+    clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
+    zones = {each.client_id: client_day.zone_or_none(each.time_zone) or clinic_zone for each in claimed}
+    from_days = {
+        each.client_id: date.min if each.checkpoint_day is None else each.checkpoint_day + timedelta(days=1)
+        for each in claimed
+    }
+    until_day = client_day.of(now, clinic_zone) + DAYS_AHEAD
+    rows: dict[UUID, dict[date, CheckInRow]] = {each.client_id: {} for each in claimed}
+    for row in await checkins.days_of_many(db, from_days, until_day=until_day):
+        rows[row.client_id][row.client_day] = row
+    facts = {}
+    for each in claimed:
+        days = rows[each.client_id]
+        start = from_days[each.client_id]
+        if each.checkpoint_day is None:
+            start = min(each.enrolled_on, min(days, default=each.enrolled_on))
+        facts[each.client_id] = ClientFacts(claimed=each, zone=zones[each.client_id], start=start, days=days)
+    await _add_courses(db, facts)
+    await _add_infusions(db, facts)
+    await _add_outcomes(db, facts)
+    for finding in await findings.standing_of_many(db, list(facts), rules=FOLD_RULES):
+        facts[finding.client_id].standing.append(finding)
+    return list(facts.values())
+
+
+COURSES = """
+select client_id, started_on, ended_on
+from course
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+order by client_id, started_on
+"""
+SUBSTANCES = """
+select c.client_id, cs.course_id, cs.substance, cs.is_primary, cs.from_on, least(cs.until_on, c.ended_on) as until_on
+from course_substance cs
+join course c
+  on c.clinic_id = cs.clinic_id
+  and c.course_id = cs.course_id
+where cs.clinic_id = $1
+  and c.client_id = any ($2::uuid[])
+order by c.client_id, cs.is_primary desc, cs.substance
+"""
+
+
+class _ClientSubstance(CourseSubstance, frozen=True, kw_only=True):
+    client_id: UUID
+
+
+async def _add_courses(db: Db, facts: dict[UUID, ClientFacts]) -> None:
+    for course in await db.rows(CoursePeriod, COURSES, db.clinic_id, list(facts)):
+        facts[course.client_id].courses.append(course)
+    for substance in await db.rows(_ClientSubstance, SUBSTANCES, db.clinic_id, list(facts)):
+        facts[substance.client_id].substances.append(substance)
+
+
+class _Given(msgspec.Struct, frozen=True):
+    client_id: UUID
+    given_at: datetime
+
+
+GIVEN = """
+select client_id, given_at
+from infusion
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+  and state = 'given'
+"""
+
+
+async def _add_infusions(db: Db, facts: dict[UUID, ClientFacts]) -> None:
+    for infusion in await db.rows(_Given, GIVEN, db.clinic_id, list(facts)):
+        client = facts[infusion.client_id]
+        client.infusion_days.add(client_day.of(infusion.given_at, client.zone))
+
+
+class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    client_id: UUID
+    outcome: Outcome
+    client_day: date
+    about_worsening: bool
+
+
+OUTCOMES = """
+select
+  a.client_id, e.detail ->> 'outcome' as outcome, (e.detail ->> 'client_day')::date as client_day,
+  exists (
+    select
+    from finding f
+    where f.clinic_id = $1
+      and f.alert_id = a.alert_id
+      and f.rule = 'worsening'
+  ) as about_worsening
+from alert a
+join alert_event e
+  on e.clinic_id = a.clinic_id
+  and e.alert_id = a.alert_id
+where a.clinic_id = $1
+  and a.client_id = any ($2::uuid[])
+  and a.state = 'resolved'
+  and e.kind = 'resolved'
+"""
+
+
+async def _add_outcomes(db: Db, facts: dict[UUID, ClientFacts]) -> None:
+    for row in await db.rows(_Outcome, OUTCOMES, db.clinic_id, list(facts)):
+        client = facts[row.client_id]
+        if row.outcome is Outcome.NEW_USUAL:
+            client.new_usual_days.add(row.client_day)
+        elif row.outcome in alerts.CONFIRMING and row.about_worsening:
+            client.confirmed_days.add(row.client_day)
