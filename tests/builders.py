@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import clients, clinics, courses, database, ids, infusions, tokens
+from service import clients, clinics, courses, database, fold_queue, ids, infusions, tokens
 from service.database import Db, Pool
 from service.sealing import Sealer
 
@@ -114,3 +115,64 @@ def a_form(**answers: object) -> dict[str, object]:
         "safety": False,
         "note": None,
     } | answers
+
+
+INSERT_CHECK_IN = """
+insert into check_in (
+  clinic_id, check_in_id, client_id, kind, answered_at, sent_at, received_at, counted_at, time_zone, zone_known,
+  client_day, craving, mood, anxiety, used, safety, scale_version, origin, source, content_hash
+)
+values ($1, $2, $3, 'daily', $4, $4, $4, $4, 'America/Chicago', true, $5, $6, $7, $8, '{}', false, 1, $9, $10, $11)
+"""
+
+
+async def an_answer(
+    db: Db,
+    client_id: UUID,
+    day: date,
+    *,
+    craving: int | dict[str, int] | None = 3,
+    mood: int | None = 6,
+    anxiety: int | None = 3,
+    at: time = time(18),
+    source: str | None = None,
+) -> UUID:
+    """A daily check-in put straight into the table, as if sent at `at` (Chicago) of its client day; the fold is due."""
+    check_in_id = ids.new()
+    answered_at = datetime.combine(day, at, ZoneInfo("America/Chicago"))
+    by_substance = craving if isinstance(craving, dict) else {} if craving is None else {"alcohol": craving}
+    await db.execute(
+        INSERT_CHECK_IN,
+        db.clinic_id,
+        check_in_id,
+        client_id,
+        answered_at,
+        day,
+        by_substance,
+        mood,
+        anxiety,
+        "import" if source else "phone",
+        source,
+        check_in_id.bytes,
+    )
+    await fold_queue.mark_due(db, client_id, from_day=day, now=answered_at)
+    return check_in_id
+
+
+async def days_of(
+    db: Db,
+    client_id: UUID,
+    *,
+    until: date,
+    craving: Sequence[int | None],
+    mood: Sequence[int] = (),
+    anxiety: Sequence[int] = (),
+) -> list[UUID]:
+    """One answer a day, the last on `until`; a craving of None is a day without an answer."""
+    made = []
+    for i, score in enumerate(craving):
+        if score is not None:
+            day = until - timedelta(days=len(craving) - 1 - i)
+            of_mood, of_anxiety = mood[i] if mood else 6, anxiety[i] if anxiety else 3
+            made.append(await an_answer(db, client_id, day, craving=score, mood=of_mood, anxiety=of_anxiety))
+    return made
