@@ -27,10 +27,17 @@ class ImportedCourse(msgspec.Struct, frozen=True, kw_only=True):
     substances: list[Substance]
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The client days on which the course, and infusions, are now other than they were."""
+
+    course_days: list[date]
+    infusion_days: set[date]
+
+
 async def keep(
     db: Db, client_id: UUID, days: Sequence[HistoryDay], *, primary: Substance, zone: ZoneInfo, now: datetime
-) -> list[date]:
-    """Make the client's course and infusions agree with `days` (by day); the client days that change.
+) -> Kept:
+    """Make the client's course and infusions agree with `days` (by day).
 
     A course whose craving was never asked has no substance: its charts run on mood and anxiety.
     """
@@ -49,7 +56,8 @@ async def keep(
         await db.execute(INSERT_SUBSTANCE, db.clinic_id, course.course_id, substance, is_primary, first_day)
     if added and course.substances:
         touched.append(first_day)
-    return touched + await _keep_infusions(db, client_id, course.course_id, days, zone=zone, now=now)
+    given = await _keep_infusions(db, client_id, course.course_id, days, zone=zone, now=now)
+    return Kept(course_days=touched, infusion_days=given)
 
 
 COURSE_OF = """
@@ -116,14 +124,14 @@ async def _widen(db: Db, course: ImportedCourse, first: date, last: date) -> lis
 
 async def _keep_infusions(
     db: Db, client_id: UUID, course_id: UUID, days: Sequence[HistoryDay], *, zone: ZoneInfo, now: datetime
-) -> list[date]:
+) -> set[date]:
     """Record the infusions that `days` name and cancel those they no longer name; the days that change."""
     given = {
         each.given_at.astimezone(zone).date(): each.infusion_id
         for each in await infusions.of(db, client_id)
         if each.given_at is not None
     }
-    touched = []
+    touched = set()
     for day in days:
         if day.infusion and day.day not in given:
             at = datetime.combine(day.day, GIVEN, zone)
@@ -133,5 +141,5 @@ async def _keep_infusions(
             await infusions.record_state(db, given[day.day], InfusionState.CANCELLED, by=None, now=now)
         else:
             continue
-        touched.append(day.day)
+        touched.add(day.day)
     return touched

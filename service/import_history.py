@@ -17,9 +17,10 @@ import msgspec
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import audit, checkins, clinics, database, fold_queue, ids, import_course
+from service import audit, checkins, clinics, database, fold, fold_queue, ids, import_course, import_use
 from service.database import Db, Pool
 from service.import_file import History, HistoryDay
+from service.import_use import ReportedUse
 from service.sealing import Sealer
 
 ANSWERED = time(12)
@@ -28,17 +29,24 @@ CHUNK_CLIENTS = 50
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What became of the days of a file."""
+    """What became of the days of a file; `alerts`: how many stand in the history of its clients."""
 
     clients: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    alerts: int = 0
 
     @property
     def days(self) -> int:
         """Every day that was taken."""
         return self.new + self.changed + self.unchanged
+
+    def count(self, stood: bool, *, changed: bool) -> None:
+        """Count one day: whether a version of it stood already, and whether anything about it is different now."""
+        self.new += changed and not stood
+        self.changed += changed and stood
+        self.unchanged += not changed
 
     def add(self, other: Counts) -> None:
         """Count a further chunk."""
@@ -65,6 +73,13 @@ class StoredDay(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: bytes
 
 
+class FreshDay(msgspec.Struct, frozen=True):
+    """A version of a day that does not stand yet: the arguments of its insert, and the use it reports."""
+
+    arguments: tuple[object, ...]
+    use: ReportedUse
+
+
 class Importing(msgspec.Struct, frozen=True, kw_only=True):
     """What every step of one import shares."""
 
@@ -83,9 +98,12 @@ async def bring_in(
     *,
     source: str,
     now: datetime,
-    stored: Callable[[list[UUID], int], object],
+    done: Callable[[int], object],
 ) -> Counts:
-    """Store the facts of a history; `stored` hears after each chunk which clients, and how many days of the file."""
+    """Bring a history in: facts, then trends, findings and alerts; `done` hears after each chunk how many days it had.
+
+    A chunk's trends are folded after its facts are committed; what a kill left unfolded is still due at the next run.
+    """
     importing = Importing(
         clinic_id=clinic.clinic_id,
         zone=ZoneInfo(clinic.time_zone),
@@ -97,9 +115,31 @@ async def bring_in(
     for chunk in _chunks(history.days):
         async with database.transaction(pool, clinic.clinic_id) as db:
             client_ids, chunk_counts = await _store(db, master, importing, chunk)
+        await fold.fold_many(pool, clinic.clinic_id, client_ids, now=now)
         counts.add(chunk_counts)
-        stored(client_ids, sum(len(days) for days in chunk.values()))
+        done(sum(len(days) for days in chunk.values()))
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        counts.alerts = await _count_alerts(db, source, sorted({day.client for day in history.days}))
     return counts
+
+
+COUNT_ALERTS = """
+select count(*)
+from alert a
+join client c
+  on c.clinic_id = a.clinic_id
+  and c.client_id = a.client_id
+where a.clinic_id = $1
+  and a.origin = 'import'
+  and c.source = $2
+  and c.source_key = any($3::text[])
+"""
+
+
+async def _count_alerts(db: Db, source: str, keys: list[str]) -> int:
+    count = await db.value(COUNT_ALERTS, db.clinic_id, source, keys)
+    assert isinstance(count, int)
+    return count
 
 
 async def find_or_make_clinic(pool: Pool, slug: str, *, now: datetime) -> tuple[Clinic, bool]:
@@ -133,27 +173,26 @@ async def _store(
     clients = await _find_or_add_clients(db, master, importing, chunk)
     standing = await _standing_days(db, importing, [client.client_id for client in clients.values()])
     counts = Counts(clients=len(chunk))
-    rows: list[tuple[object, ...]] = []
+    fresh: list[FreshDay] = []
     for key, days in chunk.items():
         client = clients[key]
         sealer = master.client_sealer(client.wrapped_key, importing.clinic_id, client.client_id)
-        touched = await import_course.keep(
+        kept = await import_course.keep(
             db, client.client_id, days, primary=importing.primary, zone=importing.zone, now=importing.now
         )
+        touched = [*kept.course_days, *kept.infusion_days]
         for day in days:
             before = standing.get((client.client_id, day.day))
-            row = _check_in(importing, client.client_id, sealer, day, before)
-            if row is None:
-                counts.unchanged += 1
-                continue
-            rows.append(row)
-            touched.append(day.day)
-            counts.new += before is None
-            counts.changed += before is not None
+            row = _fresh_day(importing, client.client_id, sealer, day, before)
+            if row is not None:
+                fresh.append(row)
+                touched.append(day.day)
+            counts.count(before is not None, changed=row is not None or day.day in kept.infusion_days)
         if touched:
             await fold_queue.mark_due(db, client.client_id, from_day=min(touched), now=importing.now)
             await audit.record(db, audit.COMMAND, "history.import", now=importing.now, client_id=client.client_id)
-    await db.execute_many(INSERT_CHECK_IN, rows)
+    await db.execute_many(INSERT_CHECK_IN, [day.arguments for day in fresh])
+    await import_use.find(db, [day.use for day in fresh if day.use.used], now=importing.now)
     return [client.client_id for client in clients.values()], counts
 
 
@@ -256,18 +295,17 @@ values (
 """
 
 
-def _check_in(
+def _fresh_day(
     importing: Importing, client_id: UUID, sealer: Sealer, day: HistoryDay, before: StoredDay | None
-) -> tuple[object, ...] | None:
-    """The arguments of the day's insert, None when it stands already as it is (or was and is not answered)."""
+) -> FreshDay | None:
+    """The day's next version; None when it stands already as it is, or neither was nor is answered."""
     answer = {"craving": day.craving, "mood": day.mood, "anxiety": day.anxiety, "used": day.used, "note": day.note}
     digest = sealer.keyed_hash(msgspec.json.encode(answer, order="deterministic"), purpose="check_in.import")
     if (before is None and not day.answered) or (before is not None and before.content_hash == digest):
         return None
     check_in_id = ids.new()
     bound_to = checkins.note_binding(importing.clinic_id, check_in_id)
-    note = None if day.note is None else sealer.seal(day.note.encode(), bound_to=bound_to)
-    return (
+    arguments = (
         importing.clinic_id,
         check_in_id,
         client_id,
@@ -279,9 +317,11 @@ def _check_in(
         day.mood,
         day.anxiety,
         day.used,
-        note,
+        None if day.note is None else sealer.seal(day.note.encode(), bound_to=bound_to),
         checkins.SCALE_VERSION,
         importing.source,
         None if before is None else before.check_in_id,
         digest,
     )
+    use = ReportedUse(client_id=client_id, check_in_id=check_in_id, client_day=day.day, used=day.used or [])
+    return FreshDay(arguments, use)
