@@ -29,6 +29,8 @@ TURN_CRAVING, TURN_MOOD, TURN_ANXIETY = 3.4, 2.4, 2.4
 TURN_PERIOD_DAYS = 97
 INDUCTION_INFUSIONS = 8
 NOTE_SHARE = 0.16
+# Nobody answers later in the evening than this, in minutes of the day.
+LATEST_MINUTES = 21 * 60 + 50
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,7 +227,7 @@ def _answers(person: Person, at: int) -> bool:
 
 def _times(person: Person, day: date, at: int) -> tuple[datetime, datetime]:
     draw = _draw(person, at, "time")
-    minutes = min(max(draw.gauss(19 * 60 + 30, 50), 17 * 60), 23 * 60)
+    minutes = min(max(draw.gauss(19 * 60 + 30, 50), 17 * 60), LATEST_MINUTES)
     answered_at = datetime.combine(day, time(0), ZoneInfo(person.time_zone)) + timedelta(minutes=int(minutes))
     received_at = answered_at + timedelta(seconds=draw.randrange(2, 25))
     since = _days_into_turn(person, at)
@@ -236,7 +238,7 @@ def _times(person: Person, day: date, at: int) -> tuple[datetime, datetime]:
 
 
 def _used(person: Person, at: int, turn: float) -> list[Substance]:
-    relapsed = turn > 0.75 and _draw(person, at, "used").random() < 0.12
+    relapsed = turn > 0.6 and _draw(person, at, "used").random() < 0.3
     return [person.substances[0]] if relapsed else []
 
 
