@@ -1,0 +1,57 @@
+"""The client's page: a shell, the same for everybody; who the client is and what they answer, only the phone knows."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from schemas.checkin import CrisisContact
+from service import clinics, errors
+from service.access import Permission
+from service.web.services import Services
+
+DIALLED = re.compile(r"\+?[0-9][0-9 ().-]{1,24}")
+
+
+class ContactLine(msgspec.Struct, frozen=True):
+    """A crisis contact as the page shows it; `href` None where it is neither a number nor an address."""
+
+    label: str
+    contact: str
+    href: str | None
+
+
+def contact_line(contact: CrisisContact) -> ContactLine:
+    """A contact with what a tap on it does."""
+    href = None
+    if DIALLED.fullmatch(contact.contact):
+        href = "tel:" + re.sub(r"[^+0-9]", "", contact.contact)
+    elif contact.contact.startswith("https://"):
+        href = contact.contact
+    return ContactLine(contact.label, contact.contact, href)
+
+
+@get("/phone/{slug:str}", opt={"access": Permission.COME_IN}, summary="The client's page", tags=["Pages"])
+async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Response[str]:
+    """The page a client opens on their phone, by the link or QR code that the clinic gave. Raises NotFound."""
+    async with services.pool.acquire() as connection:
+        clinic = await clinics.find_by_slug(connection, slug)
+    if clinic is None:
+        raise errors.NotFound("There is no clinic of this name here.")
+    view = await services.views.get(clinic.clinic_id)
+    return services.pages.show(
+        "phone.html",
+        {
+            "clinic": clinic,
+            "crisis": [contact_line(contact) for contact in view.crisis],
+            "monitoring": view.monitoring_notice,
+            "fictional": view.fictional,
+        },
+    )
+
+
+ROUTES = [phone]

@@ -1,0 +1,362 @@
+// The client's page: connect once, answer, and see whether it arrived.
+import { localTime, newId, openStore } from "./phone_store.js";
+import { Disconnected, Refused, Unreachable, askAsDevice, enrol, sendQueue, waitingAnswers } from "./phone_server.js";
+import { asked, readAnswers, showCravings, showLast } from "./phone_form.js";
+
+const TRY_AGAIN_MILLISECONDS = 30 * 1000;
+const HOUR_MILLISECONDS = 60 * 60 * 1000;
+// A client day ends at four in the morning; the server decides, this only chooses the words while offline.
+const DAY_ENDS_AT_HOUR = 4;
+
+const element = (id) => document.getElementById(id);
+const clinic = document.body.dataset.clinic;
+
+// The code leaves the address bar, and with it the history, before anything else happens.
+let codeFromLink = location.hash.slice(1);
+if (location.hash) history.replaceState(null, "", location.pathname);
+
+const page = { store: null, today: null, view: "", busy: false, leaveOut: "", notBefore: 0, disconnect: false };
+
+function show(view) {
+  for (const id of ["connect", "waiting", "check-in", "done"]) element(id).hidden = id !== view;
+  element("this-phone").hidden = view === "connect";
+  element("again").hidden = view !== "done";
+  if (page.view && page.view !== view) {
+    window.scrollTo(0, 0);
+    element(view).querySelector("h1").focus();
+  }
+  page.view = view;
+}
+
+const dayOf = (date) => {
+  const shifted = new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
+  return localTime(shifted).slice(0, 10);
+};
+
+const inWords = (date, options) => new Intl.DateTimeFormat("en-GB", options).format(date);
+const clock = (date) => inWords(date, { hour: "2-digit", minute: "2-digit" });
+const weekday = (date) => inWords(date, { weekday: "long", day: "numeric", month: "long" });
+const dayAndTime = (date) => (dayOf(date) === dayOf(new Date()) ? clock(date) : `${weekday(date)}, ${clock(date)}`);
+
+// ---- the crisis card: what the page brought with it, shown without asking anybody
+
+function showCrisis(place) {
+  const card = element("crisis");
+  if (!card.firstChild) card.append(...element("help-card").cloneNode(true).childNodes);
+  card.setAttribute("role", "alert");
+  element(place).append(card);
+  card.hidden = false;
+}
+
+function hideCrisis() {
+  element("crisis").hidden = true;
+}
+
+// ---- what was sent, what waits, what was refused
+
+async function showQueue() {
+  const queue = await page.store.queue();
+  const waiting = await waitingAnswers(page.store);
+  const refused = queue.filter((answer) => answer.refused);
+  const earlier = queue.filter((answer) => !answer.refused && !waiting.some((other) => other.id === answer.id));
+  const arrivedAt = await page.store.kept("arrivedAt");
+  const device = await page.store.kept("device");
+  let words = "";
+  if (waiting.length) {
+    const count = waiting.length === 1 ? "1 answer is" : `${waiting.length} answers are`;
+    words = `${count} saved on this phone and not sent yet. This happens by itself when there is a connection.`;
+  } else if (arrivedAt && device) {
+    words = `Arrived at your clinic: ${dayAndTime(new Date(arrivedAt))}.`;
+  }
+  const sent = element("sent");
+  if (sent.textContent !== words) sent.textContent = words;
+  sent.classList.toggle("arrived", !waiting.length && words !== "");
+  element("earlier").hidden = !earlier.length || !device;
+  element("earlier-words").textContent =
+    `${earlier.length} not sent, saved here before this phone was connected again. The last is from ` +
+    `${earlier.length ? dayAndTime(new Date(earlier[earlier.length - 1].body.answered_at)) : ""}.`;
+  showRefused(refused);
+}
+
+function showRefused(refused) {
+  element("refused").hidden = !refused.length;
+  const items = refused.map((answer) => {
+    const item = element("refused-item").content.cloneNode(true);
+    const { problem } = answer.refused;
+    const fields = (problem.errors || []).map((fault) => `${fault.field}: ${fault.message}`).join("; ");
+    const when = dayAndTime(new Date(answer.body.answered_at));
+    item.querySelector("p").textContent =
+      `Your answer of ${when}. ${problem.detail || "The clinic's system did not take it."} ${fields}`.trim();
+    item.querySelector(".resend").addEventListener("click", async () => {
+      await page.store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
+      await synchronise();
+    });
+    item.querySelector(".delete").addEventListener("click", async () => {
+      await page.store.drop(answer.id);
+      await showQueue();
+    });
+    return item;
+  });
+  element("refused-list").replaceChildren(...items);
+}
+
+async function settleEarlier(theirs) {
+  const device = await page.store.kept("device");
+  for (const answer of await page.store.queue()) {
+    if (answer.refused || answer.deviceId === device.deviceId) continue;
+    if (theirs) await page.store.enqueue({ ...answer, deviceId: device.deviceId });
+    else await page.store.drop(answer.id);
+  }
+  await synchronise();
+}
+
+// ---- sending, and fetching what is due
+
+async function exchange() {
+  if ((await sendQueue(page.store, () => localTime(new Date()))) > 0) {
+    await page.store.keep("arrivedAt", Date.now());
+  }
+  await showQueue();
+  const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
+  await page.store.keep("today", today);
+  page.today = today;
+}
+
+// One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
+async function synchronise() {
+  if (!(await page.store.kept("device")) || Date.now() < page.notBefore) return;
+  try {
+    await navigator.locks.request(`neap-send-${clinic}`, exchange);
+  } catch (error) {
+    if (error instanceof Disconnected) {
+      await endEnrolment();
+      return;
+    }
+    // Offline, or the server is busy: the answers wait, and the page says so.
+    if (error instanceof Refused) page.notBefore = Date.now() + error.retryAfterSeconds * 1000;
+    else if (!(error instanceof Unreachable)) throw error;
+  }
+  await showQueue();
+  if (page.view !== "connect") await showDay();
+}
+
+async function endEnrolment() {
+  await page.store.forget("device");
+  await page.store.forget("today");
+  await connectView("This phone is no longer connected. Ask your clinic for a new code. Answers not sent yet are kept here.");
+}
+
+// ---- the day's questions
+
+async function answeredToday() {
+  const answered = await page.store.kept("answeredDay");
+  return answered === dayOf(new Date()) || (page.today && !page.today.due && page.today.client_day === dayOf(new Date()));
+}
+
+async function showDay() {
+  if (!page.today) page.today = (await page.store.kept("today")) || null;
+  if (!page.today) {
+    show("waiting");
+    return;
+  }
+  const { next_infusion: next } = page.today;
+  const planned = next ? new Date(next.planned_at) : null;
+  element("monitoring").textContent = page.today.monitoring;
+  element("next-infusion").hidden = !planned;
+  element("next-infusion").textContent = planned ? `Next infusion: ${weekday(planned)}, ${clock(planned)}.` : "";
+  // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
+  if (page.view === "check-in" && asked(element("answers"))) return;
+  if (page.view !== "check-in" && (await answeredToday())) show("done");
+  else await showQuestions();
+}
+
+async function showQuestions() {
+  const { last_infusion: last } = page.today;
+  const since = last && dayOf(new Date()) === page.today.client_day ? `Day ${last.days_ago} after infusion ${last.number}. ` : "";
+  element("day").textContent = weekday(new Date(Date.now() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS));
+  element("day-words").textContent = `${since}About 15 seconds.`;
+  showCravings(page.today.substances);
+  showLast((await page.store.kept("lastScores")) || page.today.last || {});
+  show("check-in");
+}
+
+function emptyForm() {
+  element("answers").reset();
+  element("answers-fault").textContent = "";
+  element("more").open = false;
+  page.leaveOut = "";
+}
+
+async function saveAnswer(event) {
+  event.preventDefault();
+  if (page.busy) return;
+  const { answers, missing, nothing } = readAnswers(element("answers"), page.today.substances);
+  const fault = element("answers-fault");
+  if (nothing) {
+    fault.textContent = "Please answer at least one question.";
+    return;
+  }
+  const left = missing.map((scale) => scale.words).join(", ");
+  if (left && page.leaveOut !== left) {
+    page.leaveOut = left;
+    fault.textContent = `Not answered: ${left}. Answer, or tap Send again to leave it out.`;
+    missing[0].input.focus();
+    return;
+  }
+  page.busy = true;
+  const now = new Date();
+  const device = await page.store.kept("device");
+  const body = { kind: "daily", answered_at: localTime(now), time_zone: zone(), ...answers };
+  try {
+    await page.store.enqueue({ id: newId(now.getTime()), deviceId: device.deviceId, body });
+    await page.store.keep("lastScores", { craving: answers.craving, mood: answers.mood, anxiety: answers.anxiety });
+    await page.store.keep("answeredDay", dayOf(now));
+  } catch {
+    fault.textContent = "This phone could not save your answer. Is its memory full? Nothing was sent; please try again.";
+    return;
+  } finally {
+    page.busy = false;
+  }
+  emptyForm();
+  hideCrisis();
+  show("done");
+  if (answers.safety) showCrisis("done-crisis-place");
+  await showQueue();
+  await synchronise();
+}
+
+function zone() {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+}
+
+// ---- connecting
+
+async function connectView(why) {
+  const connected = Boolean(await page.store.kept("device"));
+  element("connect-why").textContent = why;
+  element("connect-why").hidden = !why;
+  element("connect-cancel").hidden = !connected;
+  element("code").value = codeFromLink;
+  show("connect");
+  await showQueue();
+}
+
+function connectFault(error) {
+  if (error instanceof Unreachable) return "There is no connection to the clinic just now. Please try again.";
+  if (!(error instanceof Refused)) return "This browser cannot keep the key that protects your answers. Try another one.";
+  if (error.status === 429) return "Too many tries. Please wait some minutes and try again.";
+  return error.message;
+}
+
+async function connect(event) {
+  event.preventDefault();
+  if (page.busy) return;
+  page.busy = true;
+  const fault = element("connect-fault");
+  fault.textContent = "";
+  try {
+    await enrol(page.store, clinic, element("code").value.trim());
+    // Asks the browser not to clear this page's memory; some say no, and nothing can be done about that.
+    if (navigator.storage && navigator.storage.persist) await navigator.storage.persist();
+  } catch (error) {
+    fault.textContent = connectFault(error);
+    element("code").focus();
+    return;
+  } finally {
+    page.busy = false;
+  }
+  for (const key of ["today", "lastScores", "answeredDay", "arrivedAt"]) await page.store.forget(key);
+  page.today = null;
+  codeFromLink = "";
+  show("waiting");
+  await synchronise();
+}
+
+async function disconnect() {
+  const fault = element("disconnect-fault");
+  const waiting = (await page.store.queue()).length;
+  if (!page.disconnect) {
+    page.disconnect = true;
+    const lost = waiting ? ` ${waiting} not sent will be lost.` : "";
+    fault.textContent = `Tap again to disconnect.${lost}`;
+    return;
+  }
+  try {
+    await askAsDevice(page.store, "POST", "/v1/device/revoke");
+  } catch (error) {
+    if (!(error instanceof Disconnected)) {
+      fault.textContent = "This needs a connection. Please try again.";
+      return;
+    }
+  }
+  await page.store.dropAll();
+  for (const key of ["device", "today", "lastScores", "answeredDay", "arrivedAt"]) await page.store.forget(key);
+  page.disconnect = false;
+  page.today = null;
+  fault.textContent = "";
+  await connectView("This phone is disconnected, and what it kept is deleted.");
+}
+
+// ---- start
+
+function listen() {
+  element("answers").addEventListener("submit", saveAnswer);
+  element("answers").addEventListener("change", (event) => {
+    element("answers-fault").textContent = "";
+    if (event.target.name === "safety") {
+      if (event.target.value === "yes") showCrisis("crisis-place");
+      else hideCrisis();
+    }
+    if (event.target.name === "used" && event.target.checked) {
+      for (const box of document.querySelectorAll("input[name=used]")) {
+        if ((box.value === "none") !== (event.target.value === "none")) box.checked = false;
+      }
+    }
+  });
+  element("again").addEventListener("click", async () => {
+    hideCrisis();
+    page.view = "";
+    await showQuestions();
+    window.scrollTo(0, 0);
+    element("day").focus();
+  });
+  element("connect-form").addEventListener("submit", connect);
+  element("connect-cancel").addEventListener("click", showDay);
+  element("disconnect").addEventListener("click", disconnect);
+  element("earlier-yes").addEventListener("click", () => settleEarlier(true));
+  element("earlier-no").addEventListener("click", () => settleEarlier(false));
+  window.addEventListener("online", synchronise);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") synchronise();
+  });
+  setInterval(async () => {
+    if (page.view === "waiting" || (await waitingAnswers(page.store)).length) await synchronise();
+  }, TRY_AGAIN_MILLISECONDS);
+}
+
+async function start() {
+  if (!window.isSecureContext || !window.indexedDB) {
+    show("connect");
+    element("connect-fault").textContent = "This page needs a secure address (https) and a browser that keeps its data.";
+    return;
+  }
+  try {
+    page.store = await openStore(clinic);
+  } catch {
+    show("connect");
+    element("connect-fault").textContent = "This browser keeps nothing (private mode?), so answers could be lost. Try another one.";
+    return;
+  }
+  listen();
+  if (!(await page.store.kept("device"))) {
+    await connectView("");
+  } else if (codeFromLink) {
+    await connectView("This phone is already connected. Connect it again only if your clinic asked you to.");
+  } else {
+    await showDay();
+    await showQueue();
+    await synchronise();
+  }
+}
+
+start();

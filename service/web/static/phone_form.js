@@ -1,0 +1,81 @@
+// The scales: 0 to 10 as radio buttons that begin empty, the last answer dashed.
+
+const CRAVING_OF = {
+  alcohol: "Craving for alcohol",
+  cocaine: "Craving for cocaine",
+  opioid: "Craving for heroin or another opioid",
+  other: "Craving for something else",
+};
+
+// One scale for each substance of the course, the primary one first. A course with one substance does not name it:
+// somebody may look over the client's shoulder.
+export function showCravings(substances) {
+  const place = document.getElementById("cravings");
+  const shown = Array.from(place.children, (scale) => scale.dataset.scale).join();
+  if (shown === substances.map((substance) => `craving.${substance}`).join()) return;
+  const scales = substances.map((substance) => {
+    const scale = document.getElementById("craving-scale").content.cloneNode(true).querySelector("fieldset");
+    const words = substances.length === 1 ? "Craving" : CRAVING_OF[substance];
+    scale.dataset.scale = `craving.${substance}`;
+    scale.querySelector("legend").textContent = `${words}, strongest today`;
+    for (const input of scale.querySelectorAll("input")) input.name = `craving.${substance}`;
+    return scale;
+  });
+  place.replaceChildren(...scales);
+}
+
+const scales = () => Array.from(document.querySelectorAll("#answers fieldset.scale"));
+
+// Mark the answers given last. Nothing is chosen beforehand: a preset value would be sent by whoever is in a hurry.
+export function showLast(last) {
+  for (const scale of scales()) {
+    const [item, substance] = scale.dataset.scale.split(".");
+    const value = substance ? (last.craving || {})[substance] : last[item];
+    for (const score of scale.querySelectorAll(".score")) {
+      const isLast = Number(score.querySelector("input").value) === value;
+      score.classList.toggle("last", isLast);
+      score.querySelector(".last-word").hidden = !isLast;
+    }
+  }
+}
+
+function chosen(form, name) {
+  const input = form.querySelector(`input[name="${name}"]:checked`);
+  return input ? input.value : null;
+}
+
+function scoreOf(form, name) {
+  const value = chosen(form, name);
+  return value === null ? null : Number(value);
+}
+
+// Whether anything is filled in.
+export function asked(form) {
+  return Boolean(form.querySelector("input:checked")) || form.elements.note.value.trim() !== "";
+}
+
+// What is filled in, as the server wants it; `missing` are the scales left empty, `nothing` that no scale is answered.
+export function readAnswers(form, substances) {
+  const craving = {};
+  for (const substance of substances) {
+    const value = scoreOf(form, `craving.${substance}`);
+    if (value !== null) craving[substance] = value;
+  }
+  const used = Array.from(form.querySelectorAll("input[name=used]:checked"), (box) => box.value);
+  const safety = chosen(form, "safety");
+  const answers = {
+    craving,
+    mood: scoreOf(form, "mood"),
+    anxiety: scoreOf(form, "anxiety"),
+    used: used.length ? used.filter((value) => value !== "none") : null,
+    safety: safety === null ? null : safety === "yes",
+    note: form.elements.note.value.trim() || null,
+  };
+  const missing = scales()
+    .filter((scale) => chosen(form, scale.dataset.scale) === null)
+    .map((scale) => ({
+      words: scale.querySelector("legend").textContent.split(",")[0].toLowerCase(),
+      input: scale.querySelector("input"),
+    }));
+  return { answers, missing, nothing: missing.length === scales().length && safety === null && !used.length && !answers.note };
+}

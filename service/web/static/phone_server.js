@@ -1,0 +1,177 @@
+// The phone's side of /v1: enrolment, tokens proved by the key, and the sending of the queue.
+
+// Refresh a little before the quarter of an hour is over, counted on this phone's own clock: a wrong clock does no harm.
+const ACCESS_MILLISECONDS = 14 * 60 * 1000;
+// The server takes 100 items and 1 MiB; stay well below both.
+const BATCH_ITEMS = 50;
+const BATCH_BYTES = 512 * 1024;
+const PATIENCE_MILLISECONDS = 20 * 1000;
+
+export class Unreachable extends Error {}
+
+// The server answered, and the answer is no: `status`, and the problem it gave.
+export class Refused extends Error {
+  constructor(status, problem, retryAfterSeconds) {
+    super(problem.detail || problem.title || "The server refused this.");
+    this.status = status;
+    this.problem = problem;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+function base64url(bytes) {
+  const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+// The refresh token is no longer taken: the clinic, the client or 90 days of silence ended this device.
+export class Disconnected extends Error {}
+
+async function ask(method, path, { body, token } = {}) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE_MILLISECONDS);
+  let response;
+  let answer;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      signal: patience.signal,
+    });
+    answer = await response.text();
+  } catch {
+    // No network, a reply cut short, or none in time: whether it arrived is not known, so it will be sent again.
+    throw new Unreachable();
+  } finally {
+    clearTimeout(timer);
+  }
+  let content = {};
+  try {
+    content = answer ? JSON.parse(answer) : {};
+  } catch {
+    // A page of some gateway in between instead of an answer of ours.
+    throw new Unreachable();
+  }
+  if (!response.ok) {
+    throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
+  }
+  return content;
+}
+
+export async function enrol(store, clinic, code) {
+  const key = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+  // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
+  await store.keep("key", key.privateKey);
+  const point = await crypto.subtle.exportKey("raw", key.publicKey);
+  const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
+  await store.keep("device", {
+    deviceId: enrolled.device_id,
+    key: key.privateKey,
+    refreshToken: enrolled.refresh_token,
+    accessToken: enrolled.access_token,
+    obtainedAt: Date.now(),
+  });
+  await store.forget("key");
+}
+
+async function refresh(store, device) {
+  let nonce;
+  try {
+    ({ nonce } = await ask("POST", "/v1/device/nonce", { body: { refresh_token: device.refreshToken } }));
+  } catch (error) {
+    throw error instanceof Refused && error.status === 401 ? new Disconnected() : error;
+  }
+  const text = new TextEncoder().encode(`neap-token-v1\n${device.deviceId}\n${nonce}`);
+  const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, device.key, text);
+  const access = await ask("POST", "/v1/device/token", {
+    body: { refresh_token: device.refreshToken, nonce, signature: base64url(signature) },
+  });
+  const fresh = { ...device, accessToken: access.access_token, obtainedAt: Date.now() };
+  await store.keep("device", fresh);
+  return fresh;
+}
+
+// A request as this device; a token that ran out is renewed by the key.
+export async function askAsDevice(store, method, path, body) {
+  let device = await store.kept("device");
+  if (!device) throw new Disconnected();
+  const age = Date.now() - device.obtainedAt;
+  if (age < 0 || age > ACCESS_MILLISECONDS) device = await refresh(store, device);
+  try {
+    return await ask(method, path, { body, token: device.accessToken });
+  } catch (error) {
+    if (!(error instanceof Refused) || error.status !== 401) throw error;
+  }
+  device = await refresh(store, device);
+  return ask(method, path, { body, token: device.accessToken });
+}
+
+// As many of the oldest answers as fit one request.
+function firstBatch(waiting, sentAt, mostItems) {
+  const batch = [];
+  let size = 2;
+  for (const answer of waiting) {
+    const item = { ...answer.body, id: answer.id, sent_at: sentAt };
+    size += new TextEncoder().encode(JSON.stringify(item)).length + 1;
+    if (batch.length && (batch.length === mostItems || size > BATCH_BYTES)) break;
+    batch.push(item);
+  }
+  return batch;
+}
+
+async function settle(store, answer, result) {
+  if (result.status === 200 || result.status === 201) {
+    await store.drop(answer.id);
+    return true;
+  }
+  await store.enqueue({ ...answer, refused: { status: result.status, problem: result.problem || {} } });
+  return false;
+}
+
+// A refusal of this very answer, which no repetition will change; all else is worth another try later.
+function isFinal(status) {
+  return status < 500 && ![401, 408, 425, 429].includes(status);
+}
+
+// What this device saved and may send. Answers of an earlier enrolment wait until the client says they are theirs.
+export async function waitingAnswers(store) {
+  const device = await store.kept("device");
+  const queue = await store.queue();
+  return queue.filter((answer) => !answer.refused && device && answer.deviceId === device.deviceId);
+}
+
+// Send what waits, oldest first; gives how many arrived. An answer the server refuses stays, marked with why; after any
+// other failure the answers wait on, and the failure is thrown.
+export async function sendQueue(store, now) {
+  let arrived = 0;
+  let mostItems = BATCH_ITEMS;
+  for (;;) {
+    const waiting = await waitingAnswers(store);
+    if (!waiting.length) return arrived;
+    const batch = firstBatch(waiting, now(), mostItems);
+    let results;
+    try {
+      ({ results } = await askAsDevice(store, "POST", "/v1/check-ins/batch", batch));
+    } catch (error) {
+      if (!(error instanceof Refused) || !isFinal(error.status)) throw error;
+      // The whole batch was refused: one by one, so that a single bad answer never holds up the others.
+      if (batch.length > 1) {
+        mostItems = 1;
+        continue;
+      }
+      results = [{ status: error.status, problem: error.problem }];
+    }
+    let later = results.length < batch.length;
+    for (const [index, result] of results.entries()) {
+      if (result.status >= 300 && !isFinal(result.status)) later = true;
+      else if (await settle(store, waiting[index], result)) arrived += 1;
+    }
+    if (later) throw new Unreachable();
+  }
+}

@@ -1,0 +1,73 @@
+// What this phone keeps, in IndexedDB: its enrolment with the key that cannot be taken out, what was shown last, and
+// the queue of answers. An answer is written here before anything is sent, and leaves only when the server has it or
+// the client deletes it.
+
+const VERSION = 1;
+
+function settled(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function committed(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+    transaction.onerror = () => reject(transaction.error);
+  });
+}
+
+// One database a clinic: two clinics' pages in one browser never see each other's answers.
+export async function openStore(clinic) {
+  const opening = indexedDB.open(`neap-${clinic}`, VERSION);
+  opening.onupgradeneeded = () => {
+    opening.result.createObjectStore("kept");
+    opening.result.createObjectStore("queue", { keyPath: "id" });
+  };
+  const database = await settled(opening);
+  // Another tab with a newer version must not wait for this one.
+  database.onversionchange = () => database.close();
+
+  const read = (name, act) => settled(act(database.transaction(name).objectStore(name)));
+  const write = async (name, act) => {
+    // "strict": the promise settles when the answer is on the disk, not only in the system's buffers.
+    const transaction = database.transaction(name, "readwrite", { durability: "strict" });
+    act(transaction.objectStore(name));
+    await committed(transaction);
+  };
+
+  return {
+    kept: (key) => read("kept", (store) => store.get(key)),
+    keep: (key, value) => write("kept", (store) => store.put(value, key)),
+    forget: (key) => write("kept", (store) => store.delete(key)),
+    // UUIDv7 ids sort by time, so this is the order of answering.
+    queue: () => read("queue", (store) => store.getAll()),
+    enqueue: (answer) => write("queue", (store) => store.put(answer)),
+    drop: (id) => write("queue", (store) => store.delete(id)),
+    dropAll: () => write("queue", (store) => store.clear()),
+  };
+}
+
+// UUID version 7 (RFC 9562): made once when the answer is saved, so that however often it is sent it is stored once.
+export function newId(milliseconds) {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  for (let index = 0; index < 6; index += 1) {
+    bytes[index] = Math.floor(milliseconds / 2 ** (8 * (5 - index))) % 256;
+  }
+  bytes[6] = 0x70 | (bytes[6] & 0x0f);
+  bytes[8] = 0x80 | (bytes[8] & 0x3f);
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [8, 12, 16, 20, 32].map((end, part) => digits.slice([0, 8, 12, 16, 20][part], end)).join("-");
+}
+
+// "2026-11-22T19:14:03-06:00": the local time with its offset, as the phone's clock shows it.
+export function localTime(date) {
+  const two = (number) => String(number).padStart(2, "0");
+  const offset = -date.getTimezoneOffset();
+  const far = Math.abs(offset);
+  const day = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${day}T${time}${offset < 0 ? "-" : "+"}${two(Math.floor(far / 60))}:${two(far % 60)}`;
+}

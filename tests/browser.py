@@ -1,0 +1,125 @@
+"""A real web process and a real Chromium, for tests that go through the page."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
+
+from service.config import DatabaseUrls
+
+ROOT = Path(__file__).parent.parent
+READY_SECONDS = 60
+# Chromium looks for its own servers at every start unless it is told not to; as root it has no sandbox.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(database: DatabaseUrls, data_dir: Path, key: str, port: int) -> dict[str, str]:
+    """What the processes of one test are told: this test's database, and nothing of the machine's own settings."""
+    settings = {
+        "NEAP_PORT": str(port),
+        "NEAP_DATA_DIR": str(data_dir),
+        "NEAP_KEY": key,
+        "NEAP_OWNER_DATABASE_URL": database.owner,
+        "NEAP_WEB_DATABASE_URL": database.web,
+        "NEAP_JOBS_DATABASE_URL": database.jobs,
+        "NEAP_SWEEP_DATABASE_URL": database.sweep,
+    }
+    return {name: value for name, value in os.environ.items() if not name.startswith("NEAP_")} | settings
+
+
+@asynccontextmanager
+async def running(*arguments: str, env: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of ours, ended by SIGTERM when the block ends."""
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, env=dict(env))
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+@asynccontextmanager
+async def web_process(env: Mapping[str, str]) -> AsyncIterator[str]:
+    """`python -m service web`, once it accepts check-ins: its address."""
+    address = f"http://127.0.0.1:{env['NEAP_PORT']}"
+    async with running("-m", "service", "web", env=env):
+        # The transport waits a little longer before each further try, until the process listens.
+        transport = httpx.AsyncHTTPTransport(retries=8)
+        async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(transport=transport) as http:
+            (await http.get(f"{address}/health/ready", timeout=READY_SECONDS)).raise_for_status()
+        yield address
+
+
+def chromium() -> str:
+    """Where Chromium is. Fails where there is none, and says how to get it."""
+    found = os.environ.get("NEAP_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert found, "no Chromium: install Debian's package chromium, or set NEAP_CHROMIUM"
+    return found
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        try:
+            yield started
+        finally:
+            await started.close()
+
+
+class Watched:
+    """What a browser context did that it must not: requests elsewhere, refusals by the content security policy."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self.faults: list[str] = []
+
+    def request(self, request: Request) -> None:
+        if not request.url.startswith((self._address, "data:", "blob:")):
+            self.faults.append(f"external request: {request.url}")
+
+    def follow(self, page: Page) -> None:
+        page.on("request", self.request)
+        page.on("pageerror", lambda error: self.faults.append(f"error on the page: {error}"))
+        page.on("console", lambda message: self.console(message.text))
+
+    def console(self, text: str) -> None:
+        if re.search(r"content.security.policy|refused to", text, re.IGNORECASE):
+            self.faults.append(f"policy: {text}")
+
+
+@asynccontextmanager
+async def watched_context(started: Browser, address: str, **options: object) -> AsyncIterator[BrowserContext]:
+    """A fresh browser profile whose pages ask nobody but us and break no policy: checked when the block ends."""
+    watched = Watched(address)
+    context = await started.new_context(base_url=address, **options)  # type: ignore[arg-type]
+    context.on("page", watched.follow)
+    yield context
+    await context.close()
+    assert not watched.faults, watched.faults
