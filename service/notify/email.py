@@ -1,0 +1,108 @@
+"""E-mail by SMTP: says that there is something to read in the inbox, and nothing of what it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Literal, Self
+
+import aiosmtplib
+
+from schemas.alert import Channel
+from service.config import Config
+from service.notify.message import Dead, Message, Result, Retry, Sent
+
+TIMEOUT_SECONDS = 20
+MINUTE, HOUR = 60, 3_600
+
+SUBJECT = "New alert in the inbox"
+TEXT = """\
+There is a new alert in your inbox.
+
+{link}
+
+This message says nothing about it on purpose: please sign in to read it.
+It is sent automatically; answers to it are not read.
+"""
+
+
+class Email:
+    """Sends through one mail server."""
+
+    channel = Channel.EMAIL
+    retry_after_seconds = (30, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
+
+    def __init__(
+        self,
+        *,
+        host: str | None,
+        port: int,
+        security: Literal["none", "starttls", "tls"],
+        sender: str,
+        user: str | None,
+        password: str | None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._security = security
+        self._sender = sender
+        self._user = user
+        self._password = password
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """The mail server of the settings; without one every message waits, visibly."""
+        return cls(
+            host=config.smtp_host,
+            port=config.smtp_port,
+            security=config.smtp_security,
+            sender=config.mail_from or "",
+            user=config.smtp_user,
+            password=config.smtp_password,
+        )
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """One attempt; `now` is not needed, since every attempt carries the date of the first."""
+        del now
+        if self._host is None:
+            return Retry("no mail server is set")
+        try:
+            await aiosmtplib.send(
+                self.written(message),
+                hostname=self._host,
+                port=self._port,
+                use_tls=self._security == "tls",
+                start_tls=self._security == "starttls",
+                username=self._user,
+                password=self._password,
+                timeout=TIMEOUT_SECONDS,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            return _refused(max(each.code for each in error.recipients))
+        except aiosmtplib.SMTPDataError as error:
+            return _refused(error.code)
+        except aiosmtplib.SMTPResponseException as error:
+            return Retry(f"the mail server answered {error.code}")
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            return Retry(f"the mail server is out of reach ({type(error).__name__})")
+        return Sent()
+
+    def written(self, message: Message) -> EmailMessage:
+        """The e-mail: the same, header for header, on every attempt."""
+        email = EmailMessage()
+        domain = self._sender.rpartition("@")[2].strip(" >") or "localhost"
+        email["Message-ID"] = f"<{message.delivery_id}@{domain}>"
+        email["Date"] = format_datetime(message.written_at)
+        email["From"] = self._sender
+        email["To"] = message.to
+        email["Subject"] = SUBJECT
+        email["Auto-Submitted"] = "auto-generated"
+        email.set_content(TEXT.format(link=message.link))
+        return email
+
+
+def _refused(code: int) -> Result:
+    problem = f"the mail server refused it ({code})"
+    # RFC 5321, 4.2.1: 5yz is permanent, 4yz may pass.
+    return Dead(problem) if code >= 500 else Retry(problem)

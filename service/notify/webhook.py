@@ -1,0 +1,147 @@
+"""Webhooks after the Standard Webhooks specification (standardwebhooks.com): thin, signed, and never into our own net.
+
+The name is resolved here, every address it has is checked, and the connection goes to an address that was checked:
+a second answer of a name server (DNS rebinding) is never asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from http import HTTPStatus
+
+import httpx
+import msgspec
+import standardwebhooks
+
+from schemas.alert import Channel
+from service.notify.message import Dead, Disable, Message, Result, Retry, Sent
+
+TIMEOUT_SECONDS = 15.0
+MINUTE, HOUR = 60, 3_600
+# What a Retry-After may ask for at most.
+LONGEST_WAIT_SECONDS = 24 * HOUR
+PORTS = {"https": 443, "http": 80}
+
+
+class _Refused(Exception):
+    """We will not connect there."""
+
+
+class Webhook:
+    """Posts to https endpoints outside; `allowed` host:port pairs may also be private and plain http."""
+
+    channel = Channel.WEBHOOK
+    # The table of the specification, after the first attempt, which is made at once.
+    retry_after_seconds = (
+        5,
+        5 * MINUTE,
+        30 * MINUTE,
+        2 * HOUR,
+        5 * HOUR,
+        10 * HOUR,
+        14 * HOUR,
+        20 * HOUR,
+        24 * HOUR,
+    )
+
+    def __init__(self, *, allowed: AbstractSet[str]) -> None:
+        self._allowed = allowed
+        self._tls = ssl.create_default_context()
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """One attempt, signed for `now`."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self._post(message, now)
+        except _Refused as error:
+            return Dead(str(error))
+        except TimeoutError:
+            return Retry("no answer in time")
+        except (httpx.HTTPError, OSError) as error:
+            return Retry(f"out of reach ({type(error).__name__})")
+
+    async def _post(self, message: Message, now: datetime) -> Result:
+        url = _url(message.to)
+        address = await self._checked_address(url)
+        body = msgspec.json.encode(
+            {
+                "type": "alert.opened",
+                "timestamp": message.written_at,
+                "data": {"alert_id": message.alert_id, "link": message.link},
+            }
+        )
+        message_id = str(message.delivery_id)
+        headers = {
+            "host": url.netloc.decode(),
+            "content-type": "application/json",
+            "user-agent": "Neap",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": standardwebhooks.Webhook(message.secret).sign(message_id, now, body.decode()),
+        }
+        # A client each: a kept connection is known by its address, and another endpoint may share that.
+        client = httpx.AsyncClient(verify=self._tls, follow_redirects=False, trust_env=False, timeout=TIMEOUT_SECONDS)
+        async with (
+            client,
+            client.stream(
+                "POST",
+                url.copy_with(host=address),
+                content=body,
+                headers=headers,
+                extensions={"sni_hostname": url.host},
+            ) as response,
+        ):
+            return _result_of(response)
+
+    async def _checked_address(self, url: httpx.URL) -> str:
+        """An address of the URL's host to which we may connect. Raises _Refused, OSError where the name has none."""
+        port = url.port or PORTS[url.scheme]
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        addresses = [str(each[4][0]).partition("%")[0] for each in found]
+        if _pair(url.host, port) in self._allowed:
+            return addresses[0]
+        if url.scheme != "https":
+            raise _Refused("the endpoint is not https")
+        if not all(_is_public(address) for address in addresses):
+            raise _Refused("the endpoint has a private address")
+        return addresses[0]
+
+
+def _url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise _Refused("the endpoint is no URL") from error
+    if url.scheme not in PORTS or not url.host or url.userinfo:
+        raise _Refused("the endpoint is no http address")
+    return url
+
+
+def _pair(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        # An IPv4 address in IPv6's clothes is judged as what it is.
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+    return address.is_global and not address.is_multicast
+
+
+def _result_of(response: httpx.Response) -> Result:
+    if response.is_success:
+        return Sent()
+    problem = f"the endpoint answered {response.status_code}"
+    if response.status_code == HTTPStatus.GONE:
+        return Disable(problem)
+    after = response.headers.get("retry-after", "")
+    return Retry(problem, min(float(after), LONGEST_WAIT_SECONDS) if after.isdecimal() else None)

@@ -1,0 +1,246 @@
+"""Sending what the outbox holds: claim under a lease, send, settle. Killed in between, it is sent again.
+
+A message keeps its id over every attempt. We prefer a duplicate to a miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from schemas.alert import AlertState, Channel
+from service import alert_states, database, deliveries, errors, webhook_endpoints
+from service.database import Db, Pool
+from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
+from service.sealing import Sealer
+
+log = logging.getLogger(__name__)
+
+CLAIMED_AT_ONCE = 20
+SENT_AT_ONCE = 5
+# Outlasts the slowest way through a batch: every channel gives up after 20 s, and 20 / 5 rounds of that fit.
+LEASE = timedelta(minutes=2)
+
+CLOSED = "the alert was closed first"
+SUPERSEDED = "a later round tells it again"
+NOT_TO_BE_TOLD = "no longer one of those to be told"
+ENDPOINT_DISABLED = "the endpoint is disabled"
+UNREADABLE = "what signs for the endpoint does not open with this deployment's key"
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What sending needs beside the database."""
+
+    notifiers: Mapping[Channel, Notifier]
+    master: Sealer
+    base_url: str
+
+
+class Delivered(msgspec.Struct, kw_only=True):
+    """What became of the messages that were due."""
+
+    sent: int = 0
+    failed: int = 0
+    dead: int = 0
+    blocked: int = 0
+
+    def add(self, other: Delivered) -> None:
+        """Count a further clinic."""
+        self.sent += other.sent
+        self.failed += other.failed
+        self.dead += other.dead
+        self.blocked += other.blocked
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A message under our lease, with what its alert says now."""
+
+    delivery_id: UUID
+    alert_id: UUID
+    client_id: UUID
+    channel: Channel
+    staff_id: UUID | None
+    webhook_endpoint_id: UUID | None
+    round: int
+    attempts: int
+    created_at: datetime
+    alert_state: AlertState
+    alert_round: int
+
+
+CLAIM = """
+with due as (
+  select delivery_id
+  from delivery
+  where clinic_id = $1
+    and state in ('queued', 'failed')
+    and due_at <= $2
+    and (leased_until is null or leased_until <= $2)
+  order by due_at, delivery_id
+  limit $4
+  for update skip locked
+)
+update delivery d
+set leased_until = $3,
+    attempts = attempts + 1
+from due, alert a
+where d.clinic_id = $1
+  and d.delivery_id = due.delivery_id
+  and a.clinic_id = $1
+  and a.alert_id = d.alert_id
+returning
+  d.delivery_id, d.alert_id, a.client_id, d.channel, d.staff_id, d.webhook_endpoint_id, d.round, d.attempts,
+  d.created_at, a.state as alert_state, a.round as alert_round
+"""
+
+
+async def claim(db: Db, *, now: datetime) -> list[Claimed]:
+    """Lease the messages that are due, the longest due first, some at once."""
+    return await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE)
+
+
+async def deliver(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Delivered:
+    """Send one clinic's due messages. Recipients are read again here, for people come and go while messages wait."""
+    counts = Delivered()
+    while True:
+        async with database.transaction(pool, clinic_id) as db:
+            claimed = await claim(db, now=now)
+            ready = [(each, await _message_or_block(db, each, sending, counts, now=now)) for each in claimed]
+        gate = asyncio.Semaphore(SENT_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for each, message in ready:
+                if message is not None:
+                    group.create_task(_send(pool, clinic_id, sending, each, message, gate, counts, now=now))
+        if len(claimed) < CLAIMED_AT_ONCE:
+            return counts
+
+
+async def _message_or_block(
+    db: Db, claimed: Claimed, sending: Sending, counts: Delivered, *, now: datetime
+) -> Message | None:
+    problem = _overtaken(claimed)
+    to, secret = "", b""
+    if problem is None and claimed.staff_id is not None:
+        told = {each.staff_id: each.email for each in await deliveries.recipients_of(db, claimed.client_id, now=now)}
+        to = told.get(claimed.staff_id, "")
+        problem = None if to else NOT_TO_BE_TOLD
+    elif problem is None and claimed.webhook_endpoint_id is not None:
+        endpoint = await webhook_endpoints.get(db, claimed.webhook_endpoint_id)
+        problem = None if endpoint.disabled_at is None else ENDPOINT_DISABLED
+        to = endpoint.url
+        try:
+            secret = webhook_endpoints.secret_of(endpoint, sending.master, clinic_id=db.clinic_id)
+        except errors.Invalid:
+            log.exception("webhook_secret_unreadable", extra={"clinic_id": db.clinic_id, "alert_id": claimed.alert_id})
+            problem = UNREADABLE
+    if problem is None:
+        return Message(
+            delivery_id=claimed.delivery_id,
+            alert_id=claimed.alert_id,
+            to=to,
+            link=f"{sending.base_url}/inbox",
+            written_at=claimed.created_at,
+            secret=secret,
+        )
+    counts.blocked += 1
+    await _settle(db, claimed, "blocked", problem, now=now)
+    if problem == NOT_TO_BE_TOLD:
+        # Whoever is to be told instead gets a message of their own.
+        await deliveries.plan(db, claimed.alert_id, now=now)
+    return None
+
+
+def _overtaken(claimed: Claimed) -> str | None:
+    if claimed.alert_state in (AlertState.RESOLVED, AlertState.AUTO_RESOLVED):
+        return CLOSED
+    return SUPERSEDED if claimed.round < claimed.alert_round else None
+
+
+async def _send(
+    pool: Pool,
+    clinic_id: UUID,
+    sending: Sending,
+    claimed: Claimed,
+    message: Message,
+    gate: asyncio.Semaphore,
+    counts: Delivered,
+    *,
+    now: datetime,
+) -> None:
+    notifier = sending.notifiers[claimed.channel]
+    async with gate:
+        try:
+            result = await notifier.send(message, now=now)
+        except Exception as error:
+            log.exception("delivery_raised", extra={"clinic_id": clinic_id, "delivery_id": claimed.delivery_id})
+            result = Retry(f"unexpected {type(error).__name__}")
+    async with database.transaction(pool, clinic_id) as db:
+        await _keep_result(db, claimed, notifier, result, counts, now=now)
+
+
+async def _keep_result(
+    db: Db, claimed: Claimed, notifier: Notifier, result: Result, counts: Delivered, *, now: datetime
+) -> None:
+    match result:
+        case Sent():
+            counts.sent += 1
+            await _settle(db, claimed, "sent", None, now=now)
+            await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)
+        case Retry(problem=problem, after_seconds=after_seconds):
+            waits = notifier.retry_after_seconds
+            if claimed.attempts > len(waits):
+                await _bury(db, claimed, problem, counts, now=now)
+                return
+            counts.failed += 1
+            wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
+            await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem)
+        case Dead(problem=problem):
+            await _bury(db, claimed, problem, counts, now=now)
+        case Disable(problem=problem):
+            if claimed.webhook_endpoint_id is not None:
+                await webhook_endpoints.disable(db, claimed.webhook_endpoint_id, why=problem, now=now)
+            await _bury(db, claimed, problem, counts, now=now)
+        case _:
+            assert_never(result)
+
+
+POSTPONE = """
+update delivery
+set state = 'failed',
+    due_at = $3,
+    leased_until = null,
+    problem = $4
+where clinic_id = $1
+  and delivery_id = $2
+  and state in ('queued', 'failed')
+"""
+
+
+async def _bury(db: Db, claimed: Claimed, problem: str, counts: Delivered, *, now: datetime) -> None:
+    counts.dead += 1
+    log.error("delivery_dead", extra={"clinic_id": db.clinic_id, "delivery_id": claimed.delivery_id})
+    await _settle(db, claimed, "dead", problem, now=now)
+
+
+SETTLE = """
+update delivery
+set state = $3,
+    problem = $4,
+    settled_at = $5,
+    leased_until = null
+where clinic_id = $1
+  and delivery_id = $2
+  and state in ('queued', 'failed')
+"""
+
+
+async def _settle(db: Db, claimed: Claimed, state: str, problem: str | None, *, now: datetime) -> None:
+    await db.execute(SETTLE, db.clinic_id, claimed.delivery_id, state, problem, now)

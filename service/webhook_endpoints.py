@@ -1,0 +1,91 @@
+"""Webhook endpoints of a clinic: where alerts are announced, and the sealed secret that signs what goes there."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from service import ids
+from service.database import Db
+from service.sealing import Sealer
+
+# The specification asks for 24 to 64 bytes.
+SECRET_BYTES = 32
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as its table holds it."""
+
+    webhook_endpoint_id: UUID
+    url: str
+    secret_sealed: bytes
+    created_at: datetime
+    disabled_at: datetime | None
+    disabled_why: str | None
+
+
+INSERT = """
+insert into webhook_endpoint (clinic_id, webhook_endpoint_id, url, secret_sealed, created_at)
+values ($1, $2, $3, $4, $5)
+"""
+
+
+async def add(db: Db, master: Sealer, url: str, *, now: datetime) -> tuple[UUID, bytes]:
+    """Announce the clinic's alerts at `url`; its id, and the secret with which the receiver verifies."""
+    endpoint_id, secret = ids.new(), secrets.token_bytes(SECRET_BYTES)
+    sealed = master.seal(secret, bound_to=_binding(db.clinic_id, endpoint_id))
+    await db.execute(INSERT, db.clinic_id, endpoint_id, url, sealed, now)
+    return endpoint_id, secret
+
+
+OF_CLINIC = """
+select webhook_endpoint_id, url, secret_sealed, created_at, disabled_at, disabled_why
+from webhook_endpoint
+where clinic_id = $1
+order by created_at, webhook_endpoint_id
+"""
+
+
+async def of(db: Db) -> list[Endpoint]:
+    """Every endpoint of the clinic."""
+    return await db.rows(Endpoint, OF_CLINIC, db.clinic_id)
+
+
+GET = """
+select webhook_endpoint_id, url, secret_sealed, created_at, disabled_at, disabled_why
+from webhook_endpoint
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+"""
+
+
+async def get(db: Db, endpoint_id: UUID) -> Endpoint:
+    """One endpoint. Raises NotFound."""
+    return await db.get(Endpoint, GET, db.clinic_id, endpoint_id)
+
+
+def secret_of(endpoint: Endpoint, master: Sealer, *, clinic_id: UUID) -> bytes:
+    """The secret that signs what goes to the endpoint."""
+    return master.open(endpoint.secret_sealed, bound_to=_binding(clinic_id, endpoint.webhook_endpoint_id))
+
+
+def _binding(clinic_id: UUID, endpoint_id: UUID) -> str:
+    return f"webhook_endpoint:{clinic_id}:{endpoint_id}:secret"
+
+
+DISABLE = """
+update webhook_endpoint
+set disabled_at = $3,
+    disabled_why = $4
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+  and disabled_at is null
+"""
+
+
+async def disable(db: Db, endpoint_id: UUID, *, why: str, now: datetime) -> None:
+    """Send nothing there from now on."""
+    await db.execute(DISABLE, db.clinic_id, endpoint_id, now, why)
