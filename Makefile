@@ -14,7 +14,7 @@ UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: help setup setup-dev browser demo demo-reset test quick slow bench lint format clean
+.PHONY: help setup setup-dev browser demo demo-reset test quick slow bench lint format secrets clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ format: $(DEVELOPMENT) ## format the code
 
 browser: ## find a Chromium, or install Debian's
 	@.ci/browser
+
+secrets: ## make the secret files of compose.yaml, keeping those that are there
+	@$(PYTHON) .ci/secrets secrets
 
 clean: ## remove caches (never data: that is demo-reset)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

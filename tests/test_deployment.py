@@ -1,0 +1,76 @@
+"""What is shipped for containers and the command line fits the product: settings, secrets, commands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from service import commands, config
+
+REPOSITORY = Path(__file__).parent.parent
+COMPOSE = (REPOSITORY / "compose.yaml").read_text()
+
+
+def settings_named_in(text: str) -> set[str]:
+    return set(re.findall(r"\bNEAP_[A-Z_]+\b(?!\*)", text))
+
+
+def service_of_compose(name: str) -> str:
+    """The text of one service, from its name to the next one at the same depth."""
+    found = re.search(rf"^  {name}:\n((?:    .*\n|\n)+)", COMPOSE, re.MULTILINE)
+    assert found is not None
+    return found.group(1)
+
+
+def test_every_setting_named_for_containers_is_one() -> None:
+    known = {line.variable for line in config.settings()}
+    known |= {line.variable + "_FILE" for line in config.settings() if line.secret}
+    named = settings_named_in(COMPOSE) | settings_named_in((REPOSITORY / "Dockerfile").read_text())
+    assert named - known == set()
+
+
+def test_only_migrate_gets_the_administrator_s_address_and_each_process_only_its_own_secrets() -> None:
+    assert "admin_database_url" in service_of_compose("migrate")
+    secrets = {name: re.findall(r"secrets: \[(.*)\]", service_of_compose(name)) for name in ("web", "jobs")}
+    assert secrets == {"web": ["key, web_password"], "jobs": ["key, jobs_password, sweep_password"]}
+
+
+def test_no_container_runs_as_root_or_writes_to_its_image() -> None:
+    hardened = COMPOSE.count("<<: *neap")
+    assert hardened == 3
+    for name in ("postgres", "mail"):
+        for line in ("user: ", "read_only: true", "cap_drop: [ALL]", "security_opt: [no-new-privileges:true]"):
+            assert line in service_of_compose(name), f"{name}: {line}"
+    assert "\nUSER 10001:10001\n" in (REPOSITORY / "Dockerfile").read_text()
+
+
+def test_the_secret_files_are_made_once_in_a_folder_of_their_owner_s(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    for _ in range(2):
+        subprocess.run([sys.executable, REPOSITORY / ".ci" / "secrets", folder], check=True, capture_output=True)
+    assert {file.name for file in folder.iterdir()} == set(re.findall(r"file: secrets/(\w+)", COMPOSE))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    loaded = config.load({"NEAP_DATABASE_URL": "postgresql://db/neap", "NEAP_KEY_FILE": str(folder / "key")})
+    assert len(loaded.master_key()) == 32
+
+
+def test_every_command_says_in_one_sentence_what_it_does() -> None:
+    for name in commands.names():
+        sentence = (commands.command(name).__doc__ or "").split("\n", 1)[0]
+        assert sentence.endswith("."), name
+
+
+def test_make_without_a_target_lists_every_target_a_person_calls() -> None:
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    shown = subprocess.run(["make"], cwd=REPOSITORY, env=environ, check=True, capture_output=True, text=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+    assert set(re.findall(r"^  make ([a-z-]+)", shown, re.MULTILINE)) == set(phony.group(1).split())
+
+
+def test_the_help_of_the_program_names_every_command() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "service", "--help"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout
+    assert all(name in shown for name in commands.names())
