@@ -111,9 +111,9 @@ def _moments(
 
 
 def explanation_of(
-    rows: Rows, client: int, posterior: Posterior, person: Person, known: Tables, at_limit: tuple[float, float, float]
+    rows: Rows, client: int, posterior: Posterior, person: Person, known: Tables, numbers: tuple[float, float, float]
 ) -> Explanation:
-    """The explanation of one client's crossing in a batch; `at_limit` is (statistic, limit, raised)."""
+    """The explanation of one client's crossing in a batch; `numbers` are (statistic, limit, raised)."""
     row = rows[client]
     joint = posterior.weights[client]
     by_age = joint.sum(axis=0)
@@ -145,9 +145,9 @@ def explanation_of(
         onset_days_low=int(low),
         onset_days_high=int(min(high, AGES - 1)),
         items=tuple(items),
-        statistic=at_limit[0],
-        limit=at_limit[1],
-        raised=at_limit[2],
+        statistic=float(numbers[0]),
+        limit=float(numbers[1]),
+        raised=float(numbers[2]),
         answered_of_last_7=int((~np.isnan(week)).any(axis=0).sum()),
         shape=SHAPES[int(np.argmax(np.bincount(known.shape_of, weights=by_template)))],
     )

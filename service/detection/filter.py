@@ -122,25 +122,28 @@ def predict(rows: Rows, person: Person, known: Constants) -> None:
     rows["absorbed"][:, _RESIDUAL:] *= phi.astype(np.float32)[:, None, None, None]
 
 
-def observe(rows: Rows, worse: Array, design: Array, person: Person, known: Constants) -> Innovation:
-    """Learns from today's answers `worse` (N, 3; higher is worse, nan = not answered)."""
+def summed(by_effect: Array, design: Array) -> Array:
+    """The four effects (axis 1) added up as they act today."""
+    kernel, weekday = (design[:, effect].reshape(-1, *[1] * (by_effect.ndim - 2)) for effect in (1, 2))
+    total: Array = by_effect[:, 0] + by_effect[:, 3] + kernel * by_effect[:, 1] + weekday * by_effect[:, 2]
+    return total
+
+
+def observe(rows: Rows, worse: Array, expected: Array, design: Array, person: Person, known: Constants) -> Innovation:
+    """Learns from today's answers `worse` (N, 3; nan = not answered), where `expected` (N, 3) was forecast."""
     n = len(rows)
     seen = ~np.isnan(worse)
-    expected = np.einsum("ne,nei->ni", design, rows["mean"])
     error = np.where(seen, worse - expected, 0.0)
-    by_effect = rows["cov"].reshape(n, -1, len(EFFECTS), ITEM_COUNT)
-    cross = np.einsum("nkei,ne->nki", by_effect, design) * seen[:, None, :]
-    spread = np.einsum("neij,ne->nij", cross.reshape(n, len(EFFECTS), ITEM_COUNT, ITEM_COUNT), design)
-    spread *= seen[:, :, None]
+    cross = summed(rows["cov"].reshape(n, -1, len(EFFECTS), ITEM_COUNT).swapaxes(1, 2), design) * seen[:, None, :]
+    spread = summed(cross.reshape(n, len(EFFECTS), ITEM_COUNT, ITEM_COUNT), design) * seen[:, :, None]
     diagonal = np.arange(ITEM_COUNT)
     spread[:, diagonal, diagonal] += ~seen
     variance = spread[:, diagonal, diagonal]
     bound = known.clip_sds * np.sqrt(variance)
     error = np.clip(error, -bound, bound)
-    precision = np.linalg.inv(spread)
-    precision *= seen[:, :, None] & seen[:, None, :]
+    precision: Array = np.where(seen[:, :, None] & seen[:, None, :], np.linalg.inv(spread), 0.0)
     gain = cross @ precision
-    energy = np.einsum("ni,nij,nj->n", error, precision, error)
+    energy = (error * (precision @ error[:, :, None])[:, :, 0]).sum(axis=1)
     answers = rows["item_answers"]
     counted = (answers * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
     inverse_degrees = known.inverse_degrees + 2 / (1 / known.log_sd_var + 3.6 * counted)

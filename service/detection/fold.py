@@ -5,6 +5,7 @@ A day depends on the days before it only, a client on nobody else; one fold or m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +23,18 @@ BAND_SDS = 1.2816
 """The usual band holds the middle 80 % of this person's usual days."""
 
 
+Observer = Callable[[Counts, int, Array], None]
+"""Told, for each day, which clients acted, the day's column and what the limit's surface saw of them."""
+
+
 class Context(NamedTuple):
     """A rule version ready for use."""
 
     rules: Rules
     known: kalman.Constants
     tables: hypotheses.Tables
+    benefit: waning.Expectation
+    observer: Observer | None
 
 
 class Judgement(NamedTuple):
@@ -50,20 +57,25 @@ class Today(NamedTuple):
     confirmed: Flags
 
 
-def fold(state: State, days: Days, rules: Rules) -> tuple[State, Trends]:
-    """The states after `days` and the trend of every day; neither argument changes. Raises ValueError on bad shapes."""
+def fold(state: State, days: Days, rules: Rules, *, observer: Observer | None = None) -> tuple[State, Trends]:
+    """The states after `days` and the trend of every day; neither argument changes. Raises ValueError on bad shapes.
+
+    `observer` is for the calibration, which learns from what the limit's surface sees.
+    """
     days.check()
     if len(state) != len(days.scores):
         raise ValueError("state and days must hold the same clients")
     rows = state.rows.copy()
     trends = Trends.blank(*days.active.shape)
-    context = Context(rules, kalman.constants(rules), hypotheses.tables())
+    context = Context(rules, kalman.constants(rules), hypotheses.tables(), waning.expectation_of(rules), observer)
     worse = days.scores.copy()
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     for start in range(0, len(rows), CHUNK):
         some = np.arange(start, min(start + CHUNK, len(rows)))
         for day in range(days.active.shape[1]):
             _fold_day(rows, some, worse, days, day, context, trends)
+    for part in trends.points():
+        part[...] = _six(part)
     return State(rows), trends
 
 
@@ -77,9 +89,8 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
             days.new_usual[acting, day],
             days.confirmed[acting, day],
         )
-        span = slice(acting[0], acting[-1] + 1)
-        whole = len(acting) == span.stop - span.start
-        moved = rows[span] if whole else rows[acting]
+        whole = len(acting) == len(some)
+        moved = rows[some[0] : some[-1] + 1] if whole else rows[acting]
         _step(moved, today, context, trends, acting, day)
         if not whole:
             rows[acting] = moved
@@ -88,7 +99,7 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
 
 
 def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: Counts, day: int) -> None:
-    rules, known, tables = context
+    rules, known, tables, benefit, observer = context
     answers = ~np.isnan(today.worse)
     answered: Flags = np.asarray(answers.any(axis=1))
     both = answers & (rows["item_answers"] > 0) & (rows["item_silent_days"] == 0)
@@ -99,21 +110,26 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     hypotheses.weigh(rows, answered, rules.missingness, tables)
     yesterday = rows["mean"][:, -1].copy()
     kalman.predict(rows, person, known)
-    expected = np.einsum("ne,nei->ni", design, rows["mean"])
-    innovation = kalman.observe(rows, today.worse, design, person, known)
+    expected = kalman.summed(rows["mean"], design)
+    seen = limits.features(rows, person, expected)
+    if observer is not None:
+        observer(clients, day, seen)
+    innovation = kalman.observe(rows, today.worse, expected, design, person, known)
     hypotheses.update(rows, innovation, person, known.scale, tables)
     kalman.learn_correlation(rows, yesterday, both, person, known)
     plain = kalman.adjusted(rows, today.worse, design)
     kalman.track_level(rows, plain)
+    waning.learn(rows, today.worse, design[:, 2], person.sd)
     rows["recent"][np.arange(len(rows)), :, rows["day"] % AGES] = plain
     _count(rows, answers, answered)
     weights = hypotheses.live_weights(rows, tables)
-    judgement = _judge(rows, answered, weights, limits.base_limit(rows, person, expected, rules), rules)
+    judgement = _judge(rows, answered, weights, limits.base_limit(seen, rules), rules)
     _record_crossings(rows, judgement, weights, person, context, trends, clients, day)
     status.follow(rows, answered & ~judgement.crossing, person.sd)
     limits.lower_confirmed(rows, today.confirmed)
     _restart(rows, today.new_usual, known)
-    _write(rows, judgement, answers, person, trends, clients, day)
+    wanes = waning.waning_of(rows, person.sd, benefit)
+    _write(rows, judgement, wanes, answers, person, trends, clients, day)
     rows["day"] += 1
     rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
 
@@ -159,13 +175,17 @@ def _record_crossings(
     if not crossing.any():
         return
     tables = context.tables
-    posterior = explain.posterior_of(rows, weights, person, tables)
-    for i in np.flatnonzero(crossing):
-        at_limit = (float(judgement.statistic[i]), float(judgement.limit[i]), float(judgement.raised[i]))
-        explanation = explain.explanation_of(rows, int(i), posterior, person, tables, at_limit)
-        trends.explanations[int(clients[i]), day] = explanation
-    status.enter(rows, crossing, posterior.usual, posterior.change)
-    hypotheses.clear(rows, crossing)
+    chosen = np.flatnonzero(crossing)
+    some = rows[chosen]
+    theirs = kalman.Person(*(part[chosen] for part in person))
+    posterior = explain.posterior_of(some, weights[chosen], theirs, tables)
+    for i, client in enumerate(chosen):
+        numbers = (judgement.statistic[client], judgement.limit[client], judgement.raised[client])
+        explanation = explain.explanation_of(some, i, posterior, theirs, tables, numbers)
+        trends.explanations[int(clients[client]), day] = explanation
+    status.enter(some, posterior.usual, posterior.change)
+    hypotheses.clear(some, np.ones(len(some), dtype=np.bool_))
+    rows[chosen] = some
 
 
 def _restart(rows: Rows, new_usual: Flags, known: kalman.Constants) -> None:
@@ -181,42 +201,48 @@ def _restart(rows: Rows, new_usual: Flags, known: kalman.Constants) -> None:
 def _write(
     rows: Rows,
     judgement: Judgement,
+    wanes: waning.Waning,
     answers: Flags,
     person: kalman.Person,
     trends: Trends,
-    clients: Counts,
+    clients: Counts | slice,
     day: int,
 ) -> None:
     at = (clients, day)
-    used = rows["item_answers"] > 0
+    unused = rows["item_answers"] == 0
     baseline = np.where(rows["not_on_track"][:, None], rows["usual"], rows["mean"][:, 0])
-    diagonal = np.arange(baseline.shape[1])
-    half = BAND_SDS * np.sqrt(person.sd**2 + np.maximum(rows["cov"][:, diagonal, diagonal], 0.0))
-    trends.baseline[at] = _stored(np.where(used, baseline, np.nan))
-    trends.sd[at] = _six(np.where(used, person.sd, np.nan))
+    baseline[unused] = np.nan
+    variance = rows["cov"].reshape(len(rows), -1)[:, :: rows["cov"].shape[1] + 1][:, : baseline.shape[1]]
+    half = BAND_SDS * np.sqrt(person.sd**2 + np.maximum(variance, 0.0))
+    trends.baseline[at] = _stored(baseline)
+    trends.sd[at] = np.where(unused, np.nan, person.sd)
     trends.level[at] = _stored(rows["level"])
-    edges = np.stack([_stored(np.where(used, baseline + sign * half, np.nan)) for sign in (-1, 1)])
-    trends.band_low[at] = edges.min(axis=0)
-    trends.band_high[at] = edges.max(axis=0)
+    low, high = _stored(baseline - half), _stored(baseline + half)
+    trends.band_low[at] = np.minimum(low, high)
+    trends.band_high[at] = np.maximum(low, high)
     trends.statistic[at] = judgement.statistic
     trends.limit[at] = judgement.limit
     trends.raised[at] = judgement.raised
     trends.crossing[at] = judgement.crossing
     trends.resting[at] = judgement.resting
     trends.learning[at] = status.is_learning(rows)
-    trends.answered[at] = answers.any(axis=1)
-    trends.partly[at] = answers.any(axis=1) & ~answers.all(axis=1)
-    trends.waning[at] = waning.is_waning(rows)
+    answered = answers.any(axis=1)
+    trends.answered[at] = answered
+    trends.partly[at] = answered & ~answers.all(axis=1)
+    trends.waning[at] = wanes.waning
+    trends.half_lost_days[at] = wanes.half_lost_days
+    trends.half_lost_low_days[at] = wanes.low_days
+    trends.half_lost_high_days[at] = wanes.high_days
     trends.silent_days[at] = rows["silent_days"]
     trends.days_since_infusion[at] = rows["days_since_infusion"]
-    trends.status[at] = status.code_of(rows, judgement.statistic, judgement.limit, trends.waning[at])
+    trends.status[at] = status.code_of(rows, judgement.statistic, judgement.limit, wanes.waning)
 
 
 def _stored(worse: Array) -> Array:
     """Inside orientation to stored, within the scale."""
-    stored = worse.copy()
+    stored = np.clip(worse, 0.0, SCALE_TOP)
     stored[:, 1] = SCALE_TOP - stored[:, 1]
-    return _six(np.clip(stored, 0.0, SCALE_TOP))
+    return stored
 
 
 def _six(numbers: Array) -> Array:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.detection.filter import Innovation, Person
+from service.detection.filter import Innovation, Person, summed
 from service.detection.population import ITEMS, Array, Counts, Flags, Missingness
 from service.detection.state import AGES, BASIS_COUNT, TEMPLATE_COUNT, Rows
 
@@ -110,10 +110,9 @@ def weigh(rows: Rows, answered: Flags, missingness: Missingness, known: Tables) 
     yesterday = rows["silent_days"] > 0
     logit = np.log(share / (1 - share)) + missingness.after_missed * (yesterday - share)
     chance = (1 / (1 + np.exp(-logit))).astype(np.float32)[:, None, None]
-    tilt = np.exp(np.float32(missingness.per_craving_sd) * known.craving)[:, _ages(rows)].transpose(1, 0, 2)
-    gain = -np.log(1 - chance + chance * tilt)
-    log_tilt = np.float32(missingness.per_craving_sd) * known.craving[:, _ages(rows)].transpose(1, 0, 2)
-    rows["log_ratio"] += gain + np.where(answered[:, None, None], np.float32(0), log_tilt)
+    odds = np.exp(np.float32(missingness.per_craving_sd) * known.craving)[:, _ages(rows)].transpose(1, 0, 2)
+    ratio = np.where(answered[:, None, None], np.float32(1), odds) / (1 + chance * (odds - 1))
+    rows["log_ratio"] += np.log(ratio)
 
 
 def open_today(rows: Rows, may_open: Flags) -> None:
@@ -134,7 +133,7 @@ def update(rows: Rows, innovation: Innovation, person: Person, scale: float, kno
     n = len(rows)
     shift = _expected_shift(rows, innovation, person, known)
     inverse = innovation.precision
-    pulled = np.einsum("nij,nj->ni", inverse, innovation.error)[:, None, :]
+    pulled = innovation.error[:, None, :] @ inverse
     factors = np.concatenate([pulled, inverse, innovation.gain], axis=1).astype(np.float32)
     product = factors @ shift.reshape(n, len(ITEMS), -1)
     rows["absorbed"] += product[:, 4:].reshape(n, -1, BASIS_COUNT, AGES)
@@ -156,11 +155,7 @@ def _expected_shift(rows: Rows, innovation: Innovation, person: Person, known: T
     """What each unit change would add to today's innovation (N, items, shapes, patterns, ages): the change itself,
     less what the filter has already absorbed of it."""
     n = len(rows)
-    design = innovation.design.astype(np.float32)[:, :, None, None]
-    absorbed = rows["absorbed"].reshape(n, 4, len(ITEMS), -1)
-    taken = absorbed[:, 0] + absorbed[:, 3]
-    taken += design[:, 1] * absorbed[:, 1]
-    taken += design[:, 2] * absorbed[:, 2]
+    taken = summed(rows["absorbed"].reshape(n, 4, len(ITEMS), -1), innovation.design.astype(np.float32))
     courses = known.courses[:, _ages(rows)].transpose(1, 0, 2)
     sized = person.sd.astype(np.float32)[:, :, None] * known.patterns
     shift = sized[:, :, None, :, None] * courses[:, None, :, None, :]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.detection.filter import Person
-from service.detection.population import Array, Flags, Rules, Surface
+from service.detection.population import Array, Flags, Rules
 from service.detection.state import AGES, Rows
 
 FIRST_ALERT_DAY = 21
@@ -19,35 +19,45 @@ REST_DAYS = 7
 EARLY_UNTIL_DAY = 60
 
 
-def base_limit(rows: Rows, person: Person, expected: Array, rules: Rules) -> Array:
-    """The limit (N,) without what this person's crossings added; `expected` is today's forecast (N, 3), worse high."""
-    surface = rules.surface
-    early = np.maximum(EARLY_UNTIL_DAY - rows["day"], 0) / (EARLY_UNTIL_DAY - FIRST_ALERT_DAY)
-    limit: Array = rules.limit + surface.early * early + personal_offset(rows, person, expected, surface)
+FEATURES = (
+    "answered",
+    "answered_distance",
+    "log_sd",
+    "small_sd",
+    "floor",
+    "floor_small_sd",
+    "infusion",
+    "early",
+    "one_item",
+    "two_items",
+)
+"""What the surface looks at, in the order of `features` and of the fields of `population.Surface`."""
+
+
+def base_limit(seen: Array, rules: Rules) -> Array:
+    """The limit (N,) for people of such `features`, without what their own crossings added."""
+    limit: Array = rules.limit + seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
     return limit
 
 
-def personal_offset(rows: Rows, person: Person, expected: Array, surface: Surface) -> Array:
-    """What this person's way of answering adds to the limit (N,): share answered, noise, floor, infusion effect."""
+def features(rows: Rows, person: Person, expected: Array) -> Array:
+    """How this person answers (N, FEATURES), known before today's answer: share answered, noise, floor, infusion.
+
+    `expected` is today's forecast (N, 3), worse is higher; sums run over the items the person answers.
+    """
     in_use = rows["item_answers"] > 0
-    items = np.maximum(in_use.sum(axis=1), 1)
-    answered = (rows["check_ins"] + 8) / (rows["day"] + 11) - 0.78
+    used = in_use.sum(axis=1)
+    items = np.maximum(used, 1)
+    answered = (rows["check_ins"] + 8) / (rows["day"] + 10) - 0.78
     log_sd = (person.log_sd * in_use).sum(axis=1) / items
     small = np.maximum(-0.1 - log_sd, 0.0)
     floor = (np.clip(1.5 - expected / person.sd, 0.0, 1.5) * in_use).sum(axis=1) / items
-    relief = (-rows["mean"][:, 1] / person.sd * in_use).sum(axis=1) / items
+    relief = np.clip((-rows["mean"][:, 1] / person.sd * in_use).sum(axis=1) / items, 0.0, 3.0)
     recent = (rows["days_since_infusion"] >= 0) & (rows["days_since_infusion"] <= AGES)
-    offset: Array = (
-        surface.answered * answered
-        + surface.answered_distance * np.abs(answered)
-        + surface.log_sd * (log_sd - 0.23)
-        + surface.small_sd * small
-        + surface.floor * floor
-        + surface.floor_small_sd * floor * small
-        + surface.infusion * np.where(recent, np.clip(relief, 0.0, 3.0), 0.0)
-        + np.array(surface.by_items)[in_use.sum(axis=1)]
-    )
-    return offset
+    early = np.maximum(EARLY_UNTIL_DAY - rows["day"], 0) / (EARLY_UNTIL_DAY - FIRST_ALERT_DAY)
+    columns = (answered, np.abs(answered), log_sd - 0.23, small, floor, floor * small, relief * recent, early)
+    seen: Array = np.stack([*columns, used == 1, used == 2], axis=1)
+    return seen
 
 
 def raise_and_decay(rows: Rows, crossing: Flags, limit: Array, rules: Rules) -> None:

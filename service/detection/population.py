@@ -62,8 +62,7 @@ class Missingness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Surface(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What moves the limit of one person away from the population's, so that the budget holds for odd people too.
 
-    Coefficients of `limits.personal_offset`, fitted by Poisson regression of false alerts; `by_items` is indexed by
-    the number of items the person answers (0 to 3).
+    Coefficients of `limits.features`, fitted by Poisson regression of false alerts.
     """
 
     answered: float
@@ -74,7 +73,8 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     floor_small_sd: float
     infusion: float
     early: float
-    by_items: Vector
+    one_item: float
+    two_items: float
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

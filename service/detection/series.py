@@ -69,8 +69,10 @@ class Trends:
 
     (N, T, 3): `baseline`, `sd`, `level`, `band_low`, `band_high` in points, nan where an item was never answered.
     (N, T): `statistic` against `limit` (log odds; `raised` is the part of the limit that is this person's cap),
-    `crossing`, `resting`, `learning`, `answered`, `partly`, `waning`, `silent_days`, `days_since_infusion`
-    (-1: none yet), `status` (index into STATUSES; -1 on inactive days, where the rest is nan, 0 or False).
+    `crossing`, `resting`, `learning`, `answered`, `partly`, `silent_days`, `days_since_infusion` (-1: none yet);
+    `half_lost_days` with its 80 % interval: days from an infusion to half of its benefit lost, nan while no benefit
+    can be told; `waning`: today lies between half and three quarters lost; `status` (index into STATUSES).
+    Inactive days hold status -1 and nan, False or -1.
     """
 
     baseline: Array
@@ -87,6 +89,9 @@ class Trends:
     answered: Flags
     partly: Flags
     waning: Flags
+    half_lost_days: Array
+    half_lost_low_days: Array
+    half_lost_high_days: Array
     silent_days: Integers
     days_since_infusion: Integers
     status: npt.NDArray[np.int8]
@@ -121,10 +126,18 @@ class Trends:
             answered=flag(),
             partly=flag(),
             waning=flag(),
+            half_lost_days=number(),
+            half_lost_low_days=number(),
+            half_lost_high_days=number(),
             silent_days=whole(),
             days_since_infusion=whole(),
             status=np.full((n, days), -1, dtype=np.int8),
         )
+
+    def points(self) -> tuple[Array, ...]:
+        """The arrays in points or days that are still to be rounded when a fold ends."""
+        waning = (self.half_lost_days, self.half_lost_low_days, self.half_lost_high_days)
+        return (self.baseline, self.sd, self.level, self.band_low, self.band_high, *waning)
 
     def status_of(self, client: int, day: int) -> Status:
         """The status of one active day; raises IndexError on an inactive one."""

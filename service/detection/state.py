@@ -21,6 +21,7 @@ AGES = 28
 """Onsets up to this many days ago are held apart; older ones are given up."""
 TEMPLATE_COUNT = 11
 BASIS_COUNT = 6
+HALF_LIFE_COUNT = 9
 
 LAYOUT_VERSION = 1
 _HEADER = struct.Struct("<4sH")
@@ -47,6 +48,9 @@ LAYOUT = np.dtype(
         ("log_ratio", "<f4", (TEMPLATE_COUNT, AGES)),
         ("absorbed", "<f4", (len(EFFECTS) * ITEM_COUNT, BASIS_COUNT, AGES)),
         ("recent", "<f4", (ITEM_COUNT, AGES)),
+        # the waning of infusions: running sums for each half-life
+        ("benefit_product", "<f8", (HALF_LIFE_COUNT,)),
+        ("benefit_square", "<f8", (HALF_LIFE_COUNT,)),
         # the limit of this person
         ("raised", "<f8"),
         ("raised_last", "<f8"),

@@ -15,19 +15,20 @@ STATUSES = (Status.NOT_ON_TRACK, Status.NO_DATA, Status.WATCH, Status.LEARNING, 
 
 SILENT_DAYS = 3
 DAYS_BACK = 5
-WATCH_SHARE = 0.5
+WATCH_BELOW = float(np.log(2))
+"""Half the limit: the statistic is a log of odds, so half the odds at the limit lie this far below it."""
 
 Codes = npt.NDArray[np.int8]
 
 
-def enter(rows: Rows, crossing: Flags, usual: Array, change: Array) -> None:
-    """Begins an episode where a crossing finds the client on track: freezes `usual` (N, 3), the baseline with the
-    estimated `change` (N, 3) taken out. A crossing within an episode leaves both as they were."""
-    begins = crossing & ~rows["not_on_track"]
-    rows["usual"] = np.where(begins[:, None], usual, rows["usual"])
-    rows["change"] = np.where(begins[:, None], change, rows["change"])
-    rows["days_back"] = np.where(crossing, 0, rows["days_back"])
-    rows["not_on_track"] |= crossing
+def enter(rows: Rows, usual: Array, change: Array) -> None:
+    """Begins an episode for clients who crossed: freezes `usual` (N, 3), the baseline with the estimated `change`
+    (N, 3) taken out. A crossing within an episode leaves both as they were."""
+    begins = ~rows["not_on_track"][:, None]
+    rows["usual"] = np.where(begins, usual, rows["usual"])
+    rows["change"] = np.where(begins, change, rows["change"])
+    rows["days_back"] = 0
+    rows["not_on_track"] = True
 
 
 def follow(rows: Rows, answered: Flags, sd: Array) -> None:
@@ -58,7 +59,7 @@ def code_of(rows: Rows, statistic: Array, limit: Array, waning: Flags) -> Codes:
     cases = [
         rows["not_on_track"],
         rows["silent_days"] >= SILENT_DAYS,
-        (statistic > WATCH_SHARE * limit) | waning,
+        (statistic > limit - WATCH_BELOW) | waning,
         is_learning(rows),
     ]
     return np.select(cases, range(len(cases)), default=len(cases)).astype(np.int8)

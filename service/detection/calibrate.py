@@ -1,0 +1,161 @@
+"""Making the rules: priors from people, the limit from simulation to the false-alert budget.
+
+`make_shipped` draws stable made-up people, fits the population to some, the surface and the limits to others, and
+returns the data file. Same seed, numpy version and machine architecture: same file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+
+from service.detection.estimate import fit_missingness, fit_prior
+from service.detection.fold import fold
+from service.detection.limits import FEATURES, FIRST_ALERT_DAY
+from service.detection.population import (
+    Array,
+    Counts,
+    Flags,
+    Noise,
+    Rules,
+    Shipped,
+    Surface,
+)
+from service.detection.series import Days
+from service.detection.state import State
+from service.detection.synthetic import SHIFTED, Population, cohort
+
+BUDGETS_DAYS = (20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 270.0, 365.0)
+CAP_STEP = 0.25
+COMMAND = "python -m service calibrate"
+FIRST_LIMIT = 3.1
+TOLERANCE = 0.005
+MOST_TRIES = 8
+
+# Chosen by one-step-ahead predictive likelihood over a grid of degrees, scale and drift on made-up people.
+NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
+
+Tell = Callable[[str], None]
+
+
+def make_shipped(seed: int, *, clients: int = 3000, rounds: int = 4, tell: Tell = lambda _: None) -> Shipped:
+    """The shipped data file from nothing but `seed`; `tell` hears of progress. Takes about 20 minutes a core."""
+    training = cohort(seed, clients).days
+    prior = fit_prior(training)
+    missingness = fit_missingness(training, prior)
+    flat = Surface(**dict.fromkeys(FEATURES, 0.0))
+    rules = Rules(
+        version=f"shipped-{seed}",
+        seed=seed,
+        command=f"{COMMAND} --seed {seed} --clients {clients}",
+        numpy=np.__version__,
+        bit_generator="PCG64",
+        budget_days=60.0,
+        limit=FIRST_LIMIT,
+        cap_step=CAP_STEP,
+        prior=prior,
+        noise=NOISE,
+        missingness=missingness,
+        surface=flat,
+    )
+    tell("population fitted")
+    rules = fit_surface(rules, seed + 1, clients=clients // 3, rounds=rounds, tell=tell)
+    stable = cohort(seed + 2, clients).days
+    limits = []
+    for budget_days in BUDGETS_DAYS:
+        rules = msgspec.structs.replace(rules, budget_days=budget_days)
+        rules = msgspec.structs.replace(rules, limit=find_limit(rules, stable))
+        limits.append(rules.limit)
+        tell(f"budget {budget_days:g} days: limit {rules.limit:.4f}")
+    sixty = BUDGETS_DAYS.index(60.0)
+    kept = msgspec.structs.replace(rules, budget_days=60.0, limit=limits[sixty])
+    return Shipped(budgets_days=BUDGETS_DAYS, limits=tuple(limits), rules=kept)
+
+
+def encode(shipped: Shipped) -> bytes:
+    """The data file's bytes."""
+    return msgspec.json.format(msgspec.json.encode(shipped), indent=1) + b"\n"
+
+
+def find_limit(rules: Rules, stable: Days) -> float:
+    """The limit at which stable people give one false alert per `rules.budget_days` days (secant on the log rate)."""
+    limit, tried = rules.limit, list[tuple[float, float]]()
+    for _ in range(MOST_TRIES):
+        excess = float(
+            np.log(false_alert_days(msgspec.structs.replace(rules, limit=limit), stable) / rules.budget_days)
+        )
+        tried.append((limit, excess))
+        if abs(excess) < TOLERANCE:
+            break
+        slope = 1.0
+        if len(tried) > 1:
+            (before, was), (now, is_) = tried[-2:]
+            slope = float(np.clip((is_ - was) / (now - before), 0.3, 3.0)) if now != before else 1.0
+        limit = round(limit - excess / slope, 4)
+    return min(tried, key=lambda pair: abs(pair[1]))[0]
+
+
+def false_alert_days(rules: Rules, stable: Days) -> float:
+    """Stable client days a crossing, from the first day on which one can come; inf when there is none."""
+    crossing = crossings(rules, stable)[:, FIRST_ALERT_DAY:]
+    days = stable.active[:, FIRST_ALERT_DAY:].sum()
+    found = crossing.sum()
+    return float(days / found) if found else float("inf")
+
+
+def crossings(rules: Rules, days: Days) -> Flags:
+    """Where the charts cross."""
+    return fold(State.fresh(len(days.scores), rules), days, rules)[1].crossing
+
+
+def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tell = lambda _: None) -> Rules:
+    """Fits the surface so that the hazard of a false alert is flat over populations the rules were not made for."""
+    populations = [
+        Population(),
+        *SHIFTED.values(),
+        Population(asked=(False, True, True)),
+        Population(asked=(True, False, False)),
+        Population(asked=(False, False, True)),
+    ]
+    cohorts = [cohort(seed + 101 * i, clients, population=p).days for i, p in enumerate(populations)]
+    kept = rules.cap_step
+    rules = msgspec.structs.replace(rules, cap_step=0.0)
+    for index in range(rounds):
+        parts = [_risk(rules, days) for days in cohorts]
+        step = _log_hazard(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
+        now = [getattr(rules.surface, name) for name in FEATURES]
+        surface = dict(zip(FEATURES, (round(float(a + b), 4) for a, b in zip(now, step[1:], strict=True)), strict=True))
+        limit = round(rules.limit + float(step[0] + np.log(rules.budget_days)), 4)
+        rules = msgspec.structs.replace(rules, surface=Surface(**surface), limit=limit)
+        tell(f"surface round {index + 1}: {surface}")
+    return msgspec.structs.replace(rules, cap_step=kept)
+
+
+def _risk(rules: Rules, days: Days) -> tuple[Array, Array]:
+    """Features (rows, FEATURES) of every day from the first alert day on, and whether it crossed (rows,)."""
+    seen = np.zeros((*days.active.shape, len(FEATURES)))
+
+    def observe(clients: Counts, day: int, features: Array) -> None:
+        seen[clients, day] = features
+
+    _, trends = fold(State.fresh(len(days.scores), rules), days, rules, observer=observe)
+    late = slice(FIRST_ALERT_DAY, None)
+    at_risk = ~trends.resting[:, late]
+    return seen[:, late][at_risk], trends.crossing[:, late][at_risk].astype(np.float64)
+
+
+def _log_hazard(seen: Array, crossed: Array) -> Array:
+    """Poisson regression of crossings on the features (intercept first), lightly ridged; Newton's steps."""
+    design = np.concatenate([np.ones((len(seen), 1)), seen], axis=1)
+    ridge = np.full(design.shape[1], 2.0)
+    ridge[0] = 0.0
+    beta = np.zeros(design.shape[1])
+    beta[0] = np.log(max(crossed.mean(), 1e-6))
+    for _ in range(12):
+        rate = np.exp(np.clip(design @ beta, -20, 2))
+        gradient = design.T @ (crossed - rate) - ridge * beta
+        curvature = design.T @ (design * rate[:, None]) + np.diag(ridge)
+        beta = beta + np.linalg.solve(curvature, gradient)
+    return beta
