@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 
 from service.access import Permission
 from service.config import Config
-from service.web import device_api, health, openapi, phone_api, problems, services
+from service.web import device_api, health, openapi, phone, phone_api, problems, services, static_files
 from service.web.services import Services
 
 log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ ROUTES: Sequence[BaseRouteHandler] = (
     *openapi.ROUTES,
     *phone_api.ROUTES,
     *device_api.ROUTES,
+    *phone.ROUTES,
+    *static_files.ROUTES,
 )
 
 
