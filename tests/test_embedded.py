@@ -177,12 +177,14 @@ async def test_data_that_the_account_cannot_reach_lies_elsewhere_and_is_removed_
 
 async def test_a_deleted_data_folder_means_a_new_beginning(data_dir: Path) -> None:
     data_dir.chmod(0o700)
-    async with running(data_dir):
-        pass
-    shutil.rmtree(data_dir)
-    async with running(data_dir) as cluster:
-        assert cluster.started_by_us
-    embedded.remove(settings_for(data_dir))
+    inside = data_dir / "data"
+    async with running(inside) as first:
+        there = await _data_directory(first)
+    shutil.rmtree(inside)
+    async with running(inside) as second:
+        assert second.started_by_us
+        assert await _data_directory(second) == there
+    embedded.remove(settings_for(inside))
 
 
 async def test_a_start_that_fails_says_what_the_server_said(data_dir: Path) -> None:
