@@ -108,18 +108,16 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
         await demo_clinic.plan(db, demo, person, client_id, coming, day)
         if await demo_clinic.keep(db, demo, client_id, appointments.of(day)):
             await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
-    arrived = await _store_arrivals(db, demo, master, cast, client_ids, day)
+    answered = await _store_arrivals(db, demo, master, cast, client_ids, day)
     evening = datetime.combine(day, FOLDED_AT, demo.zone).astimezone(UTC)
     await fold.fold_clients(db, list(client_ids.values()), now=evening, limit=len(client_ids))
     # Whoever did not answer is folded when the day closes, as the jobs process would.
-    await db.execute_many(
-        fold_queue.MARK_DUE, [(db.clinic_id, client_id, day, ends_at) for client_id in client_ids.values()]
-    )
+    silent = [client_id for client_id in client_ids.values() if client_id not in answered]
+    await db.execute_many(fold_queue.MARK_DUE, [(db.clinic_id, client_id, day, ends_at) for client_id in silent])
     await fold.fold_clients(db, list(client_ids.values()), now=ends_at, limit=len(client_ids))
     await _settle_messages(db, until=ends_at)
     await demo_staff.work(db, demo, master, {person.key: person for person in cast.people}, day, until=ends_at)
-    if arrived:
-        await audit.record(db, audit.COMMAND, "demo.play", now=ends_at)
+    await audit.record(db, audit.COMMAND, "demo.play", now=ends_at)
 
 
 PLAYING = """
@@ -147,25 +145,29 @@ async def _clients_on(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day:
 
 async def _store_arrivals(
     db: Db, demo: DemoClinic, master: Sealer, cast: Cast, client_ids: dict[str, UUID], day: date
-) -> int:
-    """Store what arrives on that day: its own answers, and those of days before that were on their way."""
-    rows: list[tuple[object, ...]] = []
-    stored: list[tuple[UUID, UUID, Person, Answer]] = []
+) -> set[UUID]:
+    """Store what arrives on that day, answers of days before that were on their way too; who has answered the day."""
     there = await _answered_days(db, list(client_ids.values()), day)
     for person in cast.people:
         client_id = client_ids.get(person.key)
         if client_id is None:
             continue
-        for answer in _arrivals(person, demo, day):
-            if (client_id, answer.day) not in there:
-                check_in_id = ids.new()
-                rows.append(await _row(db, master, person, client_id, check_in_id, answer))
-                stored.append((client_id, check_in_id, person, answer))
-    await db.execute_many(INSERT_CHECK_IN, rows)
-    for client_id, check_in_id, person, answer in stored:
-        await fold_queue.mark_due(db, client_id, from_day=answer.day, now=answer.received_at)
-        await _open_urgent_alerts(db, demo, client_id, check_in_id, person, answer)
-    return len(stored)
+        answers = [each for each in _arrivals(person, demo, day) if (client_id, each.day) not in there]
+        stored = await store(db, master, person, client_id, answers)
+        for check_in_id, answer in zip(stored, answers, strict=True):
+            await fold_queue.mark_due(db, client_id, from_day=answer.day, now=answer.received_at)
+            await _open_urgent_alerts(db, demo, client_id, check_in_id, person, answer)
+            there.add((client_id, answer.day))
+    return {client_id for client_id, answered_day in there if answered_day == day}
+
+
+async def store(db: Db, master: Sealer, person: Person, client_id: UUID, answers: Sequence[Answer]) -> list[UUID]:
+    """Store answers as the check-ins they would have been; their ids."""
+    noted = any(answer.note is not None for answer in answers)
+    sealer = await clients.sealer_of(db, master, client_id) if noted else None
+    rows = [_row(db, master, sealer, person, client_id, ids.new(), answer) for answer in answers]
+    await db.execute_many(INSERT_CHECK_IN, [row.arguments for row in rows])
+    return [row.check_in_id for row in rows]
 
 
 def _arrivals(person: Person, demo: DemoClinic, day: date) -> list[Answer]:
@@ -201,14 +203,18 @@ values ($1, $2, $3, $4, $5, $6, $6, $5, $7, true, $8, $9, $10, $11, $12, $13, $1
 """
 
 
-async def _row(
-    db: Db, master: Sealer, person: Person, client_id: UUID, check_in_id: UUID, answer: Answer
-) -> tuple[object, ...]:
+class _Row(msgspec.Struct, frozen=True):
+    check_in_id: UUID
+    arguments: tuple[object, ...]
+
+
+def _row(
+    db: Db, master: Sealer, sealer: Sealer | None, person: Person, client_id: UUID, check_in_id: UUID, answer: Answer
+) -> _Row:
     note = None
-    if answer.note is not None:
-        sealer = await clients.sealer_of(db, master, client_id)
+    if answer.note is not None and sealer is not None:
         note = sealer.seal(answer.note.encode(), bound_to=checkins.note_binding(db.clinic_id, check_in_id))
-    return (
+    arguments = (
         db.clinic_id,
         check_in_id,
         client_id,
@@ -227,6 +233,7 @@ async def _row(
         Origin.PHONE,
         master.keyed_hash(msgspec.json.encode(answer, order="deterministic"), purpose="check_in.demo"),
     )
+    return _Row(check_in_id, arguments)
 
 
 async def _open_urgent_alerts(
