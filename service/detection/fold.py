@@ -128,10 +128,10 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     status.follow(rows, answered & ~judgement.crossing, person.sd)
     limits.lower_confirmed(rows, today.confirmed)
     _restart(rows, today.new_usual, known)
+    rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
     wanes = waning.waning_of(rows, person.sd, benefit)
     _write(rows, judgement, wanes, answers, person, trends, clients, day)
     rows["day"] += 1
-    rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
 
 
 def _count(rows: Rows, answers: Flags, answered: Flags) -> None:
