@@ -22,7 +22,7 @@ PREFIX = "NEAP_"
 KEY_BYTES = 32
 
 # Read by the Makefile and the tests, never by a process of the product.
-TOOL_VARIABLES = frozenset({"NEAP_CHROMIUM", "NEAP_PYTHON"})
+TOOL_VARIABLES = frozenset({"NEAP_CHROMIUM", "NEAP_PYTHON", "NEAP_TEST_ADMIN_URL"})
 
 Role = Literal["owner", "web", "jobs", "sweep"]
 ROLES: tuple[Role, ...] = typing.get_args(Role)

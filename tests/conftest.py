@@ -11,14 +11,16 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from service import config, embedded, storage
-from service.config import Config, DatabaseUrls, embedded_url
+from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
 from service.database import Pool, open_pool
 from tests import web
 
@@ -27,7 +29,7 @@ VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 
 A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
-TEMPLATE = "neap"
+TEMPLATE = "neap"  # the database that the embedded addresses name
 
 
 @contextmanager
@@ -46,11 +48,15 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(run_dir: Path) -> Iterator[embedded.Cluster]:
-    """The run's server, with the migrated template database in it; reachable for an unprivileged account."""
+    """The run's server, with the migrated template database in it.
+
+    NEAP_TEST_ADMIN_URL names another one instead, whose superuser it gives: any PostgreSQL that nobody needs.
+    """
     server_config = config.load({"NEAP_DATA_DIR": _shared_data_dir(run_dir)})
+    foreign = os.environ.get("NEAP_TEST_ADMIN_URL")
+    running = _foreign(foreign, server_config) if foreign else embedded.running(server_config, overrides=VOLATILE)
     with asyncio.Runner() as runner:
         with locked(run_dir / "users.lock", fcntl.LOCK_SH):
-            running = embedded.running(server_config, overrides=VOLATILE)
             found = runner.run(running.__aenter__())
             with locked(run_dir / "template.lock", fcntl.LOCK_EX):
                 runner.run(_make_template(server_config, found.superuser_url))
@@ -61,6 +67,24 @@ def cluster(run_dir: Path) -> Iterator[embedded.Cluster]:
         with locked(run_dir / "users.lock", fcntl.LOCK_EX):
             runner.run(running.__aexit__(None, None, None))
             embedded.remove(server_config)
+
+
+@asynccontextmanager
+async def _foreign(superuser_url: str, server_config: Config) -> AsyncIterator[embedded.Cluster]:
+    """A server that is there already, described as if it were the embedded one of the run's data folder."""
+    place = urlsplit(superuser_url)
+    assert place.hostname is not None
+    assert place.port is not None
+    server_config.secrets_dir.mkdir(exist_ok=True)
+    for role in config.ROLES:
+        (server_config.secrets_dir / f"{role}_password").write_text(f"{role}-of-tests")
+    record = EmbeddedServer(host=place.hostname, port=place.port, cluster_dir="elsewhere")
+    (server_config.data_dir / "embedded.json").write_bytes(msgspec.json.encode(record))
+    connection = await asyncpg.connect(superuser_url)
+    try:
+        yield embedded.Cluster(place.hostname, place.port, 0, False, superuser_url, server_config.data_dir)
+    finally:
+        await connection.close()
 
 
 def _shared_data_dir(run_dir: Path) -> str:
@@ -85,9 +109,9 @@ async def _make_template(server_config: Config, superuser_url: str) -> None:
         await connection.close()
 
 
-@pytest.fixture
-async def database(cluster: embedded.Cluster) -> AsyncIterator[DatabaseUrls]:
-    """A migrated, empty database of this test's own: its address for each role."""
+@asynccontextmanager
+async def a_database(cluster: embedded.Cluster) -> AsyncIterator[DatabaseUrls]:
+    """A migrated, empty database: its address for each role."""
     name = f"test_{uuid4().hex}"
     connection = await asyncpg.connect(cluster.superuser_url)
     try:
@@ -96,6 +120,13 @@ async def database(cluster: embedded.Cluster) -> AsyncIterator[DatabaseUrls]:
         await connection.execute(f"drop database {name} with (force)")
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def database(cluster: embedded.Cluster) -> AsyncIterator[DatabaseUrls]:
+    """A migrated, empty database of this test's own."""
+    async with a_database(cluster) as urls:
+        yield urls
 
 
 @pytest.fixture
@@ -114,7 +145,8 @@ def settings(database: DatabaseUrls, tmp_path: Path) -> Config:
 
 
 @asynccontextmanager
-async def _pool(url: str) -> AsyncIterator[Pool]:
+async def a_pool(url: str) -> AsyncIterator[Pool]:
+    """Connections of one role."""
     pool = await open_pool(url, size=5, application_name="neap-tests")
     try:
         yield pool
@@ -127,28 +159,28 @@ async def _pool(url: str) -> AsyncIterator[Pool]:
 @pytest.fixture
 async def owner_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
     """Connections of neap_owner: import, builders of facts."""
-    async with _pool(database.owner) as pool:
+    async with a_pool(database.owner) as pool:
         yield pool
 
 
 @pytest.fixture
 async def web_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
     """Connections of neap_web."""
-    async with _pool(database.web) as pool:
+    async with a_pool(database.web) as pool:
         yield pool
 
 
 @pytest.fixture
 async def jobs_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
     """Connections of neap_jobs."""
-    async with _pool(database.jobs) as pool:
+    async with a_pool(database.jobs) as pool:
         yield pool
 
 
 @pytest.fixture
 async def sweep_pool(database: DatabaseUrls) -> AsyncIterator[Pool]:
     """Connections of neap_sweep."""
-    async with _pool(database.sweep) as pool:
+    async with a_pool(database.sweep) as pool:
         yield pool
 
 
