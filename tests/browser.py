@@ -115,10 +115,14 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched_context(started: Browser, address: str, **options: object) -> AsyncIterator[BrowserContext]:
+async def watched_context(
+    started: Browser, address: str, *, width: int = 390, height: int = 844, script: bool = True
+) -> AsyncIterator[BrowserContext]:
     """A fresh browser profile whose pages ask nobody but us and break no policy: checked when the block ends."""
     watched = Watched(address)
-    context = await started.new_context(base_url=address, **options)  # type: ignore[arg-type]
+    context = await started.new_context(
+        base_url=address, viewport={"width": width, "height": height}, java_script_enabled=script
+    )
     context.on("page", watched.follow)
     yield context
     await context.close()

@@ -9,7 +9,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from schemas.checkin import CrisisContact
+from schemas.crisis import CrisisContact
 from service import clinics, errors
 from service.access import Permission
 from service.web.services import Services
