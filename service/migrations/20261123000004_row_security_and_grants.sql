@@ -42,6 +42,7 @@ grant select on trend to neap_web;
 grant select on clinic_setting, staff, client, client_key, care_team_member, course, course_substance, infusion, therapy_session to neap_jobs;
 grant select, insert, update, delete on trend, trend_checkpoint, fold_due to neap_jobs;
 grant select, insert, update on alert, delivery, job_run, webhook_endpoint to neap_jobs;
+grant delete on job_run to neap_jobs;
 grant select, delete on staff_session, sign_in_throttle, device_nonce, device_token, one_time_link to neap_jobs;
 grant select, update on device to neap_jobs;
 
