@@ -31,3 +31,16 @@ where clinic_id = $1
 async def settle(db: Db, client_ids: Sequence[UUID]) -> None:
     """Take clients off the queue, in the transaction that folded them and has held their rows since it began."""
     await db.execute(SETTLE, db.clinic_id, list(client_ids))
+
+
+DUE = """
+select client_id
+from fold_due
+where clinic_id = $1
+order by since, client_id
+"""
+
+
+async def due(db: Db) -> list[UUID]:
+    """Every client whose trend is due, the longest waiting first."""
+    return [record["client_id"] for record in await db.connection.fetch(DUE, db.clinic_id)]

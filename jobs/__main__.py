@@ -1,0 +1,129 @@
+"""`python -m jobs` runs the clock; `… run NAME` runs one job by hand, `… timetable` prints when each runs and why."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import date
+from typing import NoReturn
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from jobs import process, runner, timetable
+from jobs.work import Result, Tools
+from schemas.clinic import Clinic
+from service import clinics, config, database, logs
+from service.config import Config, ConfigError
+from service.errors import DomainError
+
+WRONG_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2."""
+        self.exit(WRONG_INPUT, f"jobs: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m jobs", description="The clock of Neap.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("timetable", help="print when each job runs, and why")
+    run = commands.add_parser("run", help="run one job once")
+    names = [each.name for each in (*timetable.PERIODS, *timetable.DAILIES)]
+    run.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
+    run.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="local day the run is recorded for")
+    run.add_argument("--clinic", metavar="SLUG", help="this clinic only")
+    return parser
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; write it as 2026-11-22") from None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; the result is the exit status."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "timetable":
+        print(*timetable.lines(), sep="\n")
+        return 0
+    try:
+        settings = config.load()
+        logs.configure(settings.log_format)
+        if parsed.command == "run":
+            return asyncio.run(_run_by_hand(settings, parser, parsed.name, parsed.day, parsed.clinic))
+        return asyncio.run(_run_clock(settings))
+    except ConfigError as error:
+        print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return WRONG_INPUT
+    except DomainError as error:
+        print(f"jobs: {error.message}", file=sys.stderr)
+        return 1
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        print(f"jobs: the database cannot be reached ({type(error).__name__})", file=sys.stderr)
+        return 1
+
+
+async def _run_clock(settings: Config) -> int:
+    async with process.tools_of(settings) as tools:
+        running = process.Process(tools, hint_url=settings.database_url_of("jobs"))
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, running.stop)
+        await running.run()
+    return 0
+
+
+async def _run_by_hand(
+    settings: Config, parser: argparse.ArgumentParser, name: str, day: date | None, slug: str | None
+) -> int:
+    async with process.tools_of(settings) as tools:
+        for period in timetable.PERIODS:
+            if period.name == name:
+                result = await period.run_once(tools, now=process.utc_now())
+                return _told(name, result)
+        daily = next(each for each in timetable.DAILIES if each.name == name)
+        async with database.across_clinics(tools.sweep) as connection:
+            chosen = [each for each in await clinics.all_clinics(connection) if slug in (None, each.slug)]
+        if slug is not None and not chosen:
+            parser.error(f"no clinic {slug!r}")
+        statuses = [await _run_daily(tools, daily, clinic, day, parser) for clinic in chosen]
+    return max(statuses, default=0)
+
+
+async def _run_daily(
+    tools: Tools, daily: timetable.Daily, clinic: Clinic, day: date | None, parser: argparse.ArgumentParser
+) -> int:
+    now = process.utc_now()
+    local = now.astimezone(ZoneInfo(clinic.time_zone))
+    if day is not None and day > local.date():
+        parser.error(f"{day} has not come yet in {clinic.slug}")
+    # A run of today stands for the times that have come; those to come still will.
+    over = day is not None and day < local.date()
+    slot = runner.Slot(
+        clinic_id=clinic.clinic_id,
+        job=daily.name,
+        local_date=day or local.date(),
+        local_time=max(daily.at) if over else local.time(),
+    )
+    result = await runner.run_slot(tools, slot, daily, "by hand", now=now, by_hand=True)
+    return _told(f"{daily.name} {clinic.slug}", result or Result({}, failed=1))
+
+
+def _told(what: str, result: Result) -> int:
+    print(what, *(f"{name}={number}" for name, number in result.counts.items()), f"failed={result.failed}")
+    return 1 if result.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""The complete timetable: every job, when it runs, and why then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import time
+
+from jobs import close_client_days, deliver_messages, fold_check_ins, prune_expired
+from jobs.work import ClinicJob, DeploymentJob
+
+
+@dataclass(frozen=True)
+class Period:
+    """A job of the whole deployment: again and again, at the latest after so many seconds, sooner on a hint."""
+
+    name: str
+    run_once: DeploymentJob
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Daily:
+    """A job of each clinic: at these local times of each local day. A day that was missed is caught up once."""
+
+    name: str
+    run_once: ClinicJob
+    at: tuple[time, ...]
+    why: str
+
+
+PERIODS = (
+    Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
+    Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
+)
+
+DAILIES = (
+    Daily(
+        "close_client_days",
+        close_client_days.run_once,
+        tuple(time(hour, 5) for hour in (0, 4, 8, 12, 16, 20)),
+        "04:00 ends a client's day; a client elsewhere in the world waits four hours at most",
+    ),
+    Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
+)
+
+
+def lines() -> list[str]:
+    """The timetable as text."""
+    table = [(each.name, f"every {each.seconds:g} s, or on a hint", each.why) for each in PERIODS]
+    table += [(each.name, "local " + " ".join(f"{at:%H:%M}" for at in each.at), each.why) for each in DAILIES]
+    return [f"{name:18} {when:41} {why}" for name, when, why in table]
