@@ -181,10 +181,15 @@ where c.clinic_id = $1
 """
 
 
-async def require_client(db: Db, who: Reach, client_id: UUID, *, now: datetime) -> None:
-    """Raises NotFound unless this reach covers the client now."""
+async def covers_client(db: Db, who: Reach, client_id: UUID, *, now: datetime) -> bool:
+    """Whether this reach covers the client now."""
     seen = await db.value(SEES_CLIENT, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, client_id)
-    if seen is None:
+    return seen is not None
+
+
+async def require_client(db: Db, who: Reach, client_id: UUID, *, now: datetime) -> None:
+    """Raises OutOfReach, which is not found, unless this reach covers the client now."""
+    if not await covers_client(db, who, client_id, now=now):
         raise OutOfReach
 
 

@@ -10,22 +10,49 @@ from datetime import UTC, datetime
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.handlers import BaseRouteHandler
+from litestar.types import ControllerRouterHandler
 
 from service.access import Permission
 from service.config import Config
-from service.web import device_api, health, openapi, phone, phone_api, problems, services, static_files
+from service.web import (
+    account,
+    alert_actions,
+    client_admin,
+    demo_mail,
+    desk,
+    device_api,
+    health,
+    link_pages,
+    openapi,
+    phone,
+    phone_api,
+    problems,
+    services,
+    staff_admin,
+    staff_api,
+    staff_auth,
+    static_files,
+)
 from service.web.services import Services
 
 log = logging.getLogger(__name__)
 
-ROUTES: Sequence[BaseRouteHandler] = (
+ROUTES: Sequence[ControllerRouterHandler] = (
     *health.ROUTES,
     *openapi.ROUTES,
     *phone_api.ROUTES,
     *device_api.ROUTES,
     *phone.ROUTES,
     *static_files.ROUTES,
+    *staff_auth.ROUTES,
+    *link_pages.ROUTES,
+    *account.ROUTES,
+    *desk.ROUTES,
+    *alert_actions.ROUTES,
+    *client_admin.ROUTES,
+    *staff_admin.ROUTES,
+    *staff_api.ROUTES,
+    *demo_mail.ROUTES,
 )
 
 

@@ -14,7 +14,7 @@ from schemas.alert import AlertState, Finding, Tier
 from schemas.client import RecordOrigin
 from schemas.course import Phase, Substance
 from schemas.trend import Status
-from service import access, findings, sentences
+from service import access, errors, findings, sentences
 from service.access import Reach
 from service.database import Db
 
@@ -221,7 +221,19 @@ class Caseload(NamedTuple):
 
 async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
     """The caseload of whoever has this reach."""
-    visible = await access.visible_clients(db, who, now=now)
+    lines = await _lines_of(db, await access.visible_clients(db, who, now=now), now=now)
+    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
+
+
+async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
+    """One client's line. Raises NotFound."""
+    lines = await _lines_of(db, [client_id], now=now)
+    if not lines:
+        raise errors.NotFound("Not found.")
+    return lines[0]
+
+
+async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]:
     clients = await db.rows(ClientLine, LINES, db.clinic_id, visible, now)
     sparks: defaultdict[UUID, list[SparkDay]] = defaultdict(list)
     for day in await db.rows(SparkDay, SPARKS, db.clinic_id, visible, SPARK_DAYS):
@@ -230,8 +242,7 @@ async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
     for alert in await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, visible):
         alerts[alert.client_id].append(alert)
     reasons = await _newest_findings(db, [alert.alert_id for each in alerts.values() for alert in each])
-    lines = [_line(client, sparks[client.client_id], alerts[client.client_id], reasons) for client in clients]
-    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
+    return [_line(client, sparks[client.client_id], alerts[client.client_id], reasons) for client in clients]
 
 
 async def _newest_findings(db: Db, alert_ids: list[UUID]) -> dict[UUID, Finding]:

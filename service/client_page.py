@@ -62,6 +62,13 @@ where m.clinic_id = $1
   and (m.until_at is null or m.until_at > $3)
 order by m.from_at, s.name
 """
+
+
+async def team_of(db: Db, client_id: UUID, *, now: datetime) -> list[TeamMember]:
+    """Whoever is on the care team now, by name."""
+    return await db.rows(TeamMember, TEAM, db.clinic_id, client_id, now)
+
+
 ALERTS_OF = """
 select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
   snoozed_until, recalculated_at, closed_at, outcome
@@ -139,7 +146,7 @@ async def read(
         client=client,
         course=course,
         substances=courses.active_on(treated, min(last_day, course.ended_on or last_day) if course else last_day),
-        team=await db.rows(TeamMember, TEAM, db.clinic_id, client_id, now),
+        team=await team_of(db, client_id, now=now),
         chart=chart,
         alerts=[(alert, [each for each in grouped if each.alert_id == alert.alert_id]) for alert in alerts],
         check_ins=[

@@ -105,10 +105,11 @@ def _change(item: Mapping[str, object]) -> str:
 
 
 def _waning(numbers: Mapping[str, object]) -> str:
-    half = numbers.get("half_gone_days", numbers.get("days_to_half"))
-    gone = f"Half of the benefit gone after {_number(half):.0f} days" if half is not None else "The benefit is waning"
-    until = numbers.get("next_infusion_in_days", numbers.get("days_to_next_infusion"))
-    return f"{gone}; next infusion in {_days(until)}." if until is not None else f"{gone}; no infusion booked."
+    since = numbers.get("days_since_infusion")
+    after = f", {_days(since)} after the infusion" if isinstance(since, int) else ""
+    half = numbers.get("days_to_half")
+    gone = f": half of it gone after {_days(half)}" if isinstance(half, int | float) else ""
+    return f"The benefit of the last infusion is waning{after}{gone}."
 
 
 def _used(numbers: Mapping[str, object]) -> str:

@@ -105,6 +105,17 @@ async def confirm_totp(
     raise errors.Unauthenticated(WRONG_CODE)
 
 
+async def prove_again(door: Door, clinic_id: UUID, who: SignedIn, code: str, *, now: datetime) -> None:
+    """Have a signed-in person prove the second factor anew. Raises Unauthenticated, TooMany while locked."""
+    await _take_try(door, clinic_id, who, now=now)
+    async with database.committed_now(door.pool, clinic_id) as db:
+        if await totp.accept(db, door.master, who.staff_id, code, now=now):
+            await sign_in_throttle.forget(db, sign_in_throttle.of_email(door.master, who.email))
+            return
+    await _audit_refusal(door, clinic_id, Actor("staff", who.staff_id), now=now)
+    raise errors.Unauthenticated(WRONG_CODE)
+
+
 REPLACE_HASH = """
 update staff
 set password_hash = $3

@@ -106,7 +106,7 @@ def _parameters(handler: HTTPRouteHandler) -> list[dict[str, object]]:
         if (
             parameter.annotation is Request
             or get_origin(parameter.annotation) is Request
-            or name in {"services", "now"}
+            or name in {"services", "now", "desk"}
         ):
             continue
         parameters.append(

@@ -1,0 +1,53 @@
+"""A person's own account: who they are here, recovery codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+
+from service import errors, recovery_codes, sign_in
+from service.access import Permission
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, form_of, open_desk
+from service.web.staff_auth import door_of
+
+OWN = {"access": Permission.USE_OWN_ACCOUNT}
+
+
+@get("/account", opt=OWN)
+async def show_account(desk: NamedDependency[Desk]) -> Response[Any]:
+    """Name, roles, and how many recovery codes are left."""
+    return await _account_page(desk)
+
+
+@post("/account/recovery-codes", opt=OWN)
+async def renew_codes(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Ten fresh recovery codes, for a current code of the authenticator; shown this once."""
+    code = (await form_of(request)).get("code", "")
+    door = door_of(desk.services)
+    try:
+        await sign_in.prove_again(door, desk.db.clinic_id, desk.who, code, now=desk.now)
+    except (errors.Unauthenticated, errors.TooMany) as refusal:
+        return await _account_page(desk, message=refusal.message)
+    codes = await recovery_codes.renew(desk.db, desk.services.master, desk.who.staff_id, now=desk.now)
+    await desk.record("staff.renew_recovery_codes", object_id=desk.who.staff_id)
+    return await desk_page.show(desk, "recovery_codes_again.html", {"codes": codes}, here="/account")
+
+
+async def _account_page(desk: Desk, *, message: str | None = None) -> Response[str]:
+    left = await recovery_codes.count_left(desk.db, desk.who.staff_id)
+    context = {"codes_left": left, "message": message}
+    return await desk_page.show(desk, "account.html", context, here="/account", status=400 if message else 200)
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_account, renew_codes],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

@@ -1,0 +1,117 @@
+"""An alert's page and what people do there: acknowledge, note, resolve. Plain forms, no script needed."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+
+from schemas.alert import Outcome
+from service import access, alerts, clients, errors, inbox, sentences
+from service.access import Permission
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, form_of, open_desk
+from service.web.pages import go_to, how_long, local_path
+
+OUTCOMES = {
+    Outcome.CALLED: "Called the client",
+    Outcome.SESSION_MOVED: "Moved a session",
+    Outcome.SAFETY_PLAN: "Went through the safety plan",
+    Outcome.INFUSION_REVIEWED: "Reviewed the infusion plan",
+    Outcome.NEW_USUAL: "This is the new usual",
+    Outcome.NO_ACTION_NEEDED: "No action needed",
+    Outcome.FALSE_ALARM: "False alarm",
+}
+
+
+@get("/alerts/{alert_id:uuid}", opt={"access": Permission.SEE_ALERTS})
+async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+    """Why it fired, who was told, what happened since."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    sees_findings = await _reaches_client(desk, Permission.SEE_ALERT_FINDINGS, client_id)
+    sees_notes = await _reaches_client(desk, Permission.SEE_NOTES, client_id)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
+    view = await inbox.view_of(desk.db, alert_id, sealer=sealer)
+    await desk.record("alert.read", client_id=client_id, object_id=alert_id)
+    context = {
+        "view": view,
+        "alert": view.alert,
+        "is_open": view.alert.closed_at is None,
+        "sees_findings": sees_findings,
+        "sees_notes": sees_notes,
+        "sees_client": await _reaches_client(desk, Permission.SEE_CLIENTS, client_id),
+        "may_resolve": await _reaches_client(desk, Permission.RESOLVE_ALERTS, client_id),
+        "outcomes": OUTCOMES,
+        "sentence_of": sentences.of_finding,
+        "evidence_of": sentences.evidence_of,
+        "changes_of": sentences.changes_of,
+        "onset_of": sentences.onset_of,
+        "ago": lambda at: how_long(desk.now - at),
+    }
+    return await desk_page.show(desk, "alert.html", context, here="/inbox")
+
+
+async def _reaches_client(desk: Desk, permission: Permission, client_id: UUID) -> bool:
+    if not desk.may(permission):
+        return False
+    return await access.covers_client(desk.db, desk.reach(permission), client_id, now=desk.now)
+
+
+@post("/alerts/{alert_id:uuid}/acknowledge", opt={"access": Permission.ACKNOWLEDGE_ALERTS})
+async def acknowledge(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[Any]:
+    """Take it on."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
+    return go_to(local_path((await form_of(request)).get("next"), f"/alerts/{alert_id}"))
+
+
+@post("/alerts/{alert_id:uuid}/note", opt={"access": Permission.RESOLVE_ALERTS})
+async def note(request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+    """Write down what was done or seen."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    text = (await form_of(request)).get("note", "")
+    await alerts.note(desk.db, alert_id, text, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    await desk.record("alert.note", client_id=client_id, object_id=alert_id)
+    return go_to(f"/alerts/{alert_id}")
+
+
+@post("/alerts/{alert_id:uuid}/resolve", opt={"access": Permission.RESOLVE_ALERTS})
+async def resolve(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[Any]:
+    """Close it with what came of it."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    form = await form_of(request)
+    outcome = next((each for each in Outcome if each == form.get("outcome")), None)
+    if outcome is None:
+        raise errors.Invalid("Say what came of it.", fields=(errors.FieldFault("outcome", "choose one"),))
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.resolve(
+        desk.db,
+        alert_id,
+        outcome,
+        by=desk.who.staff_id,
+        now=desk.now,
+        note=form.get("note", "").strip() or None,
+        sealer=sealer,
+    )
+    await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
+    return go_to(f"/alerts/{alert_id}")
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_alert, acknowledge, note, resolve],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

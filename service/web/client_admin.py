@@ -1,0 +1,180 @@
+"""Adding clients; their phones and their care team."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+from zoneinfo import available_timezones
+
+import segno
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+
+from schemas.course import Substance
+from schemas.device import IssuedCode
+from schemas.staff import Role, Staff
+from service import client_page, clients, courses, devices, errors, staff
+from service.access import Permission
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.pages import go_to
+
+CARE_TEAM_ROLES = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR)
+MANAGE = {"access": Permission.MANAGE_CLIENTS}
+
+
+@get("/clients/new", opt=MANAGE)
+async def show_new(desk: NamedDependency[Desk]) -> Response[Any]:
+    """The form for a new client."""
+    context = {
+        "substances": list(Substance),
+        "colleagues": await _colleagues(desk),
+        "zones": sorted(available_timezones()),
+    }
+    return await desk_page.show(desk, "client_new.html", context, here="/caseload")
+
+
+@post("/clients", opt=MANAGE)
+async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Add a client, their course and the first member of their care team."""
+    form, ticked = await form_of(request), await choices_of(request, "substances")
+    treated = [substance for substance in Substance if substance in ticked]
+    primary = next((each for each in treated if each == form.get("primary")), None)
+    if primary is not None:
+        treated = [primary, *(each for each in treated if each is not primary)]
+    _refuse_incomplete(form, treated)
+    today = desk.now.astimezone(desk.view.zone).date()
+    client_id = await clients.add(
+        desk.db,
+        desk.services.master,
+        given_name=form["given_name"].strip(),
+        family_name=form.get("family_name", "").strip(),
+        time_zone=form["time_zone"],
+        enrolled_on=today,
+        now=desk.now,
+    )
+    await courses.start(desk.db, client_id, treated, started_on=today, now=desk.now)
+    await _first_member(desk, client_id, form.get("staff_id", ""))
+    await desk.record("client.add", client_id=client_id)
+    return go_to(f"/clients/{client_id}/manage")
+
+
+def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
+    faults = []
+    if not form.get("given_name", "").strip():
+        faults.append(errors.FieldFault("given name", "what the client is called"))
+    if not treated:
+        faults.append(errors.FieldFault("substances", "at least one"))
+    if form.get("time_zone") not in available_timezones():
+        faults.append(errors.FieldFault("time zone", "one of the list"))
+    if faults:
+        raise errors.Invalid("The client cannot be added yet.", fields=faults)
+
+
+async def _first_member(desk: Desk, client_id: UUID, chosen: str) -> None:
+    """Whoever was chosen; a clinician who adds a client and chooses nobody treats them."""
+    colleague = next((each for each in await _colleagues(desk) if str(each.staff_id) == chosen), None)
+    own = next((role for role in desk.who.roles if role in CARE_TEAM_ROLES), None)
+    if colleague is not None:
+        role = next(role for role in CARE_TEAM_ROLES if role in colleague.roles)
+        await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
+    if own in (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE) and (colleague is None or not desk.reach().clinic):
+        await clients.assign(desk.db, client_id, desk.who.staff_id, own, from_at=desk.now)
+
+
+async def _colleagues(desk: Desk) -> list[Staff]:
+    everybody = await staff.all_of(desk.db)
+    return [each for each in everybody if not each.disabled_at and set(each.roles) & set(CARE_TEAM_ROLES)]
+
+
+@get("/clients/{client_id:uuid}/manage", opt=MANAGE)
+async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]) -> Response[Any]:
+    """A client's phone and care team."""
+    await desk.require_client(client_id)
+    await desk.record("client.read_management", client_id=client_id)
+    context = {
+        "client": await clients.get(desk.db, client_id),
+        "devices": await devices.devices_of(desk.db, client_id),
+        "team": await client_page.team_of(desk.db, client_id, now=desk.now),
+        "colleagues": await _colleagues(desk),
+        "roles": CARE_TEAM_ROLES,
+    }
+    return await desk_page.show(desk, "client_manage.html", context, here="/caseload")
+
+
+@post("/clients/{client_id:uuid}/enrolment-code", opt=MANAGE)
+async def issue_code(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
+) -> Response[Any]:
+    """A one-time code for the client's phone, shown this once; for a lost phone the old one is shut out at once."""
+    await desk.require_client(client_id)
+    lost = (await form_of(request)).get("lost") == "yes"
+    issue = devices.replace_lost if lost else devices.issue_code
+    code = await issue(desk.db, client_id, by=desk.who.staff_id, now=desk.now)
+    return await _code_page(desk, client_id, code, lost=lost)
+
+
+async def _code_page(desk: Desk, client_id: UUID, code: IssuedCode, *, lost: bool) -> Response[str]:
+    base_url = desk.services.config.base_url
+    # In the fragment, which no server sees and no log keeps.
+    url = f"{base_url}/phone/{code.clinic}#{code.code}"
+    context = {
+        "client": await clients.get(desk.db, client_id),
+        "code": code,
+        "lost": lost,
+        "url": url,
+        "page": f"{base_url}/phone/{code.clinic}",
+        "qr": segno.make_qr(url).svg_inline(scale=6, dark="#000", light="#fff", omitsize=True),
+    }
+    return await desk_page.show(desk, "client_code.html", context, here="/caseload")
+
+
+@post("/clients/{client_id:uuid}/devices/{device_id:uuid}/revoke", opt=MANAGE)
+async def revoke_device(
+    desk: NamedDependency[Desk], client_id: FromPath[UUID], device_id: FromPath[UUID]
+) -> Response[Any]:
+    """Shut a phone out."""
+    await desk.require_client(client_id)
+    if device_id not in {each.device_id for each in await devices.devices_of(desk.db, client_id)}:
+        raise errors.NotFound("Not found.")
+    await devices.revoke(desk.db, device_id, by=desk.actor, why="by_clinic", now=desk.now)
+    return go_to(f"/clients/{client_id}/manage")
+
+
+@post("/clients/{client_id:uuid}/team", opt=MANAGE)
+async def assign(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
+) -> Response[Any]:
+    """Put a colleague on the care team, in a role they have."""
+    await desk.require_client(client_id)
+    form = await form_of(request)
+    colleague = next((each for each in await _colleagues(desk) if str(each.staff_id) == form.get("staff_id")), None)
+    role = next((each for each in CARE_TEAM_ROLES if colleague and each in colleague.roles), None)
+    if colleague is None or role is None:
+        raise errors.Invalid("Choose a colleague.", fields=(errors.FieldFault("colleague", "one of the list"),))
+    await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
+    await desk.record("care_team.assign", client_id=client_id, object_id=colleague.staff_id)
+    return go_to(f"/clients/{client_id}/manage")
+
+
+@post("/clients/{client_id:uuid}/team/{staff_id:uuid}/remove", opt=MANAGE)
+async def unassign(desk: NamedDependency[Desk], client_id: FromPath[UUID], staff_id: FromPath[UUID]) -> Response[Any]:
+    """Take a colleague off the care team."""
+    await desk.require_client(client_id)
+    await clients.unassign(desk.db, client_id, staff_id, now=desk.now)
+    await desk.record("care_team.unassign", client_id=client_id, object_id=staff_id)
+    # Whoever took themselves off no longer finds the client.
+    own = staff_id == desk.who.staff_id and not desk.reach().clinic
+    return go_to("/caseload" if own else f"/clients/{client_id}/manage")
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_new, add, show_management, issue_code, revoke_device, assign, unassign],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

@@ -1,0 +1,190 @@
+"""The desk's reading pages: caseload, inbox, a client with the charts."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
+
+from service import caseload, client_page, clients, errors, inbox, sentences
+from service.access import Permission
+from service.web import chart_spec, desk_page, page_problems
+from service.web.charts import version_of
+from service.web.desk_session import Desk, open_desk
+from service.web.pages import HEADERS, day, how_long
+from service.web.sparklines import spark_of
+
+# What a person may choose to see of a trend; the whole of a course is at most about a year.
+SPANS = {"28": 28, "70": 70, "all": 400}
+DEFAULT_SPAN = "70"
+NARROW_DAYS = 35
+# An SVG opened by itself carries its own style element; it runs and loads nothing.
+CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+@get("/caseload", opt={"access": Permission.SEE_CLIENTS})
+async def show_caseload(desk: NamedDependency[Desk], sort: FromQuery[str | None] = None) -> Response[Any]:
+    """Who needs me, and why."""
+    read = await caseload.read(desk.db, desk.reach(), now=desk.now)
+    await desk.record("caseload.read")
+    lines = list(read.lines)
+    if sort == "name":
+        lines.sort(key=lambda line: (line.client.family_name, line.client.given_name))
+    elif sort == "session":
+        lines.sort(key=lambda line: (line.client.next_session_at is None, line.client.next_session_at or desk.now))
+    soon = read.next_session_at
+    context = {
+        "caseload": read,
+        "lines": lines,
+        "sort": sort if sort in ("name", "session") else "need",
+        "next_session_in": how_long(soon - desk.now) if soon else None,
+        "spark_of": spark_of,
+        "treatment_of": lambda line: treatment_of(line.client, desk.now),
+    }
+    return await desk_page.show(desk, "caseload.html", context, here="/caseload")
+
+
+def treatment_of(client: caseload.ClientLine, now: datetime) -> str:
+    """Where the treatment stands: "Infusion 5 · day 3", "first infusion 2 Dec", "none booked"."""
+    if client.last_infusion_at is None:
+        return "before the first infusion" if client.next_infusion_at else "no infusion yet"
+    return f"Infusion {client.infusions_given} · day {(now - client.last_infusion_at).days}"
+
+
+@get("/inbox", opt={"access": Permission.SEE_ALERTS})
+async def show_inbox(
+    request: Request[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    seen: FromQuery[str | None] = None,
+) -> Response[Any]:
+    """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
+    page = await inbox.read(desk.db, desk.reach(), closed=False, now=desk.now)
+    version = hashlib.sha256(repr([entry.row for entry in page.entries]).encode()).hexdigest()[:16]
+    by_itself = request.headers.get("hx-request") == "true"
+    if by_itself and seen == version:
+        return Response(None, status_code=204, headers=dict(HEADERS))
+    await desk.record("inbox.read")
+    context = {"page": page, "version": version, **_inbox_words(desk)}
+    if by_itself:
+        frame = await desk_page.frame_of(desk, "/inbox")
+        return desk.services.pages.show("inbox_open.html", {**frame, **context})
+    return await desk_page.show(desk, "inbox.html", context, here="/inbox")
+
+
+@get("/inbox/count", opt={"access": Permission.SEE_ALERTS})
+async def show_open_count(desk: NamedDependency[Desk]) -> Response[Any]:
+    """How many are open, for the navigation of every page."""
+    return desk.services.pages.show("open_count.html", await desk_page.frame_of(desk, "/inbox"))
+
+
+@get("/inbox/history", opt={"access": Permission.SEE_ALERTS})
+async def show_history(
+    desk: NamedDependency[Desk],
+    before: FromQuery[datetime | None] = None,
+    id: FromQuery[UUID | None] = None,  # noqa: A002
+) -> Response[Any]:
+    """What is closed, the newest first."""
+    position = (before, id) if before is not None and id is not None else None
+    page = await inbox.read(desk.db, desk.reach(), closed=True, now=desk.now, before=position)
+    await desk.record("inbox.read_history")
+    return await desk_page.show(desk, "history.html", {"page": page, **_inbox_words(desk)}, here="/inbox")
+
+
+def _inbox_words(desk: Desk) -> dict[str, object]:
+    sees_findings = desk.may(Permission.SEE_ALERT_FINDINGS)
+    return {
+        "sees_findings": sees_findings,
+        "sentence_of": sentences.of_finding,
+        "ago": lambda at: how_long(desk.now - at),
+    }
+
+
+@get("/clients/{client_id:uuid}", opt={"access": Permission.SEE_CLIENTS})
+async def show_client(
+    desk: NamedDependency[Desk], client_id: FromPath[UUID], days: FromQuery[str | None] = None
+) -> Response[Any]:
+    """One client: status and reasons, charts, alerts, check-ins."""
+    await desk.require_client(client_id)
+    span = days if days in SPANS else DEFAULT_SPAN
+    sees_notes = desk.may(Permission.SEE_NOTES)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
+    view = await client_page.read(
+        desk.db, client_id, days=SPANS[span], zone=desk.view.zone, sealer=sealer, now=desk.now
+    )
+    await desk.record("client.read", client_id=client_id)
+    newest = view.newest
+    near = newest.statistic / newest.limit_value if newest and newest.limit_value else None
+    context = {
+        "view": view,
+        "span": span,
+        "spans": list(SPANS),
+        "sees_notes": sees_notes,
+        "sentence_of": sentences.of_finding,
+        "status_sentence": sentences.of_status(
+            newest.status if newest else None,
+            silent_days=newest.silent_days if newest else None,
+            answered_ever=view.answered_ever,
+            near_limit=near,
+        ),
+        "treatment": _treatment_line(view, desk),
+        "is_outside": chart_spec.is_outside,
+        "sessions_on": set(view.chart.sessions),
+        "infusion_on": dict(view.chart.infusions),
+    }
+    return await desk_page.show(desk, "client.html", context, here="/caseload")
+
+
+def _treatment_line(view: client_page.ClientView, desk: Desk) -> list[str]:
+    parts = [" and ".join(view.substances)] if view.substances else []
+    if view.course:
+        parts.append(view.course.phase)
+    given = [each.given_at for each in view.given if each.given_at is not None]
+    if given:
+        parts.append(f"infusion {len(given)} given {_day(desk, max(given))}, day {(desk.now - max(given)).days}")
+    if view.next_infusion:
+        parts.append(f"next planned {_day(desk, view.next_infusion.planned_at)}")
+    return parts
+
+
+def _day(desk: Desk, moment: datetime) -> str:
+    return day(moment.astimezone(desk.view.zone).date())
+
+
+@get("/clients/{client_id:uuid}/chart.svg", opt={"access": Permission.SEE_CLIENTS})
+async def show_chart(
+    request: Request[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    client_id: FromPath[UUID],
+    days: FromQuery[str | None] = None,
+    shape: FromQuery[Literal["wide", "narrow"]] = "wide",
+) -> Response[Any]:
+    """The three charts as one picture; 304 while its data is the same."""
+    await desk.require_client(client_id)
+    shown = SPANS.get(days or DEFAULT_SPAN, SPANS[DEFAULT_SPAN])
+    chart = await client_page.chart_of(desk.db, client_id, days=min(shown, NARROW_DAYS) if shape == "narrow" else shown)
+    if not chart.trend:
+        raise errors.NotFound("There is nothing to draw yet.")
+    await desk.record("client.read_chart", client_id=client_id)
+    spec = chart_spec.spec_of(chart, shape)
+    # Kept by this browser only, and asked for anew each time: signing out clears it.
+    headers = {**HEADERS, "Content-Security-Policy": CHART_POLICY, "Cache-Control": "private, no-cache"}
+    headers["ETag"] = f'"{version_of(spec)}"'
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(None, status_code=304, headers=headers)
+    return Response(await desk.services.charts.draw(spec), media_type="image/svg+xml", headers=headers)
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_caseload, show_inbox, show_open_count, show_history, show_client, show_chart],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

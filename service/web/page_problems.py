@@ -1,0 +1,57 @@
+"""What goes wrong on a page, as a page: what happened, and what to do next; or back to signing in."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Request, Response
+
+from service import errors
+from service.web import problems
+from service.web.desk_session import SAFE_METHODS
+from service.web.pages import go_to
+from service.web.services import Services
+
+# Remembers which clinic's sign-in page to show; says nothing about anybody.
+CLINIC_COOKIE = "__Host-neap-clinic"
+
+WHAT_NEXT = {
+    400: "Go back, correct it and try again.",
+    404: "It may have been moved, or it is not yours to see. Go back to your caseload.",
+    409: "Somebody may have been faster. Go back and look at it again.",
+    410: "Ask an admin of your clinic for a new link.",
+    429: "Wait a little, then try again.",
+}
+
+
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Litestar's exception handler for whatever a page raises."""
+    if isinstance(error, errors.Unauthenticated):
+        return _to_sign_in(request)
+    problem, headers = problems.problem_of(error)
+    services: Services = request.app.state.services
+    context = {
+        "title": problem.title,
+        "detail": problem.detail,
+        "faults": problem.errors,
+        "next": WHAT_NEXT.get(problem.status, "Try again in a moment; if it stays so, tell whoever runs this server."),
+    }
+    page = services.pages.show("error.html", context, status=problem.status)
+    page.headers.update(headers)
+    return page
+
+
+def _to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+    slug = request.cookies.get(CLINIC_COOKIE, "")
+    path = f"/{quote(slug, safe='')}/sign-in" if slug else "/sign-in"
+    if request.headers.get("hx-request") == "true":
+        return Response(
+            None,
+            status_code=HTTPStatus.UNAUTHORIZED,
+            headers={"HX-Redirect": f"{path}?idle=yes", "Cache-Control": "no-store"},
+        )
+    asked_for = request.url.path if request.method in SAFE_METHODS else ""
+    wanted = f"?next={quote(asked_for, safe='/')}" if asked_for not in ("", "/") else ""
+    return go_to(path + wanted)

@@ -1,0 +1,143 @@
+"""The clinic's own affairs, for admins: who works here, and where webhooks go."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+
+from schemas.staff import LinkPurpose, Role
+from service import clinics, errors, one_time_links, staff, webhook_endpoints
+from service.access import Permission
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.pages import go_to
+
+STAFF = {"access": Permission.MANAGE_STAFF}
+LONGEST_URL = 2_000
+SETTINGS = {"access": Permission.MANAGE_SETTINGS}
+
+
+@get("/staff", opt=STAFF)
+async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
+    """Everybody who works here, and the form to invite somebody."""
+    context = {"people": await staff.all_of(desk.db), "roles": list(Role)}
+    return await desk_page.show(desk, "staff.html", context, here="/staff")
+
+
+@post("/staff", opt=STAFF)
+async def invite(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Add a person; the link with which they set their password is shown this once."""
+    form, ticked = await form_of(request), await choices_of(request, "roles")
+    staff_id = await staff.add(
+        desk.db,
+        email=form.get("email", ""),
+        name=form.get("name", ""),
+        roles=[role for role in Role if role in ticked],
+        now=desk.now,
+    )
+    await desk.record("staff.invite", object_id=staff_id)
+    return await _link_page(desk, staff_id, is_new=True)
+
+
+@post("/staff/{staff_id:uuid}/reset", opt=STAFF)
+async def reset(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """A link for a new password and a new second factor, shown this once."""
+    if (await staff.get(desk.db, staff_id)).disabled_at is not None:
+        raise errors.Conflict("This person is disabled. Let them sign in again first.")
+    await desk.record("staff.reset", object_id=staff_id)
+    return await _link_page(desk, staff_id, is_new=False)
+
+
+async def _link_page(desk: Desk, staff_id: UUID, *, is_new: bool) -> Response[str]:
+    path = await one_time_links.issue(desk.db, staff_id, LinkPurpose.SET_PASSWORD, by=desk.who.staff_id, now=desk.now)
+    context = {
+        "person": await staff.get(desk.db, staff_id),
+        "url": desk.services.config.base_url + path,
+        "is_new": is_new,
+        "valid_hours": int(one_time_links.VALID[LinkPurpose.SET_PASSWORD].total_seconds() // 3600),
+    }
+    return await desk_page.show(desk, "staff_link.html", context, here="/staff")
+
+
+@post("/staff/{staff_id:uuid}/disable", opt=STAFF)
+async def disable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """Shut a person out at once."""
+    await staff.disable(desk.db, staff_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("staff.disable", object_id=staff_id)
+    return go_to("/staff")
+
+
+@post("/staff/{staff_id:uuid}/enable", opt=STAFF)
+async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """Let a person sign in again."""
+    await staff.enable(desk.db, staff_id)
+    await desk.record("staff.enable", object_id=staff_id)
+    return go_to("/staff")
+
+
+@get("/settings", opt=SETTINGS)
+async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
+    """The clinic's settings and webhook endpoints."""
+    context = {"setting": await clinics.get_setting(desk.db), "endpoints": await webhook_endpoints.of(desk.db)}
+    return await desk_page.show(desk, "settings.html", context, here="/settings")
+
+
+@post("/settings/webhooks", opt=SETTINGS)
+async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Add an endpoint; its signing secret is shown this once."""
+    url = (await form_of(request)).get("url", "").strip()
+    _refuse_bad_url(url, desk.services.config.webhook_allow)
+    endpoint_id, secret = await webhook_endpoints.add(desk.db, desk.services.master, url, now=desk.now)
+    await desk.record("webhook_endpoint.add", object_id=endpoint_id)
+    # As the Standard Webhooks specification writes a secret.
+    context = {"url": url, "secret": f"whsec_{base64.b64encode(secret).decode()}"}
+    return await desk_page.show(desk, "webhook_secret.html", context, here="/settings")
+
+
+def _refuse_bad_url(url: str, allowed: Collection[str]) -> None:
+    """Raise Invalid for what could never be delivered to; private addresses are refused when a message is sent."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        parts, port = urlsplit(""), None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and f"{parts.hostname}:{port}" in allowed)
+    if not (secure and parts.hostname) or parts.username or parts.fragment or len(url) > LONGEST_URL:
+        raise errors.Invalid(
+            "This address cannot be used.", fields=(errors.FieldFault("url", "an https address without a login in it"),)
+        )
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/disable", opt=SETTINGS)
+async def disable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """Send nothing there any more."""
+    await webhook_endpoints.disable(desk.db, endpoint_id, why="by an admin", now=desk.now)
+    await desk.record("webhook_endpoint.disable", object_id=endpoint_id)
+    return go_to("/settings")
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[
+            show_staff,
+            invite,
+            reset,
+            disable,
+            enable,
+            show_settings,
+            add_webhook,
+            disable_webhook,
+        ],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

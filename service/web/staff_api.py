@@ -1,0 +1,222 @@
+"""The JSON API for staff: the same use cases as the desk's pages, thin."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from schemas.alert import Finding, NoteForm, ResolveForm
+from schemas.desk import (
+    Acknowledged,
+    AlertLine,
+    AlertPage,
+    CaseloadLine,
+    CaseloadReply,
+    OpenAlertLine,
+    Reason,
+    TrendReply,
+)
+from service import access, alerts, caseload, client_page, clients, errors, inbox, sentences
+from service.access import Permission
+from service.web import strict
+from service.web.desk_session import Desk, open_desk
+
+MOST_DAYS = 400
+HEADERS = {"Cache-Control": "no-store"}
+
+
+def _json(value: msgspec.Struct, status: int = 200) -> Response[bytes]:
+    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json", headers=HEADERS)
+
+
+@get("/v1/alerts", opt={"access": Permission.SEE_ALERTS, "replies": {200: AlertPage}}, tags=["Staff"])
+async def list_alerts(
+    desk: NamedDependency[Desk], closed: FromQuery[bool] = False, before: FromQuery[str | None] = None
+) -> Response[bytes]:
+    """Open alerts, the most urgent first; or closed ones, the newest first, from a cursor on."""
+    page = await inbox.read(
+        desk.db, desk.reach(), closed=closed, now=desk.now, before=_position(before) if before else None
+    )
+    await desk.record("inbox.read")
+    sees_findings = desk.may(Permission.SEE_ALERT_FINDINGS)
+    items = [_line(entry, sees_findings=sees_findings) for entry in page.entries]
+    return _json(AlertPage(items=items, next=_cursor(page.next) if page.next else None))
+
+
+def _line(entry: inbox.Entry, *, sees_findings: bool) -> AlertLine:
+    row = entry.row
+    return AlertLine(
+        alert_id=row.alert_id,
+        client_id=row.client_id,
+        client=f"{row.given_name} {row.family_name}".strip(),
+        tier=row.tier,
+        state=row.state,
+        origin=row.origin,
+        opened_at=row.opened_at,
+        acknowledged_by=row.acknowledged_by_name,
+        lease_until=row.lease_until,
+        closed_at=row.closed_at,
+        outcome=row.outcome,
+        reasons=[_reason(finding) for finding in entry.findings] if sees_findings else None,
+    )
+
+
+def _reason(finding: Finding) -> Reason:
+    return Reason(
+        finding_id=finding.finding_id,
+        rule=finding.rule,
+        client_day=finding.client_day,
+        found_at=finding.found_at,
+        found_late=finding.found_late,
+        rule_set_version=finding.rule_set_version,
+        sentence=sentences.of_finding(finding),
+        numbers=finding.numbers,
+    )
+
+
+def _cursor(position: tuple[datetime, UUID]) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def _position(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(raw, type=tuple[datetime, UUID])
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
+        fault = errors.FieldFault("before", "a cursor that an earlier page gave")
+        raise errors.Invalid("The cursor is not valid.", fields=(fault,)) from error
+
+
+@post(
+    "/v1/alerts/{alert_id:uuid}/acknowledge",
+    opt={"access": Permission.ACKNOWLEDGE_ALERTS, "replies": {200: Acknowledged}},
+    tags=["Staff"],
+)
+async def acknowledge_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
+    """Take an alert on, as a lease."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
+    return _json(Acknowledged(lease_until=lease_until))
+
+
+@post(
+    "/v1/alerts/{alert_id:uuid}/note",
+    opt={"access": Permission.RESOLVE_ALERTS, "body": NoteForm, "replies": {204: None}},
+    tags=["Staff"],
+)
+async def note_alert(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[None]:
+    """Write a note to an alert."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    form = strict.decode(await request.body(), NoteForm)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.note(desk.db, alert_id, form.note, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    await desk.record("alert.note", client_id=client_id, object_id=alert_id)
+    return Response(None, status_code=204, headers=HEADERS)
+
+
+@post(
+    "/v1/alerts/{alert_id:uuid}/resolve",
+    opt={"access": Permission.RESOLVE_ALERTS, "body": ResolveForm, "replies": {204: None}},
+    tags=["Staff"],
+)
+async def resolve_alert(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[None]:
+    """Close an alert with what came of it."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    form = strict.decode(await request.body(), ResolveForm)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.resolve(
+        desk.db, alert_id, form.outcome, by=desk.who.staff_id, now=desk.now, note=form.note, sealer=sealer
+    )
+    await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
+    return Response(None, status_code=204, headers=HEADERS)
+
+
+@get("/v1/clients", opt={"access": Permission.SEE_CLIENTS, "replies": {200: CaseloadReply}}, tags=["Staff"])
+async def list_clients(desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Every client this person may see, the most pressing first."""
+    read = await caseload.read(desk.db, desk.reach(), now=desk.now)
+    await desk.record("caseload.read")
+    return _json(CaseloadReply(items=[_caseload_line(line) for line in read.lines]))
+
+
+@get(
+    "/v1/clients/{client_id:uuid}",
+    opt={"access": Permission.SEE_CLIENTS, "replies": {200: CaseloadLine}},
+    tags=["Staff"],
+)
+async def get_client(desk: NamedDependency[Desk], client_id: FromPath[UUID]) -> Response[bytes]:
+    """One client as the caseload gives them."""
+    await desk.require_client(client_id)
+    line = await caseload.line_of(desk.db, client_id, now=desk.now)
+    await desk.record("client.read", client_id=client_id)
+    return _json(_caseload_line(line))
+
+
+def _caseload_line(line: caseload.Line) -> CaseloadLine:
+    answered, of_days = line.answered
+    return CaseloadLine(
+        client_id=line.client.client_id,
+        given_name=line.client.given_name,
+        family_name=line.client.family_name,
+        origin=line.client.origin,
+        substances=line.client.substances,
+        status=line.client.status,
+        client_day=line.client.client_day,
+        why=line.why,
+        needs_somebody=line.needs,
+        craving_now=line.now,
+        answered=answered,
+        of_days=of_days,
+        alerts=[
+            OpenAlertLine(alert_id=each.alert_id, tier=each.tier, state=each.state, opened_at=each.opened_at)
+            for each in line.alerts
+        ],
+        next_infusion_at=line.client.next_infusion_at,
+        next_session_at=line.client.next_session_at,
+    )
+
+
+@get(
+    "/v1/clients/{client_id:uuid}/trend",
+    opt={"access": Permission.SEE_CLIENTS, "replies": {200: TrendReply}},
+    tags=["Staff"],
+)
+async def get_trend(
+    desk: NamedDependency[Desk],
+    client_id: FromPath[UUID],
+    days: Annotated[int, QueryParameter(ge=1, le=MOST_DAYS)] = 70,
+) -> Response[bytes]:
+    """The newest client days of a client's trend."""
+    await desk.require_client(client_id)
+    await desk.record("client.read_trend", client_id=client_id)
+    return _json(TrendReply(items=await client_page.trend_of(desk.db, client_id, days=days)))
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[
+            list_alerts,
+            acknowledge_alert,
+            note_alert,
+            resolve_alert,
+            list_clients,
+            get_client,
+            get_trend,
+        ],
+        dependencies={"desk": Provide(open_desk)},
+    ),
+)
