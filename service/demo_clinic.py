@@ -13,7 +13,18 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import InfusionState
 from schemas.staff import Role
-from service import client_day, clients, clinics, courses, database, demo_stories, infusions, sessions, staff
+from service import (
+    client_day,
+    clients,
+    clinics,
+    courses,
+    database,
+    demo_stories,
+    infusions,
+    sessions,
+    staff,
+    webhook_endpoints,
+)
 from service.database import Db, Pool
 from service.demo_people import COLLEAGUES, Person
 from service.demo_stories import Slot
@@ -174,3 +185,23 @@ async def keep(db: Db, demo: DemoClinic, client_id: UUID, today: Appointments) -
         if slot.planned_at in met and slot.session is not None:
             await sessions.record_state(db, met[slot.planned_at].therapy_session_id, slot.session)
     return given
+
+
+MOVE_ENDPOINT = """
+update webhook_endpoint
+set url = $3,
+    disabled_at = null,
+    disabled_why = null
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+"""
+
+
+async def announce_at(db: Db, master: Sealer, url: str, *, now: datetime) -> bytes:
+    """Have the clinic's alerts announced at `url`, where this start's receiver listens; the secret that signs them."""
+    endpoints = await webhook_endpoints.of(db)
+    if not endpoints:
+        _, secret = await webhook_endpoints.add(db, master, url, now=now)
+        return secret
+    await db.execute(MOVE_ENDPOINT, db.clinic_id, endpoints[0].webhook_endpoint_id, url)
+    return webhook_endpoints.secret_of(endpoints[0], master, clinic_id=db.clinic_id)

@@ -24,7 +24,7 @@ READ_SECONDS = 10
 class WebhookCatcher:
     """Answers 204 to a message that our secret signed and keeps it; 401 to any other."""
 
-    def __init__(self, folder: Path, secret: str) -> None:
+    def __init__(self, folder: Path, secret: bytes) -> None:
         self._folder = folder
         self._verifier = Webhook(secret)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,6 +67,6 @@ class WebhookCatcher:
         return HTTPStatus.NO_CONTENT
 
 
-async def listen(folder: Path, secret: str, *, port: int = 0) -> asyncio.Server:
-    """Listen on loopback; `secret` is the endpoint's, "whsec_…"."""
+async def listen(folder: Path, secret: bytes, *, port: int = 0) -> asyncio.Server:
+    """Listen on loopback; `secret` is the endpoint's."""
     return await asyncio.start_server(WebhookCatcher(folder, secret).serve, HOST, port)
