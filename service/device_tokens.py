@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -69,25 +70,36 @@ def proves(public_key: bytes, signature: str, *, device_id: UUID, nonce: str) ->
     return True
 
 
+async def issue_refresh(db: Db, device_id: UUID, client_id: UUID, *, now: datetime) -> str:
+    """A device's one refresh token, told once."""
+    return await _issue(db, "refresh", device_id, client_id, now=now, expires_at=now + UNUSED_LIFE)
+
+
+async def issue_access(db: Db, device_id: UUID, client_id: UUID, *, now: datetime) -> Access:
+    """A fresh access token."""
+    expires_at = now + ACCESS_LIFE
+    text = await _issue(db, "access", device_id, client_id, now=now, expires_at=expires_at)
+    return Access(access_token=text, expires_at=expires_at)
+
+
 INSERT_BEARER = """
 insert into device_token (clinic_id, token_hash, kind, device_id, client_id, created_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
-async def issue_refresh(db: Db, device_id: UUID, client_id: UUID, *, now: datetime) -> str:
-    """A device's one refresh token, told once."""
-    text, digest = tokens.issue("refresh", db.clinic_id)
-    await db.execute(INSERT_BEARER, db.clinic_id, digest, "refresh", device_id, client_id, now, now + UNUSED_LIFE)
+async def _issue(
+    db: Db,
+    kind: Literal["access", "refresh"],
+    device_id: UUID,
+    client_id: UUID,
+    *,
+    now: datetime,
+    expires_at: datetime,
+) -> str:
+    text, digest = tokens.issue(kind, db.clinic_id)
+    await db.execute(INSERT_BEARER, db.clinic_id, digest, kind, device_id, client_id, now, expires_at)
     return text
-
-
-async def issue_access(db: Db, device_id: UUID, client_id: UUID, *, now: datetime) -> Access:
-    """A fresh access token."""
-    text, digest = tokens.issue("access", db.clinic_id)
-    expires_at = now + ACCESS_LIFE
-    await db.execute(INSERT_BEARER, db.clinic_id, digest, "access", device_id, client_id, now, expires_at)
-    return Access(access_token=text, expires_at=expires_at)
 
 
 class Holder(msgspec.Struct, frozen=True):

@@ -226,12 +226,13 @@ async def test_revoked_by_the_clinic_everything_of_the_device_ends(here: Here) -
 
 async def test_token_requests_too_often_are_told_when_to_come_back(here: Here) -> None:
     phone = await here.phone()
-    last = None
-    for _ in range(41):
-        last = await here.http.post("/v1/device/nonce", json={"refresh_token": phone.refresh_token})
-    assert last is not None
-    problem_of(last, 429)
-    assert int(last.headers["retry-after"]) >= 1
+    # Forty a minute are let through; twice as many and one more cannot all fall into two minutes' windows.
+    for _ in range(81):
+        reply = await here.http.post("/v1/device/nonce", json={"refresh_token": phone.refresh_token})
+        if reply.status_code != 200:
+            break
+    problem_of(reply, 429)
+    assert 1 <= int(reply.headers["retry-after"]) <= 60
 
 
 async def test_last_use_is_noted_at_refresh_not_at_every_request(here: Here) -> None:

@@ -30,7 +30,7 @@ FREE_TRIES = 10
 IPV6_PREFIX_BITS = 64
 
 # A phone refreshes every quarter of an hour at most; forty tries a minute leave room for a bad network.
-PROOFS = Limit("proofs", 40, per_seconds=60)
+PROOFS = Limit(40, per_seconds=60)
 
 
 def _address_of(request: Request[Any, Any, Any]) -> str:

@@ -113,9 +113,7 @@ async function settleEarlier(theirs) {
 // ---- sending, and fetching what is due
 
 async function exchange() {
-  if ((await sendQueue(page.store, () => localTime(new Date()))) > 0) {
-    await page.store.keep("arrivedAt", Date.now());
-  }
+  await sendQueue(page.store, () => localTime(new Date()));
   await showQueue();
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
   await page.store.keep("today", today);

@@ -128,10 +128,10 @@ function firstBatch(waiting, sentAt, mostItems) {
 async function settle(store, answer, result) {
   if (result.status === 200 || result.status === 201) {
     await store.drop(answer.id);
-    return true;
+    await store.keep("arrivedAt", Date.now());
+    return;
   }
   await store.enqueue({ ...answer, refused: { status: result.status, problem: result.problem || {} } });
-  return false;
 }
 
 // A refusal of this very answer, which no repetition will change; all else is worth another try later.
@@ -146,20 +146,20 @@ export async function waitingAnswers(store) {
   return queue.filter((answer) => !answer.refused && device && answer.deviceId === device.deviceId);
 }
 
-// Send what waits, oldest first; gives how many arrived. An answer the server refuses stays, marked with why; after any
+// Send what waits, oldest first. An answer the server refuses stays, marked with why; after any
 // other failure the answers wait on, and the failure is thrown.
 export async function sendQueue(store, now) {
-  let arrived = 0;
   let mostItems = BATCH_ITEMS;
   for (;;) {
     const waiting = await waitingAnswers(store);
-    if (!waiting.length) return arrived;
+    if (!waiting.length) return;
     const batch = firstBatch(waiting, now(), mostItems);
     let results;
     try {
       ({ results } = await askAsDevice(store, "POST", "/v1/check-ins/batch", batch));
     } catch (error) {
-      if (!(error instanceof Refused) || !isFinal(error.status)) throw error;
+      // Only these speak of the answers themselves; a 404 or 403 may come from something in between.
+      if (!(error instanceof Refused) || ![400, 413, 422].includes(error.status)) throw error;
       // The whole batch was refused: one by one, so that a single bad answer never holds up the others.
       if (batch.length > 1) {
         mostItems = 1;
@@ -170,7 +170,7 @@ export async function sendQueue(store, now) {
     let later = results.length < batch.length;
     for (const [index, result] of results.entries()) {
       if (result.status >= 300 && !isFinal(result.status)) later = true;
-      else if (await settle(store, waiting[index], result)) arrived += 1;
+      else await settle(store, waiting[index], result);
     }
     if (later) throw new Unreachable();
   }
