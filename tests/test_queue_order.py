@@ -23,7 +23,7 @@ MOST_BATCHES = 15
 
 
 def a_queue(seed: int, now: datetime) -> list[dict[str, object]]:
-    """Sixty days of a phone's queue: gaps, several answers a day, moments, partly answered days, at times a wrong clock."""
+    """Sixty days of a phone's queue: gaps, several answers a day, moments, partly answered days, a wrong clock."""
     dice = random.Random(seed)
     queue: list[dict[str, object]] = []
     for days_ago in range(DAYS, 0, -1):
