@@ -25,6 +25,7 @@ FEATURES = (
     "log_sd",
     "small_sd",
     "floor",
+    "floor_square",
     "floor_small_sd",
     "infusion",
     "early",
@@ -55,7 +56,7 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
     relief = np.clip((-rows["mean"][:, 1] / person.sd * in_use).sum(axis=1) / items, 0.0, 3.0)
     recent = (rows["days_since_infusion"] >= 0) & (rows["days_since_infusion"] <= AGES)
     early = np.maximum(EARLY_UNTIL_DAY - rows["day"], 0) / (EARLY_UNTIL_DAY - FIRST_ALERT_DAY)
-    columns = (answered, np.abs(answered), log_sd - 0.23, small, floor, floor * small, relief * recent, early)
+    columns = (answered, np.abs(answered), log_sd - 0.23, small, floor, floor**2, floor * small, relief * recent, early)
     seen: Array = np.stack([*columns, used == 1, used == 2], axis=1)
     return seen
 
