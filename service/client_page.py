@@ -20,7 +20,7 @@ from service import checkins, clients, courses, devices, findings, infusions, se
 from service.database import Db
 from service.sealing import Sealer
 
-CHECK_INS_SHOWN = 30
+CHECK_INS_SHOWN = 28
 ALERTS_SHOWN = 20
 OPEN_STATES = frozenset({"open", "dispatched", "acknowledged", "snoozed"})
 

@@ -38,7 +38,9 @@ FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 def spec_of(chart: Chart, shape: Shape) -> Spec:
     """The specification of all three panels, for a wide page or a phone's width."""
     first, last = chart.trend[0].client_day, chart.trend[-1].client_day
-    domain = [_instant(first), _instant(max(last, first + timedelta(days=13)))]
+    # Half a day of room, so that the first and the last day's marks clear the scale.
+    last = max(last, first + timedelta(days=13))
+    domain = [f"{first - timedelta(days=1)}T12:00:00Z", f"{last}T12:00:00Z"]
     asked = [pair for pair in enumerate(ITEMS) if pair[0] != 0 or any(each.craving is not None for each in chart.trend)]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
@@ -160,14 +162,20 @@ def _treatment(chart: Chart, x: Spec, *, numbered: bool) -> list[Spec]:
 
 
 def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
+    asked = sorted({substance for answers in chart.by_substance.values() for substance in answers})
+    # A day without an answer stands there too, as null, so that the line breaks.
     rows = [
-        {"on": _instant(on), "substance": substance, "value": value}
-        for on, answers in sorted(chart.by_substance.items())
-        for substance, value in answers.items()
+        {
+            "on": _instant(day.client_day),
+            "substance": substance,
+            "value": chart.by_substance.get(day.client_day, {}).get(substance),
+        }
+        for day in chart.trend
+        for substance in asked
     ]
     return {
         "data": {"values": rows},
-        "mark": {"type": "line", "strokeWidth": 1, "color": MUTED},
+        "mark": {"type": "line", "strokeWidth": 1, "color": MUTED, "invalid": "break-paths-filter-domains"},
         "encoding": {
             "x": x,
             "y": y,

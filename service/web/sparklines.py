@@ -1,19 +1,23 @@
-"""The small craving chart of a caseload line: an SVG whose viewBox is the scale itself."""
+"""The small craving chart of a caseload line: an SVG whose viewBox is the scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from service.caseload import SPARK_DAYS, SparkDay
 
 SCALE_TOP = 10.0
+# Units of the picture a day across and a point up, so that a diamond is as wide as it is high.
+ACROSS, UP = 3.0, 2.0
 
 
 class Spark(NamedTuple):
-    """What the template draws, in days across and points up (y counts down from the top of the scale)."""
+    """What the template draws, in units of its viewBox; y counts down from the top of the scale."""
 
-    width: int
+    width: float
+    height: float
     band: list[tuple[float, float, float, float]]
     runs: list[str]
     outside: list[tuple[float, float]]
@@ -24,18 +28,27 @@ class Spark(NamedTuple):
 def spark_of(days: Sequence[SparkDay]) -> Spark:
     """The usual band, an unbroken run of answers a line, the days above the band, the last answer."""
     shift = SPARK_DAYS - len(days)
-    points = [(shift + at + 0.5, day) for at, day in enumerate(days)]
-    band = [
-        (x - 0.5, SCALE_TOP - min(day.high, SCALE_TOP), 1.02, min(day.high, SCALE_TOP) - max(day.low, 0.0))
-        for x, day in points
-        if day.low is not None and day.high is not None
-    ]
-    answered = [(x, SCALE_TOP - day.value, day) for x, day in points if day.value is not None]
-    outside = [
-        (x, y) for x, y, day in answered if day.high is not None and day.value is not None and day.value > day.high
-    ]
+    points = [(ACROSS * (shift + at + 0.5), day) for at, day in enumerate(days)]
+    answered = [(x, _y(day.value), day) for x, day in points if day.value is not None]
+    outside = [(x, y) for x, y, day in answered if day.high is not None and y < _y(day.high)]
     last = answered[-1][:2] if answered else None
-    return Spark(SPARK_DAYS, band, _runs(points), outside, last, _words(days, len(outside)))
+    return Spark(
+        ACROSS * SPARK_DAYS, UP * SCALE_TOP, _band(points), _runs(points), outside, last, _words(days, len(outside))
+    )
+
+
+def _y(value: float) -> float:
+    return UP * (SCALE_TOP - min(max(value, 0.0), SCALE_TOP))
+
+
+def _band(points: Sequence[tuple[float, SparkDay]]) -> list[tuple[float, float, float, float]]:
+    """One rectangle for each stretch of days with the same band: x, y, width, height."""
+    stretches: list[tuple[float, float, float, float]] = []
+    for (low, high), stretch in groupby(points, key=lambda point: (point[1].low, point[1].high)):
+        if low is not None and high is not None:
+            xs = [x for x, _ in stretch]
+            stretches.append((xs[0] - ACROSS / 2, _y(high), xs[-1] - xs[0] + ACROSS, _y(low) - _y(high)))
+    return stretches
 
 
 def _runs(points: Sequence[tuple[float, SparkDay]]) -> list[str]:
@@ -44,7 +57,7 @@ def _runs(points: Sequence[tuple[float, SparkDay]]) -> list[str]:
         if day.value is None:
             runs.append([])
         else:
-            runs[-1].append(f"{x:g},{SCALE_TOP - day.value:g}")
+            runs[-1].append(f"{x:g},{_y(day.value):g}")
     return [" ".join(run) for run in runs if len(run) > 1]
 
 
