@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -265,3 +266,18 @@ async def test_no_secret_is_stored_in_clear(here: Here) -> None:
             tokens.digest_of(phone.refresh_token),
         )
     assert stored == 1
+
+
+async def test_page_of_an_unknown_clinic_says_where_to_ask(http: httpx.AsyncClient) -> None:
+    reply = await http.get("/phone/nowhere")
+    assert reply.status_code == 404
+    assert "ask your clinic" in reply.text
+
+
+async def test_page_is_the_same_for_everybody_and_runs_only_our_scripts(here: Here) -> None:
+    reply = await here.http.get(f"/phone/{CLINIC}")
+    assert reply.status_code == 200
+    assert "script-src 'self'" in reply.headers["content-security-policy"]
+    assert "<title>Neap</title>" in reply.text
+    assert not re.search(r"<script(?![^>]*src=)|<style| style=| on[a-z]+=", reply.text)
+    assert not re.search(r"(src|href)=.https?://", reply.text)

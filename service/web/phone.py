@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from schemas.crisis import CrisisContact
-from service import clinics, errors
+from service import clinics, database
 from service.access import Permission
+from service.web import page_problems
 from service.web.services import Services
 
+UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
+    {
+        "title": "Not found",
+        "detail": "There is no clinic of this name here.",
+        "faults": (),
+        "next": "Please ask your clinic for its link.",
+    }
+)
 DIALLED = re.compile(r"\+?[0-9][0-9 ().-]{1,24}")
 
 
@@ -35,13 +46,13 @@ def contact_line(contact: CrisisContact) -> ContactLine:
     return ContactLine(contact.label, contact.contact, href)
 
 
-@get("/phone/{slug:str}", opt={"access": Permission.COME_IN}, summary="The client's page", tags=["Pages"])
+@get("/phone/{slug:str}", opt={"access": Permission.COME_IN})
 async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Response[str]:
-    """The page a client opens on their phone, by the link or QR code that the clinic gave. Raises NotFound."""
-    async with services.pool.acquire() as connection:
+    """The page a client opens on their phone, by the link or QR code that the clinic gave."""
+    async with database.across_clinics(services.pool) as connection:
         clinic = await clinics.find_by_slug(connection, slug)
     if clinic is None:
-        raise errors.NotFound("There is no clinic of this name here.")
+        return services.pages.show("error.html", UNKNOWN_CLINIC, status=404)
     view = await services.views.get(clinic.clinic_id)
     return services.pages.show(
         "phone.html",
@@ -54,4 +65,11 @@ async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Res
     )
 
 
-ROUTES = [phone]
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[phone],
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)
