@@ -42,7 +42,8 @@ class Person(msgspec.Struct, frozen=True):
 
     `joins`, `turns`: days after the clinic's first day on which the course starts, and the story's turn comes.
     `craving`, `strain`: usual craving, and usual distance of mood from 10 and of anxiety from 0, in points;
-    `spread`: sd of the days around it; `answers`: share of days answered.
+    `spread`: sd of the days around it; `answers`: share of days answered; `relief`: what an infusion takes off craving,
+    in points. `visitor`: no simulated phone answers for them, a visitor may.
     """
 
     given_name: str
@@ -58,6 +59,7 @@ class Person(msgspec.Struct, frozen=True):
     answers: float
     time_zone: str = "America/Chicago"
     visitor: bool = False
+    relief: float = 1.2
 
     @property
     def key(self) -> str:
@@ -86,7 +88,7 @@ PEOPLE = (
     Person("Dario", "Venn", (ALC, COC), FELD, Line.SPIKE, 8, 118, 2.4, 2.6, 0.9, 0.90),
     Person("Edda", "Rowe", (OPI,), ANAND, Line.SILENT, 4, 116, 2.6, 3.2, 0.9, 0.85),
     Person("Felix", "Amador", (ALC,), ANAND, Line.NOISY, 0, 60, 3.6, 3.8, 1.7, 0.86),
-    Person("Greta", "Lindqvist", (ALC,), HOLT, Line.WANES, 6, 60, 2.6, 2.6, 0.7, 0.90),
+    Person("Greta", "Lindqvist", (ALC,), HOLT, Line.WANES, 6, 60, 2.6, 2.6, 0.7, 0.90, relief=2.6),
     Person("Hugo", "Barros", (COC,), HOLT, Line.LATE_SYNC, 3, 111, 2.2, 2.6, 0.8, 0.90),
     Person("Iris", "Tamm", (OPI,), FELD, Line.STEADY, 12, 60, 1.8, 2.4, 0.7, 0.93),
     Person("Jasper", "Okoro", (ALC,), FELD, Line.STEP, 1, 62, 2.0, 2.6, 0.8, 0.88),
@@ -94,7 +96,7 @@ PEOPLE = (
     Person("Leon", "Duarte", (OPI, ALC), ANAND, Line.SPIKE, 7, 84, 2.4, 2.8, 0.9, 0.90),
     Person("Mira", "Salonen", (ALC,), HOLT, Line.IMPROVES, 20, 50, 2.0, 2.4, 0.8, 0.94),
     Person("Nils", "Ferro", (COC,), HOLT, Line.STEADY, 25, 60, 2.2, 2.6, 0.8, 0.78, "America/Denver"),
-    Person("Odile", "Kerr", (ALC,), FELD, Line.WANES, 18, 60, 2.4, 2.8, 0.7, 0.90),
+    Person("Odile", "Kerr", (ALC,), FELD, Line.WANES, 18, 60, 2.4, 2.8, 0.7, 0.90, relief=2.6),
     Person("Pablo", "Wynn", (OTH,), FELD, Line.NOISY, 15, 60, 3.2, 3.4, 1.5, 0.82),
     Person("Runa", "Havel", (ALC,), ANAND, Line.SILENT, 30, 88, 2.2, 2.8, 0.8, 0.86),
     Person("Silas", "Monk", (COC, ALC), ANAND, Line.STEADY, 40, 60, 2.4, 2.6, 0.8, 0.90),

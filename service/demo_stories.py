@@ -169,7 +169,7 @@ def _relief(person: Person, first_day: date, at: int) -> float:
 
 def _distance(person: Person, first_day: date, at: int) -> tuple[float, float, float]:
     """Craving, distance of mood from 10, anxiety: in points, higher is worse."""
-    relief = _relief(person, first_day, at) * (2.6 if person.line is Line.WANES else 1.2)
+    relief = person.relief * _relief(person, first_day, at)
     early = 2.4 * max(0.0, 1 - (at - person.joins) / 45) if person.line is Line.IMPROVES else 0.0
     common = early + (0.3 if _is_weekend(first_day, at) else 0.0)
     turn = _turn(person, at)
