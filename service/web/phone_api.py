@@ -40,9 +40,9 @@ PAGE_ITEMS = 200
 JSON = "application/json"
 
 # A phone sends one check-in a day, or a queue of some dozens after weeks offline: a loop gone wild sends far more.
-CHECK_INS = Limit("check-ins", 120, per_seconds=60)
-BATCHES = Limit("batches", 20, per_seconds=60)
-READS = Limit("reads", 120, per_seconds=60)
+CHECK_INS = Limit(120, per_seconds=60)
+BATCHES = Limit(20, per_seconds=60)
+READS = Limit(120, per_seconds=60)
 
 
 class BatchItem(CheckInForm, frozen=True, kw_only=True, forbid_unknown_fields=True):
