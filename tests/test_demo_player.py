@@ -1,0 +1,144 @@
+"""Playing the stories into the database: like lived days, once each, and the fresh client that crosses today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from schemas.alert import AlertState
+from schemas.client import RecordOrigin
+from service import alerts, client_day, clinics, database, demo_clinic, demo_fresh, demo_player, fold, fold_queue
+from service.database import Pool
+from service.demo_clinic import DemoClinic
+from service.demo_people import PEOPLE, Line, Person
+from tests.builders import MASTER
+
+NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
+# One of every line, all of whom have joined early: enough to see everything, quick enough for every run.
+FEW: Sequence[Person] = [
+    next(person for person in PEOPLE if person.line is line and person.joins <= 30) for line in Line
+]
+
+CONTENT = """
+select
+  (select count(*) from check_in where clinic_id = $1) as check_ins,
+  (select md5(string_agg(t::text, ',' order by t.client_id, t.client_day)) from trend t where clinic_id = $1) as trends,
+  (select count(*) from finding where clinic_id = $1) as findings,
+  (select count(*) from alert_event where clinic_id = $1) as alert_events,
+  (select count(*) from delivery where clinic_id = $1) as deliveries,
+  (select count(*) from infusion where clinic_id = $1) as infusions,
+  (select count(*) from therapy_session where clinic_id = $1) as sessions
+"""
+
+
+async def play(pool: Pool, demo: DemoClinic, *, until: date) -> int:
+    return await demo_player.play(pool, demo, MASTER, until=until, people=FEW, played=lambda day: None)
+
+
+async def content(pool: Pool, demo: DemoClinic) -> dict[str, object]:
+    async with database.transaction(pool, demo.clinic.clinic_id) as db:
+        return dict(await db.get(dict, CONTENT, demo.clinic.clinic_id))
+
+
+async def count(pool: Pool, demo: DemoClinic, sql: str) -> object:
+    async with database.transaction(pool, demo.clinic.clinic_id) as db:
+        return await db.value(sql, demo.clinic.clinic_id)
+
+
+@pytest.fixture
+async def demo(owner_pool: Pool) -> DemoClinic:
+    return await demo_clinic.find_or_make(owner_pool, now=NOW)
+
+
+async def test_the_clinic_is_made_once_and_says_that_it_is_fictional(owner_pool: Pool, demo: DemoClinic) -> None:
+    again = await demo_clinic.find_or_make(owner_pool, now=NOW + timedelta(days=9))
+    assert (again.clinic, again.first_day, again.staff_ids) == (demo.clinic, demo.first_day, demo.staff_ids)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        setting = await clinics.get_setting(db)
+    assert setting.fictional
+    assert setting.monitoring_notice == "Read on working days, 9 to 17."
+    assert "988" in {contact.contact for contact in setting.crisis}
+
+
+async def test_days_are_played_once_and_a_story_goes_on_where_it_stopped(owner_pool: Pool, demo: DemoClinic) -> None:
+    last = demo.first_day + timedelta(days=44)
+    assert await play(owner_pool, demo, until=last - timedelta(days=10)) == 35
+    assert await play(owner_pool, demo, until=last) == 10
+    before = await content(owner_pool, demo)
+    assert await play(owner_pool, demo, until=last) == 0
+    assert await content(owner_pool, demo) == before
+    assert await count(owner_pool, demo, "select count(*) from fold_due where clinic_id = $1") == 0
+
+
+async def test_played_days_have_trends_alerts_that_staff_saw_to_and_messages_that_count_as_sent(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    await play(owner_pool, demo, until=demo.first_day + timedelta(days=70))
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        closed = await alerts.inbox(db, None, closed=True)
+        events = [event for alert in closed for event in await alerts.events_of(db, alert.alert_id)]
+    assert {alert.origin for alert in closed} == {RecordOrigin.LIVE}
+    assert AlertState.RESOLVED in {alert.state for alert in closed}
+    assert {"opened", "dispatched", "acknowledged", "noted", "resolved"} <= {event.kind for event in events}
+    last_moment = datetime.combine(demo.first_day + timedelta(days=72), datetime.min.time(), UTC)
+    assert all(event.happened_at < last_moment for event in events)
+    unsent = "select count(*) from delivery where clinic_id = $1 and state <> 'sent'"
+    assert await count(owner_pool, demo, unsent) == 0
+    in_time = (
+        "select bool_and(f.found_at::date - f.client_day <= 2) from finding f where clinic_id = $1 and not found_late"
+    )
+    assert await count(owner_pool, demo, in_time)
+
+
+async def test_a_day_that_a_phone_answered_while_the_demonstration_ran_is_not_answered_again(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    day = demo.first_day + timedelta(days=5)
+    await play(owner_pool, demo, until=day)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        await db.execute("delete from job_run where clinic_id = $1 and local_date = $2", demo.clinic.clinic_id, day)
+    before = await content(owner_pool, demo)
+    assert await play(owner_pool, demo, until=day) == 1
+    assert (await content(owner_pool, demo))["check_ins"] == before["check_ins"]
+
+
+async def test_the_fresh_client_is_quiet_until_todays_answer_and_that_one_opens_an_alert(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    today = client_day.of(NOW, demo.zone)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        person, client_id = await demo_fresh.bring_in(db, demo, MASTER, today, now=NOW)
+        assert await alerts.inbox(db, [client_id]) == []
+        await db.execute(HARD_ANSWER, demo.clinic.clinic_id, client_id, NOW, today, {"alcohol": 9}, person.time_zone)
+        await fold_queue.mark_due(db, client_id, from_day=today, now=NOW)
+        folded = await fold.fold_client(db, client_id, now=NOW)
+        opened = await alerts.inbox(db, [client_id])
+    assert folded.opened == 1
+    assert [(alert.tier, alert.opened_at) for alert in opened] == [(2, NOW)]
+    answer = demo_fresh.hard_answer(person, NOW)
+    assert (answer["craving"], answer["mood"], answer["anxiety"]) == ({"alcohol": 9}, 1, 9)
+
+
+HARD_ANSWER = """
+insert into check_in (
+  clinic_id, check_in_id, client_id, kind, answered_at, sent_at, received_at, counted_at, time_zone, zone_known,
+  client_day, craving, mood, anxiety, scale_version, origin, content_hash
+)
+values ($1, gen_random_uuid(), $2, 'daily', $3, $3, $3, $3, $6, true, $4, $5, 1, 9, 1, 'phone', '')
+"""
+
+
+async def test_every_start_has_a_fresh_client_and_those_of_long_ago_are_discharged(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    today = client_day.of(NOW, demo.zone)
+    people = set()
+    for _ in range(demo_fresh.KEPT + 2):
+        async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+            person, _ = await demo_fresh.bring_in(db, demo, MASTER, today, now=NOW)
+        people.add(person.key)
+    assert len(people) == demo_fresh.KEPT + 2
+    still = "select count(*) from course where clinic_id = $1 and ended_on is null"
+    assert await count(owner_pool, demo, still) == demo_fresh.KEPT + 1

@@ -1,0 +1,104 @@
+"""The stories of the demonstration clinic: deterministic, told in pieces the same, and what their lines say."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+from statistics import fmean
+
+import pytest
+
+from schemas.course import InfusionState
+from service import demo_stories
+from service.demo_people import COLLEAGUES, PEOPLE, Line, Person
+from service.demo_stories import HISTORY_DAYS, Answer, answer_on
+
+FIRST_DAY = date(2026, 7, 26)
+
+
+def told(person: Person, first: int, last: int) -> list[Answer | None]:
+    return [answer_on(person, FIRST_DAY, FIRST_DAY + timedelta(days=at)) for at in range(first, last + 1)]
+
+
+def cravings(person: Person, first: int, last: int) -> list[int]:
+    return [max(answer.craving.values()) for answer in told(person, first, last) if answer is not None]
+
+
+def one_of(line: Line) -> list[Person]:
+    return [person for person in PEOPLE if person.line is line]
+
+
+def test_there_are_24_clients_every_story_line_and_every_role() -> None:
+    assert len(PEOPLE) == 24
+    assert len({person.key for person in PEOPLE}) == 24
+    assert {person.line for person in PEOPLE} == set(Line)
+    assert len([colleague for colleague in COLLEAGUES if colleague.role == "therapist"]) == 3
+    assert {colleague.role for colleague in COLLEAGUES} == {
+        "therapist", "nurse", "prescriber", "coordinator", "admin", "privacy_officer",
+    }  # fmt: skip
+    assert all(colleague.email.endswith(".example") for colleague in COLLEAGUES)
+
+
+@pytest.mark.parametrize("person", PEOPLE[:6], ids=lambda person: person.key)
+def test_a_story_told_twice_or_in_pieces_is_the_same(person: Person) -> None:
+    whole = told(person, 0, 60)
+    assert whole == told(person, 0, 60)
+    assert whole == [*told(person, 0, 30), *told(person, 31, 60)]
+
+
+def test_a_story_goes_on_after_the_day_the_clinic_was_made() -> None:
+    later = [answer for person in PEOPLE for answer in told(person, HISTORY_DAYS + 200, HISTORY_DAYS + 206)]
+    assert len([answer for answer in later if answer is not None]) > 100
+
+
+def test_every_answer_is_on_the_scale_and_arrives_after_it_was_given() -> None:
+    for person in PEOPLE:
+        for answer in told(person, 0, HISTORY_DAYS):
+            if answer is None:
+                continue
+            assert set(answer.craving) == set(person.substances)
+            assert all(0 <= value <= 10 for value in (*answer.craving.values(), answer.mood, answer.anxiety))
+            assert answer.answered_at.date() == answer.day
+            assert answer.received_at > answer.answered_at
+
+
+def test_nobody_answers_before_the_course_starts() -> None:
+    for person in PEOPLE:
+        assert not any(told(person, 0, person.joins - 1)) or person.joins == 0
+
+
+@pytest.mark.parametrize("line", [Line.STEP, Line.RAMP, Line.SPIKE])
+def test_a_relapse_raises_craving_at_its_turn(line: Line) -> None:
+    person = one_of(line)[-1]
+    before = fmean(cravings(person, person.turns - 21, person.turns - 1))
+    after = fmean(cravings(person, person.turns, person.turns + (1 if line is Line.SPIKE else 15)))
+    assert after > before + 1
+
+
+def test_who_improves_craves_less_than_at_first() -> None:
+    person = one_of(Line.IMPROVES)[0]
+    assert fmean(cravings(person, 0, 14)) > fmean(cravings(person, 60, 100)) + 1
+
+
+def test_who_goes_silent_answers_nothing_for_more_than_a_week() -> None:
+    person = one_of(Line.SILENT)[1]
+    assert told(person, person.turns, person.turns + 8) == [None] * 9
+
+
+def test_who_syncs_late_sends_several_days_at_once() -> None:
+    person = one_of(Line.LATE_SYNC)[1]
+    late = [answer for answer in told(person, person.turns, person.turns + 3) if answer is not None]
+    assert len(late) >= 2
+    assert len({answer.received_at.date() for answer in late}) == 1
+    assert all((answer.received_at.date() - answer.day).days >= 1 for answer in late)
+
+
+def test_infusions_come_twice_a_week_for_a_month_and_then_as_boosters_on_weekdays() -> None:
+    for person in PEOPLE:
+        slots = demo_stories.infusions_until(person, FIRST_DAY, FIRST_DAY + timedelta(days=150))
+        days = [slot.planned_at.date() for slot in slots]
+        gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+        assert all(day.weekday() < 5 for day in days)
+        assert all(gap <= 6 for gap in gaps[:7])
+        assert all(gap >= 28 for gap in gaps[7:])
+        assert {slot.infusion for slot in slots} <= {InfusionState.GIVEN, InfusionState.MISSED}
