@@ -63,8 +63,10 @@ async function showQueue() {
   const device = await page.store.kept("device");
   let words = "";
   if (waiting.length) {
-    const count = waiting.length === 1 ? "1 answer is" : `${waiting.length} answers are`;
-    words = `${count} saved on this phone and not sent yet. This happens by itself when there is a connection.`;
+    const one = waiting.length === 1;
+    words =
+      `${one ? "1 answer is" : `${waiting.length} answers are`} saved on this phone and not sent yet. ` +
+      `${one ? "It is" : "They are"} sent without your doing when there is a connection.`;
   } else if (arrivedAt && device) {
     words = `Arrived at your clinic: ${dayAndTime(new Date(arrivedAt))}.`;
   }
@@ -83,10 +85,12 @@ function showRefused(refused) {
   const items = refused.map((answer) => {
     const item = element("refused-item").content.cloneNode(true);
     const { problem } = answer.refused;
-    const fields = (problem.errors || []).map((fault) => `${fault.field}: ${fault.message}`).join("; ");
+    // The field's name is enough: the rest of the reason is written for programs.
+    const fields = (problem.errors || []).map((fault) => fault.field).filter(Boolean).join(", ");
     const when = dayAndTime(new Date(answer.body.answered_at));
     item.querySelector("p").textContent =
-      `Your answer of ${when}. ${problem.detail || "The clinic's system did not take it."} ${fields}`.trim();
+      `Your answer of ${when} was not accepted${fields ? ` because of: ${fields}` : ""}. ` +
+      "Send it again, or tell your clinic; it stays here until you delete it.";
     item.querySelector(".resend").addEventListener("click", async () => {
       await page.store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
       await synchronise();
