@@ -1,12 +1,11 @@
 // The client's page: connect once, answer, and see whether it arrived.
-import { localTime, newId, openStore } from "./phone_store.js";
+import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
+import { settleEarlier, showQueue } from "./phone_queue.js";
+import { newId, openStore } from "./phone_store.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, enrol, sendQueue, waitingAnswers } from "./phone_server.js";
 import { asked, readAnswers, showCravings, showLast } from "./phone_form.js";
 
 const TRY_AGAIN_MILLISECONDS = 30 * 1000;
-const HOUR_MILLISECONDS = 60 * 60 * 1000;
-// A client day ends at four in the morning; the server decides, this only chooses the words while offline.
-const DAY_ENDS_AT_HOUR = 4;
 
 const element = (id) => document.getElementById(id);
 const clinic = document.body.dataset.clinic;
@@ -28,16 +27,6 @@ function show(view) {
   page.view = view;
 }
 
-const dayOf = (date) => {
-  const shifted = new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
-  return localTime(shifted).slice(0, 10);
-};
-
-const inWords = (date, options) => new Intl.DateTimeFormat("en-GB", options).format(date);
-const clock = (date) => inWords(date, { hour: "2-digit", minute: "2-digit" });
-const weekday = (date) => inWords(date, { weekday: "long", day: "numeric", month: "long" });
-const dayAndTime = (date) => (dayOf(date) === dayOf(new Date()) ? clock(date) : `${weekday(date)}, ${clock(date)}`);
-
 // ---- the crisis card: what the page brought with it, shown without asking anybody
 
 function showCrisis(place) {
@@ -52,73 +41,11 @@ function hideCrisis() {
   element("crisis").hidden = true;
 }
 
-// ---- what was sent, what waits, what was refused
-
-async function showQueue() {
-  const queue = await page.store.queue();
-  const waiting = await waitingAnswers(page.store);
-  const refused = queue.filter((answer) => answer.refused);
-  const earlier = queue.filter((answer) => !answer.refused && !waiting.some((other) => other.id === answer.id));
-  const arrivedAt = await page.store.kept("arrivedAt");
-  const device = await page.store.kept("device");
-  let words = "";
-  if (waiting.length) {
-    const one = waiting.length === 1;
-    words =
-      `${one ? "1 answer is" : `${waiting.length} answers are`} saved on this phone and not sent yet. ` +
-      `${one ? "It is" : "They are"} sent without your doing when there is a connection.`;
-  } else if (arrivedAt && device) {
-    words = `Arrived at your clinic: ${dayAndTime(new Date(arrivedAt))}.`;
-  }
-  const sent = element("sent");
-  if (sent.textContent !== words) sent.textContent = words;
-  sent.classList.toggle("arrived", !waiting.length && words !== "");
-  element("earlier").hidden = !earlier.length || !device;
-  element("earlier-words").textContent =
-    `${earlier.length} not sent, saved here before this phone was connected again. The last is from ` +
-    `${earlier.length ? dayAndTime(new Date(earlier[earlier.length - 1].body.answered_at)) : ""}.`;
-  showRefused(refused);
-}
-
-function showRefused(refused) {
-  element("refused").hidden = !refused.length;
-  const items = refused.map((answer) => {
-    const item = element("refused-item").content.cloneNode(true);
-    const { problem } = answer.refused;
-    // The field's name is enough: the rest of the reason is written for programs.
-    const fields = (problem.errors || []).map((fault) => fault.field).filter(Boolean).join(", ");
-    const when = dayAndTime(new Date(answer.body.answered_at));
-    item.querySelector("p").textContent =
-      `Your answer of ${when} was not accepted${fields ? ` because of: ${fields}` : ""}. ` +
-      "Send it again, or tell your clinic; it stays here until you delete it.";
-    item.querySelector(".resend").addEventListener("click", async () => {
-      await page.store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
-      await synchronise();
-    });
-    item.querySelector(".delete").addEventListener("click", async () => {
-      await page.store.drop(answer.id);
-      await showQueue();
-    });
-    return item;
-  });
-  element("refused-list").replaceChildren(...items);
-}
-
-async function settleEarlier(theirs) {
-  const device = await page.store.kept("device");
-  for (const answer of await page.store.queue()) {
-    if (answer.refused || answer.deviceId === device.deviceId) continue;
-    if (theirs) await page.store.enqueue({ ...answer, deviceId: device.deviceId });
-    else await page.store.drop(answer.id);
-  }
-  await synchronise();
-}
-
 // ---- sending, and fetching what is due
 
 async function exchange() {
   await sendQueue(page.store, () => localTime(new Date()));
-  await showQueue();
+  await showQueue(page.store, synchronise);
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
   await page.store.keep("today", today);
   page.today = today;
@@ -138,7 +65,7 @@ async function synchronise() {
     if (error instanceof Refused) page.notBefore = Date.now() + error.retryAfterSeconds * 1000;
     else if (!(error instanceof Unreachable)) throw error;
   }
-  await showQueue();
+  await showQueue(page.store, synchronise);
   if (page.view !== "connect") await showDay();
 }
 
@@ -175,7 +102,7 @@ async function showDay() {
 async function showQuestions() {
   const { last_infusion: last } = page.today;
   const since = last && dayOf(new Date()) === page.today.client_day ? `Day ${last.days_ago} after infusion ${last.number}. ` : "";
-  element("day").textContent = weekday(new Date(Date.now() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS));
+  element("day").textContent = weekday(dayShifted(new Date()));
   element("day-words").textContent = `${since}About 15 seconds.`;
   showCravings(page.today.substances);
   showLast((await page.store.kept("lastScores")) || page.today.last || {});
@@ -223,12 +150,8 @@ async function saveAnswer(event) {
   hideCrisis();
   show("done");
   if (answers.safety) showCrisis("done-crisis-place");
-  await showQueue();
+  await showQueue(page.store, synchronise);
   await synchronise();
-}
-
-function zone() {
-  return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
 // ---- connecting
@@ -240,7 +163,7 @@ async function connectView(why) {
   element("connect-cancel").hidden = !connected;
   element("code").value = codeFromLink;
   show("connect");
-  await showQueue();
+  await showQueue(page.store, synchronise);
 }
 
 function connectFault(error) {
@@ -325,8 +248,8 @@ function listen() {
   element("connect-form").addEventListener("submit", connect);
   element("connect-cancel").addEventListener("click", showDay);
   element("disconnect").addEventListener("click", disconnect);
-  element("earlier-yes").addEventListener("click", () => settleEarlier(true));
-  element("earlier-no").addEventListener("click", () => settleEarlier(false));
+  element("earlier-yes").addEventListener("click", () => settleEarlier(page.store, true).then(synchronise));
+  element("earlier-no").addEventListener("click", () => settleEarlier(page.store, false).then(synchronise));
   window.addEventListener("online", synchronise);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") synchronise();
@@ -356,7 +279,7 @@ async function start() {
     await connectView("This phone is already connected. Connect it again only if your clinic asked you to.");
   } else {
     await showDay();
-    await showQueue();
+    await showQueue(page.store, synchronise);
     await synchronise();
   }
 }

@@ -61,13 +61,3 @@ export function newId(milliseconds) {
   const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return [8, 12, 16, 20, 32].map((end, part) => digits.slice([0, 8, 12, 16, 20][part], end)).join("-");
 }
-
-// "2026-11-22T19:14:03-06:00": the local time with its offset, as the phone's clock shows it.
-export function localTime(date) {
-  const two = (number) => String(number).padStart(2, "0");
-  const offset = -date.getTimezoneOffset();
-  const far = Math.abs(offset);
-  const day = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-  return `${day}T${time}${offset < 0 ? "-" : "+"}${two(Math.floor(far / 60))}:${two(far % 60)}`;
-}

@@ -1,0 +1,31 @@
+// Days and times: as the server wants them, and as a person reads them.
+
+const HOUR_MILLISECONDS = 60 * 60 * 1000;
+// A client day ends at four in the morning; the server decides, this only chooses the words while offline.
+const DAY_ENDS_AT_HOUR = 4;
+
+// "2026-11-22T19:14:03-06:00": the local time with its offset, as the phone's clock shows it.
+export function localTime(date) {
+  const two = (number) => String(number).padStart(2, "0");
+  const offset = -date.getTimezoneOffset();
+  const far = Math.abs(offset);
+  const day = `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${day}T${time}${offset < 0 ? "-" : "+"}${two(Math.floor(far / 60))}:${two(far % 60)}`;
+}
+
+// An instant whose calendar day, on the phone's clock, is the client day.
+export const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
+
+export const dayOf = (date) => localTime(dayShifted(date)).slice(0, 10);
+
+const inWords = (date, options) => new Intl.DateTimeFormat("en-GB", options).format(date);
+
+export const clock = (date) => inWords(date, { hour: "2-digit", minute: "2-digit" });
+
+export const weekday = (date) => inWords(date, { weekday: "long", day: "numeric", month: "long" });
+
+export const dayAndTime = (date) =>
+  dayOf(date) === dayOf(new Date()) ? clock(date) : `${weekday(date)}, ${clock(date)}`;
+
+export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
