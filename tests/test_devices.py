@@ -280,3 +280,18 @@ async def test_old_access_tokens_and_nonces_are_cleared_away(scene: Scene, phone
     tokens_left = "select count(*) from device_token where clinic_id = $1 and kind = 'access'"
     assert await scene.count(tokens_left) == 1
     assert await scene.count("select count(*) from device_nonce where clinic_id = $1") == 1
+
+
+async def test_refresh_under_way_at_a_revocation_leaves_no_token_that_works(scene: Scene, phone: Phone) -> None:
+    for _ in range(8):
+        code = (await scene.code()).code
+        enrolled = await scene.enrol(code, phone=phone)
+        phone.device_id, phone.refresh_token = enrolled.device_id, enrolled.refresh_token
+        await asyncio.gather(proved(scene, phone), ended(scene, enrolled.device_id), return_exceptions=True)
+        left = "select count(*) from device_token where clinic_id = $1 and device_id = $2"
+        assert await scene.count(left, enrolled.device_id) == 0
+
+
+async def ended(scene: Scene, device_id: UUID) -> None:
+    async with database.transaction(scene.pool, scene.clinic.clinic_id) as db:
+        await devices.revoke(db, device_id, by=audit.COMMAND, why="by_clinic", now=NOW)
