@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from http import HTTPStatus
@@ -26,6 +27,17 @@ MINUTE, HOUR = 60, 3_600
 # What a Retry-After may ask for at most.
 LONGEST_WAIT_SECONDS = 24 * HOUR
 PORTS = {"https": 443, "http": 80}
+
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""Gives the addresses of a host; OSError where it has none."""
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """What the system's name service says."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return [str(each[4][0]).partition("%")[0] for each in found]
 
 
 class _Refused(Exception):
@@ -49,9 +61,12 @@ class Webhook:
         24 * HOUR,
     )
 
-    def __init__(self, *, allowed: AbstractSet[str]) -> None:
+    def __init__(
+        self, *, allowed: AbstractSet[str], tls: ssl.SSLContext | None = None, resolve: Resolve = resolved
+    ) -> None:
         self._allowed = allowed
-        self._tls = ssl.create_default_context()
+        self._tls = tls or ssl.create_default_context()
+        self._resolve = resolve
 
     async def send(self, message: Message, *, now: datetime) -> Result:
         """One attempt, signed for `now`."""
@@ -101,9 +116,7 @@ class Webhook:
     async def _checked_address(self, url: httpx.URL) -> str:
         """An address of the URL's host to which we may connect. Raises _Refused, OSError where the name has none."""
         port = url.port or PORTS[url.scheme]
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        addresses = [str(each[4][0]).partition("%")[0] for each in found]
+        addresses = await self._resolve(url.host, port)
         if _pair(url.host, port) in self._allowed:
             return addresses[0]
         if url.scheme != "https":

@@ -1,0 +1,250 @@
+"""The outbox is emptied at least once: leased, sent, settled; whom to tell is read at send time, and failures show."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from jobs import deliver_messages
+from jobs.work import Tools
+from schemas.alert import AlertState, Channel, Delivery, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
+from schemas.clinic import Clinic
+from schemas.staff import Role
+from service import alerts, clients, database, deliveries, outbox, staff, webhook_endpoints
+from service.database import Pool
+from service.notify import Notifier
+from service.notify.email import Email
+from service.notify.webhook import Webhook
+from service.outbox import Delivered, Sending
+from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
+
+TODAY = NOW.date()
+
+
+@pytest.fixture
+async def clinic(owner_pool: Pool) -> Clinic:
+    return await a_clinic(owner_pool)
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailSink]:
+    async with a_mail_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def hooks() -> AsyncIterator[HookSink]:
+    async with a_hook_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def sending(mail: MailSink, hooks: HookSink) -> Sending:
+    email = Email(host="127.0.0.1", port=mail.port, security="none", sender="neap@x.example", user=None, password=None)
+    webhook = Webhook(allowed={f"127.0.0.1:{hooks.port}"})
+    channels: Mapping[Channel, Notifier] = {Channel.EMAIL: email, Channel.WEBHOOK: webhook}
+    return Sending(channels, MASTER, "https://neap.example")
+
+
+@pytest.fixture
+async def tools(jobs_pool: Pool, sweep_pool: Pool, sending: Sending) -> Tools:
+    return Tools(jobs_pool, sweep_pool, sending)
+
+
+async def a_told_alert(
+    pool: Pool, clinic: Clinic, *, webhook_port: int | None = None, rule: Rule = Rule.WORSENING
+) -> tuple[UUID, UUID]:
+    """An alert of a client of Tamsin's, also announced to a webhook where a port is given; alert and Tamsin."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        email = f"tamsin-{len(await staff.all_of(db))}@harbour.example"
+        therapist = await staff.add(db, email=email, name="Tamsin", roles=[Role.THERAPIST], now=NOW)
+        client_id = await a_client(db)
+        await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW - timedelta(days=30))
+        if webhook_port is not None:
+            await webhook_endpoints.add(db, MASTER, f"http://127.0.0.1:{webhook_port}/hook", now=NOW)
+        finding = NewFinding(client_day=TODAY, rule=rule, tier=Tier.TODAY, numbers={"statistic": 4.2})
+        change = await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)
+    return change.opened[0], therapist
+
+
+async def messages_of(pool: Pool, clinic: Clinic, alert_id: UUID) -> dict[Channel, Delivery]:
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        return {each.channel: each for each in await deliveries.of_alert(db, alert_id)}
+
+
+async def test_an_alert_is_told_by_every_channel_and_counts_as_dispatched(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, hooks: HookSink
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    result = await deliver_messages.run_once(tools, now=NOW)
+    assert (result.counts["sent"], result.failed) == (2, 0)
+    assert (len(mail.messages), len(hooks.hooks)) == (1, 1)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert (await alerts.get(db, alert_id)).state is AlertState.DISPATCHED
+        kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+        assert kinds == [EventKind.OPENED, EventKind.DISPATCHED]
+    assert (await deliver_messages.run_once(tools, now=NOW)).counts["sent"] == 0
+    assert len(mail.messages) == 1
+
+
+async def test_a_failed_message_is_tried_again_by_its_table_under_the_same_id(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, hooks: HookSink
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    mail.answers = ["451 Later"]
+    hooks.answers = ["500", "503 retry-after: 900"]
+    await deliver_messages.run_once(tools, now=NOW)
+    failed = await messages_of(web_pool, clinic, alert_id)
+    assert {each.state for each in failed.values()} == {DeliveryState.FAILED}
+    assert failed[Channel.EMAIL].due_at == NOW + timedelta(seconds=30)
+    assert failed[Channel.WEBHOOK].due_at == NOW + timedelta(seconds=5)
+    assert failed[Channel.WEBHOOK].problem == "the endpoint answered 500"
+    assert (await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=4))).counts == nothing()
+    await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=5))
+    again = await messages_of(web_pool, clinic, alert_id)
+    assert again[Channel.WEBHOOK].due_at == NOW + timedelta(seconds=905), "the endpoint asked for longer than the table"
+    await deliver_messages.run_once(tools, now=NOW + timedelta(hours=1))
+    sent = await messages_of(web_pool, clinic, alert_id)
+    assert {(each.state, each.problem) for each in sent.values()} == {(DeliveryState.SENT, None)}
+    assert {hook.headers["webhook-id"] for hook in hooks.hooks} == {str(sent[Channel.WEBHOOK].delivery_id)}
+
+
+def nothing() -> dict[str, int]:
+    return {"sent": 0, "failed": 0, "dead": 0, "blocked": 0}
+
+
+async def test_a_message_that_never_goes_through_is_dead_and_shows_it(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic)
+    attempts = len(tools.sending.notifiers[Channel.EMAIL].retry_after_seconds) + 1
+    mail.answers = ["451 Later"] * attempts
+    now = NOW
+    with caplog.at_level(logging.ERROR):
+        for _ in range(attempts):
+            assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].state is not DeliveryState.DEAD
+            await deliver_messages.run_once(tools, now=now)
+            now += timedelta(hours=25)
+    dead = (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL]
+    assert (dead.state, dead.attempts, dead.problem) == (
+        DeliveryState.DEAD,
+        attempts,
+        "the mail server refused it (451)",
+    )
+    assert [record.getMessage() for record in caplog.records] == ["delivery_dead"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert (await alerts.get(db, alert_id)).state is AlertState.OPEN, "nobody was told"
+
+
+async def test_an_endpoint_that_is_gone_is_disabled(
+    web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink
+) -> None:
+    hooks.answers = ["410"]
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    await deliver_messages.run_once(tools, now=NOW)
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.DEAD
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        [endpoint] = await webhook_endpoints.of(db)
+    assert (endpoint.disabled_at, endpoint.disabled_why) == (NOW, "the endpoint answered 410")
+
+
+async def test_a_person_who_left_is_not_told_and_the_next_one_is(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    alert_id, therapist = await a_told_alert(web_pool, clinic)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        admin = await staff.add(db, email="ada@harbour.example", name="Ada", roles=[Role.ADMIN], now=NOW)
+        await staff.disable(db, therapist, by=admin, now=NOW)
+    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_messages.run_once(tools, now=NOW)
+    assert mail.recipients == ["ada@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        told = [(each.staff_id, each.state, each.problem) for each in await deliveries.of_alert(db, alert_id)]
+    assert told == [
+        (therapist, DeliveryState.BLOCKED, outbox.NOT_TO_BE_TOLD),
+        (admin, DeliveryState.SENT, None),
+    ]
+
+
+async def test_nothing_is_sent_of_an_alert_that_was_closed_first(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    alert_id, therapist = await a_told_alert(web_pool, clinic)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await alerts.resolve(db, alert_id, Outcome.CALLED, by=therapist, now=NOW)
+    await deliver_messages.run_once(tools, now=NOW)
+    assert mail.messages == []
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].problem == outbox.CLOSED
+
+
+async def test_a_sender_killed_before_it_settles_sends_again_under_the_same_id(
+    web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink
+) -> None:
+    """The endpoint has the message and the process dies before it can write that down."""
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    hooks.answers = [None]
+    sending = asyncio.create_task(deliver_messages.run_once(tools, now=NOW))
+    await hooks.asked.wait()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    leased = await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=60))
+    assert leased.counts == nothing(), "the lease of the one that died still holds"
+    await deliver_messages.run_once(tools, now=NOW + outbox.LEASE)
+    assert len({hook.headers["webhook-id"] for hook in hooks.hooks}) == 1
+    assert len(hooks.hooks) == 2
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.SENT
+
+
+async def test_two_senders_at_once_send_each_message_once(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    for _ in range(30):
+        await a_told_alert(web_pool, clinic)
+    results = await asyncio.gather(*(deliver_messages.run_once(tools, now=NOW) for _ in range(3)))
+    assert sum(result.counts["sent"] for result in results) == 30
+    assert len({mail["message-id"] for mail in mail.messages}) == len(mail.messages) == 30
+
+
+async def test_a_channel_that_raises_is_logged_and_tried_again(
+    web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(host: str, port: int) -> list[str]:
+        raise ZeroDivisionError
+
+    channels = dict(tools.sending.notifiers) | {Channel.WEBHOOK: Webhook(allowed=set(), resolve=broken)}
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    counts = await outbox.deliver(
+        tools.pool, clinic.clinic_id, Sending(channels, MASTER, "https://neap.example"), now=NOW
+    )
+    assert counts == Delivered(sent=1, failed=1)
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == "unexpected ZeroDivisionError"
+    assert "delivery_raised" in [record.getMessage() for record in caplog.records]
+
+
+async def test_trouble_in_one_clinic_holds_up_no_other(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink, mail: MailSink
+) -> None:
+    """A secret sealed with another deployment's key cannot sign: that message is blocked, the rest goes out."""
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    elsewhere = await a_clinic(owner_pool, slug="elsewhere")
+    await a_told_alert(web_pool, elsewhere, webhook_port=hooks.port)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute("update webhook_endpoint set secret_sealed = 'x' where clinic_id = $1", clinic.clinic_id)
+    result = await deliver_messages.run_once(tools, now=NOW)
+    assert (result.counts["sent"], result.counts["blocked"]) == (3, 1)
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == outbox.UNREADABLE
+
+
+async def test_a_clinic_s_messages_are_sent_in_that_clinic_only(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    await a_told_alert(web_pool, clinic)
+    elsewhere = await a_clinic(owner_pool, slug="elsewhere")
+    counts = await outbox.deliver(tools.pool, elsewhere.clinic_id, tools.sending, now=NOW)
+    assert (counts, mail.messages) == (Delivered(), [])
