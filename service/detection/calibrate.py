@@ -40,7 +40,7 @@ NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
 Tell = Callable[[str], None]
 
 
-def make_shipped(seed: int, *, clients: int = 3000, rounds: int = 4, tell: Tell = lambda _: None) -> Shipped:
+def make_shipped(seed: int, *, clients: int = 2500, rounds: int = 3, tell: Tell = lambda _: None) -> Shipped:
     """The shipped data file from nothing but `seed`; `tell` hears of progress. Takes about 20 minutes a core."""
     training = cohort(seed, clients).days
     prior = fit_prior(training)

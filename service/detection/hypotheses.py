@@ -34,15 +34,15 @@ class Template(NamedTuple):
 
 
 TEMPLATES = (
-    Template("step", 1.0, 0.75, 0.230),
-    Template("step", 1.75, 1.3125, 0.205),
-    Template("step", 3.0, 2.25, 0.130),
-    Template("ramp", 2.5, 1.875, 0.040),
-    Template("spike", 3.5, 2.625, 0.150),
-    Template("step", 1.25, 0.0, 0.100),
+    Template("step", 1.0, 0.75, 0.195),
+    Template("step", 1.75, 1.3125, 0.175),
+    Template("step", 3.0, 2.25, 0.120),
+    Template("ramp", 2.5, 1.875, 0.060),
+    Template("spike", 3.5, 2.625, 0.250),
+    Template("step", 1.25, 0.0, 0.085),
     Template("spike", 4.0, 0.0, 0.030),
-    Template("ramp", 2.5, 0.0, 0.045),
-    Template("step", 0.0, 1.25, 0.040),
+    Template("ramp", 2.5, 0.0, 0.025),
+    Template("step", 0.0, 1.25, 0.030),
     Template("step", 0.0, 2.5, 0.025),
     Template("spike", 0.0, 3.5, 0.005),
 )
