@@ -61,11 +61,12 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
     place = place_for(config)
     if place.port != config.port:
         say(f"Port {config.port} is taken; using {place.port}.")
-    (config.data_dir / "demo.json").unlink(missing_ok=True)
+    file = config.data_dir / "demo.json"
+    file.unlink(missing_ok=True)
     async with AsyncExitStack() as stack:
         say("Starting PostgreSQL …")
         cluster = await stack.enter_async_context(storage.at_hand(config))
-        keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None)
+        keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None, file)
         await keeper.start()
         stack.push_async_callback(keeper.stop)
         owner_url = config.database_url_of("owner")
@@ -79,7 +80,6 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         running = await demo_visit.let_in(
             pool, demo, place, owner_url, Pids(postgres=postgres, web=web.pid, jobs=jobs.pid), now=clock()
         )
-        file = config.data_dir / "demo.json"
         stack.callback(file.unlink, missing_ok=True)
         demo_visit.write(file, running)
         for line in demo_visit.announcement(running, config.data_dir):

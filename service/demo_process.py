@@ -27,6 +27,7 @@ LOG_TAIL_BYTES = 4_000
 KEEPER = """
 trap '' INT TERM HUP
 while read -r database others; do last_database=$database; last_others=$others; done
+[ -n "$last_database" ] && rm -f "$1"
 [ -n "$last_others" ] && kill -TERM $last_others
 [ -n "$last_database" ] && [ "$last_database" != - ] && kill -INT "$last_database"
 exit 0
@@ -90,16 +91,17 @@ class Child:
 
 
 class Keeper:
-    """Ends whoever it was told of when we are gone."""
+    """Ends whoever it was told of when we are gone, and removes the record that says that we run."""
 
-    def __init__(self, database_pid: int | None) -> None:
+    def __init__(self, database_pid: int | None, record: Path) -> None:
         self._database_pid = database_pid
+        self._record = record
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, watching the database only."""
         self._process = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", KEEPER),
+            *("/bin/sh", "-c", KEEPER, "keeper", self._record),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -113,9 +115,13 @@ class Keeper:
 
     async def stop(self) -> None:
         """Let it go; it ends nobody."""
-        if self._process is None:
-            return
-        await self._tell("\n")
+        if self._process is not None:
+            await self._tell("\n")
+            await self.lose()
+
+    async def lose(self) -> None:
+        """Close the pipe, as our death would: it ends whom it watches, and then itself."""
+        assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._process.wait()

@@ -1,0 +1,225 @@
+"""The demonstration end to end: one command, everything runs, an alert comes, nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import httpx
+import msgspec
+import psutil
+import pytest
+import standardwebhooks
+
+from service import demo_mail, demo_process, demo_webhook
+from service.demo_process import Child, ChildFailed, Keeper
+from service.demo_visit import Running
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 120
+STOP_SECONDS = 40
+POLL_SECONDS = 0.1
+
+
+def environ(data_dir: Path, port: int) -> dict[str, str]:
+    return {
+        **{name: text for name, text in os.environ.items() if not name.startswith("NEAP_")},
+        "NEAP_DATA_DIR": str(data_dir),
+        "NEAP_PORT": str(port),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def wait_for(came: Callable[[], bool], demo: subprocess.Popen[str], *, seconds: float) -> None:
+    """Look again and again for what the demonstration is to do, while waiting for the end that must not come."""
+    ends = time.monotonic() + seconds
+    while not came():
+        assert time.monotonic() < ends, "it did not come in time"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            demo.wait(POLL_SECONDS)
+            pytest.fail("the demonstration ended by itself")
+
+
+@contextmanager
+def started(data_dir: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], Running]]:
+    """A demonstration that is ready; stopped at the end if it still runs."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "service", "demo"],
+        env=environ(data_dir, port),
+        cwd="/",
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        file = data_dir / "demo.json"
+        wait_for(file.exists, demo, seconds=START_SECONDS)
+        yield demo, told(data_dir)
+    finally:
+        demo.terminate()
+        demo.communicate(timeout=STOP_SECONDS)
+
+
+def told(data_dir: Path) -> Running:
+    return msgspec.json.decode((data_dir / "demo.json").read_bytes(), type=Running)
+
+
+def processes_of(running: Running) -> list[psutil.Process]:
+    pids = (running.pids.postgres, running.pids.web, running.pids.jobs)
+    return [psutil.Process(pid) for pid in pids if pid is not None]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder that PostgreSQL's account can enter, as pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="neap-demo-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder) / "data"
+
+
+async def crossings_since(running: Running, since: datetime) -> int:
+    connection = await asyncpg.connect(running.database_url)
+    try:
+        clinic_id = await connection.fetchval("select clinic_id from clinic where slug = 'demo'")
+        await connection.execute(f"set neap.clinic_id = '{clinic_id}'")
+        found = await connection.fetchval(
+            "select count(*) from alert a join finding f using (clinic_id, alert_id)"
+            " where a.state <> 'resolved' and f.rule = 'worsening' and f.found_at >= $1",
+            since,
+        )
+        assert isinstance(found, int)
+        return found
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def port() -> int:
+    return demo_process.free_port("127.0.0.1", 0)
+
+
+def test_the_demo_starts_shows_an_alert_within_a_minute_and_leaves_nothing_behind(data_dir: Path, port: int) -> None:
+    began = datetime.now(UTC)
+    with started(data_dir, port) as (demo, running):
+        file = data_dir / "demo.json"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert running.base_url == f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{running.base_url}/health/ready").status_code == 200
+        assert running.enrolment_codes
+        processes = processes_of(running)
+        assert len(processes) == 3
+        second = subprocess.run(
+            [sys.executable, "-m", "service", "demo"], env=environ(data_dir, port), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert (second.returncode, "a demonstration runs with" in second.stderr) == (1, True)
+        wait_for(lambda: asyncio.run(crossings_since(running, began)) > 0, demo, seconds=60)
+        wait_for(lambda: any((data_dir / "mail").glob("*.eml")), demo, seconds=20)
+        wait_for(lambda: any((data_dir / "webhooks").glob("*.json")), demo, seconds=20)
+    assert demo.returncode == 0
+    assert gone(processes)
+    assert not file.exists()
+
+
+@pytest.mark.slow
+def test_a_killed_demo_takes_its_processes_along_and_starts_again_with_its_data(data_dir: Path, port: int) -> None:
+    with started(data_dir, port) as (demo, running):
+        processes = processes_of(running)
+        demo.kill()
+        demo.wait()
+        psutil.wait_procs(processes, STOP_SECONDS)
+        assert gone(processes)
+        assert not (data_dir / "demo.json").exists()
+    with started(data_dir, port) as (demo, again):
+        assert httpx.get(f"{again.base_url}/health/ready").status_code == 200
+        web = again.pids.web
+        assert web is not None
+        os.kill(web, signal.SIGKILL)
+        wait_for(lambda: told(data_dir).pids.web not in (web, None), demo, seconds=STOP_SECONDS)
+
+
+def test_a_taken_port_is_passed_by() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        assert demo_process.free_port("127.0.0.1", number) > number
+
+
+async def test_a_process_that_does_not_come_up_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print('no reason'); raise SystemExit(3)"]
+    child = Child("web", command, environ=dict(os.environ), log_file=tmp_path / "log")
+    await child.start()
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(ChildFailed, match="no reason"):
+        await demo_process.until(child, never(), seconds=20)
+
+
+async def test_the_keeper_ends_whoever_it_watches_when_we_are_gone_and_nobody_when_let_go(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import signal; signal.pause()"]
+    watched = Child("jobs", command, environ=dict(os.environ), log_file=tmp_path / "one")
+    spared = Child("web", command, environ=dict(os.environ), log_file=tmp_path / "two")
+    await watched.start()
+    await spared.start()
+    first, second = Keeper(None, tmp_path / "a"), Keeper(None, tmp_path / "b")
+    await first.start()
+    await first.watch([watched.pid or 0])
+    await second.start()
+    await second.watch([spared.pid or 0])
+    await first.lose()
+    assert await watched.ended() == -signal.SIGTERM
+    await second.stop()
+    assert spared.pid is not None
+    await spared.stop()
+
+
+async def test_caught_mail_is_kept_as_a_file(tmp_path: Path) -> None:
+    server = await demo_mail.listen(tmp_path)
+    async with server:
+
+        def send() -> None:
+            with smtplib.SMTP("127.0.0.1", demo_mail.port_of(server)) as smtp:
+                smtp.sendmail("neap@demo.example", ["a@demo.example"], "Subject: New alert\r\n\r\nHello")
+
+        await asyncio.to_thread(send)
+        (kept,) = tmp_path.glob("*.eml")
+        assert "Subject: New alert" in kept.read_text()
+
+
+async def test_a_caught_webhook_is_kept_only_when_our_secret_signed_it(tmp_path: Path) -> None:
+    secret = bytes(range(32))
+    server = await demo_webhook.listen(tmp_path, secret)
+    now, body = datetime.now(UTC), '{"type":"alert.opened"}'
+    headers = {
+        "webhook-id": "m1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": standardwebhooks.Webhook(secret).sign("m1", now, body),
+    }
+    async with server, httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{demo_mail.port_of(server)}{demo_webhook.PATH}"
+        assert (await http.post(url, content=body, headers=headers)).status_code == 204
+        assert (await http.post(url, content=body + " ", headers=headers)).status_code == 401
+        assert (await http.post(url + "/x", content=body, headers=headers)).status_code == 404
+    (kept,) = tmp_path.glob("*.json")
+    assert kept.read_text() == body
