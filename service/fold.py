@@ -74,7 +74,7 @@ async def fold_clients(
     counts = Folded(clients=len(claimed))
     if not claimed:
         return counts
-    facts = await fold_facts.read(db, claimed, now=now)
+    facts = await fold_facts.read(db, claimed)
     versions = await rule_sets.of(db)
     folded = fold_days.run(facts, versions, now=now)
     from_days = {each.facts.client_id: _changed_from(each) for each in folded}

@@ -17,8 +17,6 @@ from service import alerts, checkins, client_day, clinics, findings
 from service.checkins import CheckInRow
 from service.database import Db
 
-# A phone may be up to a day ahead of the client's own zone.
-DAYS_AHEAD = timedelta(days=2)
 FOLD_RULES = (Rule.WORSENING, Rule.WANING, Rule.SILENCE_AFTER_INFUSION, Rule.SILENCE)
 
 
@@ -124,7 +122,7 @@ async def claim(db: Db, client_ids: Sequence[UUID] | None, *, limit: int) -> lis
     return await db.rows(Claimed, CLAIM, db.clinic_id, None if client_ids is None else list(client_ids), limit)
 
 
-async def read(db: Db, claimed: Sequence[Claimed], *, now: datetime) -> list[ClientFacts]:
+async def read(db: Db, claimed: Sequence[Claimed]) -> list[ClientFacts]:
     """The facts of claimed clients from the day after their state on; without a state from their first day on."""
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
     zones = {each.client_id: client_day.zone_or_none(each.time_zone) or clinic_zone for each in claimed}
@@ -132,9 +130,8 @@ async def read(db: Db, claimed: Sequence[Claimed], *, now: datetime) -> list[Cli
         each.client_id: date.min if each.checkpoint_day is None else each.checkpoint_day + timedelta(days=1)
         for each in claimed
     }
-    until_day = client_day.of(now, clinic_zone) + DAYS_AHEAD
     rows: dict[UUID, dict[date, CheckInRow]] = {each.client_id: {} for each in claimed}
-    for row in await checkins.days_of_many(db, from_days, until_day=until_day):
+    for row in await checkins.days_of_many(db, from_days, until_day=date.max):
         rows[row.client_id][row.client_day] = row
     facts = {}
     for each in claimed:
