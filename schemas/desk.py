@@ -14,7 +14,7 @@ from schemas.trend import Status, Trend
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding of an alert: the rule, its version, the sentence and the numbers it rests on."""
+    """One finding of an alert: the rule, its version, the sentence and, as an object, the numbers it rests on."""
 
     finding_id: UUID
     rule: Rule
@@ -23,7 +23,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     found_late: bool
     rule_set_version: int
     sentence: str
-    numbers: dict[str, object]
+    numbers: msgspec.Raw
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     """What a route lets somebody do; each route declares exactly one."""
 
     COME_IN = "come_in"
+    FINISH_SIGN_IN = "finish_sign_in"
     USE_OWN_ACCOUNT = "use_own_account"
     ANSWER_CHECK_INS = "answer_check_ins"
     SEE_CLIENTS = "see_clients"
@@ -74,6 +75,8 @@ _WITH_CARE_TEAM_OR_CLINIC = {**_each(_CLINICAL, Scope.CARE_TEAM), Party.COORDINA
 TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
     {
         Permission.COME_IN: {Party.ANYONE: Scope.ANYTHING},
+        # Whoever holds a session, also one still between password and second factor.
+        Permission.FINISH_SIGN_IN: _each(_STAFF, Scope.OWN),
         Permission.USE_OWN_ACCOUNT: _each(_STAFF, Scope.OWN),
         Permission.ANSWER_CHECK_INS: {Party.CLIENT: Scope.OWN},
         # Status, scores, treatment. The coordinator has all clients' status, scores and alerts, and no notes.

@@ -78,7 +78,7 @@ def _reason(finding: Finding) -> Reason:
         found_late=finding.found_late,
         rule_set_version=finding.rule_set_version,
         sentence=sentences.of_finding(finding),
-        numbers=finding.numbers,
+        numbers=msgspec.Raw(msgspec.json.encode(finding.numbers)),
     )
 
 

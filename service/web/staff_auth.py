@@ -27,6 +27,7 @@ from service.web.pages import go_to, local_path
 from service.web.services import Services
 
 OPEN = {"access": Permission.COME_IN}
+HALF_WAY = {"access": Permission.FINISH_SIGN_IN}
 A_YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -111,7 +112,7 @@ async def take_password(
     return with_session(go_to("/sign-in/code" + _next_query(wanted)), token, view)
 
 
-@get("/sign-in/code", opt=OPEN)
+@get("/sign-in/code", opt=HALF_WAY)
 async def show_code(
     services: NamedDependency[Services],
     half: NamedDependency[HalfWay],
@@ -125,7 +126,7 @@ async def show_code(
     return _half_way_page(services, half, "code.html", next=next)
 
 
-@post("/sign-in/code", opt=OPEN)
+@post("/sign-in/code", opt=HALF_WAY)
 async def take_code(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -141,7 +142,7 @@ async def take_code(
     return with_session(go_to(local_path(form.get("next"), "/caseload")), token, half.view)
 
 
-@get("/sign-in/authenticator", opt=OPEN)
+@get("/sign-in/authenticator", opt=HALF_WAY)
 async def show_authenticator(services: NamedDependency[Services], half: NamedDependency[HalfWay]) -> Response[Any]:
     """Show the secret for an authenticator app, as a QR code and as text."""
     if half.who.stage is not SessionStage.ENROL_TOTP:
@@ -149,7 +150,7 @@ async def show_authenticator(services: NamedDependency[Services], half: NamedDep
     return await _authenticator_page(services, half)
 
 
-@post("/sign-in/authenticator", opt=OPEN)
+@post("/sign-in/authenticator", opt=HALF_WAY)
 async def take_first_code(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
@@ -167,7 +168,7 @@ async def take_first_code(
     return with_session(_half_way_page(services, half, "recovery_codes.html", codes=codes), token, half.view)
 
 
-@post("/sign-out", opt=OPEN)
+@post("/sign-out", opt=HALF_WAY)
 async def sign_out(services: NamedDependency[Services], half: NamedDependency[HalfWay]) -> Response[Any]:
     """End this session, and have the browser forget what it kept."""
     async with database.transaction(services.pool, half.clinic_id) as db:
