@@ -14,10 +14,11 @@ import numpy as np
 from schemas.alert import Outcome
 from schemas.course import InfusionState, Phase, Substance
 from schemas.trend import Status
-from service import alerts, courses, demo_clinic, demo_player, detection, fold, fold_queue
+from service import alerts, courses, demo_clinic, demo_player, detection, fold, ids
 from service.database import Db
 from service.demo_clinic import SOURCE, DemoClinic
 from service.demo_people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, Line, Person
+from service.demo_player import Arrived
 from service.demo_stories import Answer, answer_on, infusions_until
 from service.sealing import Sealer
 
@@ -137,9 +138,7 @@ async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now
         answer = answer_on(person, demo.first_day, day)
         if answer is not None:
             answers.append(answer)
-    await demo_player.store(db, master, person, client_id, answers)
-    began_at = datetime.combine(first, time(8), demo.zone).astimezone(UTC)
-    await fold_queue.mark_due(db, client_id, from_day=first, now=began_at)
+    await demo_player.store(db, master, [Arrived(person, client_id, ids.new(), answer) for answer in answers])
     await fold.fold_client(db, client_id, now=datetime.combine(today, time(4), demo.zone).astimezone(UTC))
     return person, client_id
 

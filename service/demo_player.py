@@ -30,7 +30,7 @@ from service import (
 )
 from service.database import Db, Pool
 from service.demo_clinic import Appointments, DemoClinic
-from service.demo_people import PEOPLE, Person
+from service.demo_people import PEOPLE, Line, Person
 from service.demo_stories import Answer, answer_on, joined_on
 from service.sealing import Sealer
 
@@ -47,6 +47,15 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
 
     people: Sequence[Person]
     appointments: dict[str, Appointments]
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """An answer that came in, and whose it is."""
+
+    person: Person
+    client_id: UUID
+    check_in_id: UUID
+    answer: Answer
 
 
 async def play(
@@ -148,32 +157,33 @@ async def _store_arrivals(
 ) -> set[UUID]:
     """Store what arrives on that day, answers of days before that were on their way too; who has answered the day."""
     there = await _answered_days(db, list(client_ids.values()), day)
+    arrived: list[Arrived] = []
     for person in cast.people:
         client_id = client_ids.get(person.key)
-        if client_id is None:
-            continue
-        answers = [each for each in _arrivals(person, demo, day) if (client_id, each.day) not in there]
-        stored = await store(db, master, person, client_id, answers)
-        for check_in_id, answer in zip(stored, answers, strict=True):
-            await fold_queue.mark_due(db, client_id, from_day=answer.day, now=answer.received_at)
-            await _open_urgent_alerts(db, demo, client_id, check_in_id, person, answer)
-            there.add((client_id, answer.day))
+        if client_id is not None:
+            answers = [each for each in _arrivals(person, demo, day) if (client_id, each.day) not in there]
+            arrived += [Arrived(person, client_id, ids.new(), answer) for answer in answers]
+    await store(db, master, arrived)
+    for each in arrived:
+        await _open_urgent_alerts(db, demo, each)
+        there.add((each.client_id, each.answer.day))
     return {client_id for client_id, answered_day in there if answered_day == day}
 
 
-async def store(db: Db, master: Sealer, person: Person, client_id: UUID, answers: Sequence[Answer]) -> list[UUID]:
-    """Store answers as the check-ins they would have been; their ids."""
-    noted = any(answer.note is not None for answer in answers)
-    sealer = await clients.sealer_of(db, master, client_id) if noted else None
-    rows = [_row(db, master, sealer, person, client_id, ids.new(), answer) for answer in answers]
-    await db.execute_many(INSERT_CHECK_IN, [row.arguments for row in rows])
-    return [row.check_in_id for row in rows]
+async def store(db: Db, master: Sealer, arrived: Sequence[Arrived]) -> None:
+    """Store answers as the check-ins they would have been, and make their clients' folds due."""
+    noted = {each.client_id for each in arrived if each.answer.note is not None}
+    sealers = {client_id: await clients.sealer_of(db, master, client_id) for client_id in noted}
+    await db.execute_many(INSERT_CHECK_IN, [_row(db, master, sealers.get(each.client_id), each) for each in arrived])
+    await db.execute_many(
+        fold_queue.MARK_DUE,
+        [(db.clinic_id, each.client_id, each.answer.day, each.answer.received_at) for each in arrived],
+    )
 
 
 def _arrivals(person: Person, demo: DemoClinic, day: date) -> list[Answer]:
-    answers = (
-        answer_on(person, demo.first_day, day - timedelta(days=ago)) for ago in range(LATEST_ARRIVAL_DAYS, -1, -1)
-    )
+    back = LATEST_ARRIVAL_DAYS if person.line is Line.LATE_SYNC else 0
+    answers = (answer_on(person, demo.first_day, day - timedelta(days=ago)) for ago in range(back, -1, -1))
     return [answer for answer in answers if answer is not None and answer.received_at.date() == day]
 
 
@@ -203,25 +213,19 @@ values ($1, $2, $3, $4, $5, $6, $6, $5, $7, true, $8, $9, $10, $11, $12, $13, $1
 """
 
 
-class _Row(msgspec.Struct, frozen=True):
-    check_in_id: UUID
-    arguments: tuple[object, ...]
-
-
-def _row(
-    db: Db, master: Sealer, sealer: Sealer | None, person: Person, client_id: UUID, check_in_id: UUID, answer: Answer
-) -> _Row:
+def _row(db: Db, master: Sealer, sealer: Sealer | None, arrived: Arrived) -> tuple[object, ...]:
+    answer = arrived.answer
     note = None
     if answer.note is not None and sealer is not None:
-        note = sealer.seal(answer.note.encode(), bound_to=checkins.note_binding(db.clinic_id, check_in_id))
-    arguments = (
+        note = sealer.seal(answer.note.encode(), bound_to=checkins.note_binding(db.clinic_id, arrived.check_in_id))
+    return (
         db.clinic_id,
-        check_in_id,
-        client_id,
+        arrived.check_in_id,
+        arrived.client_id,
         Kind.DAILY,
         answer.answered_at,
         answer.received_at,
-        person.time_zone,
+        arrived.person.time_zone,
         answer.day,
         answer.craving,
         answer.mood,
@@ -233,12 +237,10 @@ def _row(
         Origin.PHONE,
         master.keyed_hash(msgspec.json.encode(answer, order="deterministic"), purpose="check_in.demo"),
     )
-    return _Row(check_in_id, arguments)
 
 
-async def _open_urgent_alerts(
-    db: Db, demo: DemoClinic, client_id: UUID, check_in_id: UUID, person: Person, answer: Answer
-) -> None:
+async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> None:
+    person, answer = arrived.person, arrived.answer
     if not rules.may_give_findings(answer.safety, answer.used):
         return
     before: set[Substance] = set()
@@ -246,7 +248,7 @@ async def _open_urgent_alerts(
         earlier = answer_on(person, demo.first_day, answer.day - timedelta(days=ago))
         before.update(earlier.used if earlier else ())
     findings = rules.findings_of_check_in(
-        check_in_id=check_in_id,
+        check_in_id=arrived.check_in_id,
         client_day=answer.day,
         safety=answer.safety,
         used=answer.used,
@@ -254,7 +256,9 @@ async def _open_urgent_alerts(
         used_before=before,
         late_days=(answer.received_at.date() - answer.day).days,
     )
-    await alerts.open_or_join(db, client_id, findings, now=answer.received_at, rule_set_version=RULE_SET_VERSION)
+    await alerts.open_or_join(
+        db, arrived.client_id, findings, now=answer.received_at, rule_set_version=RULE_SET_VERSION
+    )
 
 
 SETTLE_MESSAGES = """
