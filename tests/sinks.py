@@ -21,6 +21,7 @@ class MailSink:
     answers: list[str] = field(default_factory=list)
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -39,6 +40,7 @@ class MailSink:
         if answer.startswith("250"):
             self.messages.append(parsed)
             self.recipients += envelope.rcpt_tos
+            self.arrived.set()
         return answer
 
 
