@@ -122,6 +122,10 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     return planned + await _plan_webhooks(db, alert, now=now)
 
 
+class _Endpoint(msgspec.Struct, frozen=True):
+    webhook_endpoint_id: UUID
+
+
 ENABLED_ENDPOINTS = """
 select webhook_endpoint_id
 from webhook_endpoint
@@ -136,10 +140,6 @@ insert into delivery (
 values ($1, $2, $3, 'webhook', $4, $5, $6, 'queued', $7, $7)
 on conflict do nothing
 """
-
-
-class _Endpoint(msgspec.Struct, frozen=True):
-    webhook_endpoint_id: UUID
 
 
 async def _plan_webhooks(db: Db, alert: Routed, *, now: datetime) -> int:

@@ -148,6 +148,10 @@ async def read(db: Db, claimed: Sequence[Claimed]) -> list[ClientFacts]:
     return list(facts.values())
 
 
+class _ClientSubstance(CourseSubstance, frozen=True, kw_only=True):
+    client_id: UUID
+
+
 COURSES = """
 select client_id, started_on, ended_on
 from course
@@ -165,10 +169,6 @@ where cs.clinic_id = $1
   and c.client_id = any ($2::uuid[])
 order by c.client_id, cs.is_primary desc, cs.substance
 """
-
-
-class _ClientSubstance(CourseSubstance, frozen=True, kw_only=True):
-    client_id: UUID
 
 
 async def _add_courses(db: Db, facts: dict[UUID, ClientFacts]) -> None:
