@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from service.detection.filter import Person
-from service.detection.hypotheses import SHAPES, Tables
+from service.detection.hypotheses import SHAPES, TABLES
 from service.detection.population import ITEM_COUNT, ITEMS, SCALE_TOP, Array
 from service.detection.state import AGES, TEMPLATE_COUNT, Rows
 
@@ -62,7 +62,7 @@ class Posterior(NamedTuple):
     variance: Array
 
 
-def posterior_of(rows: Rows, weights: Array, person: Person, known: Tables) -> Posterior:
+def posterior_of(rows: Rows, weights: Array, person: Person) -> Posterior:
     """The posterior over hypotheses and what it says of each item's change; call before onsets are cleared."""
     n = len(rows)
     ages = (rows["day"][:, None] - np.arange(AGES)) % AGES
@@ -76,16 +76,14 @@ def posterior_of(rows: Rows, weights: Array, person: Person, known: Tables) -> P
     usual = np.empty((n, ITEM_COUNT, TEMPLATE_COUNT, AGES))
     change = np.empty_like(usual)
     variance = np.empty_like(usual)
-    _moments(rows, (absorbed, recent), person, known, (usual, change, variance))
+    _moments(rows, (absorbed, recent), person, (usual, change, variance))
     weight = joint[:, None]
     mean = (weight * change).sum(axis=(2, 3))
     second = (weight * (variance + change**2)).sum(axis=(2, 3))
     return Posterior(joint, (weight * usual).sum(axis=(2, 3)), mean, np.maximum(second - mean**2, 0.0))
 
 
-def _moments(
-    rows: Rows, seen: tuple[Array, Array], person: Person, known: Tables, out: tuple[Array, Array, Array]
-) -> None:
+def _moments(rows: Rows, seen: tuple[Array, Array], person: Person, out: tuple[Array, Array, Array]) -> None:
     """Usual level, change and its variance (N, 3, templates, ages) given each hypothesis."""
     absorbed, recent = seen
     usual, change, variance = out
@@ -97,9 +95,9 @@ def _moments(
     diagonal = np.arange(ITEM_COUNT)
     of_usual = rows["cov"][:, diagonal, diagonal]
     noise = person.sd[:, :, None] ** 2 * spread[:, None, None] / np.maximum(count, 1) + of_usual[:, :, None]
-    courses = known.courses.astype(np.float64)
+    courses = TABLES.courses.astype(np.float64)
     for row in range(TEMPLATE_COUNT):
-        shape, sizes = known.shape_of[row], known.sizes[row].astype(np.float64)
+        shape, sizes = TABLES.shape_of[row], TABLES.sizes[row].astype(np.float64)
         taken = absorbed[:, :, shape, 0] * sizes[0] + absorbed[:, :, shape, 1] * sizes[1]
         usual[:, :, row] = rows["mean"][:, 0][:, :, None] - taken
         size = sizes[None, :, None] * person.sd[:, :, None] * _mean_course(courses[shape], there, count)
@@ -111,7 +109,7 @@ def _moments(
 
 
 def explanation_of(
-    rows: Rows, client: int, posterior: Posterior, person: Person, known: Tables, numbers: tuple[float, float, float]
+    rows: Rows, client: int, posterior: Posterior, person: Person, numbers: tuple[float, float, float]
 ) -> Explanation:
     """The explanation of one client's crossing in a batch; `numbers` are (statistic, limit, raised)."""
     row = rows[client]
@@ -120,7 +118,7 @@ def explanation_of(
     by_template = joint.sum(axis=1)
     low, middle, high = np.searchsorted(np.cumsum(by_age), [(1 - ONSET_MASS) / 2, 0.5, (1 + ONSET_MASS) / 2])
     days_before = (row["day"] - np.arange(AGES)) % AGES
-    shares = (known.sizes > 0).T @ by_template
+    shares = (TABLES.sizes > 0).T @ by_template
     items = []
     for item, name in enumerate(ITEMS):
         if row["item_answers"][item] == 0:
@@ -149,7 +147,7 @@ def explanation_of(
         limit=float(numbers[1]),
         raised=float(numbers[2]),
         answered_of_last_7=int((~np.isnan(week)).any(axis=0).sum()),
-        shape=SHAPES[int(np.argmax(np.bincount(known.shape_of, weights=by_template)))],
+        shape=SHAPES[int(np.argmax(np.bincount(TABLES.shape_of, weights=by_template)))],
     )
 
 

@@ -32,7 +32,6 @@ class Context(NamedTuple):
 
     rules: Rules
     known: kalman.Constants
-    tables: hypotheses.Tables
     benefit: waning.Expectation
     observer: Observer | None
 
@@ -67,7 +66,7 @@ def fold(state: State, days: Days, rules: Rules, *, observer: Observer | None = 
         raise ValueError("state and days must hold the same clients")
     rows = state.rows.copy()
     trends = Trends.blank(*days.active.shape)
-    context = Context(rules, kalman.constants(rules), hypotheses.tables(), waning.expectation_of(rules), observer)
+    context = Context(rules, kalman.constants(rules), waning.expectation_of(rules), observer)
     worse = days.scores.copy()
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     for start in range(0, len(rows), CHUNK):
@@ -99,7 +98,7 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
 
 
 def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: Counts, day: int) -> None:
-    rules, known, tables, benefit, observer = context
+    rules, known, benefit, observer = context
     answers = ~np.isnan(today.worse)
     answered: Flags = np.asarray(answers.any(axis=1))
     both = answers & (rows["item_answers"] > 0) & (rows["item_silent_days"] == 0)
@@ -107,7 +106,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     design = kalman.design_of(rows["days_since_infusion"], today.weekend)
     person = kalman.person_of(rows, known)
     hypotheses.open_today(rows, rows["check_ins_since_restart"] >= limits.OWN_CHECK_INS)
-    hypotheses.weigh(rows, answered, rules.missingness, tables)
+    hypotheses.weigh(rows, answered, rules.missingness)
     yesterday = rows["mean"][:, -1].copy()
     kalman.predict(rows, person, known)
     expected = kalman.summed(rows["mean"], design)
@@ -115,16 +114,16 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     if observer is not None:
         observer(clients, day, seen)
     innovation = kalman.observe(rows, today.worse, expected, design, person, known)
-    hypotheses.update(rows, innovation, person, known.scale, tables)
+    hypotheses.update(rows, innovation, person, known.scale)
     kalman.learn_correlation(rows, yesterday, both, person, known)
     plain = kalman.adjusted(rows, today.worse, design)
     kalman.track_level(rows, plain)
     waning.learn(rows, today.worse, design[:, 2], person.sd)
     rows["recent"][np.arange(len(rows)), :, rows["day"] % AGES] = plain
     _count(rows, answers, answered)
-    weights = hypotheses.live_weights(rows, tables)
+    weights = hypotheses.live_weights(rows)
     judgement = _judge(rows, answered, weights, limits.base_limit(seen, rules), rules)
-    _record_crossings(rows, judgement, weights, person, context, trends, clients, day)
+    _record_crossings(rows, judgement, weights, person, trends, clients, day)
     status.follow(rows, answered & ~judgement.crossing, person.sd)
     limits.lower_confirmed(rows, today.confirmed)
     _restart(rows, today.new_usual, known)
@@ -147,8 +146,8 @@ def _judge(rows: Rows, answered: Flags, weights: Array, base: Array, rules: Rule
     rows["rest_days"] = np.where(day == limits.FIRST_ALERT_DAY, 0, rows["rest_days"])
     resting = rows["rest_days"] > 0
     raised = np.minimum(rows["raised"], np.maximum(base / 2, 0.0))
-    statistic = _six(np.maximum(hypotheses.score(rows, weights), 0.0))
-    limit = _six(base + raised)
+    statistic = np.maximum(hypotheses.score(rows, weights), 0.0)
+    statistic, limit, raised = _six(np.stack([statistic, base + raised, raised]))
     over = answered & ~resting & (statistic > limit) & (day >= limits.RESTART_DAY)
     over &= rows["check_ins_since_restart"] > limits.OWN_CHECK_INS
     crossing = over & (day >= limits.FIRST_ALERT_DAY)
@@ -157,7 +156,7 @@ def _judge(rows: Rows, answered: Flags, weights: Array, base: Array, rules: Rule
     restarted = over & ~crossing
     if restarted.any():
         hypotheses.clear(rows, restarted)
-    return Judgement(statistic, limit, _six(raised), crossing, resting)
+    return Judgement(statistic, limit, raised, crossing, resting)
 
 
 def _record_crossings(
@@ -165,7 +164,6 @@ def _record_crossings(
     judgement: Judgement,
     weights: Array,
     person: kalman.Person,
-    context: Context,
     trends: Trends,
     clients: Counts,
     day: int,
@@ -174,14 +172,13 @@ def _record_crossings(
     crossing = judgement.crossing
     if not crossing.any():
         return
-    tables = context.tables
     chosen = np.flatnonzero(crossing)
     some = rows[chosen]
     theirs = kalman.Person(*(part[chosen] for part in person))
-    posterior = explain.posterior_of(some, weights[chosen], theirs, tables)
+    posterior = explain.posterior_of(some, weights[chosen], theirs)
     for i, client in enumerate(chosen):
         numbers = (judgement.statistic[client], judgement.limit[client], judgement.raised[client])
-        explanation = explain.explanation_of(some, i, posterior, theirs, tables, numbers)
+        explanation = explain.explanation_of(some, i, posterior, theirs, numbers)
         trends.explanations[int(clients[client]), day] = explanation
     status.enter(some, posterior.usual, posterior.change)
     hypotheses.clear(some, np.ones(len(some), dtype=np.bool_))
@@ -247,7 +244,6 @@ def _stored(worse: Array) -> Array:
 
 def _six(numbers: Array) -> Array:
     """Rounded to 6 significant digits, as stored and compared."""
-    with np.errstate(divide="ignore"):
-        exponent = np.floor(np.log10(np.abs(numbers)))
-    factor = 10.0 ** (5 - np.where(np.isfinite(exponent), exponent, 0.0))
-    return np.round(numbers * factor) / factor
+    factor = 10.0 ** (5 - np.floor(np.log10(np.abs(numbers) + 1e-300)))
+    rounded: Array = np.round(numbers * factor) / factor
+    return rounded

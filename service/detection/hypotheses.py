@@ -75,8 +75,7 @@ class Tables(NamedTuple):
     weights: Array  # (templates,)
 
 
-def tables() -> Tables:
-    """The constants of `TEMPLATES`; cheap, built once a fold."""
+def _tables() -> Tables:
     ages = np.arange(AGES, dtype=np.float64)
     courses = np.stack([course(shape, ages) for shape in SHAPES])
     shape_of = np.array([SHAPES.index(template.shape) for template in TEMPLATES])
@@ -101,7 +100,10 @@ def tables() -> Tables:
     )
 
 
-def weigh(rows: Rows, answered: Flags, missingness: Missingness, known: Tables) -> None:
+TABLES = _tables()
+
+
+def weigh(rows: Rows, answered: Flags, missingness: Missingness) -> None:
     """Adds what answering or missing today says: a person whose craving rose misses more days."""
     if not missingness.per_craving_sd:
         return
@@ -110,7 +112,7 @@ def weigh(rows: Rows, answered: Flags, missingness: Missingness, known: Tables) 
     yesterday = rows["silent_days"] > 0
     logit = np.log(share / (1 - share)) + missingness.after_missed * (yesterday - share)
     chance = (1 / (1 + np.exp(-logit))).astype(np.float32)[:, None, None]
-    odds = np.exp(np.float32(missingness.per_craving_sd) * known.craving)[:, _ages(rows)].transpose(1, 0, 2)
+    odds = np.exp(np.float32(missingness.per_craving_sd) * TABLES.craving)[:, _ages(rows)].transpose(1, 0, 2)
     ratio = np.where(answered[:, None, None], np.float32(1), odds) / (1 + chance * (odds - 1))
     rows["log_ratio"] += np.log(ratio)
 
@@ -123,7 +125,7 @@ def open_today(rows: Rows, may_open: Flags) -> None:
     rows["absorbed"][index, :, :, slot] = 0.0
 
 
-def update(rows: Rows, innovation: Innovation, person: Person, scale: float, known: Tables) -> None:
+def update(rows: Rows, innovation: Innovation, person: Person, scale: float) -> None:
     """Adds today's log likelihood ratio to every hypothesis, and what the filter has now absorbed of each change.
 
     With e the innovation, S its covariance and r the change of the innovation under a hypothesis,
@@ -131,19 +133,19 @@ def update(rows: Rows, innovation: Innovation, person: Person, scale: float, kno
     -(1/iv + d)/2 * ln[(1 + (E - 2 q1 + q2) iv/a) / (1 + E iv/a)], E = e' S^-1 e (Gaussian limit: q1 - q2/2).
     """
     n = len(rows)
-    shift = _expected_shift(rows, innovation, person, known)
+    shift = _expected_shift(rows, innovation, person)
     inverse = innovation.precision
     pulled = innovation.error[:, None, :] @ inverse
     factors = np.concatenate([pulled, inverse, innovation.gain], axis=1).astype(np.float32)
     product = factors @ shift.reshape(n, len(ITEMS), -1)
     rows["absorbed"] += product[:, 4:].reshape(n, -1, BASIS_COUNT, AGES)
-    features = np.empty((n, known.to_ratio.shape[1], AGES), dtype=np.float32)
+    features = np.empty((n, TABLES.to_ratio.shape[1], AGES), dtype=np.float32)
     features[:, :BASIS_COUNT] = product[:, 0].reshape(n, BASIS_COUNT, AGES)
     weighted = product[:, 1:4].reshape(shift.shape)
     for term, (left, right) in enumerate(((0, 0), (0, 1), (1, 1))):
         at = BASIS_COUNT + term * len(SHAPES)
         features[:, at : at + len(SHAPES)] = (shift[:, :, :, left] * weighted[:, :, :, right]).sum(axis=1)
-    energy_change = known.to_ratio @ features
+    energy_change = TABLES.to_ratio @ features
     narrow = innovation.inverse_degrees / scale
     slope = (narrow / (1 + innovation.energy * narrow)).astype(np.float32)[:, None, None]
     power = (-0.5 * (1 / innovation.inverse_degrees + innovation.seen.sum(axis=1))).astype(np.float32)[:, None, None]
@@ -151,13 +153,13 @@ def update(rows: Rows, innovation: Innovation, person: Person, scale: float, kno
     rows["log_ratio"] = np.minimum(log_ratio, np.float32(LOG_RATIO_CAP))
 
 
-def _expected_shift(rows: Rows, innovation: Innovation, person: Person, known: Tables) -> Floats32:
+def _expected_shift(rows: Rows, innovation: Innovation, person: Person) -> Floats32:
     """What each unit change would add to today's innovation (N, items, shapes, patterns, ages): the change itself,
     less what the filter has already absorbed of it."""
     n = len(rows)
     taken = summed(rows["absorbed"].reshape(n, 4, len(ITEMS), -1), innovation.design.astype(np.float32))
-    courses = known.courses[:, _ages(rows)].transpose(1, 0, 2)
-    sized = person.sd.astype(np.float32)[:, :, None] * known.patterns
+    courses = TABLES.courses[:, _ages(rows)].transpose(1, 0, 2)
+    sized = person.sd.astype(np.float32)[:, :, None] * TABLES.patterns
     shift = sized[:, :, None, :, None] * courses[:, None, :, None, :]
     shift -= taken.reshape(shift.shape)
     shift *= innovation.seen[:, :, None, None, None]
@@ -169,12 +171,12 @@ def _ages(rows: Rows) -> Counts:
     return ages
 
 
-def live_weights(rows: Rows, known: Tables) -> Array:
+def live_weights(rows: Rows) -> Array:
     """Prior weight of each template for each person (N, templates): only templates that move an item the person
     answers (7 answers, one of them within the window), summing to one."""
     in_use = (rows["item_answers"] >= 7) & (rows["item_silent_days"] < AGES)
-    moves = known.sizes > 0
-    live = (in_use[:, None, :] & moves[None]).any(axis=2) * known.weights
+    moves = TABLES.sizes > 0
+    live = (in_use[:, None, :] & moves[None]).any(axis=2) * TABLES.weights
     shared: Array = live / np.maximum(live.sum(axis=1, keepdims=True), 1e-9)
     return shared
 

@@ -25,7 +25,7 @@ FEATURES = (
     "log_sd",
     "small_sd",
     "floor",
-    "floor_square",
+    "floor_usual",
     "floor_small_sd",
     "infusion",
     "early",
@@ -53,10 +53,21 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
     log_sd = (person.log_sd * in_use).sum(axis=1) / items
     small = np.maximum(-0.1 - log_sd, 0.0)
     floor = (np.clip(1.5 - expected / person.sd, 0.0, 1.5) * in_use).sum(axis=1) / items
+    floor_usual = (np.clip(1.5 - rows["mean"][:, 0] / person.sd, 0.0, 1.5) * in_use).sum(axis=1) / items
     relief = np.clip((-rows["mean"][:, 1] / person.sd * in_use).sum(axis=1) / items, 0.0, 3.0)
     recent = (rows["days_since_infusion"] >= 0) & (rows["days_since_infusion"] <= AGES)
     early = np.maximum(EARLY_UNTIL_DAY - rows["day"], 0) / (EARLY_UNTIL_DAY - FIRST_ALERT_DAY)
-    columns = (answered, np.abs(answered), log_sd - 0.23, small, floor, floor**2, floor * small, relief * recent, early)
+    columns = (
+        answered,
+        np.abs(answered),
+        log_sd - 0.23,
+        small,
+        floor,
+        floor_usual,
+        floor * small,
+        relief * recent,
+        early,
+    )
     seen: Array = np.stack([*columns, used == 1, used == 2], axis=1)
     return seen
 

@@ -70,7 +70,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_sd: float
     small_sd: float
     floor: float
-    floor_square: float
+    floor_usual: float
     floor_small_sd: float
     infusion: float
     early: float

@@ -14,9 +14,10 @@ from service.detection.population import ITEM_COUNT, Array, Flags, Rules
 from service.detection.state import AGES, HALF_LIFE_COUNT, Rows
 
 HALF_LIVES_DAYS = np.geomspace(1.0, 16.0, HALF_LIFE_COUNT)
+_STEP = HALF_LIVES_DAYS[1] / HALF_LIVES_DAYS[0]
 PRIOR_MEDIAN_DAYS = 4.0
 PRIOR_LOG_SD = 0.5
-INTERVAL = (0.1, 0.5, 0.9)
+INTERVAL = np.array([0.1, 0.5, 0.9])
 LEAST_BENEFIT_SDS = 0.5
 CERTAINTY_SDS = 1.645
 
@@ -73,7 +74,7 @@ def waning_of(rows: Rows, sd: Array, known: Expectation) -> Waning:
     fit = fit - 0.5 * (np.log(HALF_LIVES_DAYS / PRIOR_MEDIAN_DAYS) / PRIOR_LOG_SD) ** 2
     weight = np.exp(fit - fit.max(axis=1, keepdims=True))
     cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
-    low, middle, high = (_quantile(cumulative, share) for share in INTERVAL)
+    low, middle, high = _quantiles(cumulative).T
     effect = slice(ITEM_COUNT, 2 * ITEM_COUNT)
     used = (rows["item_answers"] > 0) / np.maximum((rows["item_answers"] > 0).sum(axis=1, keepdims=True), 1)
     scaled = used / sd
@@ -87,13 +88,11 @@ def waning_of(rows: Rows, sd: Array, known: Expectation) -> Waning:
     return Waning(half_lost, earliest, latest, sure & between)
 
 
-def _quantile(cumulative: Array, share: float) -> Array:
-    """Half-life (N,) below which `share` of the posterior lies, interpolated in log days."""
-    steps = np.log(HALF_LIVES_DAYS)
-    index = np.minimum((cumulative < share).sum(axis=1), HALF_LIFE_COUNT - 1)
-    at = np.arange(len(cumulative))
-    below = np.where(index > 0, cumulative[at, np.maximum(index - 1, 0)], 0.0)
-    part = (share - below) / np.maximum(cumulative[at, index] - below, 1e-12)
-    width = steps[1] - steps[0]
-    days: Array = np.exp(steps[index] + (np.clip(part, 0.0, 1.0) - 0.5) * width)
+def _quantiles(cumulative: Array) -> Array:
+    """Half-lives (N, 3) below which the shares of INTERVAL lie, interpolated in log days."""
+    index = np.minimum((cumulative[:, None, :] < INTERVAL[:, None]).sum(axis=2), HALF_LIFE_COUNT - 1)
+    at = np.arange(len(cumulative))[:, None]
+    below = np.where(index > 0, cumulative[at, index - 1], 0.0)
+    part = (INTERVAL - below) / np.maximum(cumulative[at, index] - below, 1e-12)
+    days: Array = HALF_LIVES_DAYS[index] * _STEP ** (np.clip(part, 0.0, 1.0) - 0.5)
     return days
