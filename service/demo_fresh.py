@@ -17,7 +17,7 @@ from schemas.trend import Status
 from service import alerts, courses, demo_clinic, demo_player, detection, fold, ids
 from service.database import Db
 from service.demo_clinic import SOURCE, DemoClinic
-from service.demo_people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, Line, Person
+from service.demo_people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, VISITED_THERAPIST, Line, Person
 from service.demo_player import Arrived
 from service.demo_stories import Answer, answer_on, infusions_until
 from service.sealing import Sealer
@@ -66,7 +66,7 @@ def _person(number: int, demo: DemoClinic, today: date) -> Person:
         given_name=FRESH_GIVEN_NAMES[number % len(FRESH_GIVEN_NAMES)],
         family_name=family_name if rounds == 0 else f"{family_name} {rounds + 1}",
         substances=(Substance.ALCOHOL,),
-        therapist=("maren.holt", "jonas.feld", "priya.anand")[number % 3],
+        therapist=VISITED_THERAPIST,
         line=Line.STEADY,
         joins=(today - demo.first_day).days - HISTORY_DAYS,
         turns=10_000,

@@ -31,7 +31,7 @@ LATER_SPREAD_SECONDS = 4 * 3600.0
 URGENT_SECONDS = 36.0
 MOMENT_SECONDS = (60.0, 240.0)
 # Who asks for help at every start, so that an urgent alert and its e-mail can be seen at any hour.
-URGENT_PERSON = "Celia Marsh"
+URGENT_PERSON = "Bruno Castell"
 URGENT_NOTE = "I do not want to be alone tonight."
 
 

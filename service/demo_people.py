@@ -81,6 +81,9 @@ COLLEAGUES = (
 ALC, COC, OPI, OTH = Substance.ALCOHOL, Substance.COCAINE, Substance.OPIOID, Substance.OTHER
 HOLT, FELD, ANAND = "maren.holt", "jonas.feld", "priya.anand"
 
+# Over whose shoulders a visitor looks; what happens while they watch happens to the therapist's own clients.
+VISITED_THERAPIST, VISITED_ADMIN = HOLT, "ruben.ellery"
+
 PEOPLE = (
     Person("Alma", "Quist", (ALC,), HOLT, Line.IMPROVES, 0, 30, 2.4, 2.6, 0.8, 0.90),
     Person("Bruno", "Castell", (ALC,), HOLT, Line.STEP, 2, 114, 2.2, 3.0, 0.8, 0.92),

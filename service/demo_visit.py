@@ -11,9 +11,7 @@ from schemas.staff import LinkPurpose
 from service import database, demo_clinic, devices, one_time_links
 from service.database import Pool
 from service.demo_clinic import DemoClinic
-from service.demo_people import PEOPLE
-
-THERAPIST, ADMIN = "maren.holt", "ruben.ellery"
+from service.demo_people import PEOPLE, VISITED_ADMIN, VISITED_THERAPIST
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,16 +57,16 @@ async def let_in(pool: Pool, demo: DemoClinic, place: Place, owner_url: str, pid
         codes = [(await devices.issue_code(db, each, by=None, now=now)).code for each in found if each is not None]
         links = {
             key: await one_time_links.issue(db, demo.staff_ids[key], LinkPurpose.DEMO_SIGN_IN, now=now)
-            for key in (THERAPIST, ADMIN)
+            for key in (VISITED_THERAPIST, VISITED_ADMIN)
         }
     slug = demo.clinic.slug
     return Running(
         base_url=place.base_url,
         database_url=owner_url,
         links=Links(
-            therapist=place.base_url + links[THERAPIST],
+            therapist=place.base_url + links[VISITED_THERAPIST],
             client=f"{place.base_url}/phone/{slug}#{codes[0]}",
-            admin=place.base_url + links[ADMIN],
+            admin=place.base_url + links[VISITED_ADMIN],
         ),
         enrolment_codes=[EnrolmentCode(clinic=slug, code=code) for code in codes[1:]],
         pids=pids,

@@ -12,7 +12,7 @@ from schemas.client import RecordOrigin
 from service import alerts, client_day, clinics, database, demo_clinic, demo_fresh, demo_player, fold, fold_queue
 from service.database import Pool
 from service.demo_clinic import DemoClinic
-from service.demo_people import PEOPLE, Line, Person
+from service.demo_people import PEOPLE, VISITED_THERAPIST, Line, Person
 from tests.builders import MASTER
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -117,6 +117,7 @@ async def test_the_fresh_client_is_quiet_until_todays_answer_and_that_one_opens_
         opened = await alerts.inbox(db, [client_id])
     assert folded.opened == 1
     assert [(alert.tier, alert.opened_at) for alert in opened] == [(2, NOW)]
+    assert person.therapist == VISITED_THERAPIST
     answer = demo_fresh.hard_answer(person, NOW)
     assert (answer["craving"], answer["mood"], answer["anxiety"]) == ({"alcohol": 9}, 1, 9)
 
