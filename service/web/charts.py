@@ -47,11 +47,16 @@ class Charts:
                 self._drawn.popitem(last=False)
             return svg
 
+    def kill(self) -> None:
+        """Kill the drawing process, if there is one; the next chart starts another."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
     async def close(self) -> None:
         """End the drawing process, if there is one."""
+        self.kill()
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.kill()
+        if process is not None:
             await process.wait()
 
     async def _ask(self, line: bytes) -> str:

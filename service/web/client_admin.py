@@ -20,7 +20,8 @@ from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to
 
-CARE_TEAM_ROLES = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR)
+CLINICAL_ROLES = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE)
+CARE_TEAM_ROLES = (*CLINICAL_ROLES, Role.COORDINATOR)
 MANAGE = {"access": Permission.MANAGE_CLIENTS}
 
 
@@ -75,11 +76,11 @@ def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
 async def _first_member(desk: Desk, client_id: UUID, chosen: str) -> None:
     """Whoever was chosen; a clinician who adds a client and chooses nobody treats them."""
     colleague = next((each for each in await _colleagues(desk) if str(each.staff_id) == chosen), None)
-    own = next((role for role in desk.who.roles if role in CARE_TEAM_ROLES), None)
+    own = next((role for role in CLINICAL_ROLES if role in desk.who.roles), None)
     if colleague is not None:
         role = next(role for role in CARE_TEAM_ROLES if role in colleague.roles)
         await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
-    if own in (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE) and (colleague is None or not desk.reach().clinic):
+    if own is not None and (colleague is None or not desk.reach().clinic):
         await clients.assign(desk.db, client_id, desk.who.staff_id, own, from_at=desk.now)
 
 

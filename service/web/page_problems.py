@@ -28,6 +28,7 @@ WHAT_NEXT = {
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's exception handler for whatever a page raises."""
+    error = problems.plain(error)
     if isinstance(error, errors.Unauthenticated):
         return _to_sign_in(request)
     problem, headers = problems.problem_of(error)

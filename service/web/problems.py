@@ -50,6 +50,7 @@ KIND_OF_STATUS = {status: kind for kind, (status, _) in KINDS.items()}
 
 def problem_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -> tuple[Problem, dict[str, str]]:
     """The problem an error becomes, and the headers that go with it. An unforeseen one is logged by its type alone."""
+    error = plain(error)
     if isinstance(error, errors.DomainError):
         kind = error.kind if error.kind in KINDS else "internal"
         return _problem(kind, error.message, fields=error.fields, crisis=crisis), _headers_of(error)
@@ -65,6 +66,13 @@ def problem_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -
     # The message of an unforeseen error may quote values, and so may the locals of its frames: only places are logged.
     log.error("request_failed", extra={"error_type": type(error).__name__, "places": _places_of(error)})
     return _problem("internal", "The fault is ours and is logged.", crisis=crisis), {}
+
+
+def plain(error: Exception) -> Exception:
+    """The one error of a group: what a dependency raises instead of the handler's own error arrives wrapped."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _problem(
