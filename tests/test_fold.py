@@ -7,20 +7,18 @@ from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from schemas.alert import AlertState, EventKind, Finding, Outcome, Rule, Tier
+from schemas.alert import AlertState, EventKind, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from schemas.trend import Status, Trend
-from service import alerts, courses, day_close, fold, fold_queue, ids, trends
+from schemas.trend import Status
+from service import alerts, courses, day_close, fold, fold_queue, ids
 from service import database as databases
 from service.database import Pool
 from tests.builders import NOW, a_client, a_clinic, an_answer, an_infusion, days_of
+from tests.folding import findings_of, folded, trend_of
 
 TODAY = date(2026, 11, 22)
 STABLE = [3, 4, 2, 3, 3, 5, 2, 3, 4, 3] * 6
@@ -45,34 +43,6 @@ async def a_relapsing_client(pool: Pool, clinic: Clinic) -> UUID:
             anxiety=[3, 4] * 30 + [9, 9, 9, 9],
         )
     return client_id
-
-
-async def folded(pool: Pool, clinic: Clinic, client_id: UUID, *, now: datetime = NOW) -> fold.Folded:
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        return await fold.fold_client(db, client_id, now=now)
-
-
-async def trend_of(pool: Pool, clinic: Clinic, client_id: UUID) -> list[Trend]:
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        return await trends.of(db, client_id, from_day=date(2000, 1, 1), until_day=date(2100, 1, 1))
-
-
-FINDINGS = """
-select f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version
-from finding f
-where f.clinic_id = $1
-  and not exists (
-    select from finding_withdrawal w where w.clinic_id = f.clinic_id and w.finding_id = f.finding_id
-  )
-order by f.client_day, f.rule
-"""
-
-
-async def findings_of(pool: Pool, clinic: Clinic, *, of_silence: bool = False) -> list[Finding]:
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        found = await db.rows(Finding, FINDINGS, clinic.clinic_id)
-    return [each for each in found if not of_silence or each.rule in (Rule.SILENCE, Rule.SILENCE_AFTER_INFUSION)]
 
 
 async def test_worsening_becomes_a_finding_and_an_alert_of_today(
@@ -369,62 +339,3 @@ async def test_clients_folded_together_come_out_as_if_folded_alone(
         async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
             assert (await fold.rebuild(db, client_id, now=NOW)).withdrawn == 0
     assert [await trend_of(owner_pool, clinic, each) for each in (first, second, third)] == rows
-
-
-class History(msgspec.Struct, frozen=True):
-    """What happened to a client: days of answers (days ago, craving), and of infusions."""
-
-    answers: dict[int, int]
-    infusions: list[int]
-
-
-HISTORIES = st.builds(
-    History,
-    answers=st.dictionaries(st.integers(0, 50), st.integers(0, 10), min_size=1),
-    infusions=st.lists(st.integers(1, 50), max_size=4, unique=True),
-)
-
-
-async def outcome_of(
-    owner: Pool, jobs: Pool, history: History, order: list[int], folds_at: dict[int, int]
-) -> tuple[list[Trend], list[tuple[Rule, date]]]:
-    """Let the answers come in this order, and fold in between: after the i-th, as of so many days ago."""
-    clinic = await a_clinic(owner, slug=f"clinic-{ids.new().hex[-12:]}")
-    async with databases.transaction(owner, clinic.clinic_id) as db:
-        client_id = await a_client(db, started_on=TODAY - timedelta(days=45))
-        for days_ago in history.infusions:
-            given_at = datetime.combine(TODAY - timedelta(days=days_ago), time(18), NOW.tzinfo)
-            await an_infusion(db, client_id, given_at=given_at)
-    for place, days_ago in enumerate(order):
-        async with databases.transaction(owner, clinic.clinic_id) as db:
-            await an_answer(db, client_id, TODAY - timedelta(days=days_ago), craving=history.answers[days_ago])
-        if place in folds_at:
-            await folded(jobs, clinic, client_id, now=NOW - timedelta(days=folds_at[place]))
-    async with databases.transaction(owner, clinic.clinic_id) as db:
-        await day_close.mark_due(db, now=NOW)
-    await folded(jobs, clinic, client_id)
-    found = [(each.rule, each.client_day) for each in await findings_of(owner, clinic)]
-    return await trend_of(owner, clinic, client_id), found
-
-
-async def check_history(owner: Pool, jobs: Pool, data: st.DataObject) -> None:
-    history = data.draw(HISTORIES)
-    at_once = await outcome_of(owner, jobs, history, sorted(history.answers), {})
-    order = data.draw(st.permutations(sorted(history.answers)))
-    folds_at = data.draw(st.dictionaries(st.integers(0, len(order) - 1), st.integers(0, 20), max_size=6))
-    assert await outcome_of(owner, jobs, history, order, folds_at) == at_once
-
-
-@given(data=st.data())
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_any_order_of_answers_and_any_folds_in_between_give_the_same_trend_and_findings(
-    owner_pool: Pool, jobs_pool: Pool, data: st.DataObject
-) -> None:
-    await check_history(owner_pool, jobs_pool, data)
-
-
-@pytest.mark.slow
-@given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_many_orders_and_folds(owner_pool: Pool, jobs_pool: Pool, data: st.DataObject) -> None:
-    await check_history(owner_pool, jobs_pool, data)
