@@ -6,6 +6,7 @@ carries a note, use or a positive safety answer takes a few statements more, in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -28,13 +29,39 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     reply: CheckInReply
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    client_id: UUID
-    device_id: UUID
-    stored: bool
-    treated: list[Substance]
-    answered_today: bool
-    next_infusion_at: datetime | None
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A check-in on its way in: what was answered, with which access token, and where it stands in time."""
+
+    token_digest: bytes
+    check_in_id: UUID
+    form: CheckInForm
+    used: list[Substance] | None
+    content_hash: bytes
+    placed: placing.Placed
+    received_at: datetime
+    view: ClinicView
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether one statement stores all of it: no note to seal, nothing that an urgent rule could find."""
+        return not self.form.note and not rules.may_give_findings(self.form.safety, self.used)
+
+
+def sent(
+    token_digest: bytes, check_in_id: UUID, form: CheckInForm, *, master: Sealer, view: ClinicView, now: datetime
+) -> Sent:
+    """Take a check-in in, before any database. Raises Invalid for an impossible time."""
+    used = None if form.used is None else sorted(set(form.used))
+    return Sent(
+        token_digest=token_digest,
+        check_in_id=check_in_id,
+        form=form,
+        used=used,
+        content_hash=content_hash(form, master),
+        placed=placing.place(form, received_at=now, clinic_zone=view.zone),
+        received_at=now,
+        view=view,
+    )
 
 
 def content_hash(form: CheckInForm, master: Sealer) -> bytes:
@@ -53,40 +80,68 @@ def content_hash(form: CheckInForm, master: Sealer) -> bytes:
     return master.keyed_hash(msgspec.json.encode(content), purpose="check_in.content")
 
 
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    check_in_id: UUID
+    client_id: UUID
+    device_id: UUID
+    stored: bool
+    treated: list[Substance]
+    answered_today: bool
+    next_infusion_at: datetime | None
+
+
+# Any number of check-ins with different ids, as one JSON array. The planner takes such a set for a hundred rows and would
+# read whole tables for it; `limit 1` makes it look each token and each answered day up by its key.
 STORE = """
-with sender as (
-  select device_id, client_id
-  from device_token
-  where clinic_id = $1
-    and token_hash = $2
-    and kind = 'access'
-    and expires_at > $3
+with sent as (
+  select form.*, sender.device_id, sender.client_id
+  from jsonb_to_recordset($2) as form (
+    check_in_id uuid, token_hash bytea, kind text, answered_at timestamptz, sent_at timestamptz,
+    received_at timestamptz, counted_at timestamptz, time_zone text, zone_known boolean, client_day date, today date,
+    craving jsonb, mood smallint, anxiety smallint, used text[], safety boolean, note_sealed bytea,
+    content_hash bytea, audit_event_id uuid
+  )
+  cross join lateral (
+    select device_id, client_id
+    from device_token
+    where clinic_id = $1
+      and token_hash = form.token_hash
+      and kind = 'access'
+      and expires_at > form.received_at
+    limit 1
+  ) as sender
 ), stored as (
   insert into check_in (
     clinic_id, check_in_id, client_id, kind, answered_at, sent_at, received_at, counted_at, time_zone, zone_known,
     client_day, craving, mood, anxiety, used, safety, note_sealed, scale_version, device_id, origin, content_hash
   )
-  select $1, $4, client_id, $5, $6, $7, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, device_id, 'phone', $19
-  from sender
+  select
+    $1, check_in_id, client_id, kind, answered_at, sent_at, received_at, counted_at, time_zone, zone_known,
+    client_day, craving, mood, anxiety, used, safety, note_sealed, $3, device_id, 'phone', content_hash
+  from sent
   on conflict on constraint check_in_pkey do nothing
-  returning client_id, device_id
+  returning check_in_id, client_id, kind, client_day, received_at
 ), due as (
   insert into fold_due (clinic_id, client_id, from_day, since)
-  select $1, client_id, $11, $3
+  select $1, client_id, min(client_day), min(received_at)
   from stored
-  where $5 = 'daily'
+  where kind = 'daily'
+  group by client_id
+  order by client_id
   on conflict on constraint fold_due_pkey do update
   set from_day = least(fold_due.from_day, excluded.from_day)
 ), audited as (
   insert into audit_event
     (clinic_id, audit_event_id, happened_at, actor_kind, actor_id, action, client_id, object_id, allowed)
-  select $1, $20, $3, 'device', device_id, $21, client_id, $4, true
+  select $1, audit_event_id, sent.received_at, 'device', device_id, $4, sent.client_id, check_in_id, true
   from stored
+  join sent using (check_in_id)
 )
 select
-  sender.client_id,
-  sender.device_id,
-  exists (select from stored) as stored,
+  sent.check_in_id,
+  sent.client_id,
+  sent.device_id,
+  exists (select from stored where stored.check_in_id = sent.check_in_id) as stored,
   array(
     select cs.substance
     from course_substance cs
@@ -94,95 +149,101 @@ select
       on c.clinic_id = cs.clinic_id
       and c.course_id = cs.course_id
     where cs.clinic_id = $1
-      and c.client_id = sender.client_id
-      and cs.from_on <= $11
-      and $11 <= coalesce(least(cs.until_on, c.ended_on), 'infinity')
+      and c.client_id = sent.client_id
+      and cs.from_on <= sent.client_day
+      and sent.client_day <= coalesce(least(cs.until_on, c.ended_on), 'infinity')
     order by cs.is_primary desc, cs.substance
   ) as treated,
-  exists (
-    select
-    from check_in today
-    where today.clinic_id = $1
-      and today.client_id = sender.client_id
-      and today.client_day = $22
-      and today.kind = 'daily'
-  ) as answered_today,
+  coalesce((
+    select true
+    from check_in answered
+    where answered.clinic_id = $1
+      and answered.client_id = sent.client_id
+      and answered.client_day = sent.today
+      and answered.kind = 'daily'
+    limit 1
+  ), false) as answered_today,
   (
     select min(planned_at)
     from infusion
     where clinic_id = $1
-      and infusion.client_id = sender.client_id
+      and infusion.client_id = sent.client_id
       and state = 'planned'
-      and planned_at > $3
+      and planned_at > sent.received_at
   ) as next_infusion_at
-from sender
+from sent
 """
 
 
-async def accept(
-    db: Db,
-    token_digest: bytes,
-    check_in_id: UUID,
-    form: CheckInForm,
-    *,
-    master: Sealer,
-    view: ClinicView,
-    now: datetime,
-) -> Accepted:
+async def _store(db: Db, several: Sequence[Sent], *, note_sealed: bytes | None = None) -> dict[UUID, _Stored]:
+    """What became of each by its id; nothing of those whose token is not valid."""
+    rows = [_row(one, note_sealed) for one in several]
+    stored = await db.rows(_Stored, STORE, db.clinic_id, rows, checkins.SCALE_VERSION, ACTION)
+    return {one.check_in_id: one for one in stored}
+
+
+def _row(one: Sent, note_sealed: bytes | None) -> dict[str, object]:
+    return {
+        "check_in_id": one.check_in_id,
+        "token_hash": _as_bytea(one.token_digest),
+        "kind": one.form.kind,
+        "answered_at": one.form.answered_at,
+        "sent_at": one.form.sent_at,
+        "received_at": one.received_at,
+        "counted_at": one.placed.counted_at,
+        "time_zone": one.form.time_zone,
+        "zone_known": one.placed.zone_known,
+        "client_day": one.placed.client_day,
+        "today": one.placed.today,
+        "craving": one.form.craving,
+        "mood": one.form.mood,
+        "anxiety": one.form.anxiety,
+        "used": one.used,
+        "safety": one.form.safety,
+        "note_sealed": note_sealed and _as_bytea(note_sealed),
+        "content_hash": _as_bytea(one.content_hash),
+        "audit_event_id": ids.new(),
+    }
+
+
+def _as_bytea(octets: bytes) -> str:
+    return "\\x" + octets.hex()
+
+
+async def accept_plain(db: Db, several: Sequence[Sent]) -> list[Accepted | None]:
+    """Store plain check-ins with different ids by one statement; None for each that `accept` has to decide about."""
+    found = await _store(db, several)
+    return [
+        _first_accepted(one, stored) if (stored := found.get(one.check_in_id)) and stored.stored else None
+        for one in several
+    ]
+
+
+async def accept(db: Db, one: Sent, *, master: Sealer) -> Accepted:
     """Store one check-in, once, with everything that hangs on it.
 
-    Raises Unauthenticated for a token that is unknown, expired or revoked, Invalid for an impossible time, Conflict
-    when the id was used before for something else.
+    Raises Unauthenticated for a token that is unknown, expired or revoked, Conflict when the id was used before for
+    something else.
     """
-    placed = placing.place(form, received_at=now, clinic_zone=view.zone)
-    used = None if form.used is None else sorted(set(form.used))
-    hashed = content_hash(form, master)
-    note_sealed = await _sealed_note(db, token_digest, check_in_id, form.note, master=master, now=now)
-    stored = await db.find(
-        _Stored,
-        STORE,
-        db.clinic_id,
-        token_digest,
-        now,
-        check_in_id,
-        form.kind,
-        form.answered_at,
-        form.sent_at,
-        placed.counted_at,
-        form.time_zone,
-        placed.zone_known,
-        placed.client_day,
-        form.craving,
-        form.mood,
-        form.anxiety,
-        used,
-        form.safety,
-        note_sealed,
-        checkins.SCALE_VERSION,
-        hashed,
-        ids.new(),
-        ACTION,
-        placed.today,
-    )
+    note_sealed = await _sealed_note(db, one, master=master)
+    stored = (await _store(db, [one], note_sealed=note_sealed)).get(one.check_in_id)
     if stored is None:
         raise errors.Unauthenticated("This access token is not valid.")
     if not stored.stored:
-        return await _replayed(db, stored, check_in_id, hashed, master=master, view=view, today=placed.today)
-    if rules.may_give_findings(form.safety, used):
-        await _open_alerts(db, stored, check_in_id, form, placed, now=now)
-    check_in = _first_shown(check_in_id, form, placed, stored, received_at=now)
-    return Accepted(first_time=True, reply=_reply(check_in, stored, placed.today, view))
+        return await _replayed(db, one, stored, master=master)
+    if rules.may_give_findings(one.form.safety, one.used):
+        await _open_alerts(db, one, stored)
+    return _first_accepted(one, stored)
 
 
-def _first_shown(
-    check_in_id: UUID, form: CheckInForm, placed: placing.Placed, stored: _Stored, *, received_at: datetime
-) -> CheckIn:
-    return CheckIn(
-        id=check_in_id,
+def _first_accepted(one: Sent, stored: _Stored) -> Accepted:
+    form, placed = one.form, one.placed
+    check_in = CheckIn(
+        id=one.check_in_id,
         kind=form.kind,
         answered_at=form.answered_at,
         sent_at=form.sent_at,
-        received_at=received_at,
+        received_at=one.received_at,
         counted_at=placed.counted_at,
         time_zone=form.time_zone,
         zone_known=placed.zone_known,
@@ -190,13 +251,14 @@ def _first_shown(
         craving=form.craving,
         mood=form.mood,
         anxiety=form.anxiety,
-        used=None if form.used is None else sorted(set(form.used)),
+        used=one.used,
         safety=form.safety,
         note=form.note,
         partly=checkins.is_partly_answered(form.craving, stored.treated, form.kind),
         late=placed.today > placed.client_day,
         origin=Origin.PHONE,
     )
+    return Accepted(first_time=True, reply=_reply(check_in, stored, placed.today, one.view))
 
 
 def _reply(check_in: CheckIn, stored: _Stored, today: date, view: ClinicView) -> CheckInReply:
@@ -211,27 +273,23 @@ def _reply(check_in: CheckIn, stored: _Stored, today: date, view: ClinicView) ->
     )
 
 
-async def _sealed_note(
-    db: Db, token_digest: bytes, check_in_id: UUID, note: str | None, *, master: Sealer, now: datetime
-) -> bytes | None:
-    if not note:
+async def _sealed_note(db: Db, one: Sent, *, master: Sealer) -> bytes | None:
+    if not one.form.note:
         return None
-    sender = await devices.authenticate(db, token_digest, now=now)
+    sender = await devices.authenticate(db, one.token_digest, now=one.received_at)
     sealer = await clients.sealer_of(db, master, sender.client_id)
-    return sealer.seal(note.encode(), bound_to=checkins.note_binding(db.clinic_id, check_in_id))
+    return sealer.seal(one.form.note.encode(), bound_to=checkins.note_binding(db.clinic_id, one.check_in_id))
 
 
-async def _replayed(
-    db: Db, stored: _Stored, check_in_id: UUID, hashed: bytes, *, master: Sealer, view: ClinicView, today: date
-) -> Accepted:
+async def _replayed(db: Db, one: Sent, stored: _Stored, *, master: Sealer) -> Accepted:
     # A concurrent duplicate is invisible to the statement that lost to it; this later statement sees it.
-    row = await checkins.find(db, check_in_id)
-    if row is None or row.client_id != stored.client_id or row.content_hash != hashed:
+    row = await checkins.find(db, one.check_in_id)
+    if row is None or row.client_id != stored.client_id or row.content_hash != one.content_hash:
         raise errors.Conflict("This id is already in use for another check-in.")
     sealer = await clients.sealer_of(db, master, row.client_id) if row.note_sealed else None
     active = courses.active_on(await courses.substances_of(db, row.client_id), row.client_day)
-    check_in = checkins.shown(row, active, sealer, clinic_id=db.clinic_id, clinic_zone=view.zone)
-    return Accepted(first_time=False, reply=_reply(check_in, stored, today, view))
+    check_in = checkins.shown(row, active, sealer, clinic_id=db.clinic_id, clinic_zone=one.view.zone)
+    return Accepted(first_time=False, reply=_reply(check_in, stored, one.placed.today, one.view))
 
 
 USED_BEFORE = """
@@ -251,23 +309,26 @@ where clinic_id = $1
 """
 
 
-async def _open_alerts(
-    db: Db, stored: _Stored, check_in_id: UUID, form: CheckInForm, placed: placing.Placed, *, now: datetime
-) -> None:
+async def _open_alerts(db: Db, one: Sent, stored: _Stored) -> None:
+    placed = one.placed
     since = placed.counted_at - timedelta(days=rules.ABSTINENCE_DAYS)
     used_before = await db.connection.fetch(
-        USED_BEFORE, db.clinic_id, stored.client_id, check_in_id, since, placed.counted_at
+        USED_BEFORE, db.clinic_id, stored.client_id, one.check_in_id, since, placed.counted_at
     )
     findings = rules.findings_of_check_in(
-        check_in_id=check_in_id,
+        check_in_id=one.check_in_id,
         client_day=placed.client_day,
-        safety=form.safety,
-        used=form.used,
+        safety=one.form.safety,
+        used=one.form.used,
         treated=stored.treated,
         used_before={Substance(record[0]) for record in used_before},
         late_days=max(0, (placed.today - placed.client_day).days),
     )
     version = await db.value(RULE_SET_VERSION, db.clinic_id, placed.client_day)
     await alerts.open_or_join(
-        db, stored.client_id, findings, now=now, rule_set_version=version if isinstance(version, int) else 1
+        db,
+        stored.client_id,
+        findings,
+        now=one.received_at,
+        rule_set_version=version if isinstance(version, int) else 1,
     )

@@ -126,8 +126,8 @@ async def _accept(
     services: Services, token: Token, check_in_id: UUID, form: CheckInForm, *, now: datetime
 ) -> intake.Accepted:
     view = await _view_of(services, token)
-    async with database.transaction(services.pool, token.clinic_id) as db:
-        return await intake.accept(db, token.digest, check_in_id, form, master=services.master, view=view, now=now)
+    sent = intake.sent(token.digest, check_in_id, form, master=services.master, view=view, now=now)
+    return await services.door.accept(token.clinic_id, sent)
 
 
 @post(

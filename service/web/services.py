@@ -15,6 +15,7 @@ from service import clinics, database, errors, hint
 from service.clinics import ClinicView
 from service.config import Config
 from service.database import Pool
+from service.intake_door import Door
 from service.passwords import Passwords
 from service.sealing import Sealer
 from service.web.assets import Assets
@@ -61,6 +62,7 @@ class Services(msgspec.Struct, frozen=True):
     master: Sealer
     views: ClinicViews
     hinter: hint.Hinter
+    door: Door
     pages: Pages
     passwords: Passwords
     charts: Charts
@@ -74,15 +76,16 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     """
     url = config.database_urls().web
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
-    charts = Charts()
+    master, charts = Sealer(config.master_key()), Charts()
     try:
         async with hint.hinting(url) as hinter:
             yield Services(
                 config=config,
                 pool=pool,
-                master=Sealer(config.master_key()),
+                master=master,
                 views=ClinicViews(pool),
                 hinter=hinter,
+                door=Door(pool, master),
                 pages=Pages(Assets()),
                 passwords=Passwords(),
                 charts=charts,

@@ -1,0 +1,124 @@
+"""Check-ins that arrive together: stored in shared transactions, and yet each by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from schemas.checkin import CheckInForm
+from service import clinics, database, errors, ids, intake
+from service.clinics import ClinicView
+from service.database import Pool
+from service.intake import Sent
+from service.intake_door import Door
+from tests.builders import MASTER, a_client, a_clinic, a_form, a_phone
+
+PHONES = 30
+
+
+@dataclass
+class Scene:
+    """A clinic's clients at the door."""
+
+    clinic_id: UUID
+    view: ClinicView
+    owner: Pool
+    door: Door
+    token_digests: list[bytes] = field(default_factory=list)
+
+    def sent(self, phone: int, *, check_in_id: UUID | None = None, **answers: object) -> Sent:
+        """A check-in of one of the phones, sent just now."""
+        now = datetime.now(UTC)
+        times = {"answered_at": (now - timedelta(seconds=30)).isoformat(), "sent_at": now.isoformat()}
+        form = msgspec.convert(a_form(**(times | answers)), CheckInForm)
+        return intake.sent(
+            self.token_digests[phone], check_in_id or ids.new(), form, master=MASTER, view=self.view, now=now
+        )
+
+    async def value(self, sql: str) -> object:
+        async with database.transaction(self.owner, self.clinic_id) as db:
+            return await db.value(sql, self.clinic_id)
+
+
+@pytest.fixture
+async def scene(owner_pool: Pool, web_pool: Pool) -> Scene:
+    now = datetime.now(UTC)
+    clinic = await a_clinic(owner_pool, now=now)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        view = await clinics.get_view(db)
+        scene = Scene(clinic.clinic_id, view, owner_pool, Door(web_pool, MASTER))
+        for _ in range(PHONES):
+            phone = await a_phone(db, await a_client(db, now=now), now=now)
+            scene.token_digests.append(phone.digest)
+    return scene
+
+
+async def test_check_ins_that_arrive_together_share_transactions(scene: Scene) -> None:
+    sent = [scene.sent(phone) for phone in range(PHONES)]
+    accepted = await asyncio.gather(*(scene.door.accept(scene.clinic_id, one) for one in sent))
+    assert [one.reply.check_in.id for one in accepted] == [one.check_in_id for one in sent]
+    assert all(one.first_time for one in accepted)
+    assert await scene.value("select count(*) from check_in where clinic_id = $1") == PHONES
+    assert await scene.value("select count(*) from audit_event where clinic_id = $1") == PHONES
+    assert await scene.value("select count(*) from fold_due where clinic_id = $1") == PHONES
+    transactions = await scene.value("select count(distinct xmin::text) from check_in where clinic_id = $1")
+    assert isinstance(transactions, int)
+    assert transactions < PHONES / 2
+
+
+async def test_one_client_twice_in_a_shared_transaction_is_due_from_the_earlier_day(scene: Scene) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    await asyncio.gather(
+        scene.door.accept(scene.clinic_id, scene.sent(0)),
+        scene.door.accept(scene.clinic_id, scene.sent(0, answered_at=yesterday.isoformat())),
+    )
+    earliest = await scene.value("select min(client_day) from check_in where clinic_id = $1")
+    assert await scene.value("select from_day from fold_due where clinic_id = $1") == earliest
+
+
+async def test_the_same_check_in_twice_at_once_is_stored_once(scene: Scene) -> None:
+    sent = scene.sent(0)
+    accepted = await asyncio.gather(*(scene.door.accept(scene.clinic_id, sent) for _ in range(5)))
+    assert sorted(one.first_time for one in accepted) == [False] * 4 + [True]
+    assert await scene.value("select count(*) from check_in where clinic_id = $1") == 1
+
+
+async def test_an_invalid_token_among_others_is_refused_alone(scene: Scene) -> None:
+    unknown = msgspec.structs.replace(scene.sent(1), token_digest=bytes(32))
+    outcomes = await asyncio.gather(
+        *(scene.door.accept(scene.clinic_id, one) for one in (scene.sent(0), unknown, scene.sent(2))),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in outcomes] == [intake.Accepted, errors.Unauthenticated, intake.Accepted]
+
+
+async def test_a_check_in_that_the_database_refuses_does_not_lose_the_others(scene: Scene) -> None:
+    sound, broken = scene.sent(0), scene.sent(1)
+    later = msgspec.structs.replace(broken.placed, counted_at=broken.received_at + timedelta(hours=1))
+    outcomes = await asyncio.gather(
+        scene.door.accept(scene.clinic_id, sound),
+        scene.door.accept(scene.clinic_id, msgspec.structs.replace(broken, placed=later)),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[0], intake.Accepted)
+    assert isinstance(outcomes[1], Exception)
+    assert await scene.value("select count(*) from check_in where clinic_id = $1") == 1
+
+
+async def test_check_ins_of_several_clinics_never_share_a_transaction(scene: Scene) -> None:
+    now = datetime.now(UTC)
+    other = await a_clinic(scene.owner, slug="elsewhere", now=now)
+    async with database.transaction(scene.owner, other.clinic_id) as db:
+        there = Scene(other.clinic_id, await clinics.get_view(db), scene.owner, scene.door)
+        for _ in range(PHONES):
+            there.token_digests.append((await a_phone(db, await a_client(db, now=now), now=now)).digest)
+    await asyncio.gather(
+        *(each.door.accept(each.clinic_id, each.sent(phone)) for phone in range(PHONES) for each in (scene, there))
+    )
+    for each in (scene, there):
+        assert await each.value("select count(*) from check_in where clinic_id = $1") == PHONES
