@@ -129,17 +129,17 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
     await audit.record(db, audit.COMMAND, "demo.play", now=ends_at)
 
 
+class _Playing(msgspec.Struct, frozen=True):
+    source_key: str
+    client_id: UUID
+
+
 PLAYING = """
 select source_key, client_id
 from client
 where clinic_id = $1
   and source = $2
 """
-
-
-class _Playing(msgspec.Struct, frozen=True):
-    source_key: str
-    client_id: UUID
 
 
 async def _clients_on(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: date) -> dict[str, UUID]:
@@ -261,6 +261,12 @@ async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> Non
     )
 
 
+class _Settled(msgspec.Struct, frozen=True):
+    alert_id: UUID
+    delivery_id: UUID
+    due_at: datetime
+
+
 SETTLE_MESSAGES = """
 update delivery
 set state = 'sent',
@@ -271,12 +277,6 @@ where clinic_id = $1
   and due_at <= $2
 returning alert_id, delivery_id, due_at
 """
-
-
-class _Settled(msgspec.Struct, frozen=True):
-    alert_id: UUID
-    delivery_id: UUID
-    due_at: datetime
 
 
 async def _settle_messages(db: Db, *, until: datetime) -> None:
