@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +25,26 @@ SATURDAY = 5
 Scores = tuple[int | None, int | None, int | None]
 
 
+class Waning(NamedTuple):
+    """Days from an infusion to half of its benefit lost, with an 80 % interval."""
+
+    days: float
+    low_days: float
+    high_days: float
+
+
 @dataclass(frozen=True)
 class FoldedClient:
-    """What came of one client's days, in order; `explanations` by the days of crossings, `checkpoints` to be kept."""
+    """What came of one client's days, in order.
+
+    `explanations` by the days of crossings, `waning` by the days on which a benefit wanes, `checkpoints` to be kept.
+    """
 
     facts: ClientFacts
     last_day: date
     trends: list[Trend] = field(default_factory=list)
     explanations: dict[date, Explanation] = field(default_factory=dict)
-    waning_days: set[date] = field(default_factory=set)
+    waning: dict[date, Waning] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
 
 
@@ -167,7 +179,8 @@ def _collect(
         if found.crossing[place, t]:
             each.explanations[day] = found.explain(place, t)
         if found.waning[place, t]:
-            each.waning_days.add(day)
+            half_lost = (found.half_lost_days, found.half_lost_low_days, found.half_lost_high_days)
+            each.waning[day] = Waning(*(float(days[place, t]) for days in half_lost))
 
 
 def _listed(column: npt.NDArray[np.float64]) -> list[list[float | None]]:

@@ -52,6 +52,7 @@ class ClientFacts:
     courses: list[CoursePeriod] = field(default_factory=list)
     substances: list[CourseSubstance] = field(default_factory=list)
     infusion_days: set[date] = field(default_factory=set)
+    booked_days: set[date] = field(default_factory=set)
     new_usual_days: set[date] = field(default_factory=set)
     confirmed_days: set[date] = field(default_factory=set)
     standing: list[Finding] = field(default_factory=list)
@@ -178,24 +179,28 @@ async def _add_courses(db: Db, facts: dict[UUID, ClientFacts]) -> None:
         facts[substance.client_id].substances.append(substance)
 
 
-class _Given(msgspec.Struct, frozen=True):
+class _Infusion(msgspec.Struct, frozen=True):
     client_id: UUID
-    given_at: datetime
+    given_at: datetime | None
+    planned_at: datetime
 
 
-GIVEN = """
-select client_id, given_at
+INFUSIONS = """
+select client_id, given_at, planned_at
 from infusion
 where clinic_id = $1
   and client_id = any ($2::uuid[])
-  and state = 'given'
+  and state in ('given', 'planned')
 """
 
 
 async def _add_infusions(db: Db, facts: dict[UUID, ClientFacts]) -> None:
-    for infusion in await db.rows(_Given, GIVEN, db.clinic_id, list(facts)):
+    for infusion in await db.rows(_Infusion, INFUSIONS, db.clinic_id, list(facts)):
         client = facts[infusion.client_id]
-        client.infusion_days.add(client_day.of(infusion.given_at, client.zone))
+        if infusion.given_at is not None:
+            client.infusion_days.add(client_day.of(infusion.given_at, client.zone))
+        else:
+            client.booked_days.add(client_day.of(infusion.planned_at, client.zone))
 
 
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.trend import Trend
 from service.detection import Explanation
-from service.fold_days import FoldedClient
+from service.fold_days import FoldedClient, Waning
 
 SILENT_DAYS = 3
 SILENT_DAYS_AFTER_INFUSION = 2
@@ -42,8 +42,9 @@ def _of_day(trend: Trend, folded: FoldedClient, known: Found, *, live: bool) -> 
     explanation = folded.explanations.get(trend.client_day)
     if explanation is not None:
         findings.append(_worsening(trend, explanation))
-    if trend.client_day in folded.waning_days and _is_first_since_infusion(trend, known):
-        findings.append(_finding(trend, Rule.WANING, Tier.REVIEW))
+    waning = folded.waning.get(trend.client_day)
+    if waning is not None and _is_first_since_infusion(trend, known):
+        findings.append(_waning(trend, waning, folded.facts.booked_days))
     if live and trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
         findings += _silence(trend, known)
     return findings
@@ -59,6 +60,18 @@ def _worsening(trend: Trend, explanation: Explanation) -> NewFinding:
         "level": trend.level,
     }
     return NewFinding(client_day=trend.client_day, rule=Rule.WORSENING, tier=Tier.TODAY, numbers=numbers)
+
+
+def _waning(trend: Trend, waning: Waning, booked_days: set[date]) -> NewFinding:
+    booked_on = min((day for day in booked_days if day >= trend.client_day), default=None)
+    numbers: dict[str, object] = {
+        "days_since_infusion": trend.days_since_infusion,
+        "days_to_half": waning.days,
+        "days_to_half_low": waning.low_days,
+        "days_to_half_high": waning.high_days,
+        "next_infusion_on": None if booked_on is None else booked_on.isoformat(),
+    }
+    return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=Tier.REVIEW, numbers=numbers)
 
 
 def _is_first_since_infusion(trend: Trend, known: Found) -> bool:

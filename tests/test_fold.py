@@ -14,7 +14,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
 from schemas.trend import Status
-from service import alerts, courses, day_close, fold, fold_queue, ids
+from service import alerts, courses, day_close, fold, fold_queue, ids, infusions
 from service import database as databases
 from service.database import Pool
 from tests.builders import NOW, a_client, a_clinic, an_answer, an_infusion, days_of
@@ -339,3 +339,37 @@ async def test_clients_folded_together_come_out_as_if_folded_alone(
         async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
             assert (await fold.rebuild(db, client_id, now=NOW)).withdrawn == 0
     assert [await trend_of(owner_pool, clinic, each) for each in (first, second, third)] == rows
+
+
+async def test_a_benefit_that_wanes_is_found_once_an_infusion_with_the_next_one_booked(
+    jobs_pool: Pool, owner_pool: Pool, clinic: Clinic
+) -> None:
+    """Infusions every 24 days, each a relief of six points that is halved in four days; the usual level is 8."""
+    given = [TODAY - timedelta(days=days) for days in (112, 88, 64, 40, 16)]
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, started_on=TODAY - timedelta(days=140))
+        course = (await courses.of(db, client_id))[0]
+        booked_at = datetime.combine(TODAY + timedelta(days=8), time(18), NOW.tzinfo)
+        await infusions.plan(db, client_id, course.course_id, planned_at=booked_at, by=None, now=NOW)
+        for day in given:
+            await an_infusion(db, client_id, given_at=datetime.combine(day, time(18), NOW.tzinfo))
+        for days_ago in range(140, -1, -1):
+            day = TODAY - timedelta(days=days_ago)
+            since = min(((day - each).days for each in given if each < day), default=None)
+            relief = 0.0 if since is None else 6 * 0.5 ** ((since - 1) / 4)
+            wiggle = days_ago % 2
+            craving, anxiety = round(8 - relief) + wiggle, round(7 - relief) + wiggle
+            mood = min(10, round(3 + relief) - wiggle)
+            await an_answer(db, client_id, day, craving=craving, mood=mood, anxiety=anxiety)
+    await folded(jobs_pool, clinic, client_id)
+    waning = [each for each in await findings_of(owner_pool, clinic) if each.rule is Rule.WANING]
+    assert len(waning) >= 2
+    assert len({max(day for day in given if day < each.client_day) for each in waning}) == len(waning)
+    assert {each.tier for each in waning} == {Tier.REVIEW}
+    newest = waning[-1].numbers
+    assert newest["next_infusion_on"] == (TODAY + timedelta(days=8)).isoformat()
+    low, half, high = (newest[name] for name in ("days_to_half_low", "days_to_half", "days_to_half_high"))
+    assert isinstance(low, float)
+    assert isinstance(half, float)
+    assert isinstance(high, float)
+    assert 0 < low < half < high
