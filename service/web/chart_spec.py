@@ -20,8 +20,13 @@ ITEMS = (("craving", "up is worse"), ("mood", "down is worse"), ("anxiety", "up 
 SCALE_TOP = 10
 WIDTHS: Mapping[Shape, int] = {"wide": 1120, "narrow": 330}
 HEIGHTS: Mapping[Shape, int] = {"wide": 130, "narrow": 110}
-SESSION_TICK_HEIGHT = 0.7
-CROSS_AT = 0.0
+# Below the scale's zero: what is no answer must not look like the answer 0.
+FLOOR = -1.3
+SCALE: Mapping[str, object] = {"domain": [FLOOR, SCALE_TOP], "nice": False}
+SESSION_TICK = (-1.3, -0.5)
+CROSS_AT = -0.65
+# Past this many days the axis names months and years.
+LONG_SPAN_DAYS = 120
 # The light theme's colours; the page's dark theme replaces each by its counterpart, see `svg_for_both_themes`.
 INK, MUTED, LINE, BAND, ACCENT, OFF = "#1c2a2e", "#56666b", "#dfe4e1", "#dbe9e6", "#0b6461", "#9a4f00"
 DARK: Mapping[str, str] = {
@@ -83,12 +88,17 @@ def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], s
         "field": "on",
         "type": "temporal",
         "scale": {"type": "utc", "domain": domain, "nice": False},
-        "axis": {"format": "%-d %b", "grid": False, "title": None, "tickCount": 10 if shape == "wide" else 4},
+        "axis": {
+            "format": "%b %Y" if len(chart.trend) > LONG_SPAN_DAYS else "%-d %b",
+            "grid": False,
+            "title": None,
+            "tickCount": 10 if shape == "wide" else 4,
+        },
     }
     y: Spec = {
         "field": "value",
         "type": "quantitative",
-        "scale": {"domain": [0, SCALE_TOP], "nice": False},
+        "scale": SCALE,
         "axis": {"values": [0, 5, SCALE_TOP], "title": None, "gridColor": LINE, "domain": False, "ticks": False},
     }
     layers: list[Spec] = [_band(chart, index, x), *_treatment(chart, x, numbered=numbered)]
@@ -125,7 +135,7 @@ def _band(chart: Chart, index: int, x: Spec) -> Spec:
         },
         "encoding": {
             "x": x,
-            "y": {"field": "low", "type": "quantitative", "scale": {"domain": [0, SCALE_TOP]}},
+            "y": {"field": "low", "type": "quantitative", "scale": SCALE},
             "y2": {"field": "high"},
         },
     }
@@ -133,7 +143,7 @@ def _band(chart: Chart, index: int, x: Spec) -> Spec:
 
 def _treatment(chart: Chart, x: Spec, *, numbered: bool) -> list[Spec]:
     given = [{"on": _instant(on), "number": str(number)} for on, number in chart.infusions]
-    attended = [{"on": _instant(on), "from": 0, "to": SESSION_TICK_HEIGHT} for on in chart.sessions]
+    attended = [{"on": _instant(on), "from": SESSION_TICK[0], "to": SESSION_TICK[1]} for on in chart.sessions]
     layers: list[Spec] = [
         {
             "data": {"values": given},
@@ -145,7 +155,7 @@ def _treatment(chart: Chart, x: Spec, *, numbered: bool) -> list[Spec]:
             "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
             "encoding": {
                 "x": x,
-                "y": {"field": "from", "type": "quantitative", "scale": {"domain": [0, SCALE_TOP]}},
+                "y": {"field": "from", "type": "quantitative", "scale": SCALE},
                 "y2": {"field": "to"},
             },
         },

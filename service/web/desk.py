@@ -11,6 +11,7 @@ from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
+from schemas.client import RecordOrigin
 from service import caseload, client_page, clients, errors, inbox, sentences
 from service.access import Permission
 from service.web import chart_spec, desk_page, page_problems
@@ -51,6 +52,8 @@ async def show_caseload(desk: NamedDependency[Desk], sort: FromQuery[str | None]
 
 def treatment_of(client: caseload.ClientLine, now: datetime) -> str:
     """Where the treatment stands: "Infusion 5 · day 3", "first infusion 2 Dec", "none booked"."""
+    if client.origin is RecordOrigin.IMPORT:
+        return "imported"
     if client.last_infusion_at is None:
         return "before the first infusion" if client.next_infusion_at else "no infusion yet"
     return f"Infusion {client.infusions_given} · day {(now - client.last_infusion_at).days}"

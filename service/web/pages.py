@@ -54,6 +54,7 @@ class Pages:
         self._environment.globals["asset"] = assets.url
         self._environment.filters |= {
             "day": day,
+            "long_day": long_day,
             "moment": moment,
             "slot": slot,
             "count_word": count_word,
@@ -84,6 +85,11 @@ def local_path(text: str | None, otherwise: str) -> str:
 def day(value: date) -> str:
     """A client day: "18 Nov"."""
     return f"{value.day} {MONTHS[value.month - 1]}"
+
+
+def long_day(value: date) -> str:
+    """A client day of any year: "18 Nov 2024"."""
+    return f"{day(value)} {value.year}"
 
 
 def moment(value: datetime, zone: ZoneInfo) -> str:
