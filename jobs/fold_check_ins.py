@@ -40,7 +40,7 @@ async def _fold_clinic(tools: Tools, clinic_id: UUID, counts: fold.Folded, *, no
         async with database.transaction(tools.pool, clinic_id) as db:
             some = await fold.fold_clients(db, None, now=now)
         counts.add(some)
-        if some.clients < fold.CLIENTS_AT_ONCE:
+        if some.due < fold.CLIENTS_AT_ONCE or not some.clients:
             return
 
 

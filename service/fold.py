@@ -31,7 +31,7 @@ from service import (
 )
 from service.database import Db, Pool
 from service.fold_days import FoldedClient
-from service.fold_facts import Claimed
+from service.fold_facts import Due
 from service.rule_sets import RuleSet
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,9 @@ NOT_FOUND_AGAIN = "not found after a later answer"
 
 
 class Folded(msgspec.Struct, kw_only=True):
-    """What folding did."""
+    """What folding did; `due` were looked at, `clients` of them folded."""
 
+    due: int = 0
     clients: int = 0
     client_days: int = 0
     opened: int = 0
@@ -54,6 +55,7 @@ class Folded(msgspec.Struct, kw_only=True):
 
     def add(self, other: Folded) -> None:
         """Count a further transaction."""
+        self.due += other.due
         self.clients += other.clients
         self.client_days += other.client_days
         self.opened += other.opened
@@ -69,14 +71,27 @@ async def fold_client(db: Db, client_id: UUID, *, now: datetime) -> Folded:
 async def fold_clients(
     db: Db, client_ids: Sequence[UUID] | None, *, now: datetime, limit: int = CLIENTS_AT_ONCE
 ) -> Folded:
-    """Fold up to `limit` of these clients (None: of all) whose trend is due, the longest waiting first."""
-    claimed = [await _with_usable_state(db, each) for each in await fold_facts.claim(db, client_ids, limit=limit)]
-    counts = Folded(clients=len(claimed))
-    if not claimed:
+    """Fold up to `limit` of these clients (None: of all) whose trend is due, the longest waiting first.
+
+    Facts are read and folded before the queue's rows are locked, so that a check-in waits for the writing alone.
+    A client whose facts changed meanwhile stays due, and one whom somebody else folds is left to them.
+    """
+    due = [_with_usable_state(db, each) for each in await fold_facts.due(db, client_ids, limit=limit)]
+    counts = Folded(due=len(due))
+    if not due:
         return counts
-    facts = await fold_facts.read(db, claimed)
+    facts = await fold_facts.read(db, due)
     versions = await rule_sets.of(db)
-    folded = fold_days.run(facts, versions, now=now)
+    every = fold_days.run(facts, versions, now=now)
+    held = await fold_facts.hold(db, due)
+    folded = [each for each in every if each.facts.client_id in held]
+    await _write(db, folded, versions, counts, now=now)
+    return counts
+
+
+async def _write(
+    db: Db, folded: Sequence[FoldedClient], versions: Sequence[RuleSet], counts: Folded, *, now: datetime
+) -> None:
     from_days = {each.facts.client_id: _changed_from(each) for each in folded}
     rows = [
         (each.facts.client_id, trend)
@@ -89,8 +104,8 @@ async def fold_clients(
     for each in folded:
         await _tell(db, each, versions, counts, from_day=from_days[each.facts.client_id], now=now)
     await fold_queue.settle(db, list(from_days))
-    counts.client_days = len(rows)
-    return counts
+    counts.clients += len(folded)
+    counts.client_days += len(rows)
 
 
 async def fold_many(pool: Pool, clinic_id: UUID, client_ids: Sequence[UUID], *, now: datetime) -> Folded:
@@ -110,28 +125,27 @@ async def rebuild(db: Db, client_id: UUID, *, now: datetime) -> Folded:
     return await fold_client(db, client_id, now=now)
 
 
-async def _with_usable_state(db: Db, claimed: Claimed) -> Claimed:
+def _with_usable_state(db: Db, due: Due) -> Due:
     """Without its state where another version of the detector wrote it: then the fold begins at the first day."""
-    if claimed.checkpoint_state is None:
-        return claimed
+    if due.checkpoint_state is None:
+        return due
     try:
-        detection.State.from_rows([claimed.checkpoint_state])
+        detection.State.from_rows([due.checkpoint_state])
     except detection.StateLayoutError:
-        log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": claimed.client_id})
-        await trends.forget(db, claimed.client_id)
+        log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
         return msgspec.structs.replace(
-            claimed, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
+            due, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
         )
-    return claimed
+    return due
 
 
 def _changed_from(folded: FoldedClient) -> date:
     """The first client day whose row may change: the first changed day, or the first that has no row yet."""
-    claimed = folded.facts.claimed
-    if claimed.checkpoint_day is None:
-        return min(claimed.from_day, folded.facts.start)
-    newest = claimed.newest_day or claimed.checkpoint_day
-    return min(claimed.from_day, newest + timedelta(days=1))
+    due = folded.facts.due
+    if due.checkpoint_day is None:
+        return min(due.from_day, folded.facts.start)
+    newest = due.newest_day or due.checkpoint_day
+    return min(due.from_day, newest + timedelta(days=1))
 
 
 async def _tell(
@@ -151,7 +165,7 @@ async def _tell(
     for version, group in groupby(fresh, key=lambda each: rule_sets.on(versions, each.client_day).version):
         named = [await _naming_inputs(db, folded, each) for each in group]
         change = await alerts.open_or_join(
-            db, facts.client_id, named, now=now, rule_set_version=version, origin=facts.claimed.origin
+            db, facts.client_id, named, now=now, rule_set_version=version, origin=facts.due.origin
         )
         counts.opened += len(change.opened)
         counts.joined += len(change.joined)

@@ -67,14 +67,14 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
             if min(last, each.last_day) == each.last_day or trends.ends_month(last):
                 _keep(each, min(last, each.last_day), moved.take([place]), rule_set)
     for i, each in enumerate(folded):
-        if not each.checkpoints and each.facts.claimed.checkpoint_day is not None:
-            before = each.facts.claimed.checkpoint_day
+        if not each.checkpoints and each.facts.due.checkpoint_day is not None:
+            before = each.facts.due.checkpoint_day
             _keep(each, before, state.take([i]), rule_sets.on(versions, before))
     return folded
 
 
 def _state_before(facts: ClientFacts, versions: Sequence[RuleSet]) -> detection.State:
-    stored = facts.claimed.checkpoint_state
+    stored = facts.due.checkpoint_state
     if stored is not None:
         return detection.State.from_rows([stored])
     return detection.State.fresh(1, rule_sets.detector(rule_sets.on(versions, facts.start)))
@@ -172,7 +172,7 @@ def _collect(
                 resting=bool(found.resting[place, t]),
                 silent_days=int(found.silent_days[place, t]),
                 days_since_infusion=None if since_infusion < 0 else since_infusion,
-                origin=each.facts.claimed.origin,
+                origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
             )
         )

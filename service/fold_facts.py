@@ -20,11 +20,15 @@ from service.database import Db
 FOLD_RULES = (Rule.WORSENING, Rule.WANING, Rule.SILENCE_AFTER_INFUSION, Rule.SILENCE)
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A client whose trend is due from `from_day` on, locked; the state before that day, and the newest state's day."""
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """A client whose trend is due from `from_day` on; the state before that day, and the newest state's day.
+
+    `version` names the row of the queue as it was read: every change of a fact makes another of it.
+    """
 
     client_id: UUID
     from_day: date
+    version: str
     time_zone: str
     enrolled_on: date
     origin: RecordOrigin
@@ -45,7 +49,7 @@ class CoursePeriod(msgspec.Struct, frozen=True, kw_only=True):
 class ClientFacts:
     """Everything the fold of one client rests on, from `start` on."""
 
-    claimed: Claimed
+    due: Due
     zone: ZoneInfo
     start: date
     days: dict[date, CheckInRow] = field(default_factory=dict)
@@ -60,7 +64,7 @@ class ClientFacts:
     @property
     def client_id(self) -> UUID:
         """Whose facts these are."""
-        return self.claimed.client_id
+        return self.due.client_id
 
     def is_active(self, day: date) -> bool:
         """Whether charts run on that day: before the first course and during each, not after discharge."""
@@ -74,7 +78,7 @@ class ClientFacts:
         """
         answered = max(self.days, default=self.start - timedelta(days=1))
         last = answered
-        if self.claimed.origin is RecordOrigin.LIVE:
+        if self.due.origin is RecordOrigin.LIVE:
             last = max(answered, client_day.last_closed(now, self.zone))
         ends = [course.ended_on for course in self.courses]
         if ends and None not in ends:
@@ -82,18 +86,17 @@ class ClientFacts:
         return last
 
 
-CLAIM = """
+DUE = """
 with due as (
-  select client_id, from_day
+  select client_id, from_day, xmin::text as version
   from fold_due
   where clinic_id = $1
     and ($2::uuid[] is null or client_id = any ($2))
   order by since, client_id
   limit $3
-  for update skip locked
 )
 select
-  due.client_id, due.from_day, c.time_zone, c.enrolled_on, c.origin,
+  due.client_id, due.from_day, due.version, c.time_zone, c.enrolled_on, c.origin,
   checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state,
   (
     select max(t.client_day)
@@ -118,29 +121,47 @@ order by due.client_id
 """
 
 
-async def claim(db: Db, client_ids: Sequence[UUID] | None, *, limit: int) -> list[Claimed]:
-    """Lock clients whose trend is due, of these or (None) of all the longest waiting; others' locks are passed by."""
-    return await db.rows(Claimed, CLAIM, db.clinic_id, None if client_ids is None else list(client_ids), limit)
+async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int) -> list[Due]:
+    """Clients whose trend is due, of these or (None) of all the longest waiting; nothing is locked yet."""
+    return await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit)
 
 
-async def read(db: Db, claimed: Sequence[Claimed]) -> list[ClientFacts]:
-    """The facts of claimed clients from the day after their state on; without a state from their first day on."""
+HOLD = """
+select q.client_id
+from fold_due q
+join unnest($2::uuid[], $3::text[]) as seen (client_id, version)
+  on q.client_id = seen.client_id
+where q.clinic_id = $1
+  and q.xmin::text = seen.version
+for update of q skip locked
+"""
+
+
+async def hold(db: Db, clients_due: Sequence[Due]) -> set[UUID]:
+    """Lock those whose facts are still what was read; whoever changes a fact of theirs now waits for our commit."""
+    ids = [each.client_id for each in clients_due]
+    held = await db.connection.fetch(HOLD, db.clinic_id, ids, [each.version for each in clients_due])
+    return {record["client_id"] for record in held}
+
+
+async def read(db: Db, clients_due: Sequence[Due]) -> list[ClientFacts]:
+    """The facts of these clients from the day after their state on; without a state from their first day on."""
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
-    zones = {each.client_id: client_day.zone_or_none(each.time_zone) or clinic_zone for each in claimed}
+    zones = {each.client_id: client_day.zone_or_none(each.time_zone) or clinic_zone for each in clients_due}
     from_days = {
         each.client_id: date.min if each.checkpoint_day is None else each.checkpoint_day + timedelta(days=1)
-        for each in claimed
+        for each in clients_due
     }
-    rows: dict[UUID, dict[date, CheckInRow]] = {each.client_id: {} for each in claimed}
+    rows: dict[UUID, dict[date, CheckInRow]] = {each.client_id: {} for each in clients_due}
     for row in await checkins.days_of_many(db, from_days, until_day=date.max):
         rows[row.client_id][row.client_day] = row
     facts = {}
-    for each in claimed:
+    for each in clients_due:
         days = rows[each.client_id]
         start = from_days[each.client_id]
         if each.checkpoint_day is None:
             start = min(each.enrolled_on, min(days, default=each.enrolled_on))
-        facts[each.client_id] = ClientFacts(claimed=each, zone=zones[each.client_id], start=start, days=days)
+        facts[each.client_id] = ClientFacts(due=each, zone=zones[each.client_id], start=start, days=days)
     await _add_courses(db, facts)
     await _add_infusions(db, facts)
     await _add_outcomes(db, facts)

@@ -23,7 +23,7 @@ Found = set[tuple[Rule, date]]
 
 def of(folded: FoldedClient, *, from_day: date, today: date) -> list[NewFinding]:
     """The findings of the client days from `from_day` on, worsening without the ids it rests on (see `fold`)."""
-    live = folded.facts.claimed.origin is RecordOrigin.LIVE
+    live = folded.facts.due.origin is RecordOrigin.LIVE
     # What stands from before the days in question keeps its place; what stands later is judged anew.
     known: Found = {(each.rule, each.client_day) for each in folded.facts.standing if each.client_day < from_day}
     findings = []

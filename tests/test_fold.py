@@ -14,7 +14,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
 from schemas.trend import Status
-from service import alerts, courses, day_close, fold, fold_queue, ids, infusions
+from service import alerts, courses, day_close, fold, fold_facts, fold_queue, ids, infusions
 from service import database as databases
 from service.database import Pool
 from tests.builders import NOW, a_client, a_clinic, an_answer, an_infusion, days_of
@@ -373,3 +373,18 @@ async def test_a_benefit_that_wanes_is_found_once_an_infusion_with_the_next_one_
     assert isinstance(half, float)
     assert isinstance(high, float)
     assert 0 < low < half < high
+
+
+async def test_facts_that_change_while_a_fold_computes_are_not_lost(
+    jobs_pool: Pool, owner_pool: Pool, clinic: Clinic
+) -> None:
+    """Between reading and locking an answer is committed: the fold leaves the client to the next one."""
+    client_id = await a_relapsing_client(owner_pool, clinic)
+    async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
+        due = await fold_facts.due(db, None, limit=16)
+        assert await fold_facts.hold(db, due) == {client_id}
+    await an_evening_answer(owner_pool, clinic, client_id, patience="5s")
+    async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
+        assert await fold_facts.hold(db, due) == set()
+    assert (await folded(jobs_pool, clinic, client_id)).clients == 1
+    assert (await trend_of(owner_pool, clinic, client_id))[-1].craving == 0
