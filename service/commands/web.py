@@ -7,7 +7,7 @@ import asyncio
 
 import uvicorn
 
-from service import app, database, roles, schema
+from service import app, database, logs, roles, schema
 from service.config import Config
 
 # Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT."""
     del arguments
+    logs.configure(config.log_format)
     asyncio.run(_refuse_unfit_database(config))
     server = uvicorn.Server(
         uvicorn.Config(
