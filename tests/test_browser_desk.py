@@ -1,0 +1,120 @@
+"""The desk in a real Chromium: by itself, without script, by keyboard, on a narrow screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, expect
+
+from schemas.alert import Rule, Tier
+from schemas.clinic import Clinic
+from schemas.staff import Role
+from schemas.trend import Status
+from service import clients
+from service import database as databases
+from service.config import DatabaseUrls
+from service.database import Pool
+from service.web.desk_session import COOKIE
+from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.builders import a_client, a_clinic, an_answer
+from tests.conftest import A_MASTER_KEY
+from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+
+pytestmark = pytest.mark.browser
+
+REFRESH_MILLISECONDS = 40_000
+
+
+class Desk(NamedTuple):
+    """A running web process and somebody of every role, with one client to look at."""
+
+    address: str
+    started: Browser
+    owner: Pool
+    clinic: Clinic
+    person: SignedInAs
+    client_id: UUID
+
+    async def sign_in(self, context: BrowserContext) -> None:
+        await context.add_cookies(
+            [{"name": COOKIE, "value": self.person.token, "domain": "127.0.0.1", "path": "/", "secure": True}]
+        )
+
+    async def alert(self, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
+        async with databases.transaction(self.owner, self.clinic.clinic_id) as db:
+            return await an_alert(db, self.client_id, rule, tier)
+
+
+@pytest.fixture
+async def desk(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    clinic, now = await a_clinic(owner_pool), datetime.now(UTC)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        staff_id = await a_person(db, roles=list(Role), name="Maren Holt")
+        client_id = await a_client(
+            db, given_name="Bartholomew Maximilian", family_name="Featherstonehaugh-Cholmondeley"
+        )
+        await clients.assign(db, client_id, staff_id, Role.THERAPIST, from_at=now)
+        days = [a_trend_day((now - timedelta(days=40 - day)).date()) for day in range(40)]
+        days[-1] = a_trend_day(days[-1].client_day, craving=8, status=Status.NOT_ON_TRACK)
+        await a_trend(db, client_id, days)
+        await an_answer(db, client_id, days[-1].client_day, craving=8)
+        person = await a_session(db, staff_id)
+    env = environment(database, tmp_path / "data", A_MASTER_KEY, free_port())
+    async with web_process(env) as address, browser() as started:
+        yield Desk(address, started, owner_pool, clinic, person, client_id)
+
+
+async def test_an_alert_comes_to_an_open_inbox_by_itself(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/inbox")
+        await expect(page.get_by_text("Nothing is open")).to_be_visible()
+        await desk.alert(Rule.SAFETY, Tier.URGENT)
+        acknowledge = page.get_by_role("button", name="Acknowledge")
+        await expect(acknowledge).to_be_visible(timeout=REFRESH_MILLISECONDS)
+        await acknowledge.click()
+        await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
+
+
+async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: Desk) -> None:
+    await desk.alert()
+    async with watched_context(desk.started, desk.address, width=390, script=False) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/caseload")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+        await page.get_by_role("link", name="Craving 2.1 above usual").press("Enter")
+        await page.get_by_role("button", name="Acknowledge").press("Enter")
+        await expect(page.get_by_text("acknowledged by Maren Holt")).to_be_visible()
+        await page.get_by_label("What came of it").select_option("called")
+        await page.get_by_label("Note (optional)").fill("Reached in the evening.")
+        await page.get_by_role("button", name="Resolve").press("Enter")
+        await expect(page.get_by_text("Reached in the evening.")).to_be_visible()
+        await page.goto("/inbox")
+        await expect(page.get_by_text("Nothing is open")).to_be_visible()
+
+
+async def test_no_page_scrolls_sideways_at_320_pixels_and_the_charts_are_drawn(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    client = f"/clients/{desk.client_id}"
+    addresses = ["/caseload", "/inbox", f"/alerts/{alert_id}", client, f"{client}/manage", "/clients/new"]
+    addresses += ["/inbox/history", "/staff", "/settings", "/account", "/harbour/sign-in", "/sign-in"]
+    async with watched_context(desk.started, desk.address, width=320, height=640) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        for address in addresses:
+            await page.goto(address)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320, address
+        await page.goto(client)
+        drawn = page.get_by_role("img", name="Craving, mood and anxiety")
+        await expect(drawn).to_be_visible()
+        await expect(drawn).to_have_js_property("complete", True)
+        assert await drawn.evaluate("image => image.naturalWidth") > 300
+        assert await drawn.evaluate("image => image.currentSrc.includes('shape=narrow')")
