@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.detection import Days, State, StateLayoutError, Trends, fold, shipped_rules
 from service.detection.population import Array, Rules
@@ -44,6 +48,61 @@ def test_a_day_never_depends_on_later_days() -> None:
     other = scores.copy()
     other[:, 40:] = 10
     assert_same(folded(scores), folded(other), slice(0, 40))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_cuts_order_and_padding_change_nothing(data: st.DataObject) -> None:
+    """Any cut into pieces, any order of clients, any padding before and after, through stored rows."""
+    scores = answers(data.draw(st.integers(0, 99)), clients=4, days=40)
+    whole_state, whole = fold(State.fresh(4, RULES), Days.of(scores), RULES)
+    order = np.array(data.draw(st.permutations(range(4))))
+    before, after = data.draw(st.integers(0, 5)), data.draw(st.integers(0, 5))
+    days = padded(scores[order], before, after)
+    cuts = sorted(data.draw(st.sets(st.integers(1, 39), max_size=4)))
+    state, statistic = State.fresh(4, RULES), []
+    for start, end in itertools.pairwise([0, *cuts, 40 + before + after]):
+        state, piece = fold(State.from_rows(state.to_rows()), days.part(slice(None), slice(start, end)), RULES)
+        statistic.append(piece.statistic)
+    joined = np.concatenate(statistic, axis=1)[:, before : before + 40]
+    np.testing.assert_allclose(joined, whole.statistic[order], rtol=2e-6)
+    for name in ("mean", "cov", "absorbed", "level"):
+        np.testing.assert_allclose(state.rows[name], whole_state.rows[name][order], rtol=1e-5, atol=1e-6)
+
+
+def padded(scores: Array, before: int, after: int) -> Days:
+    """The same days with inactive ones around them, on which the phone's answers do not count."""
+    around = np.pad(scores, ((0, 0), (before, after), (0, 0)), constant_values=10.0)
+    days = Days.of(around)
+    days.active[:, :before] = False
+    days.active[:, scores.shape[1] + before :] = False
+    return days
+
+
+def test_a_pause_leaves_the_state_as_it_was_and_has_no_status() -> None:
+    days = padded(answers(5), 0, 6)
+    state, trends = fold(State.fresh(8, RULES), days, RULES)
+    assert state.to_rows() == fold(State.fresh(8, RULES), Days.of(answers(5)), RULES)[0].to_rows()
+    assert (trends.status[:, -6:] == -1).all()
+    with pytest.raises(IndexError):
+        trends.status_of(0, 65)
+
+
+def test_folding_changes_neither_the_state_nor_the_days_it_is_given() -> None:
+    state, scores = State.fresh(8, RULES), answers(6)
+    kept, given = state.to_rows(), scores.copy()
+    fold(state, Days.of(scores), RULES)
+    assert state.to_rows() == kept
+    np.testing.assert_array_equal(scores, given)
+
+
+def test_wrong_shapes_and_answers_outside_the_scale_are_refused() -> None:
+    with pytest.raises(ValueError, match="between 0 and 10"):
+        folded(answers(1) + 5)
+    with pytest.raises(ValueError, match="same clients"):
+        fold(State.fresh(3, RULES), Days.of(answers(1)), RULES)
+    with pytest.raises(ValueError, match="shape"):
+        fold(State.fresh(8, RULES), Days.of(answers(1)[:, :, :2]), RULES)
 
 
 def test_clients_do_not_depend_on_one_another() -> None:

@@ -195,3 +195,17 @@ def test_an_infusion_is_counted_from_its_day_and_acts_from_the_next() -> None:
     days = Days.of(steady(10), infusion=flags(Days.of(steady(10)), 3))
     trends = folded(days)
     assert trends.days_since_infusion[0].tolist() == [-1, -1, -1, 0, 1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("always", [6.0, 8.0, 10.0])
+def test_people_who_always_answer_the_same_bad_number_never_cross(always: float) -> None:
+    scores = np.broadcast_to([always, 10 - always, always], (1, 120, 3)).copy()
+    assert not folded(Days.of(scores)).crossing.any()
+
+
+def test_a_long_silence_alone_is_no_worsening() -> None:
+    scores = np.full((1, 300, 3), 4.0)
+    scores[:, 60:200] = np.nan
+    trends = folded(Days.of(scores))
+    assert not trends.crossing.any()
+    assert trends.status_of(0, 150) is Status.NO_DATA

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from service.detection.estimate import fit_missingness, fit_prior
 from service.detection.fold import fold
@@ -27,11 +28,11 @@ from service.detection.series import Days
 from service.detection.state import State
 from service.detection.synthetic import SHIFTED, Population, cohort
 
-BUDGETS_DAYS = (20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 270.0, 365.0)
+BUDGETS_DAYS = (20.0, 30.0, 45.0, 60.0, 90.0, 150.0, 250.0, 365.0)
 CAP_STEP = 0.25
 COMMAND = "python -m service calibrate"
 FIRST_LIMIT = 3.1
-TOLERANCE = 0.005
+TOLERANCE = 0.01
 MOST_TRIES = 8
 
 # Chosen by one-step-ahead predictive likelihood over a grid of degrees, scale and drift on made-up people.
@@ -43,7 +44,7 @@ Tell = Callable[[str], None]
 def make_shipped(
     seed: int,
     *,
-    clients: int = 2500,
+    clients: int = 2000,
     rounds: int = 3,
     budgets_days: tuple[float, ...] = BUDGETS_DAYS,
     tell: Tell = lambda _: None,
@@ -52,11 +53,26 @@ def make_shipped(
 
     `budgets_days` ascends and holds 60, the budget of the rules as stored.
     """
+    rules = _unfitted(seed, clients)
+    tell("population fitted")
+    rules = fit_surface(rules, seed + 1, clients=clients // 3, rounds=rounds, tell=tell)
+    stable = cohort(seed + 2, clients).days
+    limits = []
+    for budget_days in budgets_days:
+        guess = round(rules.limit + float(np.log(budget_days / rules.budget_days)), 4)
+        rules = replace(rules, budget_days=budget_days, limit=guess)
+        rules = replace(rules, limit=find_limit(rules, stable))
+        limits.append(rules.limit)
+        tell(f"budget {budget_days:g} days: limit {rules.limit:.4f}")
+    kept = replace(rules, budget_days=60.0, limit=limits[budgets_days.index(60.0)])
+    return Shipped(budgets_days=budgets_days, limits=tuple(limits), rules=kept)
+
+
+def _unfitted(seed: int, clients: int) -> Rules:
+    """The population of `seed`, with a flat surface and a limit to begin from."""
     training = cohort(seed, clients).days
     prior = fit_prior(training)
-    missingness = fit_missingness(training, prior)
-    flat = Surface(**dict.fromkeys(FEATURES, 0.0))
-    rules = Rules(
+    return Rules(
         version=f"shipped-{seed}",
         seed=seed,
         command=f"{COMMAND} --seed {seed} --clients {clients}",
@@ -67,21 +83,9 @@ def make_shipped(
         cap_step=CAP_STEP,
         prior=prior,
         noise=NOISE,
-        missingness=missingness,
-        surface=flat,
+        missingness=fit_missingness(training, prior),
+        surface=Surface(**dict.fromkeys(FEATURES, 0.0)),
     )
-    tell("population fitted")
-    rules = fit_surface(rules, seed + 1, clients=clients // 3, rounds=rounds, tell=tell)
-    stable = cohort(seed + 2, clients).days
-    limits = []
-    for budget_days in budgets_days:
-        rules = msgspec.structs.replace(rules, budget_days=budget_days)
-        rules = msgspec.structs.replace(rules, limit=find_limit(rules, stable))
-        limits.append(rules.limit)
-        tell(f"budget {budget_days:g} days: limit {rules.limit:.4f}")
-    sixty = budgets_days.index(60.0)
-    kept = msgspec.structs.replace(rules, budget_days=60.0, limit=limits[sixty])
-    return Shipped(budgets_days=budgets_days, limits=tuple(limits), rules=kept)
 
 
 def encode(shipped: Shipped) -> bytes:
@@ -93,9 +97,7 @@ def find_limit(rules: Rules, stable: Days) -> float:
     """The limit at which stable people give one false alert per `rules.budget_days` days (secant on the log rate)."""
     limit, tried = rules.limit, list[tuple[float, float]]()
     for _ in range(MOST_TRIES):
-        excess = float(
-            np.log(false_alert_days(msgspec.structs.replace(rules, limit=limit), stable) / rules.budget_days)
-        )
+        excess = float(np.log(false_alert_days(replace(rules, limit=limit), stable) / rules.budget_days))
         tried.append((limit, excess))
         if abs(excess) < TOLERANCE:
             break
@@ -131,16 +133,16 @@ def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tel
     ]
     cohorts = [cohort(seed + 101 * i, clients, population=p).days for i, p in enumerate(populations)]
     kept = rules.cap_step
-    rules = msgspec.structs.replace(rules, cap_step=0.0)
+    rules = replace(rules, cap_step=0.0)
     for index in range(rounds):
         parts = [_risk(rules, days) for days in cohorts]
         step = _log_hazard(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
         now = [getattr(rules.surface, name) for name in FEATURES]
         surface = dict(zip(FEATURES, (round(float(a + b), 4) for a, b in zip(now, step[1:], strict=True)), strict=True))
         limit = round(rules.limit + float(step[0] + np.log(rules.budget_days)), 4)
-        rules = msgspec.structs.replace(rules, surface=Surface(**surface), limit=limit)
+        rules = replace(rules, surface=Surface(**surface), limit=limit)
         tell(f"surface round {index + 1}: {surface}")
-    return msgspec.structs.replace(rules, cap_step=kept)
+    return replace(rules, cap_step=kept)
 
 
 def _risk(rules: Rules, days: Days) -> tuple[Array, Array]:

@@ -17,6 +17,9 @@ from service.detection.series import Days
 PASSES = 25
 LEAST_LOG_SD_VARIANCE = 0.002
 LEAST_PHI_VARIANCE = 0.0025
+BASELINE_WIDENING = 2.0
+"""The prior variance of the baseline as a multiple of the people's: somebody far outside them (always 10) is learned
+in the first weeks instead of looking like a worsening."""
 EFFECT_COUNT = 3
 
 
@@ -49,11 +52,13 @@ def fit_prior(stable: Days) -> Prior:
     for _ in range(PASSES):
         fit = _pass(people, fit)
     counts = people.answered.sum(axis=1)
+    cov = fit.cov.copy()
+    cov[:ITEM_COUNT, :ITEM_COUNT] *= BASELINE_WIDENING
     log_sd, log_sd_cov = _spread_of_log_sd(fit, counts)
     phi, phi_var = _spread_of_phi(people, fit)
     return Prior(
         mean=_vector(fit.mean),
-        cov=_matrix(fit.cov),
+        cov=_matrix(cov),
         correlation=_matrix(fit.correlation),
         log_sd=_vector(log_sd),
         log_sd_cov=_matrix(log_sd_cov),

@@ -22,6 +22,7 @@ RAMP_DAYS = 14
 SPIKE_DAYS = 3.0
 SPIKE_PLATEAU = 0.15
 LOG_RATIO_CAP = 40.0
+SILENT_DAYS = 3
 
 
 class Template(NamedTuple):
@@ -104,7 +105,10 @@ TABLES = _tables()
 
 
 def weigh(rows: Rows, answered: Flags, missingness: Missingness) -> None:
-    """Adds what answering or missing today says: a person whose craving rose misses more days."""
+    """Adds what answering or missing today says: a person whose craving rose misses more days.
+
+    Only the first SILENT_DAYS of a silence speak: longer ones have other reasons, and a finding of their own.
+    """
     if not missingness.per_craving_sd:
         return
     missed_before = rows["day"] - rows["check_ins"]
@@ -114,7 +118,8 @@ def weigh(rows: Rows, answered: Flags, missingness: Missingness) -> None:
     chance = (1 / (1 + np.exp(-logit))).astype(np.float32)[:, None, None]
     odds = np.exp(np.float32(missingness.per_craving_sd) * TABLES.craving)[:, _ages(rows)].transpose(1, 0, 2)
     ratio = np.where(answered[:, None, None], np.float32(1), odds) / (1 + chance * (odds - 1))
-    rows["log_ratio"] += np.log(ratio)
+    speaks = (answered | (rows["silent_days"] < SILENT_DAYS))[:, None, None]
+    rows["log_ratio"] += np.where(speaks, np.log(ratio), np.float32(0))
 
 
 def open_today(rows: Rows, may_open: Flags) -> None:

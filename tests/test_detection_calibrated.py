@@ -1,0 +1,106 @@
+"""The rules file, estimating the population, and that the budget holds on people the rules have not seen."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from service.detection import Days, State, fold, shipped_rules
+from service.detection.calibrate import encode, false_alert_days, find_limit, make_shipped
+from service.detection.estimate import fit_missingness, fit_prior
+from service.detection.limits import FEATURES
+from service.detection.population import Array, Rules, Shipped, Surface, load_shipped
+from service.detection.synthetic import SHIFTED, Population, cohort
+
+
+def test_a_smaller_budget_of_false_alerts_gives_a_higher_limit() -> None:
+    limits = [shipped_rules(days).limit for days in (20, 25, 60, 100, 365)]
+    assert limits == sorted(limits)
+    assert len(set(limits)) == len(limits)
+
+
+def test_limits_are_interpolated_in_the_log_of_the_budget() -> None:
+    shipped = load_shipped()
+    low, high = shipped.budgets_days[2:4]
+    between = shipped.at(float(np.sqrt(low * high)))
+    assert between.limit == pytest.approx((shipped.limits[2] + shipped.limits[3]) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("budget_days", [19.9, 366])
+def test_budgets_outside_the_grid_are_refused(budget_days: float) -> None:
+    with pytest.raises(ValueError, match="20-365"):
+        shipped_rules(budget_days)
+
+
+def test_shipped_rules_say_how_they_were_made() -> None:
+    rules = shipped_rules()
+    assert rules.budget_days == 60
+    assert str(rules.seed) in rules.command
+    assert rules.command.startswith("python -m service calibrate")
+    assert rules.bit_generator == "PCG64"
+    assert rules.numpy.count(".") == 2
+
+
+@pytest.mark.slow
+def test_the_same_seed_makes_the_same_file() -> None:
+    made = [encode(make_shipped(5, clients=90, rounds=1, budgets_days=(30.0, 60.0))) for _ in range(2)]
+    assert made[0] == made[1]
+    assert msgspec.json.decode(made[0], type=Shipped).rules.seed == 5
+
+
+def test_the_population_is_estimated_from_its_people() -> None:
+    drawn_from = Population()
+    days = cohort(6, 500).days
+    prior = fit_prior(days)
+    np.testing.assert_allclose(prior.mean[:3], drawn_from.means, atol=0.25)
+    assert prior.mean[3] == pytest.approx(-drawn_from.infusion_points, abs=0.3)
+    assert prior.mean[6] == pytest.approx(drawn_from.weekday, abs=0.1)
+    assert prior.phi == pytest.approx(np.mean(drawn_from.phi), abs=0.05)
+    missed = fit_missingness(days, prior)
+    assert missed.per_craving_sd == pytest.approx(drawn_from.missing_per_craving_sd, abs=0.1)
+    assert 0.15 < missed.share < 0.30
+
+
+def test_nothing_changes_when_all_answers_are_shifted_and_scaled_and_the_population_refitted() -> None:
+    """Half the points, two up (mood mirrored): the same statistic, where the surface does not look at the floor."""
+    days = cohort(7, 150).days
+    other = Days.of(2 + 0.5 * days.scores, infusion=days.infusion, weekend=days.weekend)
+    other.scores[:, :, 1] = 10 - (2 + 0.5 * (10 - days.scores[:, :, 1]))
+    flat = Surface(**dict.fromkeys(FEATURES, 0.0))
+    statistics: list[Array] = []
+    for each in (days, other):
+        rules = replace(shipped_rules(), prior=fit_prior(each), surface=flat, limit=1e9)
+        statistics.append(fold(State.fresh(150, rules), each, rules)[1].statistic)
+    difference = np.abs(statistics[0] - statistics[1])
+    assert np.quantile(difference, 0.99) < 0.1
+
+
+def held(rules: Rules, population: Population, clients: int, seed: int) -> float:
+    """Stable days a false alert, on people of `population`."""
+    return false_alert_days(rules, cohort(seed, clients, population=population).days)
+
+
+def test_the_budget_holds_on_people_the_rules_have_not_seen() -> None:
+    assert held(shipped_rules(60), Population(), 250, 91) == pytest.approx(60, rel=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("budget_days", [30, 60, 120])
+def test_the_budget_holds_within_a_tenth(budget_days: float) -> None:
+    assert held(shipped_rules(budget_days), Population(), 2000, 92) == pytest.approx(budget_days, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("population", SHIFTED.values(), ids=SHIFTED.keys())
+def test_the_budget_holds_on_populations_the_rules_were_not_made_for(population: Population) -> None:
+    assert held(shipped_rules(60), population, 1500, 93) == pytest.approx(60, rel=0.18)
+
+
+@pytest.mark.slow
+def test_a_limit_is_found_for_a_budget() -> None:
+    rules = replace(shipped_rules(60), limit=2.0)
+    stable = cohort(94, 600).days
+    found = find_limit(rules, stable)
+    assert false_alert_days(replace(rules, limit=found), stable) == pytest.approx(60, rel=0.02)
