@@ -185,6 +185,7 @@ async def test_code_of_another_clinic_is_unknown_here(scene: Scene, owner_pool: 
         a_public_key(ec.SECP256K1()),  # on another curve
         "*" * 87,
     ],
+    ids=["off the curve", "beyond the field", "compressed", "another curve", "no base64url"],
 )
 async def test_key_that_is_no_point_of_p256_is_refused_and_costs_no_try(scene: Scene, key: str) -> None:
     form = EnrolForm(clinic=scene.clinic.slug, code=(await scene.code()).code, public_key=key)
