@@ -35,13 +35,15 @@ class Waning(NamedTuple):
 
 @dataclass(frozen=True)
 class FoldedClient:
-    """What came of one client's days, in order.
+    """What came of one client's days up to `last_day`, in order.
 
+    The state after `kept_day` is kept: the last day that is over, for a day that is not may still be answered again.
     `explanations` by the days of crossings, `waning` by the days on which a benefit wanes, `checkpoints` to be kept.
     """
 
     facts: ClientFacts
     last_day: date
+    kept_day: date
     trends: list[Trend] = field(default_factory=list)
     explanations: dict[date, Explanation] = field(default_factory=dict)
     waning: dict[date, Waning] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class FoldedClient:
 
 def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datetime) -> list[FoldedClient]:
     """Fold each client from the day after their state to the last day their trend goes to."""
-    folded = [FoldedClient(each, each.last_day(now)) for each in facts]
+    folded = [FoldedClient(each, each.last_day(now), each.kept_day(now)) for each in facts]
     state = detection.State.concat([_state_before(each, versions) for each in facts])
     for first, last in _stretches(folded, versions):
         within = [i for i, each in enumerate(folded) if each.facts.start <= last and each.last_day >= first]
@@ -64,12 +66,12 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
         state.rows[within] = moved.rows
         for place, each in enumerate(some):
             _collect(each, place, calendar, scores[place], found, rule_set)
-            if min(last, each.last_day) == each.last_day or trends.ends_month(last):
-                _keep(each, min(last, each.last_day), moved.take([place]), rule_set)
-    for i, each in enumerate(folded):
-        if not each.checkpoints and each.facts.due.checkpoint_day is not None:
-            before = each.facts.due.checkpoint_day
-            _keep(each, before, state.take([i]), rule_sets.on(versions, before))
+            if last == each.kept_day or (trends.ends_month(last) and last < each.kept_day):
+                _keep(each, last, moved.take([place]).to_rows()[0], rule_set)
+    for each in folded:
+        due = each.facts.due
+        if not each.checkpoints and due.checkpoint_day is not None and due.checkpoint_state is not None:
+            _keep(each, due.checkpoint_day, due.checkpoint_state, rule_sets.on(versions, due.checkpoint_day))
     return folded
 
 
@@ -81,15 +83,15 @@ def _state_before(facts: ClientFacts, versions: Sequence[RuleSet]) -> detection.
 
 
 def _stretches(folded: Sequence[FoldedClient], versions: Sequence[RuleSet]) -> Iterator[tuple[date, date]]:
-    """Stretches of days under one rule set that end where a month does: there a state is kept."""
+    """Stretches of days under one rule set that end wherever a state is kept."""
     going = [each for each in folded if each.last_day >= each.facts.start]
     if not going:
         return
-    begins = {version.valid_from for version in versions}
+    ends = {version.valid_from - ONE_DAY for version in versions} | {each.kept_day for each in going}
     first, end = min(each.facts.start for each in going), max(each.last_day for each in going)
     day = first
     while day <= end:
-        if day == end or trends.ends_month(day) or day + ONE_DAY in begins:
+        if day == end or day in ends or trends.ends_month(day):
             yield first, day
             first = day + ONE_DAY
         day += ONE_DAY
@@ -187,12 +189,12 @@ def _listed(column: npt.NDArray[np.float64]) -> list[list[float | None]]:
     return [[None if number != number else number for number in day] for day in column.tolist()]
 
 
-def _keep(each: FoldedClient, day: date, state: detection.State, rule_set: RuleSet) -> None:
+def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> None:
     each.checkpoints.append(
         Checkpoint(
             client_id=each.facts.client_id,
             client_day=day,
-            state=state.to_rows()[0],
+            state=state,
             rule_set_version=rule_set.version,
         )
     )

@@ -85,6 +85,13 @@ class ClientFacts:
             last = min(last, max(end for end in ends if end is not None))
         return last
 
+    def kept_day(self, now: datetime) -> date:
+        """The newest day after which the state is kept: an open day's answer may still be replaced by a later one."""
+        last_day = self.last_day(now)
+        if self.due.origin is RecordOrigin.IMPORT:
+            return last_day
+        return min(last_day, client_day.last_closed(now, self.zone))
+
 
 DUE = """
 with due as (

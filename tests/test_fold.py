@@ -75,16 +75,19 @@ async def test_a_fold_that_is_run_twice_changes_nothing(jobs_pool: Pool, owner_p
     assert await trend_of(owner_pool, clinic, client_id) == before
 
 
-async def test_an_answer_already_folded_costs_one_day_and_one_month_at_most(
+async def test_a_day_s_second_answer_costs_a_day_and_states_are_kept_of_days_that_are_over(
     jobs_pool: Pool, owner_pool: Pool, clinic: Clinic
 ) -> None:
     client_id = await a_relapsing_client(owner_pool, clinic)
     await folded(jobs_pool, clinic, client_id)
+    await an_evening_answer(owner_pool, clinic, client_id, patience="5s")
+    assert (await folded(jobs_pool, clinic, client_id)).client_days == 1
+    assert await checkpoint_days(owner_pool, clinic) == [date(2026, 9, 30), date(2026, 10, 31), date(2026, 11, 21)]
     async with databases.transaction(owner_pool, clinic.clinic_id) as db:
-        await an_answer(db, client_id, TODAY + timedelta(days=1), craving=9)
-    tomorrow = await folded(jobs_pool, clinic, client_id, now=NOW + timedelta(days=1))
-    assert tomorrow.client_days == 1
-    assert await checkpoint_days(owner_pool, clinic) == [date(2026, 9, 30), date(2026, 10, 31), date(2026, 11, 23)]
+        await day_close.mark_due(db, now=NOW + timedelta(days=1))
+    assert (await folded(jobs_pool, clinic, client_id, now=NOW + timedelta(days=1))).client_days == 1
+    assert await checkpoint_days(owner_pool, clinic) == [date(2026, 9, 30), date(2026, 10, 31), date(2026, 11, 22)]
+    assert [row.craving for row in await trend_of(owner_pool, clinic, client_id)][-2:] == [10, 0]
 
 
 CHECKPOINT_DAYS = """
