@@ -118,7 +118,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     kalman.learn_correlation(rows, yesterday, both, person, known)
     plain = kalman.adjusted(rows, today.worse, design)
     kalman.track_level(rows, plain)
-    waning.learn(rows, today.worse, design[:, 2], person.sd)
+    waning.learn(rows, today.worse, design[:, 2])
     rows["recent"][np.arange(len(rows)), :, rows["day"] % AGES] = plain
     _count(rows, answers, answered)
     weights = hypotheses.live_weights(rows)

@@ -49,8 +49,11 @@ LAYOUT = np.dtype(
         ("absorbed", "<f4", (len(EFFECTS) * ITEM_COUNT, BASIS_COUNT, AGES)),
         ("recent", "<f4", (ITEM_COUNT, AGES)),
         # the waning of infusions: running sums for each half-life
-        ("benefit_product", "<f8", (HALF_LIFE_COUNT,)),
-        ("benefit_square", "<f8", (HALF_LIFE_COUNT,)),
+        ("since_days", "<f8"),
+        ("since_sum", "<f8"),
+        ("kernel_sum", "<f8", (HALF_LIFE_COUNT,)),
+        ("kernel_square", "<f8", (HALF_LIFE_COUNT,)),
+        ("kernel_product", "<f8", (HALF_LIFE_COUNT,)),
         # the limit of this person
         ("raised", "<f8"),
         ("raised_last", "<f8"),

@@ -1,7 +1,8 @@
 """The waning of an infusion's benefit towards the personal baseline: expected, and not worsening.
 
-For each of a few half-lives the benefit since the infusion is regressed on 0.5^((d - 1) / half-life); the person's
-posterior over half-lives starts at the population's (median 4 days) and needs two running sums a half-life.
+For each of a few half-lives the answers of the weeks after infusions are regressed on 0.5^((d - 1) / half-life) with a
+level of their own (the filter's baseline was learned with one half-life for all). The posterior over half-lives starts
+at the population's (median 4 days); running sums are all it needs.
 """
 
 from __future__ import annotations
@@ -33,43 +34,52 @@ class Waning(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What the population says: mean and variance of the first day's benefit in sd, variance of a day's noise."""
+    """What the population says: mean and variance of the first day's benefit in points, and by how much the noise of
+    the items' mean exceeds one item's variance, counting day-to-day correlation."""
 
     benefit: float
     benefit_var: float
-    noise_var: float
+    noise: float
 
 
 def expectation_of(rules: Rules) -> Expectation:
-    """The population's benefit, averaged over the items in units of each item's sd."""
+    """The population's benefit, averaged over the items."""
     prior = rules.prior
-    sd = np.exp(np.array(prior.log_sd))
     effect = slice(ITEM_COUNT, 2 * ITEM_COUNT)
-    spread = np.array(prior.cov)[effect, effect] / np.outer(sd, sd)
     correlated = (1 + prior.phi) / (1 - prior.phi)
     return Expectation(
-        benefit=float(np.mean(np.array(prior.mean)[effect] / sd)),
-        benefit_var=float(spread.mean()),
-        noise_var=float(np.array(prior.correlation).mean()) * correlated,
+        benefit=float(np.mean(np.array(prior.mean)[effect])),
+        benefit_var=float(np.array(prior.cov)[effect, effect].mean()),
+        noise=float(np.array(prior.correlation).mean()) * correlated,
     )
 
 
-def learn(rows: Rows, worse: Array, weekday: Array, sd: Array) -> None:
+def learn(rows: Rows, worse: Array, weekday: Array) -> None:
     """Adds today's answers `worse` (N, 3; nan = not answered) to the sums, within the window after an infusion."""
     since = rows["days_since_infusion"]
-    counted = (since >= 1) & (since <= AGES) & ~np.isnan(worse).all(axis=1)
-    standard = (worse - rows["mean"][:, 0] - weekday[:, None] * rows["mean"][:, 2]) / sd
-    items = np.maximum((~np.isnan(worse)).sum(axis=1), 1)
-    mean = np.nan_to_num(standard).sum(axis=1) / items
+    seen = ~np.isnan(worse)
+    counted = (since >= 1) & (since <= AGES) & seen.any(axis=1)
+    # Against the filter's baseline, so that a day on which an item is missing does not move the mean of the rest.
+    plain = worse - weekday[:, None] * rows["mean"][:, 2] - rows["mean"][:, 0]
+    usual = rows["mean"][:, 0].mean(axis=1)
+    mean = usual + np.where(seen, plain, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    mean = np.where(counted, mean, 0.0)
     left = 0.5 ** ((np.maximum(since, 1) - 1)[:, None] / HALF_LIVES_DAYS) * counted[:, None]
-    rows["benefit_product"] += left * mean[:, None]
-    rows["benefit_square"] += left**2
+    rows["since_days"] += counted
+    rows["since_sum"] += mean
+    rows["kernel_sum"] += left
+    rows["kernel_square"] += left**2
+    rows["kernel_product"] += left * mean[:, None]
 
 
 def waning_of(rows: Rows, sd: Array, known: Expectation) -> Waning:
     """Where each client's benefit stands today."""
-    precision = rows["benefit_square"] / known.noise_var + 1 / known.benefit_var
-    pull = rows["benefit_product"] / known.noise_var + known.benefit / known.benefit_var
+    days = np.maximum(rows["since_days"], 1)[:, None]
+    noise = known.noise * (sd**2).mean(axis=1, keepdims=True)
+    square = rows["kernel_square"] - rows["kernel_sum"] ** 2 / days
+    product = rows["kernel_product"] - rows["kernel_sum"] * rows["since_sum"][:, None] / days
+    precision = square / noise + 1 / known.benefit_var
+    pull = product / noise + known.benefit / known.benefit_var
     fit = 0.5 * pull**2 / precision - 0.5 * np.log(precision)
     fit = fit - 0.5 * (np.log(HALF_LIVES_DAYS / PRIOR_MEDIAN_DAYS) / PRIOR_LOG_SD) ** 2
     weight = np.exp(fit - fit.max(axis=1, keepdims=True))
