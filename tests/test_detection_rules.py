@@ -132,6 +132,14 @@ def test_not_on_track_lasts_until_the_fifth_answered_day_back_near_the_usual() -
     assert not off[65:].any()
 
 
+def test_an_item_that_is_never_asked_does_not_end_an_episode() -> None:
+    scores = worsened(steady(100), 40)
+    scores[:, :, 0] = np.nan
+    trends = folded(Days.of(scores))
+    assert trends.crossing[0, 40:46].any()
+    assert (trends.status[0, 46:60] == STATUSES.index(Status.NOT_ON_TRACK)).all()
+
+
 def test_silence_never_ends_an_episode() -> None:
     scores = worsened(steady(100), 40)
     scores[:, 50:] = np.nan

@@ -34,8 +34,9 @@ def enter(rows: Rows, usual: Array, change: Array) -> None:
 def follow(rows: Rows, answered: Flags, sd: Array) -> None:
     """Counts answered days on which the level lies less than half the change from the frozen baseline; the fifth
     running ends the episode. Items weigh by their change in sd."""
-    change = np.nan_to_num(rows["change"] / sd)
-    away = np.nan_to_num((rows["level"] - rows["usual"]) / sd)
+    there = ~np.isnan(rows["level"])
+    change = np.where(there, rows["change"] / sd, 0.0)
+    away = np.where(there, (rows["level"] - rows["usual"]) / sd, 0.0)
     back = (away * change).sum(axis=1) < 0.5 * (change**2).sum(axis=1)
     in_episode = rows["not_on_track"] & answered
     rows["days_back"] = np.where(in_episode, np.where(back, rows["days_back"] + 1, 0), rows["days_back"])
