@@ -46,6 +46,91 @@ class ClientLine(msgspec.Struct, frozen=True, kw_only=True):
     answered_ever: int
 
 
+class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
+    """Craving on one client day, and the usual band of that day; null: unknown."""
+
+    client_id: UUID
+    client_day: date
+    answered: bool
+    value: int | None
+    low: float | None
+    high: float | None
+
+
+class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert nobody has closed yet."""
+
+    alert_id: UUID
+    client_id: UUID
+    tier: Tier
+    state: AlertState
+    opened_at: datetime
+
+
+class Line(NamedTuple):
+    """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody."""
+
+    client: ClientLine
+    spark: list[SparkDay]
+    alerts: list[OpenAlert]
+    why: str
+    urgency: int
+    needs: bool
+
+    @property
+    def mark(self) -> str:
+        """What the line is marked with: "urgent", or the status."""
+        if self.urgency == 0:
+            return "urgent"
+        return self.client.status or Status.LEARNING
+
+    @property
+    def now(self) -> int | None:
+        """The craving of today or yesterday's last answer, None when there is none."""
+        recent = [day.value for day in self.spark[-NOW_DAYS:] if day.value is not None]
+        return recent[-1] if recent else None
+
+    @property
+    def answered(self) -> tuple[int, int]:
+        """Client days answered, of how many, up to a fortnight."""
+        days = self.spark[-ANSWERED_DAYS:]
+        return sum(day.answered for day in days), len(days)
+
+
+class Caseload(NamedTuple):
+    """Every line a person may see, the most pressing first."""
+
+    lines: list[Line]
+
+    @property
+    def needing(self) -> list[Line]:
+        """The lines that ask for somebody."""
+        return [line for line in self.lines if line.needs]
+
+    def count_of(self, mark: str) -> int:
+        """How many of those that need somebody bear this mark."""
+        return sum(line.mark == mark for line in self.lines if line.needs)
+
+    @property
+    def next_session_at(self) -> datetime | None:
+        """When the next booked session of anybody here begins."""
+        return min((line.client.next_session_at for line in self.lines if line.client.next_session_at), default=None)
+
+
+async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
+    """The caseload of whoever has this reach."""
+    lines = await _lines_of(db, await access.visible_clients(db, who, now=now), now=now)
+    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
+
+
+async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
+    """One client's line. Raises NotFound."""
+    lines = await _lines_of(db, [client_id], now=now)
+    if not lines:
+        raise errors.NotFound("Not found.")
+    return lines[0]
+
+
 LINES = """
 select
   c.client_id, c.given_name, c.family_name, c.origin,
@@ -117,19 +202,6 @@ left join lateral (
 where c.clinic_id = $1
   and c.client_id = any ($2::uuid[])
 """
-
-
-class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
-    """Craving on one client day, and the usual band of that day; null: unknown."""
-
-    client_id: UUID
-    client_day: date
-    answered: bool
-    value: int | None
-    low: float | None
-    high: float | None
-
-
 SPARKS = """
 select
   t.client_id, t.client_day, t.answered, t.craving as value, t.band_low[1] as low, t.band_high[1] as high
@@ -147,18 +219,6 @@ where t.clinic_id = $1
   and t.client_day > newest.last_day - $3::integer
 order by t.client_id, t.client_day
 """
-
-
-class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert nobody has closed yet."""
-
-    alert_id: UUID
-    client_id: UUID
-    tier: Tier
-    state: AlertState
-    opened_at: datetime
-
-
 OPEN_ALERTS = """
 select alert_id, client_id, tier, state, opened_at
 from alert
@@ -167,70 +227,6 @@ where clinic_id = $1
   and state not in ('resolved', 'auto_resolved')
 order by tier, opened_at
 """
-
-
-class Line(NamedTuple):
-    """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody."""
-
-    client: ClientLine
-    spark: list[SparkDay]
-    alerts: list[OpenAlert]
-    why: str
-    urgency: int
-    needs: bool
-
-    @property
-    def mark(self) -> str:
-        """What the line is marked with: "urgent", or the status."""
-        if self.urgency == 0:
-            return "urgent"
-        return self.client.status or Status.LEARNING
-
-    @property
-    def now(self) -> int | None:
-        """The craving of today or yesterday's last answer, None when there is none."""
-        recent = [day.value for day in self.spark[-NOW_DAYS:] if day.value is not None]
-        return recent[-1] if recent else None
-
-    @property
-    def answered(self) -> tuple[int, int]:
-        """Client days answered, of how many, up to a fortnight."""
-        days = self.spark[-ANSWERED_DAYS:]
-        return sum(day.answered for day in days), len(days)
-
-
-class Caseload(NamedTuple):
-    """Every line a person may see, the most pressing first."""
-
-    lines: list[Line]
-
-    @property
-    def needing(self) -> list[Line]:
-        """The lines that ask for somebody."""
-        return [line for line in self.lines if line.needs]
-
-    def count_of(self, mark: str) -> int:
-        """How many of those that need somebody bear this mark."""
-        return sum(line.mark == mark for line in self.lines if line.needs)
-
-    @property
-    def next_session_at(self) -> datetime | None:
-        """When the next booked session of anybody here begins."""
-        return min((line.client.next_session_at for line in self.lines if line.client.next_session_at), default=None)
-
-
-async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
-    """The caseload of whoever has this reach."""
-    lines = await _lines_of(db, await access.visible_clients(db, who, now=now), now=now)
-    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
-
-
-async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
-    """One client's line. Raises NotFound."""
-    lines = await _lines_of(db, [client_id], now=now)
-    if not lines:
-        raise errors.NotFound("Not found.")
-    return lines[0]
 
 
 async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]:

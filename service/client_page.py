@@ -78,6 +78,14 @@ where clinic_id = $1
 order by (closed_at is not null), opened_at desc, alert_id desc
 limit $3
 """
+
+
+async def _alerts_of(db: Db, client_id: UUID) -> list[tuple[Alert, list[Finding]]]:
+    alerts = await db.rows(Alert, ALERTS_OF, db.clinic_id, client_id, ALERTS_SHOWN)
+    grouped = await findings.of_alerts(db, [alert.alert_id for alert in alerts])
+    return [(alert, [each for each in grouped if each.alert_id == alert.alert_id]) for alert in alerts]
+
+
 ANSWERED_EVER = """
 select count(*)
 from trend
@@ -85,6 +93,11 @@ where clinic_id = $1
   and client_id = $2
   and answered
 """
+
+
+async def _answered_ever(db: Db, client_id: UUID) -> int:
+    count = await db.value(ANSWERED_EVER, db.clinic_id, client_id)
+    return count if isinstance(count, int) else 0
 
 
 class Chart(NamedTuple):
@@ -135,11 +148,8 @@ async def read(
     client = await clients.get(db, client_id)
     treated = await courses.substances_of(db, client_id)
     course = next(iter((await courses.of(db, client_id))[::-1]), None)
-    alerts = await db.rows(Alert, ALERTS_OF, db.clinic_id, client_id, ALERTS_SHOWN)
-    grouped = await findings.of_alerts(db, [alert.alert_id for alert in alerts])
     booked, appointments = await infusions.of(db, client_id), await sessions.of(db, client_id)
     rows = await checkins.history(db, client_id, limit=CHECK_INS_SHOWN)
-    answered_ever = await db.value(ANSWERED_EVER, db.clinic_id, client_id)
     chart = await _chart(db, client, booked, appointments, days=days)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
@@ -148,7 +158,7 @@ async def read(
         substances=courses.active_on(treated, min(last_day, course.ended_on or last_day) if course else last_day),
         team=await team_of(db, client_id, now=now),
         chart=chart,
-        alerts=[(alert, [each for each in grouped if each.alert_id == alert.alert_id]) for alert in alerts],
+        alerts=await _alerts_of(db, client_id),
         check_ins=[
             checkins.shown(
                 row,
@@ -167,7 +177,7 @@ async def read(
         next_session=next(
             (each for each in appointments if each.state is SessionState.PLANNED and each.planned_at > now), None
         ),
-        answered_ever=answered_ever if isinstance(answered_ever, int) else 0,
+        answered_ever=await _answered_ever(db, client_id),
     )
 
 

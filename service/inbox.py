@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -38,6 +39,20 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     queued: int
     told: int
     failed: int
+
+
+class Entry(NamedTuple):
+    """A line of the inbox and the findings that its alert groups, in the order found."""
+
+    row: InboxRow
+    findings: list[Finding]
+
+
+class InboxPage(NamedTuple):
+    """One page of the inbox; `next` is the position to go on from, None on the last page."""
+
+    entries: list[Entry]
+    next: tuple[datetime, UUID] | None
 
 
 ROWS = """
@@ -77,20 +92,6 @@ where a.clinic_id = $1
 order by (case when $5 then 0 else a.tier end), a.opened_at desc, a.alert_id desc
 limit $8
 """
-
-
-class Entry(NamedTuple):
-    """A line of the inbox and the findings that its alert groups, in the order found."""
-
-    row: InboxRow
-    findings: list[Finding]
-
-
-class InboxPage(NamedTuple):
-    """One page of the inbox; `next` is the position to go on from, None on the last page."""
-
-    entries: list[Entry]
-    next: tuple[datetime, UUID] | None
 
 
 async def read(
@@ -171,6 +172,11 @@ where clinic_id = $1
 """
 
 
+async def _names_of(db: Db, staff_ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    wanted = [each for each in staff_ids if each is not None]
+    return {person.staff_id: person.name for person in await db.rows(Person, NAMES, db.clinic_id, wanted)}
+
+
 class Told(NamedTuple):
     """One message: to whom (a person's name, or "webhook") and what became of it."""
 
@@ -207,10 +213,7 @@ async def view_of(db: Db, alert_id: UUID, *, sealer: Sealer | None) -> AlertView
     client = await clients.get(db, alert.client_id)
     messages, events = await deliveries.of_alert(db, alert_id), await alerts.events_of(db, alert_id)
     people = {message.staff_id for message in messages} | {event.staff_id for event in events} | {alert.acknowledged_by}
-    names = {
-        person.staff_id: person.name
-        for person in await db.rows(Person, NAMES, db.clinic_id, [each for each in people if each is not None])
-    }
+    names = await _names_of(db, people)
     return AlertView(
         alert,
         client.given_name,

@@ -14,11 +14,6 @@ HOW_MANY = 10
 LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 HALF = 5
 
-DELETE = """
-delete from recovery_code
-where clinic_id = $1
-  and staff_id = $2
-"""
 INSERT = """
 insert into recovery_code (clinic_id, staff_id, code_hash, created_at)
 values ($1, $2, $3, $4)
@@ -28,9 +23,16 @@ values ($1, $2, $3, $4)
 async def renew(db: Db, master: Sealer, staff_id: UUID, *, now: datetime) -> list[str]:
     """Ten fresh codes, told once; the former ones are void."""
     codes = [_fresh() for _ in range(HOW_MANY)]
-    await db.execute(DELETE, db.clinic_id, staff_id)
+    await forget(db, staff_id)
     await db.execute_many(INSERT, [(db.clinic_id, staff_id, _hash(master, code), now) for code in codes])
     return codes
+
+
+DELETE = """
+delete from recovery_code
+where clinic_id = $1
+  and staff_id = $2
+"""
 
 
 async def forget(db: Db, staff_id: UUID) -> None:

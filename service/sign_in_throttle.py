@@ -44,6 +44,13 @@ def of_clinic(master: Sealer) -> Subject:
     )
 
 
+class Tries(msgspec.Struct, frozen=True):
+    """How often a subject was tried without success, this time included."""
+
+    failed_tries: int
+    locked_until: datetime | None
+
+
 COUNT_TRY = """
 insert into sign_in_throttle as t (clinic_id, subject_hash, failed_tries, last_failed_at)
 values ($1, $2, 1, $3)
@@ -58,13 +65,6 @@ set locked_until = $3
 where clinic_id = $1
   and subject_hash = $2
 """
-
-
-class Tries(msgspec.Struct, frozen=True):
-    """How often a subject was tried without success, this time included."""
-
-    failed_tries: int
-    locked_until: datetime | None
 
 
 async def take(db: Db, subjects: list[Subject], *, now: datetime) -> None:

@@ -57,14 +57,18 @@ where clinic_id = $1
 """
 
 
+async def _stored(db: Db, staff_id: UUID) -> Stored:
+    return await db.get(Stored, FIND, db.clinic_id, staff_id)
+
+
 async def is_confirmed(db: Db, staff_id: UUID) -> bool:
     """Whether the person has an authenticator that has proved itself."""
-    return (await db.get(Stored, FIND, db.clinic_id, staff_id)).totp_confirmed_at is not None
+    return (await _stored(db, staff_id)).totp_confirmed_at is not None
 
 
 async def enrolment_of(db: Db, master: Sealer, staff_id: UUID) -> Enrolment:
     """The secret still to be confirmed. Raises NotFound where it is confirmed already or there is none."""
-    stored = await db.get(Stored, FIND, db.clinic_id, staff_id)
+    stored = await _stored(db, staff_id)
     if stored.totp_secret_sealed is None or stored.totp_confirmed_at is not None:
         raise errors.NotFound("Not found.")
     secret = master.open(stored.totp_secret_sealed, bound_to=_binding(db, staff_id)).decode()
@@ -83,7 +87,7 @@ where clinic_id = $1
 
 async def accept(db: Db, master: Sealer, staff_id: UUID, code: str, *, now: datetime) -> bool:
     """Whether the code is right and new: a step once accepted, and every one before it, is refused from then on."""
-    stored = await db.get(Stored, FIND, db.clinic_id, staff_id)
+    stored = await _stored(db, staff_id)
     if stored.totp_secret_sealed is None:
         return False
     secret = master.open(stored.totp_secret_sealed, bound_to=_binding(db, staff_id)).decode()
