@@ -118,3 +118,14 @@ async def test_no_page_scrolls_sideways_at_320_pixels_and_the_charts_are_drawn(d
         await expect(drawn).to_have_js_property("complete", True)
         assert await drawn.evaluate("image => image.naturalWidth") > 300
         assert await drawn.evaluate("image => image.currentSrc.includes('shape=narrow')")
+
+
+async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/inbox")
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
+        await page.wait_for_url("**/sign-in?idle=yes", timeout=REFRESH_MILLISECONDS)
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -16,6 +16,7 @@ from service.web.chart_spec import Spec, svg_for_both_themes
 
 log = logging.getLogger(__name__)
 
+WORKER = "service.web.chart_worker"
 # `-m` finds our packages from here, wherever the web process was started.
 ROOT = Path(__file__).parents[2]
 # The first chart takes up to 1.4 s (start-up), later ones some 30 ms.
@@ -46,6 +47,11 @@ class Charts:
             while len(self._drawn) > KEPT:
                 self._drawn.popitem(last=False)
             return svg
+
+    @property
+    def process_id(self) -> int | None:
+        """The drawing process, None before the first chart."""
+        return None if self._process is None else self._process.pid
 
     def kill(self) -> None:
         """Kill the drawing process, if there is one; the next chart starts another."""
@@ -82,7 +88,7 @@ class Charts:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "service.web.chart_worker"),
+                *("-m", WORKER),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
