@@ -17,6 +17,8 @@ RESTART_DAY = 14
 OWN_CHECK_INS = 7
 REST_DAYS = 7
 EARLY_UNTIL_DAY = 60
+LEAST_LIMIT = 0.5
+"""Whatever the surface says of a person: without evidence nothing crosses."""
 
 
 FEATURES = (
@@ -38,7 +40,7 @@ FEATURES = (
 def base_limit(seen: Array, rules: Rules) -> Array:
     """The limit (N,) for people of such `features`, without what their own crossings added."""
     limit: Array = rules.limit + seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
-    return limit
+    return np.maximum(limit, LEAST_LIMIT)
 
 
 def features(rows: Rows, person: Person, expected: Array) -> Array:
