@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from schemas.course import Course, CourseSubstance, Phase, Substance
-from service import errors, ids
+from service import errors, fold_queue, ids
 from service.database import Db
 
 INSERT_COURSE = """
@@ -29,7 +29,10 @@ async def start(
     now: datetime,
     phase: Phase = Phase.INDUCTION,
 ) -> UUID:
-    """Start a course; the first of `substances` is the primary one. Raises Invalid where none or one twice is given."""
+    """Start a course; the first of `substances` is the primary one. The client's trend is due from its first day.
+
+    Raises Invalid where no substance or one twice is given.
+    """
     if not substances or len(set(substances)) != len(substances):
         raise errors.Invalid(
             "A course needs each of its substances once.",
@@ -39,6 +42,7 @@ async def start(
     await db.execute(INSERT_COURSE, db.clinic_id, course_id, client_id, phase, started_on, now)
     for position, substance in enumerate(substances):
         await db.execute(INSERT_SUBSTANCE, db.clinic_id, course_id, substance, position == 0, started_on)
+    await fold_queue.mark_due(db, client_id, from_day=started_on, now=now)
     return course_id
 
 
@@ -48,13 +52,19 @@ set phase = 'discharged',
     ended_on = $3
 where clinic_id = $1
   and course_id = $2
+returning client_id
 """
 
 
-async def end(db: Db, course_id: UUID, *, ended_on: date) -> None:
-    """Discharge: the last client day that belongs to the course. Raises NotFound."""
-    if await db.execute(END, db.clinic_id, course_id, ended_on) == 0:
+async def end(db: Db, course_id: UUID, *, ended_on: date, now: datetime) -> None:
+    """Discharge; `ended_on` is the last client day of the course, and the trend is due from the day after.
+
+    Raises NotFound.
+    """
+    client_id = await db.value(END, db.clinic_id, course_id, ended_on)
+    if not isinstance(client_id, UUID):
         raise errors.NotFound("Not found.")
+    await fold_queue.mark_due(db, client_id, from_day=ended_on + timedelta(days=1), now=now)
 
 
 COURSES_OF = """

@@ -147,7 +147,7 @@ async def _discharge(db: Db, demo: DemoClinic, client_id: UUID, today: date, *, 
     """End the course of a client of a former start, and close what is open about them."""
     for course in await courses.of(db, client_id):
         if course.phase is not Phase.DISCHARGED:
-            await courses.end(db, course.course_id, ended_on=max(course.started_on, today - timedelta(days=1)))
+            await courses.end(db, course.course_id, ended_on=max(course.started_on, today - timedelta(days=1)), now=now)
     for alert in await alerts.inbox(db, [client_id]):
         by = demo.staff_ids["ada.whitlock"]
         await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=by, now=now)

@@ -1,7 +1,7 @@
 """NOTIFY as a hint that there is work: it may be lost, and it is never sent inside a check-in's transaction.
 
-PostgreSQL serialises the commits of transactions that notify, so the web process sends hints on a connection of its own,
-at most one every 20 ms. Whoever listens has a tick of its own as well.
+PostgreSQL serialises the commits of transactions that notify, so the web process sends hints on a connection of its
+own, at most one every 20 ms. Whoever listens has a tick of its own as well.
 """
 
 from __future__ import annotations

@@ -14,11 +14,6 @@ INSERT_INFUSION = """
 insert into infusion (clinic_id, infusion_id, client_id, course_id, state, planned_at)
 values ($1, $2, $3, $4, 'planned', $5)
 """
-INSERT_EVENT = """
-insert into infusion_event
-  (clinic_id, infusion_event_id, infusion_id, state, planned_at, given_at, recorded_by, recorded_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
 
 
 async def plan(
@@ -27,10 +22,37 @@ async def plan(
     """Plan an infusion; its id."""
     infusion_id = ids.new()
     await db.execute(INSERT_INFUSION, db.clinic_id, infusion_id, client_id, course_id, planned_at)
-    await db.execute(
-        INSERT_EVENT, db.clinic_id, ids.new(), infusion_id, InfusionState.PLANNED, planned_at, None, by, now
+    planned = Infusion(
+        infusion_id=infusion_id,
+        client_id=client_id,
+        course_id=course_id,
+        state=InfusionState.PLANNED,
+        planned_at=planned_at,
+        given_at=None,
     )
+    await _record_event(db, planned, by=by, now=now)
     return infusion_id
+
+
+INSERT_EVENT = """
+insert into infusion_event
+  (clinic_id, infusion_event_id, infusion_id, state, planned_at, given_at, recorded_by, recorded_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
+async def _record_event(db: Db, as_it_stands: Infusion, *, by: UUID | None, now: datetime) -> None:
+    await db.execute(
+        INSERT_EVENT,
+        db.clinic_id,
+        ids.new(),
+        as_it_stands.infusion_id,
+        as_it_stands.state,
+        as_it_stands.planned_at,
+        as_it_stands.given_at,
+        by,
+        now,
+    )
 
 
 GET_FOR_UPDATE = """
@@ -75,7 +97,7 @@ async def record_state(
         client = await clients.get(db, infusion.client_id)
         first_day = client_day.of(min(times_given), ZoneInfo(client.time_zone))
         await fold_queue.mark_due(db, client.client_id, from_day=first_day, now=now)
-    await db.execute(INSERT_EVENT, db.clinic_id, ids.new(), infusion_id, state, infusion.planned_at, given_at, by, now)
+    await _record_event(db, infusion, by=by, now=now)
     return infusion
 
 

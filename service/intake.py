@@ -90,8 +90,8 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     next_infusion_at: datetime | None
 
 
-# Any number of check-ins with different ids, as one JSON array. The planner takes such a set for a hundred rows and would
-# read whole tables for it; `limit 1` makes it look each token and each answered day up by its key.
+# Any number of check-ins with different ids, as one JSON array. The planner takes such a set for a hundred rows and
+# would read whole tables for it; `limit 1` makes it look each token and each answered day up by its key.
 STORE = """
 with sent as (
   select form.*, sender.device_id, sender.client_id

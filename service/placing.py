@@ -28,8 +28,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
 def place(form: CheckInForm, *, received_at: datetime, clinic_zone: ZoneInfo) -> Placed:
     """Place an answer in time. Raises Invalid for years no clock shows.
 
-    A phone whose clock is off by more than ten minutes is corrected by the difference seen at the first receipt; an answer
-    that claims to be later than its own sending is never counted later than its arrival.
+    A phone whose clock is off by more than ten minutes is corrected by the difference seen at the first receipt; an
+    answer that claims to be later than its own sending is never counted later than its arrival.
     """
     for field, moment in (("answered_at", form.answered_at), ("sent_at", form.sent_at)):
         if not EARLIEST_YEAR < moment.year < LATEST_YEAR:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -33,13 +32,14 @@ class Setting:
 
 
 @pytest.fixture
-async def here(owner_pool: Pool) -> AsyncIterator[Setting]:
+async def here(owner_pool: Pool) -> Setting:
     now = datetime.now(UTC)
     clinic = await a_clinic(owner_pool, now=now)
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         client_id = await a_client(db, now=now)
         phone = await a_phone(db, client_id, now=now)
-    yield Setting(clinic.clinic_id, client_id, phone, owner_pool)
+        await db.execute("delete from fold_due where clinic_id = $1", clinic.clinic_id)  # as if folded since
+    return Setting(clinic.clinic_id, client_id, phone, owner_pool)
 
 
 def form_now(**answers: object) -> dict[str, object]:

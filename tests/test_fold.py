@@ -208,7 +208,7 @@ async def test_closing_days_is_done_once_and_waits_for_the_client_s_own_morning(
         there = await a_client(db, started_on=TODAY - timedelta(days=3), time_zone="Asia/Tokyo")
         left = await a_client(db, started_on=TODAY - timedelta(days=30), given_name="Lou")
         course = (await courses.of(db, left))[0]
-        await courses.end(db, course.course_id, ended_on=TODAY - timedelta(days=20))
+        await courses.end(db, course.course_id, ended_on=TODAY - timedelta(days=20), now=NOW)
     # 03:59 in Chicago on the 22nd is the evening of the 22nd in Tokyo: the 21st is over there, and not yet here.
     early = datetime(2026, 11, 22, 9, 59, tzinfo=NOW.tzinfo)
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
@@ -320,8 +320,7 @@ async def test_a_course_that_ends_takes_the_days_after_it_out_of_the_trend(
     await folded(jobs_pool, clinic, client_id)
     last = TODAY - timedelta(days=10)
     async with databases.transaction(owner_pool, clinic.clinic_id) as db:
-        await courses.end(db, (await courses.of(db, client_id))[0].course_id, ended_on=last)
-        await fold_queue.mark_due(db, client_id, from_day=last + timedelta(days=1), now=NOW)
+        await courses.end(db, (await courses.of(db, client_id))[0].course_id, ended_on=last, now=NOW)
     counts = await folded(jobs_pool, clinic, client_id)
     assert (await trend_of(owner_pool, clinic, client_id))[-1].client_day == last
     assert (counts.withdrawn, await findings_of(owner_pool, clinic)) == (1, [])
