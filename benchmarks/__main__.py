@@ -19,11 +19,11 @@ def arguments() -> argparse.Namespace:
 async def main(given: argparse.Namespace) -> None:
     extent = driving.QUICK if given.quick else driving.FULL
     async with ground.prepared() as prepared:
-        rate = 1000.0
+        rate = None
         if given.only in (None, "throughput"):
             rate = await throughput.measure(prepared, extent)
         if given.only in (None, "latency"):
-            await latency.measure(prepared, extent, check_ins_per_second=rate)
+            await latency.measure(prepared, extent, highest_per_second=rate)
 
 
 if __name__ == "__main__":

@@ -193,7 +193,8 @@ class OpenLoop:
                 self._overdue.append(self._next_due_at)
             self._next_due_at += self._random.expovariate(self._per_second)
         if self._next_due_at < self._ends_at:
-            self._loop.call_at(self._next_due_at, self._tick)
+            # uvloop's timers count whole milliseconds: a shorter wait would spin, and take the server's processor.
+            self._loop.call_later(max(0.001, self._next_due_at - self._loop.time()), self._tick)
 
     async def finish(self) -> None:
         """Wait until every request that fell due is answered. Raises TimeoutError."""

@@ -45,24 +45,35 @@ async def measure(ground: Ground, extent: Extent) -> float:
             PGBENCH: lambda: _turn_of_pgbench(ground, extent.seconds),
         }
         with watching_others() as others:
-            medians = await _medians(contenders, extent.rounds)
-    ours = medians.pop(OURS)
+            turns = await _turns(contenders, extent.rounds)
+    _show(turns, others.cpus)
+    return statistics.median(turn.per_second for turn in turns[OURS])
+
+
+def _show(turns: Mapping[str, list[Round]], foreign_cpus: float) -> None:
+    medians = {name: _median(its) for name, its in turns.items()}
+    peers = [name for name in turns if name != OURS]
     show(
         Figure(
             figure="durable_check_ins_per_second",
-            value=ours.per_second,
+            value=medians[OURS].per_second,
             unit="1/s",
-            versus={peer: theirs.per_second for peer, theirs in medians.items()},
-            ratio={peer: ours.per_second / theirs.per_second for peer, theirs in medians.items()},
-            foreign_cpus=others.cpus,
+            versus={peer: medians[peer].per_second for peer in peers},
+            # The median of the rounds' ratios: a minute in which others were busy slows both sides of one round alike.
+            ratio={
+                peer: statistics.median(
+                    ours.per_second / theirs.per_second for ours, theirs in zip(turns[OURS], turns[peer], strict=True)
+                )
+                for peer in peers
+            },
+            foreign_cpus=foreign_cpus,
             notes={
                 f"processor time, {name}": f"web {it.web_cpu_us:.0f} µs, PostgreSQL {it.postgres_cpu_us:.0f} µs"
-                for name, it in {OURS: ours, **medians}.items()
+                for name, it in medians.items()
                 if it.web_cpu_us
             },
         )
     )
-    return ours.per_second
 
 
 async def _turn(ground: Ground, server: Server, seconds: float) -> Round:
@@ -79,8 +90,7 @@ async def _turn_of_pgbench(ground: Ground, seconds: float) -> Round:
     return Round(per_second=await inserts_per_second(ground, seconds=seconds))
 
 
-async def _medians(contenders: Mapping[str, Callable[[], Awaitable[Round]]], rounds: int) -> dict[str, Round]:
-    """Each contender's median over rounds in which everybody has a turn, so that a slow minute hits all alike."""
+async def _turns(contenders: Mapping[str, Callable[[], Awaitable[Round]]], rounds: int) -> dict[str, list[Round]]:
     turns: defaultdict[str, list[Round]] = defaultdict(list)
     for number in range(rounds):
         for name, turn in contenders.items():
@@ -91,10 +101,15 @@ async def _medians(contenders: Mapping[str, Callable[[], Awaitable[Round]]], rou
                 f"round {number + 1}: {name} {it.per_second:.0f}/s, processor time of one: web {it.web_cpu_us:.0f} µs, "
                 f"PostgreSQL {it.postgres_cpu_us:.0f} µs (others kept {others.cpus:.2f} processors busy)"
             )
-    return {
-        name: Round(*(statistics.median(column) for column in zip(*map(msgspec.structs.astuple, its), strict=True)))
-        for name, its in turns.items()
-    }
+    return turns
+
+
+def _median(turns: list[Round]) -> Round:
+    return Round(
+        per_second=statistics.median(turn.per_second for turn in turns),
+        web_cpu_us=statistics.median(turn.web_cpu_us for turn in turns),
+        postgres_cpu_us=statistics.median(turn.postgres_cpu_us for turn in turns),
+    )
 
 
 async def _show_ceiling(ground: Ground, extent: Extent) -> None:
