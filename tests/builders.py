@@ -42,7 +42,7 @@ async def a_client(
     now: datetime = NOW,
     origin: RecordOrigin = RecordOrigin.LIVE,
 ) -> UUID:
-    """A client in a course that started 200 days ago, unless said otherwise."""
+    """A client in a course that started 200 days ago, unless said otherwise; nothing is due to be folded."""
     started_on = started_on or now.date() - timedelta(days=200)
     client_id = await clients.add(
         db,
@@ -55,6 +55,7 @@ async def a_client(
         origin=origin,
     )
     await courses.start(db, client_id, substances, started_on=started_on, now=now)
+    await db.execute("delete from fold_due where clinic_id = $1 and client_id = $2", db.clinic_id, client_id)
     return client_id
 
 

@@ -38,7 +38,6 @@ async def here(owner_pool: Pool) -> Setting:
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         client_id = await a_client(db, now=now)
         phone = await a_phone(db, client_id, now=now)
-        await db.execute("delete from fold_due where clinic_id = $1", clinic.clinic_id)  # as if folded since
     return Setting(clinic.clinic_id, client_id, phone, owner_pool)
 
 
