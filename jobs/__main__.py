@@ -16,9 +16,10 @@ import asyncpg
 from jobs import process, runner, timetable
 from jobs.work import Result, Tools
 from schemas.clinic import Clinic
-from service import clinics, config, database, logs
+from service import config, database, logs
 from service.config import Config, ConfigError
 from service.errors import DomainError
+from service.people import clinics
 
 WRONG_INPUT = 2
 

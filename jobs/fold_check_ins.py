@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from jobs.work import Result, Tools
-from service import database, fold, fold_queue
+from service import database, fold
+from service.facts import fold_queue
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from jobs import slots
 from jobs.timetable import Daily
 from jobs.work import Result, Tools
 from schemas.clinic import Clinic
-from service import clinics, database
+from service import database
+from service.people import clinics
 
 log = logging.getLogger(__name__)
 

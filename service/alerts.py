@@ -12,19 +12,10 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, NewFinding, Outcome, Tier
 from schemas.client import RecordOrigin
-from service import (
-    alert_states,
-    client_day,
-    clients,
-    clinic_hours,
-    clinics,
-    deliveries,
-    errors,
-    findings,
-    fold_queue,
-    ids,
-)
+from service import alert_states, deliveries, errors, findings, ids
 from service.database import Db
+from service.facts import client_day, clinic_hours, fold_queue
+from service.people import clients, clinics
 from service.sealing import Sealer
 
 URGENT_LEASE = timedelta(minutes=30)

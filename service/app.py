@@ -12,8 +12,8 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from service.access import Permission
 from service.config import Config
+from service.people.access import Permission
 from service.web import (
     account,
     alert_actions,

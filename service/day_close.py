@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from service import client_day, clinics, fold_queue
 from service.database import Db
+from service.facts import client_day, fold_queue
+from service.people import clinics
 
 
 class OpenClient(msgspec.Struct, frozen=True, kw_only=True):

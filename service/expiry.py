@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from service import devices
 from service.database import Db
+from service.people import devices
 
 # A link or a session that ran out says for a while why somebody cannot get in.
 KEPT = timedelta(days=7)

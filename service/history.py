@@ -9,10 +9,11 @@ import msgspec
 
 from schemas.checkin import CheckIn, Kind
 from schemas.today import LastInfusion, NextInfusion, Today
-from service import audit, checkins, client_day, clients, courses, infusions
-from service.clinics import ClinicView
 from service.database import Db
-from service.devices import DeviceClient
+from service.facts import checkins, client_day, courses, infusions
+from service.people import audit, clients
+from service.people.clinics import ClinicView
+from service.people.devices import DeviceClient
 from service.sealing import Sealer
 
 

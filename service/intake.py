@@ -14,9 +14,11 @@ import msgspec
 
 from schemas.checkin import CheckIn, CheckInForm, CheckInReply, Kind, Next, Origin
 from schemas.course import Substance
-from service import alerts, checkins, clients, courses, devices, errors, ids, placing, rules
-from service.clinics import ClinicView
+from service import alerts, errors, ids, rules
 from service.database import Db
+from service.facts import checkins, courses, placing
+from service.people import clients, devices
+from service.people.clinics import ClinicView
 from service.sealing import Sealer
 
 ACTION = "check_in.store"

@@ -16,9 +16,10 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import AlertState, Channel
-from service import alert_states, database, deliveries, errors, webhook_endpoints
+from service import alert_states, database, deliveries, errors
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
+from service.people import webhook_endpoints
 from service.sealing import Sealer
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,10 @@ import msgspec
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import clients, clinics, courses, database, fold_queue, ids, infusions, tokens
+from service import database, ids, tokens
 from service.database import Db, Pool
+from service.facts import courses, fold_queue, infusions
+from service.people import clients, clinics
 from service.sealing import Sealer
 
 # A fixed "now" for tests: Sunday evening in Chicago.

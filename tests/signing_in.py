@@ -12,9 +12,10 @@ import pyotp
 
 from schemas.clinic import Clinic
 from schemas.staff import LinkPurpose, Role
-from service import database, one_time_links
+from service import database
 from service.database import Pool
-from service.totp import STEP_SECONDS
+from service.people import one_time_links
+from service.people.totp import STEP_SECONDS
 from service.web.desk_session import COOKIE
 from tests.desk import a_person
 

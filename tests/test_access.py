@@ -18,10 +18,11 @@ from litestar.handlers import HTTPRouteHandler
 from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import LinkPurpose, Role
-from service import access, alerts, app, clients, database, ids, one_time_links, webhook_endpoints
-from service.access import Party, Permission, Scope
+from service import alerts, app, database, ids
 from service.config import Config
 from service.database import Db, Pool
+from service.people import access, clients, one_time_links, webhook_endpoints
+from service.people.access import Party, Permission, Scope
 from tests.builders import MASTER, a_client, a_clinic, a_phone
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.web import serving

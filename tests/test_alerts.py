@@ -16,20 +16,10 @@ from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Out
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import (
-    alert_states,
-    alerts,
-    clients,
-    clinic_hours,
-    database,
-    deliveries,
-    errors,
-    findings,
-    fold_queue,
-    staff,
-    webhook_endpoints,
-)
+from service import alert_states, alerts, database, deliveries, errors, findings
 from service.database import Db, Pool
+from service.facts import clinic_hours, fold_queue
+from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 TODAY = date(2026, 11, 22)

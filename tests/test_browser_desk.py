@@ -15,10 +15,10 @@ from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
-from service import clients
 from service import database as databases
 from service.config import DatabaseUrls
 from service.database import Pool
+from service.people import clients
 from service.web.desk_session import COOKIE
 from tests.browser import browser, environment, free_port, watched_context, web_process
 from tests.builders import a_client, a_clinic, an_answer

@@ -15,9 +15,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Request, Route, expect
 
 from schemas.course import Substance
-from service import audit, devices, embedded
 from service import database as databases
+from service import embedded
 from service.database import Pool
+from service.people import audit, devices
 from tests.browser import browser, environment, free_port, watched_context, web_process
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.conftest import A_MASTER_KEY, a_database, a_pool

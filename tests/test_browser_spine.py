@@ -20,10 +20,10 @@ from playwright.async_api import Page, expect
 
 from schemas.clinic import Clinic
 from schemas.staff import LinkPurpose, Role
-from service import clients, devices, one_time_links
 from service import database as databases
 from service.config import DatabaseUrls
 from service.database import Pool
+from service.people import clients, devices, one_time_links
 from tests.browser import browser, environment, free_port, running, watched_context, web_process
 from tests.builders import a_client, a_clinic
 from tests.conftest import A_MASTER_KEY

@@ -14,8 +14,8 @@ import pytest
 from schemas.course import Substance
 from schemas.trend import Trend
 from service import errors
-from service.caseload import SPARK_DAYS, SparkDay
-from service.client_page import Chart
+from service.desk.caseload import SPARK_DAYS, SparkDay
+from service.desk.client_page import Chart
 from service.ids import new
 from service.web import charts
 from service.web.chart_spec import is_outside, spec_of, svg_for_both_themes

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from schemas.course import Substance
-from service import clients, clinics, courses, database, ids, infusions
+from service import database, ids
 from service.config import Config
 from service.database import Pool
+from service.facts import courses, infusions
+from service.people import clients, clinics
 from tests import web
 from tests.builders import PhoneRow, a_client, a_clinic, a_form, a_phone
 

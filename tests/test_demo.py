@@ -24,9 +24,9 @@ import psutil
 import pytest
 import standardwebhooks
 
-from service import demo_mail, demo_process, demo_webhook
-from service.demo_process import Child, ChildFailed, Keeper
-from service.demo_visit import Running
+from service.demo import mail, process, webhook
+from service.demo.process import Child, ChildFailed, Keeper
+from service.demo.visit import Running
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
@@ -113,7 +113,7 @@ async def crossings_since(running: Running, since: datetime) -> int:
 
 @pytest.fixture
 def port() -> int:
-    return demo_process.free_port("127.0.0.1", 0)
+    return process.free_port("127.0.0.1", 0)
 
 
 def test_the_demo_starts_shows_an_alert_within_a_minute_and_leaves_nothing_behind(data_dir: Path, port: int) -> None:
@@ -161,7 +161,7 @@ def test_a_taken_port_is_passed_by() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         number = taken.getsockname()[1]
-        assert demo_process.free_port("127.0.0.1", number) > number
+        assert process.free_port("127.0.0.1", number) > number
 
 
 async def test_a_process_that_does_not_come_up_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_a_process_that_does_not_come_up_is_told_with_the_end_of_its_log(t
         await asyncio.Event().wait()
 
     with pytest.raises(ChildFailed, match="no reason"):
-        await demo_process.until(child, never(), seconds=20)
+        await process.until(child, never(), seconds=20)
 
 
 async def test_the_keeper_ends_whoever_it_watches_when_we_are_gone_and_nobody_when_let_go(tmp_path: Path) -> None:
@@ -195,11 +195,11 @@ async def test_the_keeper_ends_whoever_it_watches_when_we_are_gone_and_nobody_wh
 
 
 async def test_caught_mail_is_kept_as_a_file(tmp_path: Path) -> None:
-    server = await demo_mail.listen(tmp_path)
+    server = await mail.listen(tmp_path)
     async with server:
 
         def send() -> None:
-            with smtplib.SMTP("127.0.0.1", demo_mail.port_of(server)) as smtp:
+            with smtplib.SMTP("127.0.0.1", mail.port_of(server)) as smtp:
                 smtp.sendmail("neap@demo.example", ["a@demo.example"], "Subject: New alert\r\n\r\nHello")
 
         await asyncio.to_thread(send)
@@ -209,7 +209,7 @@ async def test_caught_mail_is_kept_as_a_file(tmp_path: Path) -> None:
 
 async def test_a_caught_webhook_is_kept_only_when_our_secret_signed_it(tmp_path: Path) -> None:
     secret = bytes(range(32))
-    server = await demo_webhook.listen(tmp_path, secret)
+    server = await webhook.listen(tmp_path, secret)
     now, body = datetime.now(UTC), '{"type":"alert.opened"}'
     headers = {
         "webhook-id": "m1",
@@ -217,7 +217,7 @@ async def test_a_caught_webhook_is_kept_only_when_our_secret_signed_it(tmp_path:
         "webhook-signature": standardwebhooks.Webhook(secret).sign("m1", now, body),
     }
     async with server, httpx.AsyncClient() as http:
-        url = f"http://127.0.0.1:{demo_mail.port_of(server)}{demo_webhook.PATH}"
+        url = f"http://127.0.0.1:{mail.port_of(server)}{webhook.PATH}"
         assert (await http.post(url, content=body, headers=headers)).status_code == 204
         assert (await http.post(url, content=body + " ", headers=headers)).status_code == 401
         assert (await http.post(url + "/x", content=body, headers=headers)).status_code == 404

@@ -9,10 +9,13 @@ import pytest
 
 from schemas.alert import AlertState
 from schemas.client import RecordOrigin
-from service import alerts, client_day, clinics, database, demo_clinic, demo_fresh, demo_player, fold, fold_queue
+from service import alerts, database, fold
 from service.database import Pool
-from service.demo_clinic import DemoClinic
-from service.demo_people import PEOPLE, VISITED_THERAPIST, Line, Person
+from service.demo import clinic, fresh, player
+from service.demo.clinic import DemoClinic
+from service.demo.people import PEOPLE, VISITED_THERAPIST, Line, Person
+from service.facts import client_day, fold_queue
+from service.people import clinics
 from tests.builders import MASTER
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -34,7 +37,7 @@ select
 
 
 async def play(pool: Pool, demo: DemoClinic, *, until: date) -> int:
-    return await demo_player.play(pool, demo, MASTER, until=until, people=FEW, played=lambda day: None)
+    return await player.play(pool, demo, MASTER, until=until, people=FEW, played=lambda day: None)
 
 
 async def content(pool: Pool, demo: DemoClinic) -> dict[str, object]:
@@ -49,11 +52,11 @@ async def count(pool: Pool, demo: DemoClinic, sql: str) -> object:
 
 @pytest.fixture
 async def demo(owner_pool: Pool) -> DemoClinic:
-    return await demo_clinic.find_or_make(owner_pool, now=NOW)
+    return await clinic.find_or_make(owner_pool, now=NOW)
 
 
 async def test_the_clinic_is_made_once_and_says_that_it_is_fictional(owner_pool: Pool, demo: DemoClinic) -> None:
-    again = await demo_clinic.find_or_make(owner_pool, now=NOW + timedelta(days=9))
+    again = await clinic.find_or_make(owner_pool, now=NOW + timedelta(days=9))
     assert (again.clinic, again.first_day, again.staff_ids) == (demo.clinic, demo.first_day, demo.staff_ids)
     async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
         setting = await clinics.get_setting(db)
@@ -109,7 +112,7 @@ async def test_the_fresh_client_is_quiet_until_todays_answer_and_that_one_opens_
 ) -> None:
     today = client_day.of(NOW, demo.zone)
     async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
-        person, client_id = await demo_fresh.bring_in(db, demo, MASTER, today, now=NOW)
+        person, client_id = await fresh.bring_in(db, demo, MASTER, today, now=NOW)
         assert await alerts.inbox(db, [client_id]) == []
         await db.execute(HARD_ANSWER, demo.clinic.clinic_id, client_id, NOW, today, {"alcohol": 9}, person.time_zone)
         await fold_queue.mark_due(db, client_id, from_day=today, now=NOW)
@@ -118,7 +121,7 @@ async def test_the_fresh_client_is_quiet_until_todays_answer_and_that_one_opens_
     assert folded.opened == 1
     assert [(alert.tier, alert.opened_at) for alert in opened] == [(2, NOW)]
     assert person.therapist == VISITED_THERAPIST
-    answer = demo_fresh.hard_answer(person, NOW)
+    answer = fresh.hard_answer(person, NOW)
     assert (answer["craving"], answer["mood"], answer["anxiety"]) == ({"alcohol": 9}, 1, 9)
 
 
@@ -136,10 +139,10 @@ async def test_every_start_has_a_fresh_client_and_those_of_long_ago_are_discharg
 ) -> None:
     today = client_day.of(NOW, demo.zone)
     people = set()
-    for _ in range(demo_fresh.KEPT + 2):
+    for _ in range(fresh.KEPT + 2):
         async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
-            person, _ = await demo_fresh.bring_in(db, demo, MASTER, today, now=NOW)
+            person, _ = await fresh.bring_in(db, demo, MASTER, today, now=NOW)
         people.add(person.key)
-    assert len(people) == demo_fresh.KEPT + 2
+    assert len(people) == fresh.KEPT + 2
     still = "select count(*) from course where clinic_id = $1 and ended_on is null"
-    assert await count(owner_pool, demo, still) == demo_fresh.KEPT + 1
+    assert await count(owner_pool, demo, still) == fresh.KEPT + 1

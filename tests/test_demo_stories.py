@@ -9,9 +9,9 @@ from statistics import fmean
 import pytest
 
 from schemas.course import InfusionState
-from service import demo_stories
-from service.demo_people import COLLEAGUES, PEOPLE, Line, Person
-from service.demo_stories import HISTORY_DAYS, Answer, answer_on
+from service.demo import stories
+from service.demo.people import COLLEAGUES, PEOPLE, Line, Person
+from service.demo.stories import HISTORY_DAYS, Answer, answer_on
 
 FIRST_DAY = date(2026, 7, 26)
 
@@ -95,7 +95,7 @@ def test_who_syncs_late_sends_several_days_at_once() -> None:
 
 def test_infusions_come_twice_a_week_for_a_month_and_then_as_boosters_on_weekdays() -> None:
     for person in PEOPLE:
-        slots = demo_stories.infusions_until(person, FIRST_DAY, FIRST_DAY + timedelta(days=150))
+        slots = stories.infusions_until(person, FIRST_DAY, FIRST_DAY + timedelta(days=150))
         days = [slot.planned_at.date() for slot in slots]
         gaps = [(later - earlier).days for earlier, later in pairwise(days)]
         assert all(day.weekday() < 5 for day in days)

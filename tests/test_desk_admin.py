@@ -15,9 +15,11 @@ import pytest
 from schemas.course import Substance
 from schemas.staff import Role
 from schemas.trend import Status
-from service import clients, courses, database, devices
+from service import database
 from service.config import Config
 from service.database import Pool
+from service.facts import courses
+from service.people import clients, devices
 from tests.desk import a_person, a_session, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
 from tests.web import client_of, running

@@ -14,10 +14,13 @@ import pytest
 from schemas.alert import Finding, Outcome, Rule, Tier
 from schemas.staff import Role
 from schemas.trend import Status
-from service import access, alerts, caseload, clients, courses, database, infusions, sentences, sessions
-from service.access import Permission
+from service import alerts, database
 from service.config import Config
 from service.database import Pool
+from service.desk import caseload, sentences
+from service.facts import courses, infusions, sessions
+from service.people import access, clients
+from service.people.access import Permission
 from service.web.services import Services
 from tests.builders import MASTER, an_answer
 from tests.desk import a_finding, a_trend, a_trend_day, an_alert

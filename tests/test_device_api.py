@@ -10,8 +10,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from service import audit, database, devices, tokens
+from service import database, tokens
 from service.database import Pool
+from service.people import audit, devices
 from tests.builders import a_client, a_clinic
 from tests.phone import Phone
 

@@ -14,9 +14,11 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
 from schemas.trend import Status
-from service import alerts, courses, day_close, fold, fold_facts, fold_queue, ids, infusions
+from service import alerts, day_close, fold, ids
 from service import database as databases
 from service.database import Pool
+from service.facts import courses, fold_queue, infusions
+from service.fold import facts
 from tests.builders import NOW, a_client, a_clinic, an_answer, an_infusion, days_of
 from tests.folding import findings_of, folded, trend_of
 
@@ -383,10 +385,10 @@ async def test_facts_that_change_while_a_fold_computes_are_not_lost(
     """Between reading and locking an answer is committed: the fold leaves the client to the next one."""
     client_id = await a_relapsing_client(owner_pool, clinic)
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
-        due = await fold_facts.due(db, None, limit=16)
-        assert await fold_facts.hold(db, due) == {client_id}
+        due = await facts.due(db, None, limit=16)
+        assert await facts.hold(db, due) == {client_id}
     await an_evening_answer(owner_pool, clinic, client_id, patience="5s")
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
-        assert await fold_facts.hold(db, due) == set()
+        assert await facts.hold(db, due) == set()
     assert (await folded(jobs_pool, clinic, client_id)).clients == 1
     assert (await trend_of(owner_pool, clinic, client_id))[-1].craving == 0

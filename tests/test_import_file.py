@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from schemas.course import Substance
-from service import errors, import_file, import_maps
-from service.import_file import BadFile, History, Refusal
+from service import errors
+from service.import_history import file as import_file
+from service.import_history import maps
+from service.import_history.file import BadFile, History, Refusal
 
 TODAY = date(2026, 11, 22)
 EXCERPT = Path(__file__).parent / "data" / "jang2024_excerpt.tsv"
@@ -145,7 +147,7 @@ def test_a_note_over_several_lines_keeps_the_line_numbers_right(file: Path) -> N
 
 
 def test_a_score_is_rounded_half_up() -> None:
-    assert [import_maps.rounded(Fraction(n, 2)) for n in (0, 1, 2, 3, 5)] == [0, 1, 1, 2, 3]
+    assert [maps.rounded(Fraction(n, 2)) for n in (0, 1, 2, 3, 5)] == [0, 1, 1, 2, 3]
 
 
 def test_the_shipped_map_recognises_the_jang_dataset_by_its_header_and_converts_exactly() -> None:
@@ -155,8 +157,8 @@ def test_the_shipped_map_recognises_the_jang_dataset_by_its_header_and_converts_
     first = next(day for day in history.days if day.client == "SYM2-1-309")
     source = EXCERPT.read_text().splitlines()[first.line - 1].split("\t")
     positive, negative, anxiety = (int(source[position]) for position in (3, 4, 5))
-    assert first.mood == import_maps.rounded(Fraction(10, 6) * (positive + negative + 3))
-    assert first.anxiety == import_maps.rounded(Fraction(10, 3) * anxiety)
+    assert first.mood == maps.rounded(Fraction(10, 6) * (positive + negative + 3))
+    assert first.anxiety == maps.rounded(Fraction(10, 3) * anxiety)
     assert first.craving == {}
 
 
@@ -193,7 +195,7 @@ def test_a_broken_map_is_refused_with_its_file_and_fault(tmp_path: Path, text: s
     own = tmp_path / "own.toml"
     own.write_text(text)
     with pytest.raises(errors.Invalid, match=r"own\.toml") as caught:
-        import_maps.read(own)
+        maps.read(own)
     assert told in str(caught.value)
 
 

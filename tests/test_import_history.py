@@ -12,10 +12,13 @@ from uuid import UUID
 import pytest
 
 from schemas.clinic import Clinic
-from service import alerts, checkins, clients, database, fold, import_file, import_history
+from service import alerts, database, fold, import_history
 from service.config import Config
 from service.database import Pool
-from service.import_history import Counts
+from service.facts import checkins
+from service.import_history import file as import_file
+from service.import_history.history import Counts
+from service.people import clients
 from tests.builders import MASTER
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from schemas.checkin import CheckInForm
-from service import clinics, database, errors, ids, intake
-from service.clinics import ClinicView
+from service import database, errors, ids, intake
 from service.database import Pool
 from service.intake import Sent
 from service.intake_door import Door
+from service.people import clinics
+from service.people.clinics import ClinicView
 from tests.builders import MASTER, a_client, a_clinic, a_form, a_phone
 
 PHONES = 30

@@ -16,9 +16,11 @@ from jobs import close_client_days, fold_check_ins, prune_expired, runner, slots
 from jobs.timetable import Daily
 from jobs.work import Result, Tools
 from schemas.clinic import Clinic
-from service import database, device_tokens, fold_queue, ids, trends
+from service import database, ids, trends
 from service.database import Pool
+from service.facts import fold_queue
 from service.outbox import Sending
+from service.people import device_tokens
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone, days_of
 
 TODAY = date(2026, 11, 22)

@@ -15,12 +15,13 @@ from jobs.work import Tools
 from schemas.alert import AlertState, Channel, Delivery, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, clients, database, deliveries, outbox, staff, webhook_endpoints
+from service import alerts, database, deliveries, outbox
 from service.database import Pool
 from service.notify import Notifier
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from service.outbox import Delivered, Sending
+from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 

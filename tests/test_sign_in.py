@@ -13,10 +13,11 @@ import pytest
 
 from schemas.clinic import Clinic
 from schemas.staff import LinkPurpose
-from service import database, recovery_codes, totp
+from service import database
 from service.config import Config
 from service.database import Pool
-from service.totp import STEP_SECONDS
+from service.people import recovery_codes, totp
+from service.people.totp import STEP_SECONDS
 from service.web.desk_session import COOKIE
 from tests.builders import MASTER, a_clinic
 from tests.signing_in import (

@@ -131,4 +131,4 @@ async def test_every_statement_gives_exactly_the_columns_its_struct_has(pools: d
 def test_the_search_for_statements_finds_them() -> None:
     assert len(CONSTANTS) > 100
     assert sum(bool(constant.shapes) for constant in CONSTANTS) > 40
-    assert {"service.fold_facts.DUE", "jobs.fold_check_ins.CLINICS_WITH_WORK"} <= {str(each) for each in CONSTANTS}
+    assert {"service.fold.facts.DUE", "jobs.fold_check_ins.CLINICS_WITH_WORK"} <= {str(each) for each in CONSTANTS}

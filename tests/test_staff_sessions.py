@@ -10,9 +10,10 @@ import pytest
 
 from schemas.clinic import Clinic
 from schemas.staff import Role, SessionStage
-from service import database, staff
+from service import database
 from service.config import Config
 from service.database import Pool
+from service.people import staff
 from service.web.desk_session import BY_ITSELF
 from tests.builders import a_clinic
 from tests.desk import SignedInAs, a_person, a_session

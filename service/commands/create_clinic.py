@@ -8,9 +8,10 @@ import re
 from datetime import UTC, datetime
 
 from schemas.staff import LinkPurpose, Role
-from service import audit, clinics, database, one_time_links, staff, storage
+from service import database, storage
 from service.config import Config
 from service.errors import FieldFault, Invalid
+from service.people import audit, clinics, one_time_links, staff
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 
 from tqdm import tqdm
 
-from service import demo_house, embedded
+from service import embedded
 from service.config import Config
-from service.demo_process import ChildFailed
+from service.demo import house as demo_house
+from service.demo.process import ChildFailed
 from service.embedded.lock import FileLock
 
 FAILED_STATUS = 1

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from service import database, import_file, import_history, storage
+from service import database, import_history, storage
 from service.config import Config
 from service.errors import DomainError
-from service.import_file import History
-from service.import_history import Counts
+from service.import_history import file
+from service.import_history.file import History
+from service.import_history.history import Counts
 from service.sealing import Sealer
 
 BAD_FILE_STATUS = 2
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     """Import; 0, or 2 for a file or map that cannot be read."""
     now = datetime.now(UTC)
     try:
-        history = import_file.read(arguments.file, map_name=arguments.map, today=now.date())
+        history = file.read(arguments.file, map_name=arguments.map, today=now.date())
     except DomainError as error:
         print(f"neap: {error}", file=sys.stderr)
         return BAD_FILE_STATUS

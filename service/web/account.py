@@ -7,8 +7,9 @@ from typing import Any
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 
-from service import errors, recovery_codes, sign_in
-from service.access import Permission
+from service import errors
+from service.people import recovery_codes, sign_in
+from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.staff_auth import door_of

@@ -10,8 +10,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.alert import Outcome
-from service import access, alerts, clients, errors, inbox, sentences
-from service.access import Permission
+from service import alerts, errors
+from service.desk import inbox, sentences
+from service.people import access, clients
+from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to, how_long, local_path

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from schemas.trend import Trend
-from service.client_page import Chart
+from service.desk.client_page import Chart
 
 Spec = dict[str, object]
 Shape = Literal["wide", "narrow"]

@@ -14,8 +14,11 @@ from litestar.params import FromPath
 from schemas.course import Substance
 from schemas.device import IssuedCode
 from schemas.staff import Role, Staff
-from service import client_page, clients, courses, devices, errors, staff
-from service.access import Permission
+from service import errors
+from service.desk import client_page
+from service.facts import courses
+from service.people import clients, devices, staff
+from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to

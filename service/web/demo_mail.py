@@ -17,7 +17,7 @@ from litestar import Response, Router, get
 from litestar.di import NamedDependency
 
 from service import errors
-from service.access import Permission
+from service.people.access import Permission
 from service.web import page_problems
 from service.web.services import Services
 

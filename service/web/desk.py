@@ -12,8 +12,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
-from service import caseload, client_page, clients, errors, inbox, sentences
-from service.access import Permission
+from service import errors
+from service.desk import caseload, client_page, inbox, sentences
+from service.people import clients
+from service.people.access import Permission
 from service.web import chart_spec, desk_page, page_problems
 from service.web.charts import version_of
 from service.web.desk_session import Desk, open_desk

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from litestar import Response
 
-from service import inbox
-from service.access import Permission
+from service.desk import inbox
+from service.people.access import Permission
 from service.web.desk_session import Desk
 
 

@@ -13,11 +13,12 @@ from litestar import Request
 from litestar.di import NamedDependency
 
 from schemas.staff import SessionStage
-from service import access, audit, database, errors, staff_sessions, tokens
-from service.access import Permission, Reach
-from service.clinics import ClinicView
+from service import database, errors, tokens
 from service.database import Db
-from service.staff_sessions import SignedIn
+from service.people import access, audit, staff_sessions
+from service.people.access import Permission, Reach
+from service.people.clinics import ClinicView
+from service.people.staff_sessions import SignedIn
 from service.web.services import Services
 
 COOKIE = "__Host-neap"

@@ -14,9 +14,10 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
 from schemas.device import Access, EnrolForm, Enrolled, Nonce, NonceForm, TokenForm
-from service import audit, clinics, database, device_tokens, devices, errors, sign_in_throttle, tokens
-from service.access import Permission
-from service.sign_in_throttle import Subject
+from service import database, errors, tokens
+from service.people import audit, clinics, device_tokens, devices, sign_in_throttle
+from service.people.access import Permission
+from service.people.sign_in_throttle import Subject
 from service.web import phone_api, strict
 from service.web.limits import Limit
 from service.web.services import Services

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from service.access import Permission
+from service.people.access import Permission
 from service.web import services as held
 from service.web.services import Services
 

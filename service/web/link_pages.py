@@ -10,9 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from schemas.staff import LinkPurpose
-from service import database, errors, one_time_links, sign_in, tokens
-from service.access import Permission
-from service.clinics import ClinicView
+from service import database, errors, tokens
+from service.people import one_time_links, sign_in
+from service.people.access import Permission
+from service.people.clinics import ClinicView
 from service.web import page_problems, pages
 from service.web.desk_session import form_of
 from service.web.pages import go_to

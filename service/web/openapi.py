@@ -11,7 +11,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from schemas.problem import Problem
-from service.access import Permission
+from service.people.access import Permission
 from service.web import problems
 
 TITLE = "Neap"

@@ -12,8 +12,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from schemas.crisis import CrisisContact
-from service import clinics, database
-from service.access import Permission
+from service import database
+from service.people import clinics
+from service.people.access import Permission
 from service.web import page_problems
 from service.web.services import Services
 

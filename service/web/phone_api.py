@@ -23,9 +23,10 @@ from schemas.checkin import (
     CheckInReply,
 )
 from schemas.today import Today
-from service import database, devices, errors, history, intake, tokens
-from service.access import Permission
-from service.clinics import ClinicView
+from service import database, errors, history, intake, tokens
+from service.people import devices
+from service.people.access import Permission
+from service.people.clinics import ClinicView
 from service.tokens import Token
 from service.web import problems, strict
 from service.web.limits import Limit

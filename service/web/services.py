@@ -11,12 +11,13 @@ from uuid import UUID
 import msgspec
 
 from schemas.crisis import CrisisContact
-from service import clinics, database, errors, hint
-from service.clinics import ClinicView
+from service import database, errors, hint
 from service.config import Config
 from service.database import Pool
 from service.intake_door import Door
-from service.passwords import Passwords
+from service.people import clinics
+from service.people.clinics import ClinicView
+from service.people.passwords import Passwords
 from service.sealing import Sealer
 from service.web.assets import Assets
 from service.web.charts import Charts

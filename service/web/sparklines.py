@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from service.caseload import SPARK_DAYS, SparkDay
+from service.desk.caseload import SPARK_DAYS, SparkDay
 
 SCALE_TOP = 10.0
 # Units of the picture a day across and a point up, so that a diamond is as wide as it is high.

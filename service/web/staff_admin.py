@@ -13,8 +13,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.staff import LinkPurpose, Role
-from service import clinics, errors, one_time_links, staff, webhook_endpoints
-from service.access import Permission
+from service import errors
+from service.people import clinics, one_time_links, staff, webhook_endpoints
+from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to

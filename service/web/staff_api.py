@@ -24,8 +24,10 @@ from schemas.desk import (
     Reason,
     TrendReply,
 )
-from service import access, alerts, caseload, client_page, clients, errors, inbox, sentences
-from service.access import Permission
+from service import alerts, errors
+from service.desk import caseload, client_page, inbox, sentences
+from service.people import access, clients
+from service.people.access import Permission
 from service.web import strict
 from service.web.desk_session import Desk, open_desk
 

@@ -15,11 +15,12 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.staff import SessionStage
-from service import clinics, database, errors, sign_in, staff_sessions, totp
-from service.access import Permission
-from service.clinics import ClinicView
-from service.sign_in import Door
-from service.staff_sessions import SignedIn
+from service import database, errors
+from service.people import clinics, sign_in, staff_sessions, totp
+from service.people.access import Permission
+from service.people.clinics import ClinicView
+from service.people.sign_in import Door
+from service.people.staff_sessions import SignedIn
 from service.web import page_problems
 from service.web.desk_session import COOKIE, credential_of, form_of, refuse_cross_site, refuse_forged
 from service.web.page_problems import CLINIC_COOKIE

@@ -8,7 +8,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from service.access import Permission
+from service.people.access import Permission
 from service.web.services import Services
 
 

@@ -1,0 +1,155 @@
+"""The client who crosses the limit while a visitor looks on: quiet for weeks, then today's answer.
+
+Whether that answer crosses is not hoped for but computed, with the detector itself, before the client is added.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from schemas.alert import Outcome
+from schemas.course import InfusionState, Phase, Substance
+from schemas.trend import Status
+from service import alerts, detection, fold, ids
+from service.database import Db
+from service.demo import clinic, player
+from service.demo.clinic import SOURCE, DemoClinic
+from service.demo.people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, VISITED_THERAPIST, Line, Person
+from service.demo.player import Arrived
+from service.demo.stories import Answer, answer_on, infusions_until
+from service.facts import courses
+from service.sealing import Sealer
+
+HISTORY_DAYS = 56
+# So many of former starts stay; older ones are discharged, so that the clinic does not fill up with them.
+KEPT = 3
+TRIES = 100
+# From here on silence is a finding; after an infusion a day earlier.
+SILENT_DAYS = 2
+HARD_NOTE = "It is back like before the infusions. I did not expect that."
+
+
+def hard_answer(person: Person, moment: datetime) -> dict[str, object]:
+    """Today's daily check-in, as a phone sends it."""
+    return {
+        "kind": "daily",
+        "answered_at": moment.isoformat(),
+        "sent_at": moment.isoformat(),
+        "time_zone": person.time_zone,
+        "craving": dict.fromkeys(person.substances, 9),
+        "mood": 1,
+        "anxiety": 9,
+        "used": [],
+        "safety": False,
+        "note": HARD_NOTE,
+    }
+
+
+def choose(demo: DemoClinic, today: date, *, taken: set[str]) -> Person:
+    """A person with a quiet history up to yesterday whose hard answer today crosses the limit."""
+    rules = detection.shipped_rules()
+    # About every third story is quiet: beginning behind those that were looked at keeps every start equally fast.
+    first = 3 * len(taken)
+    for number in range(first, first + TRIES):
+        person = _person(number, demo, today)
+        if person.key not in taken and _crosses_today_only(person, demo, today, rules):
+            return person
+    raise RuntimeError("no story was quiet until today")
+
+
+def _person(number: int, demo: DemoClinic, today: date) -> Person:
+    rounds = number // (len(FRESH_GIVEN_NAMES) * len(FRESH_FAMILY_NAMES))
+    family_name = FRESH_FAMILY_NAMES[number % len(FRESH_FAMILY_NAMES)]
+    return Person(
+        given_name=FRESH_GIVEN_NAMES[number % len(FRESH_GIVEN_NAMES)],
+        family_name=family_name if rounds == 0 else f"{family_name} {rounds + 1}",
+        substances=(Substance.ALCOHOL,),
+        therapist=VISITED_THERAPIST,
+        line=Line.STEADY,
+        joins=(today - demo.first_day).days - HISTORY_DAYS,
+        turns=10_000,
+        craving=2.2,
+        strain=2.6,
+        spread=0.7,
+        answers=0.97,
+        relief=0.0,
+    )
+
+
+def _crosses_today_only(person: Person, demo: DemoClinic, today: date, rules: detection.Rules) -> bool:
+    days = [today - timedelta(days=HISTORY_DAYS - number) for number in range(HISTORY_DAYS + 1)]
+    scores = np.full((1, len(days), len(detection.ITEMS)), np.nan)
+    for number, day in enumerate(days[:-1]):
+        answer = answer_on(person, demo.first_day, day)
+        if answer is not None:
+            scores[0, number] = (max(answer.craving.values()), answer.mood, answer.anxiety)
+    scores[0, -1] = (9, 1, 9)
+    given = {
+        slot.planned_at.date()
+        for slot in infusions_until(person, demo.first_day, today - timedelta(days=1))
+        if slot.infusion is InfusionState.GIVEN
+    }
+    history = detection.Days.of(
+        scores,
+        infusion=np.array([[day in given for day in days]]),
+        weekend=np.array([[day.weekday() >= 5 for day in days]]),
+    )
+    _, trends = detection.fold(detection.State.fresh(1, rules), history, rules)
+    quiet = trends.status_of(0, len(days) - 2) is Status.ON_TRACK
+    quiet = quiet and not trends.waning[0].any() and trends.silent_days[0].max() < SILENT_DAYS
+    crossings = np.flatnonzero(trends.crossing[0])
+    return quiet and crossings.tolist() == [len(days) - 1]
+
+
+class Known(msgspec.Struct, frozen=True):
+    """A client of the demonstration who is in nobody's story list: one of a former start."""
+
+    client_id: UUID
+    source_key: str
+
+
+FORMER = """
+select client_id, source_key
+from client
+where clinic_id = $1
+  and source = $2
+  and source_key <> all($3::text[])
+order by created_at desc, client_id desc
+"""
+
+
+async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now: datetime) -> tuple[Person, UUID]:
+    """Add the client of this start with their history up to yesterday, and discharge those of long ago."""
+    former = await db.rows(Known, FORMER, db.clinic_id, SOURCE, [person.key for person in PEOPLE])
+    for each in former[KEPT:]:
+        await _discharge(db, demo, each.client_id, today, now=now)
+    person = choose(demo, today, taken={each.source_key for each in former})
+    first = today - timedelta(days=HISTORY_DAYS)
+    client_id = await clinic.join(db, demo, master, person, first)
+    appointments = clinic.appointments_of(person, demo, today)
+    answers: list[Answer] = []
+    for number in range(HISTORY_DAYS):
+        day = first + timedelta(days=number)
+        coming = appointments.to_plan(day, joins=number == 0)
+        await clinic.plan(db, demo, person, client_id, coming, day)
+        await clinic.keep(db, demo, client_id, appointments.of(day))
+        answer = answer_on(person, demo.first_day, day)
+        if answer is not None:
+            answers.append(answer)
+    await player.store(db, master, [Arrived(person, client_id, ids.new(), answer) for answer in answers])
+    await fold.fold_client(db, client_id, now=datetime.combine(today, time(4), demo.zone).astimezone(UTC))
+    return person, client_id
+
+
+async def _discharge(db: Db, demo: DemoClinic, client_id: UUID, today: date, *, now: datetime) -> None:
+    """End the course of a client of a former start, and close what is open about them."""
+    for course in await courses.of(db, client_id):
+        if course.phase is not Phase.DISCHARGED:
+            await courses.end(db, course.course_id, ended_on=max(course.started_on, today - timedelta(days=1)), now=now)
+    for alert in await alerts.inbox(db, [client_id]):
+        by = demo.staff_ids["ada.whitlock"]
+        await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=by, now=now)

@@ -1,0 +1,230 @@
+"""The whole product on one machine with a fictional clinic: database, jobs, web, mail and webhook catchers, phones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import msgspec
+import psutil
+
+from service import database, storage
+from service.config import Config
+from service.database import Pool
+from service.demo import clinic, live, player, process, visit, webhook
+from service.demo import fresh as demo_fresh
+from service.demo import mail as demo_mail
+from service.demo.clinic import DemoClinic
+from service.demo.live import Fresh
+from service.demo.process import Child, ChildFailed, Keeper
+from service.demo.visit import Pids, Place, Running
+from service.facts import client_day
+from service.sealing import Sealer
+
+READY_SECONDS = 90.0
+POLL_SECONDS = 0.05
+WATCH_SECONDS = 1.0
+POOL_SIZE = 3
+
+
+Say = Callable[[str], None]
+Progress = Callable[[int], Callable[[object], object]]
+
+
+def place_for(config: Config) -> Place:
+    """The wanted port or the next free one, and the address that goes with it. Raises OSError when none is free."""
+    port = process.free_port(config.host, config.port)
+    own = config.base_url != f"http://127.0.0.1:{config.port}"
+    return Place(port=port, base_url=config.base_url if own else f"http://127.0.0.1:{port}")
+
+
+async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_played: Progress) -> None:
+    """Run it until cancelled; everything that was started is stopped on the way out.
+
+    Raises ChildFailed when a process does not come up or dies too often, OSError when no port is free, and whatever
+    `storage.at_hand` raises.
+    """
+    place = place_for(config)
+    if place.port != config.port:
+        say(f"Port {config.port} is taken; using {place.port}.")
+    file = config.data_dir / "demo.json"
+    file.unlink(missing_ok=True)
+    async with AsyncExitStack() as stack:
+        say("Starting PostgreSQL …")
+        cluster = await stack.enter_async_context(storage.at_hand(config))
+        keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None, file)
+        await keeper.start()
+        stack.push_async_callback(keeper.stop)
+        owner_url = config.database_url_of("owner")
+        pool = await database.open_pool(owner_url, size=POOL_SIZE, application_name="neap_demo")
+        stack.push_async_callback(pool.close)
+        master = Sealer(config.master_key())
+        demo, fresh = await _prepare(pool, master, say=say, now=clock(), day_played=day_played)
+        settings = await _catchers(stack, config, pool, demo, master, place, now=clock())
+        jobs, web = await _start_both(stack, config, pool, keeper, settings, place, say=say, clock=clock)
+        postgres = cluster.pid if cluster is not None else None
+        running = await visit.let_in(
+            pool, demo, place, owner_url, Pids(postgres=postgres, web=web.pid, jobs=jobs.pid), now=clock()
+        )
+        stack.callback(file.unlink, missing_ok=True)
+        visit.write(file, running)
+        for line in visit.announcement(running, config.data_dir):
+            say(line)
+        await _serve(config, pool, demo, fresh, keeper, running, (jobs, web), say=say, clock=clock)
+
+
+async def _prepare(
+    pool: Pool, master: Sealer, *, say: Say, now: datetime, day_played: Progress
+) -> tuple[DemoClinic, Fresh]:
+    demo = await clinic.find_or_make(pool, now=now)
+    today = client_day.of(now, demo.zone)
+    yesterday = today - timedelta(days=1)
+    missing = (today - await player.next_day(pool, demo)).days
+    if missing > 0:
+        say(f"Playing {missing} {'day' if missing == 1 else 'days'} of the fictional clinic …")
+        await player.play(pool, demo, master, until=yesterday, played=day_played(missing))
+    async with database.transaction(pool, demo.clinic.clinic_id) as db:
+        person, client_id = await demo_fresh.bring_in(db, demo, master, today, now=now)
+    return demo, Fresh(person, client_id)
+
+
+async def _catchers(
+    stack: AsyncExitStack, config: Config, pool: Pool, demo: DemoClinic, master: Sealer, place: Place, *, now: datetime
+) -> dict[str, str]:
+    """Start what catches mail and webhooks; the settings under which the processes run."""
+    mail_dir = config.data_dir / "mail"
+    mail = await demo_mail.listen(mail_dir)
+    stack.push_async_callback(_close, mail)
+    hook_port = process.free_port(webhook.HOST, 0)
+    async with database.transaction(pool, demo.clinic.clinic_id) as db:
+        secret = await clinic.announce_at(db, master, f"http://{webhook.HOST}:{hook_port}{webhook.PATH}", now=now)
+    hooks = await webhook.listen(config.data_dir / "webhooks", secret, port=hook_port)
+    stack.push_async_callback(_close, hooks)
+    return {
+        "NEAP_HOST": config.host,
+        "NEAP_PORT": str(place.port),
+        "NEAP_BASE_URL": place.base_url,
+        "NEAP_DATA_DIR": str(config.data_dir),
+        "NEAP_DEMO": "true",
+        "NEAP_DEMO_MAIL_DIR": str(mail_dir),
+        "NEAP_SMTP_HOST": demo_mail.HOST,
+        "NEAP_SMTP_PORT": str(demo_mail.port_of(mail)),
+        "NEAP_SMTP_SECURITY": "none",
+        "NEAP_SMTP_USER": "",
+        "NEAP_SMTP_PASSWORD": "",
+        "NEAP_SMTP_PASSWORD_FILE": "",
+        "NEAP_MAIL_FROM": "neap@demo.example",
+        "NEAP_WEBHOOK_ALLOW": f"{webhook.HOST}:{hook_port}",
+    }
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+async def _start_both(
+    stack: AsyncExitStack,
+    config: Config,
+    pool: Pool,
+    keeper: Keeper,
+    settings: dict[str, str],
+    place: Place,
+    *,
+    say: Say,
+    clock: Callable[[], datetime],
+) -> tuple[Child, Child]:
+    """Jobs first, web once they run: the port opens only when both are there."""
+    environ = process.environ_for(settings)
+    jobs = Child("jobs", process.python_command("jobs"), environ=environ, log_file=config.data_dir / "jobs.log")
+    web = Child("web", process.python_command("service", "web"), environ=environ, log_file=config.data_dir / "web.log")
+    say("Starting the jobs process …")
+    started_at = clock()
+    await jobs.start()
+    stack.push_async_callback(jobs.stop)
+    await keeper.watch([pid for pid in (jobs.pid,) if pid])
+    await process.until(jobs, _heartbeat(pool, since=started_at), seconds=READY_SECONDS)
+    say("Starting the web process …")
+    await web.start()
+    stack.push_async_callback(web.stop)
+    await keeper.watch([pid for pid in (jobs.pid, web.pid) if pid])
+    await process.until(web, _ready(place), seconds=READY_SECONDS)
+    return jobs, web
+
+
+HEARTBEAT = """
+select exists (
+  select
+  from deployment_job_run
+  where seen_at >= $1
+)
+"""
+
+
+async def _heartbeat(pool: Pool, *, since: datetime) -> None:
+    while not await pool.fetchval(HEARTBEAT, since):  # noqa: ASYNC110 - another process's row is no event of ours
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _ready(place: Place) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.port}", trust_env=False) as http:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await http.get("/health/ready")).status_code == HTTPStatus.OK:
+                    return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _serve(
+    config: Config,
+    pool: Pool,
+    demo: DemoClinic,
+    fresh: Fresh,
+    keeper: Keeper,
+    running: Running,
+    children: tuple[Child, Child],
+    *,
+    say: Say,
+    clock: Callable[[], datetime],
+) -> None:
+    jobs, web = children
+
+    async def restarted() -> None:
+        await keeper.watch([pid for pid in (jobs.pid, web.pid) if pid])
+        pids = Pids(postgres=running.pids.postgres, web=web.pid, jobs=jobs.pid)
+        visit.write(config.data_dir / "demo.json", msgspec.structs.replace(running, pids=pids))
+
+    async with _phones(config, pool, demo, running, clock=clock) as phones, asyncio.TaskGroup() as tasks:
+        for child in children:
+            tasks.create_task(process.kept_running(child, say=say, restarted=restarted))
+        if running.pids.postgres is not None:
+            tasks.create_task(_watch_database(running.pids.postgres, config.data_dir))
+        tasks.create_task(live.live(phones, demo, fresh, clock=clock))
+
+
+@asynccontextmanager
+async def _phones(
+    config: Config, pool: Pool, demo: DemoClinic, running: Running, *, clock: Callable[[], datetime]
+) -> AsyncIterator[live.Phones]:
+    port = httpx.URL(running.base_url).port or config.port
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as http:
+        yield live.Phones(http, pool, demo, config.data_dir / "phones.json", clock=clock)
+
+
+async def _watch_database(pid: int, data_dir: Path) -> None:
+    while _lives(pid):  # noqa: ASYNC110 - another process's end is no event of ours
+        await asyncio.sleep(WATCH_SECONDS)
+    raise ChildFailed(f"PostgreSQL ended; {data_dir / 'postgres.log'} says why. Start the demonstration again.")
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

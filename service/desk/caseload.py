@@ -1,0 +1,279 @@
+"""The caseload: everybody a person may see, who needs them first, and why; a constant number of queries."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from schemas.alert import AlertState, Finding, Tier
+from schemas.client import RecordOrigin
+from schemas.course import Phase, Substance
+from schemas.trend import Status
+from service import errors, findings
+from service.database import Db
+from service.desk import sentences
+from service.people import access
+from service.people.access import Reach
+
+SPARK_DAYS = 28
+ANSWERED_DAYS = 14
+# An answer older than this is no longer "now".
+NOW_DAYS = 2
+
+
+class ClientLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A client with the course and the newest trend; no trend before the first client day was folded."""
+
+    client_id: UUID
+    given_name: str
+    family_name: str
+    origin: RecordOrigin
+    substances: list[Substance]
+    phase: Phase | None
+    course_started_on: date | None
+    client_day: date | None
+    status: Status | None
+    silent_days: int | None
+    statistic: float | None
+    limit_value: float | None
+    infusions_given: int
+    last_infusion_at: datetime | None
+    next_infusion_at: datetime | None
+    next_session_at: datetime | None
+    answered_ever: int
+
+
+class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
+    """Craving on one client day, and the usual band of that day; null: unknown."""
+
+    client_id: UUID
+    client_day: date
+    answered: bool
+    value: int | None
+    low: float | None
+    high: float | None
+
+
+class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert nobody has closed yet."""
+
+    alert_id: UUID
+    client_id: UUID
+    tier: Tier
+    state: AlertState
+    opened_at: datetime
+
+
+class Line(NamedTuple):
+    """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody."""
+
+    client: ClientLine
+    spark: list[SparkDay]
+    alerts: list[OpenAlert]
+    why: str
+    urgency: int
+    needs: bool
+
+    @property
+    def mark(self) -> str:
+        """What the line is marked with: "urgent", or the status."""
+        if self.urgency == 0:
+            return "urgent"
+        return self.client.status or Status.LEARNING
+
+    @property
+    def now(self) -> int | None:
+        """The craving of today or yesterday's last answer, None when there is none."""
+        recent = [day.value for day in self.spark[-NOW_DAYS:] if day.value is not None]
+        return recent[-1] if recent else None
+
+    @property
+    def answered(self) -> tuple[int, int]:
+        """Client days answered, of how many, up to a fortnight."""
+        days = self.spark[-ANSWERED_DAYS:]
+        return sum(day.answered for day in days), len(days)
+
+
+class Caseload(NamedTuple):
+    """Every line a person may see, the most pressing first."""
+
+    lines: list[Line]
+
+    @property
+    def needing(self) -> list[Line]:
+        """The lines that ask for somebody."""
+        return [line for line in self.lines if line.needs]
+
+    def count_of(self, mark: str) -> int:
+        """How many of those that need somebody bear this mark."""
+        return sum(line.mark == mark for line in self.lines if line.needs)
+
+    @property
+    def next_session_at(self) -> datetime | None:
+        """When the next booked session of anybody here begins."""
+        return min((line.client.next_session_at for line in self.lines if line.client.next_session_at), default=None)
+
+
+async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
+    """The caseload of whoever has this reach."""
+    lines = await _lines_of(db, await access.visible_clients(db, who, now=now), now=now)
+    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
+
+
+async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
+    """One client's line. Raises NotFound."""
+    lines = await _lines_of(db, [client_id], now=now)
+    if not lines:
+        raise errors.NotFound("Not found.")
+    return lines[0]
+
+
+LINES = """
+select
+  c.client_id, c.given_name, c.family_name, c.origin,
+  coalesce(course.substances, '{}') as substances, course.phase, course.started_on as course_started_on,
+  newest.client_day, newest.status, newest.silent_days, newest.statistic, newest.limit_value,
+  coalesce(given.infusions, 0) as infusions_given, given.last_at as last_infusion_at,
+  planned.next_at as next_infusion_at, session.next_at as next_session_at,
+  coalesce(answers.days, 0) as answered_ever
+from client c
+left join lateral (
+  select
+    co.phase, co.started_on,
+    array(
+      select cs.substance
+      from course_substance cs
+      where cs.clinic_id = $1
+        and cs.course_id = co.course_id
+        and cs.until_on is null
+      order by cs.is_primary desc, cs.substance
+    ) as substances
+  from course co
+  where co.clinic_id = $1
+    and co.client_id = c.client_id
+  order by co.started_on desc
+  limit 1
+) course on true
+left join lateral (
+  select t.client_day, t.status, t.silent_days, t.statistic, t.limit_value
+  from trend t
+  where t.clinic_id = $1
+    and t.client_id = c.client_id
+  order by t.client_day desc
+  limit 1
+) newest on true
+left join lateral (
+  select count(*) as infusions, max(i.given_at) as last_at
+  from infusion i
+  where i.clinic_id = $1
+    and i.client_id = c.client_id
+    and i.state = 'given'
+) given on true
+left join lateral (
+  select min(i.planned_at) as next_at
+  from infusion i
+  where i.clinic_id = $1
+    and i.client_id = c.client_id
+    and i.state = 'planned'
+    and i.planned_at > $3
+) planned on true
+left join lateral (
+  select min(s.planned_at) as next_at
+  from therapy_session s
+  where s.clinic_id = $1
+    and s.client_id = c.client_id
+    and s.state = 'planned'
+    and s.planned_at > $3
+) session on true
+left join lateral (
+  select count(*) as days
+  from (
+    select
+    from trend t
+    where t.clinic_id = $1
+      and t.client_id = c.client_id
+      and t.answered
+    limit 7
+  ) first_answers
+) answers on true
+where c.clinic_id = $1
+  and c.client_id = any ($2::uuid[])
+"""
+SPARKS = """
+select
+  t.client_id, t.client_day, t.answered, t.craving as value, t.band_low[1] as low, t.band_high[1] as high
+from trend t
+join (
+  select n.client_id, max(n.client_day) as last_day
+  from trend n
+  where n.clinic_id = $1
+    and n.client_id = any ($2::uuid[])
+  group by n.client_id
+) newest
+  on newest.client_id = t.client_id
+where t.clinic_id = $1
+  and t.client_id = any ($2::uuid[])
+  and t.client_day > newest.last_day - $3::integer
+order by t.client_id, t.client_day
+"""
+OPEN_ALERTS = """
+select alert_id, client_id, tier, state, opened_at
+from alert
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+  and state not in ('resolved', 'auto_resolved')
+order by tier, opened_at
+"""
+
+
+async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]:
+    clients = await db.rows(ClientLine, LINES, db.clinic_id, visible, now)
+    sparks: defaultdict[UUID, list[SparkDay]] = defaultdict(list)
+    for day in await db.rows(SparkDay, SPARKS, db.clinic_id, visible, SPARK_DAYS):
+        sparks[day.client_id].append(day)
+    alerts: defaultdict[UUID, list[OpenAlert]] = defaultdict(list)
+    for alert in await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, visible):
+        alerts[alert.client_id].append(alert)
+    reasons = await _newest_findings(db, [alert.alert_id for each in alerts.values() for alert in each])
+    return [_line(client, sparks[client.client_id], alerts[client.client_id], reasons) for client in clients]
+
+
+async def _newest_findings(db: Db, alert_ids: list[UUID]) -> dict[UUID, Finding]:
+    return {finding.alert_id: finding for finding in await findings.of_alerts(db, alert_ids) if finding.alert_id}
+
+
+def _line(client: ClientLine, spark: list[SparkDay], alerts: list[OpenAlert], reasons: Mapping[UUID, Finding]) -> Line:
+    live = client.origin is RecordOrigin.LIVE
+    needs = live and (bool(alerts) or client.status in (Status.NOT_ON_TRACK, Status.NO_DATA))
+    return Line(client, spark, alerts, _why(client, alerts, reasons), _urgency(client, alerts), needs)
+
+
+def _urgency(client: ClientLine, alerts: Sequence[OpenAlert]) -> int:
+    """0 urgent, then by status; an open alert lifts its client above those who have none."""
+    if alerts and alerts[0].tier is Tier.URGENT:
+        return 0
+    by_status = {
+        Status.NOT_ON_TRACK: 1,
+        Status.NO_DATA: 3,
+        Status.WATCH: 4,
+        Status.LEARNING: 5,
+        Status.ON_TRACK: 6,
+        None: 5,
+    }[client.status]
+    lifted = min(by_status, 2) if alerts else by_status
+    return lifted if client.origin is RecordOrigin.LIVE else 7
+
+
+def _why(client: ClientLine, alerts: Sequence[OpenAlert], reasons: Mapping[UUID, Finding]) -> str:
+    if alerts and alerts[0].alert_id in reasons:
+        waiting = alerts[0].state in (AlertState.OPEN, AlertState.DISPATCHED)
+        return sentences.of_finding(reasons[alerts[0].alert_id]) + (" Not yet acknowledged." if waiting else "")
+    near = client.statistic / client.limit_value if client.statistic and client.limit_value else None
+    return sentences.of_status(
+        client.status, silent_days=client.silent_days, answered_ever=client.answered_ever, near_limit=near
+    )

@@ -1,0 +1,231 @@
+"""The inbox: alerts that somebody may see, open or closed, and all that is known of one; and acting on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from schemas.alert import Alert, AlertEvent, AlertState, Delivery, Finding, Outcome, Tier
+from schemas.client import RecordOrigin
+from service import alerts, deliveries, findings
+from service.database import Db
+from service.people import access, clients
+from service.people.access import Reach
+from service.sealing import Sealer
+
+PAGE = 50
+
+
+class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert as the inbox lists it; `told` counts the messages that reached somebody, `failed` those that did not."""
+
+    alert_id: UUID
+    client_id: UUID
+    given_name: str
+    family_name: str
+    tier: Tier
+    state: AlertState
+    origin: RecordOrigin
+    opened_at: datetime
+    acknowledged_by_name: str | None
+    lease_until: datetime | None
+    recalculated_at: datetime | None
+    closed_at: datetime | None
+    outcome: Outcome | None
+    queued: int
+    told: int
+    failed: int
+
+
+class Entry(NamedTuple):
+    """A line of the inbox and the findings that its alert groups, in the order found."""
+
+    row: InboxRow
+    findings: list[Finding]
+
+
+class InboxPage(NamedTuple):
+    """One page of the inbox; `next` is the position to go on from, None on the last page."""
+
+    entries: list[Entry]
+    next: tuple[datetime, UUID] | None
+
+
+ROWS = """
+select
+  a.alert_id, a.client_id, c.given_name, c.family_name, a.tier, a.state, a.origin, a.opened_at,
+  s.name as acknowledged_by_name, a.lease_until, a.recalculated_at, a.closed_at, a.outcome,
+  coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told, coalesce(d.failed, 0) as failed
+from alert a
+join client c
+  on c.clinic_id = a.clinic_id
+  and c.client_id = a.client_id
+left join staff s
+  on s.clinic_id = a.clinic_id
+  and s.staff_id = a.acknowledged_by
+left join lateral (
+  select
+    count(*) filter (where d.state = 'queued') as queued,
+    count(*) filter (where d.state in ('sent', 'delivered', 'opened')) as told,
+    count(*) filter (where d.state in ('failed', 'dead', 'blocked')) as failed
+  from delivery d
+  where d.clinic_id = $1
+    and d.alert_id = a.alert_id
+) d on true
+where a.clinic_id = $1
+  and (
+    a.client_id = any ($2::uuid[])
+    or ($3 and exists (
+      select
+      from delivery sent
+      where sent.clinic_id = $1
+        and sent.alert_id = a.alert_id
+        and sent.staff_id = $4
+    ))
+  )
+  and (a.state in ('resolved', 'auto_resolved')) = $5
+  and ($6::timestamptz is null or (a.opened_at, a.alert_id) < ($6, $7::uuid))
+order by (case when $5 then 0 else a.tier end), a.opened_at desc, a.alert_id desc
+limit $8
+"""
+
+
+async def read(
+    db: Db, who: Reach, *, closed: bool, now: datetime, before: tuple[datetime, UUID] | None = None
+) -> InboxPage:
+    """The alerts this reach covers: the open ones, most urgent first, or the closed ones, newest first."""
+    visible = await access.visible_clients(db, who, now=now)
+    opened_before, id_before = before or (None, None)
+    limit = PAGE if closed else 4 * PAGE
+    rows = await db.rows(
+        InboxRow,
+        ROWS,
+        db.clinic_id,
+        visible,
+        who.routed,
+        who.staff_id,
+        closed,
+        opened_before,
+        id_before,
+        limit + 1,
+    )
+    shown = rows[:limit]
+    grouped: defaultdict[UUID | None, list[Finding]] = defaultdict(list)
+    for finding in await findings.of_alerts(db, [row.alert_id for row in shown]):
+        grouped[finding.alert_id].append(finding)
+    more = closed and len(rows) > limit
+    return InboxPage(
+        [Entry(row, grouped[row.alert_id]) for row in shown],
+        (shown[-1].opened_at, shown[-1].alert_id) if more else None,
+    )
+
+
+COUNT_OPEN = """
+select count(*)
+from alert a
+where a.clinic_id = $1
+  and a.state not in ('resolved', 'auto_resolved')
+  and (
+    $3
+    or ($4 and exists (
+      select
+      from care_team_member m
+      where m.clinic_id = $1
+        and m.client_id = a.client_id
+        and m.staff_id = $2
+        and m.from_at <= $5
+        and (m.until_at is null or m.until_at > $5)
+    ))
+    or ($6 and exists (
+      select
+      from delivery d
+      where d.clinic_id = $1
+        and d.alert_id = a.alert_id
+        and d.staff_id = $2
+    ))
+  )
+"""
+
+
+async def count_open(db: Db, who: Reach, *, now: datetime) -> int:
+    """How many alerts this reach covers are open."""
+    count = await db.value(COUNT_OPEN, db.clinic_id, who.staff_id, who.clinic, who.care_team, now, who.routed)
+    return count if isinstance(count, int) else 0
+
+
+class Person(msgspec.Struct, frozen=True):
+    """A name for an id."""
+
+    staff_id: UUID
+    name: str
+
+
+NAMES = """
+select staff_id, name
+from staff
+where clinic_id = $1
+  and staff_id = any ($2::uuid[])
+"""
+
+
+async def _names_of(db: Db, staff_ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    wanted = [each for each in staff_ids if each is not None]
+    return {person.staff_id: person.name for person in await db.rows(Person, NAMES, db.clinic_id, wanted)}
+
+
+class Told(NamedTuple):
+    """One message: to whom (a person's name, or "webhook") and what became of it."""
+
+    name: str
+    delivery: Delivery
+
+
+class Happened(NamedTuple):
+    """One event of an alert: who did it, and the note's text for whoever may read notes."""
+
+    event: AlertEvent
+    name: str | None
+    note: str | None
+
+
+class AlertView(NamedTuple):
+    """All of one alert."""
+
+    alert: Alert
+    given_name: str
+    family_name: str
+    findings: list[Finding]
+    told: list[Told]
+    events: list[Happened]
+    acknowledged_by: str | None
+
+
+async def view_of(db: Db, alert_id: UUID, *, sealer: Sealer | None) -> AlertView:
+    """One alert with its findings, messages and events; notes only where the reader's `sealer` opens them.
+
+    Raises NotFound.
+    """
+    alert = await alerts.get(db, alert_id)
+    client = await clients.get(db, alert.client_id)
+    messages, events = await deliveries.of_alert(db, alert_id), await alerts.events_of(db, alert_id)
+    people = {message.staff_id for message in messages} | {event.staff_id for event in events} | {alert.acknowledged_by}
+    names = await _names_of(db, people)
+    return AlertView(
+        alert,
+        client.given_name,
+        client.family_name,
+        await findings.of_alerts(db, [alert_id]),
+        [Told(names[each.staff_id] if each.staff_id else "webhook", each) for each in messages],
+        [_happened(db, event, names, sealer) for event in events],
+        names.get(alert.acknowledged_by) if alert.acknowledged_by else None,
+    )
+
+
+def _happened(db: Db, event: AlertEvent, names: dict[UUID, str], sealer: Sealer | None) -> Happened:
+    note = alerts.note_text(event, sealer, clinic_id=db.clinic_id) if sealer is not None else None
+    return Happened(event, names.get(event.staff_id) if event.staff_id else None, note)

@@ -1,0 +1,1 @@
+"""Facts: stored and read, nothing else. Check-ins, courses, infusions, therapy sessions, and their times."""

@@ -1,0 +1,201 @@
+"""Folding the days of some clients together: facts in, trend rows and states out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.checkin import Kind
+from schemas.trend import Trend
+from service import detection, rule_sets, trends
+from service.detection import Explanation
+from service.facts import checkins, courses
+from service.facts.checkins import CheckInRow
+from service.fold.facts import ClientFacts
+from service.rule_sets import RuleSet
+from service.trends import Checkpoint
+
+ONE_DAY = timedelta(days=1)
+SATURDAY = 5
+
+Scores = tuple[int | None, int | None, int | None]
+
+
+class Waning(NamedTuple):
+    """Days from an infusion to half of its benefit lost, with an 80 % interval."""
+
+    days: float
+    low_days: float
+    high_days: float
+
+
+@dataclass(frozen=True)
+class FoldedClient:
+    """What came of one client's days up to `last_day`, in order.
+
+    The state after `kept_day` is kept: the last day that is over, for a day that is not may still be answered again.
+    `explanations` by the days of crossings, `waning` by the days on which a benefit wanes, `checkpoints` to be kept.
+    """
+
+    facts: ClientFacts
+    last_day: date
+    kept_day: date
+    trends: list[Trend] = field(default_factory=list)
+    explanations: dict[date, Explanation] = field(default_factory=dict)
+    waning: dict[date, Waning] = field(default_factory=dict)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+
+
+def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datetime) -> list[FoldedClient]:
+    """Fold each client from the day after their state to the last day their trend goes to."""
+    folded = [FoldedClient(each, each.last_day(now), each.kept_day(now)) for each in facts]
+    state = detection.State.concat([_state_before(each, versions) for each in facts])
+    for first, last in _stretches(folded, versions):
+        within = [i for i, each in enumerate(folded) if each.facts.start <= last and each.last_day >= first]
+        if not within:
+            continue
+        rule_set = rule_sets.on(versions, first)
+        some = [folded[i] for i in within]
+        calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
+        scores = [[_scores_of(each, day) for day in calendar] for each in some]
+        moved, found = detection.fold(state.take(within), _days(some, calendar, scores), rule_sets.detector(rule_set))
+        state.rows[within] = moved.rows
+        for place, each in enumerate(some):
+            _collect(each, place, calendar, scores[place], found, rule_set)
+            if last == each.kept_day or (trends.ends_month(last) and last < each.kept_day):
+                _keep(each, last, moved.take([place]).to_rows()[0], rule_set)
+    for each in folded:
+        due = each.facts.due
+        if not each.checkpoints and due.checkpoint_day is not None and due.checkpoint_state is not None:
+            _keep(each, due.checkpoint_day, due.checkpoint_state, rule_sets.on(versions, due.checkpoint_day))
+    return folded
+
+
+def _state_before(facts: ClientFacts, versions: Sequence[RuleSet]) -> detection.State:
+    stored = facts.due.checkpoint_state
+    if stored is not None:
+        return detection.State.from_rows([stored])
+    return detection.State.fresh(1, rule_sets.detector(rule_sets.on(versions, facts.start)))
+
+
+def _stretches(folded: Sequence[FoldedClient], versions: Sequence[RuleSet]) -> Iterator[tuple[date, date]]:
+    """Stretches of days under one rule set that end wherever a state is kept."""
+    going = [each for each in folded if each.last_day >= each.facts.start]
+    if not going:
+        return
+    ends = {version.valid_from - ONE_DAY for version in versions} | {each.kept_day for each in going}
+    first, end = min(each.facts.start for each in going), max(each.last_day for each in going)
+    day = first
+    while day <= end:
+        if day == end or day in ends or trends.ends_month(day):
+            yield first, day
+            first = day + ONE_DAY
+        day += ONE_DAY
+
+
+def _scores_of(each: FoldedClient, day: date) -> Scores | None:
+    row = each.facts.days.get(day)
+    return None if row is None else (_day_craving(row, each.facts), row.mood, row.anxiety)
+
+
+def _day_craving(row: CheckInRow, facts: ClientFacts) -> int | None:
+    """The highest over the substances the course treats that day; none where one of them was not answered."""
+    active = courses.active_on(facts.substances, row.client_day)
+    if not active or checkins.is_partly_answered(row.craving, active, Kind.DAILY):
+        return None
+    return max(row.craving[substance] for substance in active)
+
+
+def _days(
+    some: Sequence[FoldedClient], calendar: Sequence[date], scores: Sequence[Sequence[Scores | None]]
+) -> detection.Days:
+    shape = len(some), len(calendar)
+    numbers = np.full((*shape, len(detection.ITEMS)), np.nan)
+    active, infusion, new_usual, confirmed = (np.zeros(shape, dtype=np.bool_) for _ in range(4))
+    for i, each in enumerate(some):
+        facts = each.facts
+        for t, day in enumerate(calendar):
+            if not facts.start <= day <= each.last_day:
+                continue
+            active[i, t] = facts.is_active(day)
+            infusion[i, t] = day in facts.infusion_days
+            new_usual[i, t] = day in facts.new_usual_days
+            confirmed[i, t] = day in facts.confirmed_days
+            answered = scores[i][t]
+            if answered is not None:
+                numbers[i, t] = [np.nan if score is None else score for score in answered]
+    weekend = np.array([day.weekday() >= SATURDAY for day in calendar])
+    return detection.Days(
+        scores=numbers,
+        active=active,
+        infusion=infusion,
+        weekend=np.broadcast_to(weekend, shape).copy(),
+        new_usual=new_usual,
+        confirmed=confirmed,
+    )
+
+
+def _collect(
+    each: FoldedClient,
+    place: int,
+    calendar: Sequence[date],
+    scores: Sequence[Scores | None],
+    found: detection.Trends,
+    rule_set: RuleSet,
+) -> None:
+    columns = [_listed(column[place]) for column in (found.baseline, found.sd, found.level)]
+    columns += [_listed(column[place]) for column in (found.band_low, found.band_high)]
+    for t, day in enumerate(calendar):
+        if found.status[place, t] < 0:
+            continue
+        craving, mood, anxiety = scores[t] or (None, None, None)
+        since_infusion = int(found.days_since_infusion[place, t])
+        each.trends.append(
+            Trend(
+                client_day=day,
+                status=found.status_of(place, t),
+                answered=bool(found.answered[place, t]),
+                partly=bool(found.partly[place, t]),
+                craving=craving,
+                mood=mood,
+                anxiety=anxiety,
+                baseline=columns[0][t],
+                sd=columns[1][t],
+                level=columns[2][t],
+                band_low=columns[3][t],
+                band_high=columns[4][t],
+                statistic=float(found.statistic[place, t]),
+                limit_value=float(found.limit[place, t]),
+                crossing=bool(found.crossing[place, t]),
+                resting=bool(found.resting[place, t]),
+                silent_days=int(found.silent_days[place, t]),
+                days_since_infusion=None if since_infusion < 0 else since_infusion,
+                origin=each.facts.due.origin,
+                rule_set_version=rule_set.version,
+            )
+        )
+        if found.crossing[place, t]:
+            each.explanations[day] = found.explain(place, t)
+        if found.waning[place, t]:
+            half_lost = (found.half_lost_days, found.half_lost_low_days, found.half_lost_high_days)
+            each.waning[day] = Waning(*(float(days[place, t]) for days in half_lost))
+
+
+def _listed(column: npt.NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if number != number else number for number in day] for day in column.tolist()]
+
+
+def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> None:
+    each.checkpoints.append(
+        Checkpoint(
+            client_id=each.facts.client_id,
+            client_day=day,
+            state=state,
+            rule_set_version=rule_set.version,
+        )
+    )

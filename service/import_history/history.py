@@ -1,0 +1,331 @@
+"""Bringing daily histories in: the days of a foreign file become facts of origin import.
+
+The key of a day is (source, client, day). An equal day is skipped, a changed one becomes a new version that supersedes,
+so that a second run changes nothing. Each chunk of clients is one transaction: killed anywhere, a re-run completes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, time
+from itertools import groupby
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.client import RecordOrigin
+from schemas.clinic import Clinic
+from schemas.course import Substance
+from service import database, fold, ids
+from service.database import Db, Pool
+from service.facts import checkins, fold_queue
+from service.import_history import course
+from service.import_history import use as import_use
+from service.import_history.file import History, HistoryDay
+from service.import_history.use import ReportedUse
+from service.people import audit, clinics
+from service.sealing import Sealer
+
+ANSWERED = time(12)
+CHUNK_DAYS = 2_000
+CHUNK_CLIENTS = 50
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What became of the days of a file; `alerts`: how many stand in the history of its clients."""
+
+    clients: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    alerts: int = 0
+
+    @property
+    def days(self) -> int:
+        """Every day that was taken."""
+        return self.new + self.changed + self.unchanged
+
+    def count(self, stood: bool, *, changed: bool) -> None:
+        """Count one day: whether a version of it stood already, and whether anything about it is different now."""
+        self.new += changed and not stood
+        self.changed += changed and stood
+        self.unchanged += not changed
+
+    def add(self, other: Counts) -> None:
+        """Count a further chunk."""
+        self.clients += other.clients
+        self.new += other.new
+        self.changed += other.changed
+        self.unchanged += other.unchanged
+
+
+class ImportedClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A client of the source, with the wrapped key of their sealed fields."""
+
+    client_id: UUID
+    source_key: str
+    wrapped_key: bytes
+
+
+class StoredDay(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of a day that stands."""
+
+    check_in_id: UUID
+    client_id: UUID
+    client_day: date
+    content_hash: bytes
+
+
+class FreshDay(msgspec.Struct, frozen=True):
+    """A version of a day that does not stand yet: the arguments of its insert, and the use it reports."""
+
+    arguments: tuple[object, ...]
+    use: ReportedUse
+
+
+class Importing(msgspec.Struct, frozen=True, kw_only=True):
+    """What every step of one import shares."""
+
+    clinic_id: UUID
+    zone: ZoneInfo
+    source: str
+    primary: Substance
+    now: datetime
+
+
+async def bring_in(
+    pool: Pool,
+    clinic: Clinic,
+    master: Sealer,
+    history: History,
+    *,
+    source: str,
+    now: datetime,
+    done: Callable[[int], object],
+) -> Counts:
+    """Bring a history in: facts, then trends, findings and alerts; `done` hears after each chunk how many days it had.
+
+    A chunk's trends are folded after its facts are committed; what a kill left unfolded is still due at the next run.
+    """
+    importing = Importing(
+        clinic_id=clinic.clinic_id,
+        zone=ZoneInfo(clinic.time_zone),
+        source=source,
+        primary=history.map.primary_substance,
+        now=now,
+    )
+    counts = Counts()
+    for chunk in _chunks(history.days):
+        async with database.transaction(pool, clinic.clinic_id) as db:
+            client_ids, chunk_counts = await _store(db, master, importing, chunk)
+        await fold.fold_many(pool, clinic.clinic_id, client_ids, now=now)
+        counts.add(chunk_counts)
+        done(sum(len(days) for days in chunk.values()))
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        counts.alerts = await _count_alerts(db, source, sorted({day.client for day in history.days}))
+    return counts
+
+
+COUNT_ALERTS = """
+select count(*)
+from alert a
+join client c
+  on c.clinic_id = a.clinic_id
+  and c.client_id = a.client_id
+where a.clinic_id = $1
+  and a.origin = 'import'
+  and c.source = $2
+  and c.source_key = any($3::text[])
+"""
+
+
+async def _count_alerts(db: Db, source: str, keys: list[str]) -> int:
+    count = await db.value(COUNT_ALERTS, db.clinic_id, source, keys)
+    assert isinstance(count, int)
+    return count
+
+
+async def find_or_make_clinic(pool: Pool, slug: str, *, now: datetime) -> tuple[Clinic, bool]:
+    """The clinic of that slug and whether it had to be made. Raises Invalid for a slug of the wrong shape."""
+    async with pool.acquire() as connection:
+        found = await clinics.find_by_slug(connection, slug)
+    if found is not None:
+        return found, False
+    async with database.transaction(pool, clinics.new_id()) as db:
+        made = await clinics.create(db, slug=slug, name=f"Imported histories ({slug})", time_zone="UTC", now=now)
+    return made, True
+
+
+def _chunks(days: Sequence[HistoryDay]) -> Iterator[dict[str, list[HistoryDay]]]:
+    """Whole clients, so many that a transaction stays short; `days` are sorted by client."""
+    chunk: dict[str, list[HistoryDay]] = {}
+    size = 0
+    for client, its_days in groupby(days, key=lambda day: day.client):
+        chunk[client] = list(its_days)
+        size += len(chunk[client])
+        if size >= CHUNK_DAYS or len(chunk) >= CHUNK_CLIENTS:
+            yield chunk
+            chunk, size = {}, 0
+    if chunk:
+        yield chunk
+
+
+async def _store(
+    db: Db, master: Sealer, importing: Importing, chunk: dict[str, list[HistoryDay]]
+) -> tuple[list[UUID], Counts]:
+    clients = await _find_or_add_clients(db, master, importing, chunk)
+    standing = await _standing_days(db, importing, [client.client_id for client in clients.values()])
+    counts = Counts(clients=len(chunk))
+    fresh: list[FreshDay] = []
+    for key, days in chunk.items():
+        client = clients[key]
+        sealer = master.client_sealer(client.wrapped_key, importing.clinic_id, client.client_id)
+        kept = await course.keep(
+            db, client.client_id, days, primary=importing.primary, zone=importing.zone, now=importing.now
+        )
+        touched = [*kept.course_days, *kept.infusion_days]
+        for day in days:
+            before = standing.get((client.client_id, day.day))
+            row = _fresh_day(importing, client.client_id, sealer, day, before)
+            if row is not None:
+                fresh.append(row)
+                touched.append(day.day)
+            counts.count(before is not None, changed=row is not None or day.day in kept.infusion_days)
+        if touched:
+            await fold_queue.mark_due(db, client.client_id, from_day=min(touched), now=importing.now)
+            await audit.record(db, audit.COMMAND, "history.import", now=importing.now, client_id=client.client_id)
+    await db.execute_many(INSERT_CHECK_IN, [day.arguments for day in fresh])
+    await import_use.find(db, [day.use for day in fresh if day.use.used], now=importing.now)
+    return [client.client_id for client in clients.values()], counts
+
+
+CLIENTS_OF_SOURCE = """
+select c.client_id, c.source_key, k.wrapped_key
+from client c
+join client_key k
+  on k.clinic_id = c.clinic_id
+  and k.client_id = c.client_id
+where c.clinic_id = $1
+  and c.source = $2
+  and c.source_key = any($3::text[])
+order by c.client_id
+for update of c
+"""
+INSERT_CLIENT = """
+insert into client (
+  clinic_id, client_id, given_name, family_name, time_zone, enrolled_on, source, source_key, origin, created_at
+)
+values ($1, $2, $3, '', $4, $5, $6, $3, $7, $8)
+on conflict (clinic_id, source, source_key) do nothing
+"""
+INSERT_KEY = """
+insert into client_key (clinic_id, client_id, wrapped_key, created_at)
+select clinic_id, client_id, $3, $4
+from client
+where clinic_id = $1
+  and client_id = $2
+"""
+ENROL_EARLIER = """
+update client
+set enrolled_on = $3
+where clinic_id = $1
+  and client_id = $2
+  and enrolled_on > $3
+"""
+
+
+async def _find_or_add_clients(
+    db: Db, master: Sealer, importing: Importing, chunk: dict[str, list[HistoryDay]]
+) -> dict[str, ImportedClient]:
+    """The clients of this chunk by their key in the source, locked until the transaction ends."""
+    keys = list(chunk)
+    found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
+    missing = chunk.keys() - {client.source_key for client in found}
+    fresh = {key: ids.new() for key in sorted(missing)}
+    zone, origin = importing.zone.key, RecordOrigin.IMPORT
+    await db.execute_many(
+        INSERT_CLIENT,
+        [
+            (importing.clinic_id, client_id, key, zone, chunk[key][0].day, importing.source, origin, importing.now)
+            for key, client_id in fresh.items()
+        ],
+    )
+    await db.execute_many(
+        INSERT_KEY,
+        [
+            (importing.clinic_id, each, master.fresh_client_key(importing.clinic_id, each), importing.now)
+            for each in fresh.values()
+        ],
+    )
+    if fresh:
+        # Read again: another import may have added one of them meanwhile.
+        found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
+    await db.execute_many(
+        ENROL_EARLIER, [(importing.clinic_id, each.client_id, chunk[each.source_key][0].day) for each in found]
+    )
+    return {client.source_key: client for client in found}
+
+
+STANDING_DAYS = """
+select c.check_in_id, c.client_id, c.client_day, c.content_hash
+from check_in c
+where c.clinic_id = $1
+  and c.client_id = any($2::uuid[])
+  and c.source = $3
+  and not exists (
+    select
+    from check_in newer
+    where newer.clinic_id = $1
+      and newer.supersedes = c.check_in_id
+  )
+"""
+
+
+async def _standing_days(db: Db, importing: Importing, client_ids: list[UUID]) -> dict[tuple[UUID, date], StoredDay]:
+    rows = await db.rows(StoredDay, STANDING_DAYS, importing.clinic_id, client_ids, importing.source)
+    return {(row.client_id, row.client_day): row for row in rows}
+
+
+INSERT_CHECK_IN = """
+insert into check_in (
+  clinic_id, check_in_id, client_id, kind, answered_at, sent_at, received_at, counted_at, time_zone, zone_known,
+  client_day, craving, mood, anxiety, used, note_sealed, scale_version, origin, source, supersedes, content_hash
+)
+values (
+  $1, $2, $3, 'daily', $4, $4, $5, least($4::timestamptz, $5::timestamptz), $6, true,
+  $7, $8, $9, $10, $11, $12, $13, 'import', $14, $15, $16
+)
+"""
+
+
+def _fresh_day(
+    importing: Importing, client_id: UUID, sealer: Sealer, day: HistoryDay, before: StoredDay | None
+) -> FreshDay | None:
+    """The day's next version; None when it stands already as it is, or neither was nor is answered."""
+    answer = {"craving": day.craving, "mood": day.mood, "anxiety": day.anxiety, "used": day.used, "note": day.note}
+    digest = sealer.keyed_hash(msgspec.json.encode(answer, order="deterministic"), purpose="check_in.import")
+    if (before is None and not day.answered) or (before is not None and before.content_hash == digest):
+        return None
+    check_in_id = ids.new()
+    bound_to = checkins.note_binding(importing.clinic_id, check_in_id)
+    arguments = (
+        importing.clinic_id,
+        check_in_id,
+        client_id,
+        datetime.combine(day.day, ANSWERED, importing.zone),
+        importing.now,
+        importing.zone.key,
+        day.day,
+        day.craving,
+        day.mood,
+        day.anxiety,
+        day.used,
+        None if day.note is None else sealer.seal(day.note.encode(), bound_to=bound_to),
+        checkins.SCALE_VERSION,
+        importing.source,
+        None if before is None else before.check_in_id,
+        digest,
+    )
+    use = ReportedUse(client_id=client_id, check_in_id=check_in_id, client_day=day.day, used=day.used or [])
+    return FreshDay(arguments, use)
