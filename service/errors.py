@@ -74,9 +74,9 @@ class ConfigError(DomainError):
 
 
 class NotReady(DomainError):
-    """The database is not in the state this process needs: an old schema, a role with too many rights."""
+    """Something this process needs is not in the state to be used: a database that takes no writes, a dead helper."""
 
-    kind = "not-ready"
+    kind = "unavailable"
 
 
 CONSTRAINTS: dict[str, DomainError] = {

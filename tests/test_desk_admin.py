@@ -116,13 +116,13 @@ async def test_demo_mail_shows_what_was_caught_newest_first_and_only_in_the_demo
     hooks = mail.parent / "webhooks"
     hooks.mkdir()
     (hooks / "01930000-0000-7000-8000-000000000000.json").write_text('{"type":"alert.opened"}')
-    page = (await desk.http.get("/demo/mail")).text
+    page = (await desk.http.get("/demo-mail")).text
     assert page.index("Message 2") < page.index("Message 1")
     assert '<a href="http://127.0.0.1:8080/alerts/1">' in page
     assert "&lt;i&gt;Look" in page
     assert "alert.opened" in page
     async with running(settings) as real, client_of(real) as http:
-        assert (await http.get("/demo/mail")).status_code == 404
+        assert (await http.get("/demo-mail")).status_code == 404
 
 
 async def test_static_files_are_kept_for_good_under_their_release_and_asked_for_otherwise(desk: Desk) -> None:

@@ -80,7 +80,7 @@ async def test_every_page_is_strict_fictional_and_not_kept(desk: Desk) -> None:
     addresses = [
         *("/caseload", "/caseload?sort=name", "/inbox", "/inbox/history", f"/alerts/{alert_id}", f"/alerts/{closed}"),
         *(f"/clients/{client_id}", f"/clients/{client_id}/manage", "/clients/new", "/staff", "/settings", "/account"),
-        *("/harbour/sign-in", "/sign-in", "/demo/mail", "/alerts/00000000-0000-7000-8000-000000000000"),
+        *("/harbour/sign-in", "/sign-in", "/demo-mail", "/alerts/00000000-0000-7000-8000-000000000000"),
     ]
     for address in addresses:
         headers = {} if address == "/harbour/sign-in" else desk.person.cookie
@@ -101,7 +101,7 @@ async def test_pages_of_a_desk_without_anything_say_what_will_stand_there(desk: 
     assert "Add the first client" in (await desk.get("/caseload")).text
     assert "Nothing is open" in (await desk.get("/inbox")).text
     assert "No alert has been closed yet" in (await desk.get("/inbox/history")).text
-    assert "No mail yet" in (await desk.get("/demo/mail")).text
+    assert "No mail yet" in (await desk.get("/demo-mail")).text
 
 
 async def test_an_alert_is_acknowledged_noted_and_resolved_by_plain_forms(desk: Desk) -> None:

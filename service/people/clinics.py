@@ -23,6 +23,12 @@ NATIONAL_CRISIS_CONTACTS = (
     CrisisContact("Emergency services", "911"),
 )
 
+# A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
+RESERVED_SLUGS = frozenset(
+    ("account", "alerts", "caseload", "clients", "health", "inbox", "link", "phone", "problems", "quality", "rules")
+    + ("operator", "settings", "sign-in", "sign-out", "staff", "static", "v1", "demo-mail")
+)
+
 INSERT_CLINIC = """
 insert into clinic (clinic_id, slug, name, time_zone, created_at)
 values ($1, $2, $3, $4, $5)
@@ -49,8 +55,10 @@ async def create(
 ) -> Clinic:
     """Make the clinic whose id `db` was opened with, its settings and rule set version 1.
 
-    Raises Invalid for an unknown zone or a slug of the wrong shape, Conflict for a slug that is taken.
+    Raises Invalid for an unknown zone or a slug that is reserved or of the wrong shape, Conflict for one that is taken.
     """
+    if slug in RESERVED_SLUGS:
+        raise errors.Invalid("This slug is an address of Neap itself.", fields=(errors.FieldFault("slug", "another"),))
     if time_zone not in available_timezones():
         raise errors.Invalid(
             "Unknown time zone.", fields=(errors.FieldFault("time_zone", "an IANA name such as America/Chicago"),)

@@ -44,7 +44,7 @@ class CaughtWebhook(NamedTuple):
     body: str
 
 
-@get("/demo/mail", opt={"access": Permission.SEE_DEMO_MAIL})
+@get("/demo-mail", opt={"access": Permission.SEE_DEMO_MAIL})
 async def show_demo_mail(services: NamedDependency[Services]) -> Response[Any]:
     """The caught mail and webhooks, newest first; there is no such page where nothing is caught."""
     folder = services.config.demo_mail_dir
