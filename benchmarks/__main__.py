@@ -5,25 +5,34 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from benchmarks import driving, ground, latency, throughput
+from benchmarks import driving, fold_cost, ground, latency, memory, noticing, throughput
+
+NAMES = ("throughput", "latency", "noticing", "fold", "memory")
 
 
 def arguments() -> argparse.Namespace:
     """What to measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and memory.")
-    parser.add_argument("--only", choices=["throughput", "latency"], help="one measurement")
+    parser.add_argument("--only", choices=NAMES, help="one measurement")
     parser.add_argument("--quick", action="store_true", help="one short round of each: a look, not a figure")
     return parser.parse_args()
 
 
 async def main(given: argparse.Namespace) -> None:
+    """Measure what was asked for, the parts one after another: they share the machine."""
+    wanted = NAMES if given.only is None else (given.only,)
     extent = driving.QUICK if given.quick else driving.FULL
-    async with ground.prepared() as prepared:
-        rate = None
-        if given.only in (None, "throughput"):
-            rate = await throughput.measure(prepared, extent)
-        if given.only in (None, "latency"):
-            await latency.measure(prepared, extent, highest_per_second=rate)
+    if {"throughput", "latency"} & set(wanted):
+        async with ground.prepared() as prepared:
+            highest = await throughput.measure(prepared, extent) if "throughput" in wanted else None
+            if "latency" in wanted:
+                await latency.measure(prepared, extent, highest_per_second=highest)
+    if "noticing" in wanted:
+        await noticing.measure(quick=given.quick)
+    if "fold" in wanted:
+        await fold_cost.measure(quick=given.quick)
+    if "memory" in wanted:
+        await memory.measure()
 
 
 if __name__ == "__main__":

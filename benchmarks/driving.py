@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import msgspec
 
@@ -68,6 +69,7 @@ async def drive(
     per_second: float | None = None,
     most_per_second: int = MOST_PER_SECOND,
     expected: int = STORED,
+    answers: Mapping[str, object] = MappingProxyType({}),
 ) -> Outcome:
     """Load a server for some seconds after warming it up. Raises RuntimeError on any answer but the expected."""
     order = Order(
@@ -78,6 +80,7 @@ async def drive(
         seconds=seconds,
         requests=int(most_per_second * (seconds + WARM_UP_SECONDS)),
         per_second=per_second,
+        answers=dict(answers),
     )
     command = (sys.executable, "-m", "benchmarks.load")
     output = await processes.output_of(*command, environ={}, given=msgspec.json.encode(order))

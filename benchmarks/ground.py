@@ -14,7 +14,7 @@ import msgspec
 
 from benchmarks.figures import say
 from service import config, database, embedded, storage
-from service.config import Config
+from service.config import Config, embedded_url
 from tests import builders
 
 CLINICS = 4
@@ -31,36 +31,45 @@ grant select, insert on bench.check_in to neap_web
 
 
 class Ground(msgspec.Struct, frozen=True):
-    """Where to measure: settings of our processes, a superuser's address for looking, access tokens of phones."""
+    """Where to measure: settings of our processes, PostgreSQL's process and its superuser, access tokens of phones."""
 
     config: Config
     environ: dict[str, str]
     postgres_pid: int
+    superuser_url: str
     access_tokens: list[str]
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="neap-bench-") as folder:
-        Path(folder).chmod(0o711)  # PostgreSQL may have to run as another account, which must be able to enter
-        yield Path(folder)
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="neap-bench-") as made:
+        Path(made).chmod(0o711)  # PostgreSQL may have to run as another account, which must be able to enter
+        yield Path(made)
+
+
+@asynccontextmanager
+async def served(**overrides: str) -> AsyncIterator[Ground]:
+    """A server of this run's own with fsync and synchronous_commit on, migrated and empty; removed afterwards."""
+    with folder() as home:
+        environ = {
+            "NEAP_DATA_DIR": f"{home}/data",
+            "NEAP_KEY": base64.urlsafe_b64encode(bytes(range(32))).decode(),  # the key of tests.builders
+        }
+        settings = config.load(environ)
+        async with embedded.running(settings, overrides={"max_connections": "120", **overrides}) as cluster:
+            await storage.prepare(settings, admin_url=cluster.superuser_url)
+            superuser_url = embedded_url(settings.data_dir, "postgres", "neap")
+            await _refuse_volatile(superuser_url)
+            yield Ground(settings, environ, cluster.pid, superuser_url, [])
+        embedded.remove(settings)
 
 
 @asynccontextmanager
 async def prepared() -> AsyncIterator[Ground]:
-    """A server of this run's own with fsync and synchronous_commit on, its clinics filled; removed afterwards."""
-    with _folder() as folder:
-        environ = {
-            "NEAP_DATA_DIR": f"{folder}/data",
-            "NEAP_KEY": base64.urlsafe_b64encode(bytes(range(32))).decode(),  # the key of tests.builders
-        }
-        settings = config.load(environ)
-        async with embedded.running(settings, overrides={"max_connections": "120"}) as cluster:
-            await storage.prepare(settings, admin_url=cluster.superuser_url)
-            await _refuse_volatile(cluster.superuser_url)
-            say(f"filling {CLINICS} clinics with {CLIENTS_OF_A_CLINIC} fictional clients each")
-            yield Ground(settings, environ, cluster.pid, await _filled(settings))
-        embedded.remove(settings)
+    """A server with clinics full of phones, and the peers' table beside ours."""
+    async with served() as ground:
+        say(f"filling {CLINICS} clinics with {CLIENTS_OF_A_CLINIC} fictional clients each")
+        yield msgspec.structs.replace(ground, access_tokens=await _filled(ground.config))
 
 
 async def _refuse_volatile(url: str) -> None:

@@ -37,6 +37,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     requests: int
     per_second: float | None = None
+    answers: dict[str, object] = {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ def built(order: Order, now: datetime) -> list[bytes]:
             "safety": False,
             "note": None,
         }
+        | order.answers
     )
     tails = [
         f" HTTP/1.1\r\nHost: 127.0.0.1:{order.port}\r\nAuthorization: Bearer {token}\r\n"

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STOP_SECONDS = 20
+OUTPUT_TAIL_BYTES = 4_000
 
 
 def free_port() -> int:
@@ -31,22 +33,38 @@ def free_port() -> int:
 async def running(
     *arguments: str, environ: Mapping[str, str], port: int | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m ARGUMENTS` for the length of the block, from the moment it listens on `port`; ended by SIGTERM."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *arguments, cwd=ROOT, env={**_plain_environ(), **environ}, stdout=sys.stderr
-    )
-    try:
-        if port is not None:
-            await _listening(process, port)
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+    """`python -m ARGUMENTS` for the length of the block, from the moment it listens on `port`; ended by SIGTERM.
+
+    What it writes is shown only when the block fails.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *arguments),
+            cwd=ROOT,
+            env={**_plain_environ(), **environ},
+            stdout=output,
+            stderr=output,
+        )
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+            if port is not None:
+                await _listening(process, port)
+            yield process
+        except Exception:
+            output.seek(max(0, os.fstat(output.fileno()).st_size - OUTPUT_TAIL_BYTES))
+            sys.stderr.write(f"{' '.join(arguments)} wrote:\n{output.read().decode(errors='replace')}\n")
+            raise
+        finally:
+            await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def cpu_seconds(pid: int) -> float:
