@@ -25,8 +25,8 @@ NATIONAL_CRISIS_CONTACTS = (
 
 # A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
 RESERVED_SLUGS = frozenset(
-    ("account", "alerts", "caseload", "clients", "health", "inbox", "link", "phone", "problems", "quality", "rules")
-    + ("operator", "settings", "sign-in", "sign-out", "staff", "static", "v1", "demo-mail")
+    "account alerts caseload clients demo-mail health inbox link operator phone problems quality rules settings sign-in "
+    "sign-out staff static v1".split()
 )
 
 INSERT_CLINIC = """
