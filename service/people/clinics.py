@@ -30,7 +30,6 @@ RESERVED_SLUGS = frozenset((
     "problems", "quality", "rules", "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
-)
 
 INSERT_CLINIC = """
 insert into clinic (clinic_id, slug, name, time_zone, created_at)

@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 WORKER = "service.web.chart_worker"
 # `-m` finds our packages from here, wherever the web process was started.
 ROOT = Path(__file__).parents[2]
-# The first chart takes up to 1.4 s (start-up), later ones some 30 ms.
-DRAW_SECONDS = 10.0
+# The first chart takes up to 1.4 s (start-up), later ones some 30 ms; a machine with other work takes ten times that.
+DRAW_SECONDS = 30.0
 # A chart is some 40 kB; an SVG line longer than this is a fault.
 LONGEST_LINE_BYTES = 4 * 1024 * 1024
 KEPT = 64
