@@ -1,7 +1,7 @@
 """A check-in's whole transaction: who sends it, storing it once, urgent rules, audit, and the fold it makes due.
 
-The only door for answers from phones. Most check-ins take the short way: one statement does everything. One that
-carries a note, use or a positive safety answer takes a few statements more, in the same transaction.
+Answers from phones come in by `intake_door` alone. Most are plain: one statement does everything, for one check-in or
+for many. One that carries a note, use or a positive safety answer takes a few statements more, in the same transaction.
 """
 
 from __future__ import annotations
