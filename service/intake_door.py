@@ -4,7 +4,7 @@ No timer gathers them: whoever comes while fewer than WORKERS transactions run b
 meanwhile wait for the next to end. A group is of one clinic, and it is only the short way: whatever it does not store
 for the first time, and everything in it when its transaction fails, goes through a transaction of its own, so that no
 one's check-in depends on another's. (Measured: 1.5 times the check-ins a second of one transaction each;
-docs/decisions/0030-check-ins-share-transactions.md.)
+docs/decisions/0011-check-ins-share-transactions.md.)
 """
 
 from __future__ import annotations
