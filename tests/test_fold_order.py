@@ -77,3 +77,20 @@ async def test_any_order_of_answers_and_any_folds_in_between_give_the_same_trend
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_many_orders_and_folds(owner_pool: Pool, jobs_pool: Pool, data: st.DataObject) -> None:
     await check_history(owner_pool, jobs_pool, data)
+
+
+async def test_an_answer_dated_by_a_clock_that_lost_its_date_opens_no_years_of_silence(
+    owner_pool: Pool, jobs_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, started_on=TODAY - timedelta(days=9))
+        await an_answer(db, client_id, TODAY - timedelta(days=2))
+        await an_answer(db, client_id, TODAY - timedelta(days=40))
+    await folded(jobs_pool, clinic, client_id)
+    before = await trend_of(owner_pool, clinic, client_id)
+    assert before[0].client_day == TODAY - timedelta(days=40)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await an_answer(db, client_id, date(1970, 1, 1))
+    await folded(jobs_pool, clinic, client_id)
+    assert await trend_of(owner_pool, clinic, client_id) == before

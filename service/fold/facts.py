@@ -19,6 +19,9 @@ from service.facts import checkins, client_day
 from service.facts.checkins import CheckInRow
 from service.people import clinics
 
+# A queue may hold answers from before the enrolment of its present phone. Anything older comes from a clock that had lost
+# its date: it is stored and shown, and opens no years of silence.
+LONGEST_BEFORE_ENROLMENT = timedelta(days=400)
 FOLD_RULES = (Rule.WORSENING, Rule.WANING, Rule.SILENCE_AFTER_INFUSION, Rule.SILENCE)
 
 
@@ -158,7 +161,9 @@ async def read(db: Db, clients_due: Sequence[Due]) -> list[ClientFacts]:
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
     zones = {each.client_id: client_day.zone_or_none(each.time_zone) or clinic_zone for each in clients_due}
     from_days = {
-        each.client_id: date.min if each.checkpoint_day is None else each.checkpoint_day + timedelta(days=1)
+        each.client_id: each.enrolled_on - LONGEST_BEFORE_ENROLMENT
+        if each.checkpoint_day is None
+        else each.checkpoint_day + timedelta(days=1)
         for each in clients_due
     }
     rows: dict[UUID, dict[date, CheckInRow]] = {each.client_id: {} for each in clients_due}
