@@ -1,0 +1,1 @@
+"""Programs that keep the documentation true: pictures, and the table of settings."""
