@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,16 @@ async def test_history_goes_on_page_by_page_and_shows_each_alert_once(desk: Desk
         older = re.search(r'href="(/inbox/history\?[^"]+)"', page)
         address = older[1].replace("&amp;", "&") if older else ""
     assert len(seen) == len(set(seen)) == 60
+
+
+async def test_a_cursor_that_no_page_gave_is_refused_by_name(desk: Desk) -> None:
+    beyond = base64.urlsafe_b64encode(b'["9999-12-31T23:59:59-14:00","00000000-0000-7000-8000-000000000000"]').decode()
+    for cursor in ("", "2026-11-22T17:00:00Z", beyond):
+        page = await desk.http.get("/inbox/history", params={"before": cursor}, headers=desk.person.cookie)
+        assert page.status_code == 400
+        assert "before" in page.text
+        api = await desk.http.get("/v1/alerts", params={"before": cursor}, headers=desk.person.bearer)
+        assert [fault["field"] for fault in api.json()["errors"]] == ["before"]
 
 
 async def test_client_page_shows_reasons_charts_values_and_own_words(desk: Desk) -> None:

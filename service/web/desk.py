@@ -16,7 +16,7 @@ from service import errors
 from service.desk import caseload, client_page, inbox, sentences
 from service.people import clients
 from service.people.access import Permission
-from service.web import chart_spec, desk_page, page_problems
+from service.web import chart_spec, cursors, desk_page, page_problems
 from service.web.charts import version_of
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import HEADERS, day, how_long
@@ -88,16 +88,14 @@ async def show_open_count(desk: NamedDependency[Desk]) -> Response[Any]:
 
 
 @get("/inbox/history", opt={"access": Permission.SEE_ALERTS})
-async def show_history(
-    desk: NamedDependency[Desk],
-    before: FromQuery[datetime | None] = None,
-    id: FromQuery[UUID | None] = None,  # noqa: A002
-) -> Response[Any]:
+async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None] = None) -> Response[Any]:
     """What is closed, the newest first."""
-    position = (before, id) if before is not None and id is not None else None
+    position = None if before is None else cursors.decode(before, field="before")
     page = await inbox.read(desk.db, desk.reach(), closed=True, now=desk.now, before=position)
     await desk.record("inbox.read_history")
-    return await desk_page.show(desk, "history.html", {"page": page, **_inbox_words(desk)}, here="/inbox")
+    older = None if page.next is None else cursors.encode(page.next)
+    context = {"page": page, "older": older, **_inbox_words(desk)}
+    return await desk_page.show(desk, "history.html", context, here="/inbox")
 
 
 def _inbox_words(desk: Desk) -> dict[str, object]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -24,11 +21,11 @@ from schemas.desk import (
     Reason,
     TrendReply,
 )
-from service import alerts, errors
+from service import alerts
 from service.desk import caseload, client_page, inbox, sentences
 from service.people import access, clients
 from service.people.access import Permission
-from service.web import strict
+from service.web import cursors, strict
 from service.web.desk_session import Desk, open_desk
 
 MOST_DAYS = 400
@@ -44,13 +41,12 @@ async def list_alerts(
     desk: NamedDependency[Desk], closed: FromQuery[bool] = False, before: FromQuery[str | None] = None
 ) -> Response[bytes]:
     """Open alerts, the most urgent first; or closed ones, the newest first, from a cursor on."""
-    page = await inbox.read(
-        desk.db, desk.reach(), closed=closed, now=desk.now, before=_position(before) if before else None
-    )
+    position = None if before is None else cursors.decode(before, field="before")
+    page = await inbox.read(desk.db, desk.reach(), closed=closed, now=desk.now, before=position)
     await desk.record("inbox.read")
     sees_findings = desk.may(Permission.SEE_ALERT_FINDINGS)
     items = [_line(entry, sees_findings=sees_findings) for entry in page.entries]
-    return _json(AlertPage(items=items, next=_cursor(page.next) if page.next else None))
+    return _json(AlertPage(items=items, next=cursors.encode(page.next) if page.next else None))
 
 
 def _line(entry: inbox.Entry, *, sees_findings: bool) -> AlertLine:
@@ -82,19 +78,6 @@ def _reason(finding: Finding) -> Reason:
         sentence=sentences.of_finding(finding),
         numbers=msgspec.Raw(msgspec.json.encode(finding.numbers)),
     )
-
-
-def _cursor(position: tuple[datetime, UUID]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
-def _position(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=tuple[datetime, UUID])
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError) as error:
-        fault = errors.FieldFault("before", "a cursor that an earlier page gave")
-        raise errors.Invalid("The cursor is not valid.", fields=(fault,)) from error
 
 
 @post(
