@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -30,6 +31,8 @@ RESERVED_SLUGS = frozenset((
     "problems", "quality", "rules", "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
+# The constraint clinic_slug_shape, in Python's words.
+SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 INSERT_CLINIC = """
 insert into clinic (clinic_id, slug, name, time_zone, created_at)
@@ -88,7 +91,9 @@ where slug = $1
 
 
 async def find_by_slug(connection: Connection, slug: str) -> Clinic | None:
-    """The clinic of this slug, None where there is none."""
+    """The clinic of this slug, None where there is none; what can be no slug is not asked of the database."""
+    if SLUG.fullmatch(slug) is None:
+        return None
     record = await connection.fetchrow(FIND_BY_SLUG, slug)
     return None if record is None else msgspec.convert(record, Clinic)
 

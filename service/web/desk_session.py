@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ COOKIE = "__Host-neap"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Sent by parts of a page that refresh themselves: they must not keep an abandoned desk signed in.
 BY_ITSELF = "Neap-By-Itself"
+# The fields of forms that may hold more than one line.
+LONG_TEXTS = frozenset({"note"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +120,33 @@ def refuse_cross_site(request: Request[Any, Any, Any]) -> None:
 
 
 async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The texts of a form; of several by one name the last."""
-    return {name: value for name, value in (await request.form()).multi_items() if isinstance(value, str)}
+    """The texts of a form; of several by one name the last. Raises Invalid for characters that nobody types."""
+    return dict(await _texts_of(request))
 
 
 async def choices_of(request: Request[Any, Any, Any], name: str) -> list[str]:
-    """Every value that a form has by one name: ticked boxes."""
-    return [value for each, value in (await request.form()).multi_items() if each == name and isinstance(value, str)]
+    """Every value that a form has by one name: ticked boxes. Raises Invalid like `form_of`."""
+    return [value for each, value in await _texts_of(request) if each == name]
+
+
+async def _texts_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
+    form = await request.form()
+    texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    untyped = dict.fromkeys(
+        name if name.isprintable() else "a field's name"
+        for name, value in texts
+        if not (name.isprintable() and _typed(value, lines=name in LONG_TEXTS))
+    )
+    if untyped:
+        faults = [errors.FieldFault(name, "holds characters that cannot be typed") for name in untyped]
+        raise errors.Invalid("The form was refused.", fields=faults)
+    return texts
+
+
+def _typed(text: str, *, lines: bool) -> bool:
+    """Whether a text has neither control characters nor halves of characters; `lines` may be several, with tabs."""
+    allowed = "\t\r\n" if lines else ""
+    return not any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text)
 
 
 async def _record_denial(
