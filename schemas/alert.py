@@ -97,6 +97,8 @@ class NewFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known when a rule fired; one with `withdrawn_at` is no longer found and gives no reason any more."""
+
     finding_id: UUID
     client_id: UUID
     client_day: date
@@ -109,6 +111,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     origin: RecordOrigin
     numbers: dict[str, object]
     rule_set_version: int
+    withdrawn_at: datetime | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

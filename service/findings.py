@@ -106,24 +106,27 @@ class Store:
 
 OF_ALERTS = """
 select
-  finding_id, client_id, client_day, rule, tier, check_in_id, alert_id, found_at, found_late, origin, numbers,
-  rule_set_version
-from finding
-where clinic_id = $1
-  and alert_id = any ($2::uuid[])
-order by found_at, finding_id
+  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
+  f.origin, f.numbers, f.rule_set_version, w.withdrawn_at
+from finding f
+left join finding_withdrawal w
+  on w.clinic_id = f.clinic_id
+  and w.finding_id = f.finding_id
+where f.clinic_id = $1
+  and f.alert_id = any ($2::uuid[])
+order by f.found_at, f.finding_id
 """
 
 
 async def of_alerts(db: Db, alert_ids: Sequence[UUID]) -> list[Finding]:
-    """The findings that some alerts group, in the order they were found."""
+    """The findings that some alerts group, in the order they were found, the withdrawn ones marked as such."""
     return await db.rows(Finding, OF_ALERTS, db.clinic_id, list(alert_ids))
 
 
 STANDING = """
 select
   f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version
+  f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
 from finding f
 where f.clinic_id = $1
   and f.client_id = any ($2::uuid[])
@@ -141,6 +144,11 @@ order by f.client_day, f.finding_id
 async def standing_of_many(db: Db, client_ids: Sequence[UUID], *, rules: Sequence[Rule]) -> list[Finding]:
     """What some rules found for some clients and nobody withdrew, by client day."""
     return await db.rows(Finding, STANDING, db.clinic_id, list(client_ids), list(rules))
+
+
+def standing(found: Sequence[Finding]) -> list[Finding]:
+    """Those that nobody withdrew: what an alert rests on now."""
+    return [each for each in found if each.withdrawn_at is None]
 
 
 INSERT_WITHDRAWAL = """

@@ -161,6 +161,16 @@ async def test_a_withdrawn_finding_that_is_found_again_is_a_new_one(db: Db, clie
     assert len(await findings.of_alerts(db, [alert.alert_id])) == 2
 
 
+async def test_a_withdrawn_finding_says_so_and_stands_no_longer(db: Db, client_id: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(), a_finding(Rule.OTHER_USE))
+    worsening, use = await findings.of_alerts(db, [alert.alert_id])
+    assert (worsening.withdrawn_at, use.withdrawn_at) == (None, None)
+    await findings.withdraw(db, worsening.finding_id, why="late answer", now=NOW)
+    shown = await findings.of_alerts(db, [alert.alert_id])
+    assert {each.rule: each.withdrawn_at for each in shown} == {Rule.WORSENING: NOW, Rule.OTHER_USE: None}
+    assert [each.rule for each in findings.standing(shown)] == [Rule.OTHER_USE]
+
+
 async def test_imported_findings_become_closed_history_that_nobody_is_told(db: Db, client_id: UUID) -> None:
     days = [TODAY, TODAY, TODAY - timedelta(days=40)]
     found = [
