@@ -43,10 +43,10 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(NamedTuple):
-    """A line of the inbox and the findings that its alert groups, in the order found."""
+    """A line of the inbox and the findings that its alert groups, in the order found; None: not for this reader."""
 
     row: InboxRow
-    findings: list[Finding]
+    findings: list[Finding] | None
 
 
 class InboxPage(NamedTuple):
@@ -96,9 +96,19 @@ limit $8
 
 
 async def read(
-    db: Db, who: Reach, *, closed: bool, now: datetime, before: tuple[datetime, UUID] | None = None
+    db: Db,
+    who: Reach,
+    *,
+    findings_for: Reach | None,
+    closed: bool,
+    now: datetime,
+    before: tuple[datetime, UUID] | None = None,
 ) -> InboxPage:
-    """The alerts this reach covers: the open ones, most urgent first, or the closed ones, newest first."""
+    """The alerts this reach covers: the open ones, most urgent first, or the closed ones, newest first.
+
+    An alert that the ladder brought may be of a client who is none of the reader's: its findings are read only where
+    `findings_for` covers the client.
+    """
     visible = await access.visible_clients(db, who, now=now)
     opened_before, id_before = before or (None, None)
     limit = PAGE if closed else 4 * PAGE
@@ -115,12 +125,13 @@ async def read(
         limit + 1,
     )
     shown = rows[:limit]
+    told = set() if findings_for is None else set(await access.visible_clients(db, findings_for, now=now))
     grouped: defaultdict[UUID | None, list[Finding]] = defaultdict(list)
-    for finding in await findings.of_alerts(db, [row.alert_id for row in shown]):
+    for finding in await findings.of_alerts(db, [row.alert_id for row in shown if row.client_id in told]):
         grouped[finding.alert_id].append(finding)
     more = closed and len(rows) > limit
     return InboxPage(
-        [Entry(row, grouped[row.alert_id]) for row in shown],
+        [Entry(row, grouped[row.alert_id] if row.client_id in told else None) for row in shown],
         (shown[-1].opened_at, shown[-1].alert_id) if more else None,
     )
 

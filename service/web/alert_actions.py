@@ -33,8 +33,8 @@ OUTCOMES = {
 async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
     """Why it fired, who was told, what happened since."""
     client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    sees_findings = await _reaches_client(desk, Permission.SEE_ALERT_FINDINGS, client_id)
-    sees_notes = await _reaches_client(desk, Permission.SEE_NOTES, client_id)
+    sees_findings = await desk.reaches(Permission.SEE_ALERT_FINDINGS, client_id)
+    sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
     view = await inbox.view_of(desk.db, alert_id, sealer=sealer)
     await desk.record("alert.read", client_id=client_id, object_id=alert_id)
@@ -44,8 +44,8 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "is_open": view.alert.closed_at is None,
         "sees_findings": sees_findings,
         "sees_notes": sees_notes,
-        "sees_client": await _reaches_client(desk, Permission.SEE_CLIENTS, client_id),
-        "may_resolve": await _reaches_client(desk, Permission.RESOLVE_ALERTS, client_id),
+        "sees_client": await desk.reaches(Permission.SEE_CLIENTS, client_id),
+        "may_resolve": await desk.reaches(Permission.RESOLVE_ALERTS, client_id),
         "outcomes": OUTCOMES,
         "sentence_of": sentences.of_finding,
         "evidence_of": sentences.evidence_of,
@@ -54,12 +54,6 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "ago": lambda at: how_long(desk.now - at),
     }
     return await desk_page.show(desk, "alert.html", context, here="/inbox")
-
-
-async def _reaches_client(desk: Desk, permission: Permission, client_id: UUID) -> bool:
-    if not desk.may(permission):
-        return False
-    return await access.covers_client(desk.db, desk.reach(permission), client_id, now=desk.now)
 
 
 @post("/alerts/{alert_id:uuid}/acknowledge", opt={"access": Permission.ACKNOWLEDGE_ALERTS})

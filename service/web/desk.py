@@ -68,7 +68,8 @@ async def show_inbox(
     seen: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
-    page = await inbox.read(desk.db, desk.reach(), closed=False, now=desk.now)
+    findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
+    page = await inbox.read(desk.db, desk.reach(), findings_for=findings_for, closed=False, now=desk.now)
     version = hashlib.sha256(repr([entry.row for entry in page.entries]).encode()).hexdigest()[:16]
     by_itself = request.headers.get("hx-request") == "true"
     if by_itself and seen == version:
@@ -91,7 +92,10 @@ async def show_open_count(desk: NamedDependency[Desk]) -> Response[Any]:
 async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None] = None) -> Response[Any]:
     """What is closed, the newest first."""
     position = None if before is None else cursors.decode(before, field="before")
-    page = await inbox.read(desk.db, desk.reach(), closed=True, now=desk.now, before=position)
+    findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
+    page = await inbox.read(
+        desk.db, desk.reach(), findings_for=findings_for, closed=True, now=desk.now, before=position
+    )
     await desk.record("inbox.read_history")
     older = None if page.next is None else cursors.encode(page.next)
     context = {"page": page, "older": older, **_inbox_words(desk)}
@@ -99,9 +103,7 @@ async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None
 
 
 def _inbox_words(desk: Desk) -> dict[str, object]:
-    sees_findings = desk.may(Permission.SEE_ALERT_FINDINGS)
     return {
-        "sees_findings": sees_findings,
         "sentence_of": sentences.of_finding,
         "ago": lambda at: how_long(desk.now - at),
     }
@@ -114,7 +116,7 @@ async def show_client(
     """One client: status and reasons, charts, alerts, check-ins."""
     await desk.require_client(client_id)
     span = days if days in SPANS else DEFAULT_SPAN
-    sees_notes = desk.may(Permission.SEE_NOTES)
+    sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
     view = await client_page.read(
         desk.db, client_id, days=SPANS[span], zone=desk.view.zone, sealer=sealer, now=desk.now

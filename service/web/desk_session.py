@@ -54,6 +54,15 @@ class Desk:
         """How far a permission (by default the route's) reaches for the person. Raises NotFound without it."""
         return access.reach(self.who.staff_id, self.who.roles, permission or self.permission)
 
+    def reach_or_none(self, permission: Permission) -> Reach | None:
+        """How far a permission reaches for the person; None where they do not have it."""
+        return self.reach(permission) if self.may(permission) else None
+
+    async def reaches(self, permission: Permission, client_id: UUID) -> bool:
+        """Whether the person has a permission over this client: a role alone does not say."""
+        who = self.reach_or_none(permission)
+        return who is not None and await access.covers_client(self.db, who, client_id, now=self.now)
+
     async def require_client(self, client_id: UUID) -> None:
         """Raises NotFound unless the route's permission reaches the client."""
         await access.require_client(self.db, self.reach(), client_id, now=self.now)

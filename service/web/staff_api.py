@@ -42,14 +42,17 @@ async def list_alerts(
 ) -> Response[bytes]:
     """Open alerts, the most urgent first; or closed ones, the newest first, from a cursor on."""
     position = None if before is None else cursors.decode(before, field="before")
-    page = await inbox.read(desk.db, desk.reach(), closed=closed, now=desk.now, before=position)
+    findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
+    page = await inbox.read(
+        desk.db, desk.reach(), findings_for=findings_for, closed=closed, now=desk.now, before=position
+    )
     await desk.record("inbox.read")
-    sees_findings = desk.may(Permission.SEE_ALERT_FINDINGS)
-    items = [_line(entry, sees_findings=sees_findings) for entry in page.entries]
-    return _json(AlertPage(items=items, next=cursors.encode(page.next) if page.next else None))
+    return _json(
+        AlertPage(items=[_line(entry) for entry in page.entries], next=cursors.encode(page.next) if page.next else None)
+    )
 
 
-def _line(entry: inbox.Entry, *, sees_findings: bool) -> AlertLine:
+def _line(entry: inbox.Entry) -> AlertLine:
     row = entry.row
     return AlertLine(
         alert_id=row.alert_id,
@@ -63,7 +66,7 @@ def _line(entry: inbox.Entry, *, sees_findings: bool) -> AlertLine:
         lease_until=row.lease_until,
         closed_at=row.closed_at,
         outcome=row.outcome,
-        reasons=[_reason(finding) for finding in entry.findings] if sees_findings else None,
+        reasons=None if entry.findings is None else [_reason(finding) for finding in entry.findings],
     )
 
 
