@@ -19,6 +19,8 @@ TRANSITIONS: Mapping[EventKind, tuple[frozenset[AlertState], AlertState | None]]
     # A tier-1 finding joined, or tier 3 became 2: people must be told again, so what was acknowledged is open again.
     EventKind.REOPENED: (_OPEN, AlertState.OPEN),
     EventKind.RAISED: (_OPEN, AlertState.OPEN),
+    # Something new was found and whoever took the alert on let their time run out.
+    EventKind.LEASE_LAPSED: (frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
     EventKind.JOINED: (_OPEN, None),
     EventKind.NOTED: (frozenset(AlertState), None),
     EventKind.RECALCULATED: (frozenset(AlertState), None),

@@ -135,14 +135,20 @@ async def _keep_as_history(stored: findings.Store, tier: Tier, group: Sequence[N
 
 
 async def _tell_again(db: Db, alert: Alert, tier: Tier, *, now: datetime) -> None:
-    """What a joining finding asks for: tier 1 is told again, tier 3 may become 2, else it only joins."""
-    if tier is Tier.URGENT:
-        still_to_be_sent = await deliveries.pending_of(db, alert.alert_id, in_round=alert.round)
-        if alert.state is AlertState.OPEN and still_to_be_sent:
-            return
-        await _begin_round(db, alert, tier, EventKind.REOPENED, now=now)
-    elif tier < alert.tier:
+    """What a joining finding asks for: tier 1 is told again, tier 3 may become 2, a lapsed lease ends; else nothing."""
+    if tier < alert.tier:
         await _begin_round(db, alert, tier, EventKind.RAISED, now=now)
+    elif tier <= Tier.TODAY and lease_lapsed(alert, now):
+        await _begin_round(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
+    elif tier is Tier.URGENT:
+        about_to = await deliveries.about_to_tell(db, alert.alert_id, in_round=alert.round, now=now)
+        if alert.state is not AlertState.OPEN or not about_to:
+            await _begin_round(db, alert, tier, EventKind.REOPENED, now=now)
+
+
+def lease_lapsed(alert: Alert, now: datetime) -> bool:
+    """Whether whoever took the alert on has let the time run out that they took it on for."""
+    return alert.state is AlertState.ACKNOWLEDGED and alert.lease_until is not None and alert.lease_until <= now
 
 
 BEGIN_ROUND = """

@@ -175,21 +175,25 @@ async def _tell_unroutable(db: Db, alert: Routed, *, now: datetime) -> None:
         await alert_states.record(db, alert.alert_id, EventKind.UNROUTABLE, now=now, detail={"round": alert.round})
 
 
-PENDING = """
-select count(*)
-from delivery
-where clinic_id = $1
-  and alert_id = $2
-  and round = $3
-  and state in ('queued', 'failed')
+# Neither a webhook nor a retry that has to wait its turn reaches anybody now. What a sender holds already may have
+# gone out before this moment.
+ABOUT_TO_BE_TOLD = """
+select exists (
+  select from delivery
+  where clinic_id = $1
+    and alert_id = $2
+    and round = $3
+    and staff_id is not null
+    and state in ('queued', 'failed')
+    and due_at <= $4
+    and (leased_until is null or leased_until <= $4)
+)
 """
 
 
-async def pending_of(db: Db, alert_id: UUID, *, in_round: int) -> int:
-    """How many messages of a round of an alert are still to be sent."""
-    count = await db.value(PENDING, db.clinic_id, alert_id, in_round)
-    assert isinstance(count, int)
-    return count
+async def about_to_tell(db: Db, alert_id: UUID, *, in_round: int, now: datetime) -> bool:
+    """Whether a message of this round is to go out to a person right now."""
+    return await db.value(ABOUT_TO_BE_TOLD, db.clinic_id, alert_id, in_round, now) is True
 
 
 OF_ALERT = """

@@ -144,6 +144,35 @@ async def test_a_second_urgent_finding_is_told_again_once_the_first_was_sent(
     assert (await kinds(db, alert.alert_id))[-1] is EventKind.REOPENED
 
 
+SECOND = timedelta(seconds=1)
+
+
+async def test_a_finding_of_today_joins_a_running_lease_and_ends_a_lapsed_one(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    held = await alerts.get(db, alert.alert_id)
+    assert (alerts.lease_lapsed(held, until - SECOND), alerts.lease_lapsed(held, until)) == (False, True)
+    await opened(db, client_id, a_finding(Rule.OTHER_USE), now=until - SECOND)
+    assert (await alerts.get(db, alert.alert_id)).round == 1
+    await opened(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW), now=until)
+    assert (await alerts.get(db, alert.alert_id)).round == 1, "what can wait ends nobody's lease"
+    await opened(db, client_id, a_finding(Rule.SILENCE_AFTER_INFUSION), now=until)
+    again = await alerts.get(db, alert.alert_id)
+    assert (again.state, again.round, again.acknowledged_by) == (AlertState.OPEN, 2, None)
+    assert (await kinds(db, alert.alert_id))[-2:] == [EventKind.JOINED, EventKind.LEASE_LAPSED]
+    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
+
+
+async def test_an_urgent_finding_ends_a_lapsed_lease_by_name(db: Db, client_id: UUID, therapist: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await opened(db, client_id, a_finding(Rule.OPIOID_USE, Tier.URGENT), now=until)
+    assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED
+    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
+
+
 async def test_a_finding_that_alerts_nobody_is_kept_without_an_alert(db: Db, client_id: UUID) -> None:
     change = await opened(db, client_id, a_finding(Rule.WANING, None))
     assert change == alerts.AlertChange(opened=[], joined=[])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -59,7 +59,12 @@ async def tools(jobs_pool: Pool, sweep_pool: Pool, sending: Sending) -> Tools:
 
 
 async def a_told_alert(
-    pool: Pool, clinic: Clinic, *, webhook_port: int | None = None, rule: Rule = Rule.WORSENING
+    pool: Pool,
+    clinic: Clinic,
+    *,
+    webhook_port: int | None = None,
+    rule: Rule = Rule.WORSENING,
+    tier: Tier = Tier.TODAY,
 ) -> tuple[UUID, UUID]:
     """An alert of a client of Tamsin's, also announced to a webhook where a port is given; alert and Tamsin."""
     async with database.transaction(pool, clinic.clinic_id) as db:
@@ -69,7 +74,7 @@ async def a_told_alert(
         await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW - timedelta(days=30))
         if webhook_port is not None:
             await webhook_endpoints.add(db, MASTER, f"http://127.0.0.1:{webhook_port}/hook", now=NOW)
-        finding = NewFinding(client_day=TODAY, rule=rule, tier=Tier.TODAY, numbers={"statistic": 4.2})
+        finding = NewFinding(client_day=TODAY, rule=rule, tier=tier, numbers={"statistic": 4.2})
         change = await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)
     return change.opened[0], therapist
 
@@ -141,6 +146,47 @@ async def test_a_message_that_never_goes_through_is_dead_and_shows_it(
     assert [record.getMessage() for record in caplog.records] == ["delivery_dead"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert (await alerts.get(db, alert_id)).state is AlertState.OPEN, "nobody was told"
+
+
+async def found_again(pool: Pool, clinic: Clinic, alert_id: UUID, *, now: datetime) -> None:
+    """A further positive safety answer of the alert's client."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        finding = NewFinding(client_day=TODAY, rule=Rule.OPIOID_USE, tier=Tier.URGENT, numbers={})
+        client_id = (await alerts.get(db, alert_id)).client_id
+        change = await alerts.open_or_join(db, client_id, [finding], now=now, rule_set_version=1)
+    assert change.joined == [alert_id]
+
+
+async def test_a_second_urgent_finding_waits_for_no_retry(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic, rule=Rule.SAFETY, tier=Tier.URGENT)
+    mail.answers = ["451 Later"] * 6
+    now = NOW
+    for _ in range(6):
+        await deliver_messages.run_once(tools, now=now)
+        failed = (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL]
+        tried, now = now, failed.due_at
+    assert (failed.attempts, failed.due_at - tried) == (6, timedelta(hours=1))
+    now = tried + timedelta(minutes=1)
+    await found_again(web_pool, clinic, alert_id, now=now)
+    assert (await deliver_messages.run_once(tools, now=now)).counts["sent"] == 1
+    assert len(mail.messages) == 1
+    await deliver_messages.run_once(tools, now=failed.due_at)
+    assert len(mail.messages) == 1, "the later round has told what the retry would"
+
+
+async def test_a_webhook_that_waits_tells_no_person_of_a_second_urgent_finding(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, hooks: HookSink
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port, rule=Rule.SAFETY, tier=Tier.URGENT)
+    mail.answers, hooks.answers = ["550 No such mailbox"], ["500"]
+    await deliver_messages.run_once(tools, now=NOW)
+    stood = {channel: each.state for channel, each in (await messages_of(web_pool, clinic, alert_id)).items()}
+    assert stood == {Channel.EMAIL: DeliveryState.DEAD, Channel.WEBHOOK: DeliveryState.FAILED}
+    await found_again(web_pool, clinic, alert_id, now=NOW + timedelta(seconds=1))
+    await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=1))
+    assert len(mail.messages) == 1
 
 
 async def test_an_endpoint_that_is_gone_is_disabled(
