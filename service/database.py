@@ -117,6 +117,8 @@ async def transaction(pool: Pool, clinic_id: UUID) -> AsyncIterator[Db]:
         except BaseException as error:
             if not connection.is_closed():
                 await connection.execute("rollback")
+            if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+                raise errors.Invalid("A text holds a character that cannot be stored.") from error
             if isinstance(error, asyncpg.IntegrityConstraintViolationError):
                 meant = errors.of_constraint(error.constraint_name)
                 if meant is not None:

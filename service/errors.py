@@ -57,6 +57,12 @@ class Gone(DomainError):
     kind = "gone"
 
 
+class TooLarge(DomainError):
+    """More than is taken at once."""
+
+    kind = "too-large"
+
+
 class TooMany(DomainError):
     """Too often; try again at `retry_at`."""
 

@@ -17,11 +17,12 @@ from schemas.course import Substance
 from service import alerts, errors, ids, rules
 from service.database import Db
 from service.facts import checkins, courses, placing
-from service.people import clients, devices
+from service.people import audit, clients, devices
 from service.people.clinics import ClinicView
 from service.sealing import Sealer
 
 ACTION = "check_in.store"
+READ_AGAIN = "check_in.resend"
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +53,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 def sent(
     token_digest: bytes, check_in_id: UUID, form: CheckInForm, *, master: Sealer, view: ClinicView, now: datetime
 ) -> Sent:
-    """Take a check-in in, before any database. Raises Invalid for an impossible time."""
+    """Take a check-in in, before any database."""
     used = None if form.used is None else sorted(set(form.used))
     return Sent(
         token_digest=token_digest,
@@ -77,7 +78,7 @@ def content_hash(form: CheckInForm, master: Sealer) -> bytes:
         form.anxiety,
         None if form.used is None else sorted(set(form.used)),
         form.safety,
-        form.note,
+        form.note or None,
     )
     return master.keyed_hash(msgspec.json.encode(content), purpose="check_in.content")
 
@@ -189,8 +190,8 @@ def _row(one: Sent, note_sealed: bytes | None) -> dict[str, object]:
         "check_in_id": one.check_in_id,
         "token_hash": _as_bytea(one.token_digest),
         "kind": one.form.kind,
-        "answered_at": one.form.answered_at,
-        "sent_at": one.form.sent_at,
+        "answered_at": one.placed.answered_at,
+        "sent_at": one.placed.sent_at,
         "received_at": one.received_at,
         "counted_at": one.placed.counted_at,
         "time_zone": one.form.time_zone,
@@ -243,8 +244,8 @@ def _first_accepted(one: Sent, stored: _Stored) -> Accepted:
     check_in = CheckIn(
         id=one.check_in_id,
         kind=form.kind,
-        answered_at=form.answered_at,
-        sent_at=form.sent_at,
+        answered_at=placed.answered_at,
+        sent_at=placed.sent_at,
         received_at=one.received_at,
         counted_at=placed.counted_at,
         time_zone=form.time_zone,
@@ -255,7 +256,7 @@ def _first_accepted(one: Sent, stored: _Stored) -> Accepted:
         anxiety=form.anxiety,
         used=one.used,
         safety=form.safety,
-        note=form.note,
+        note=form.note or None,
         partly=checkins.is_partly_answered(form.craving, stored.treated, form.kind),
         late=placed.today > placed.client_day,
         origin=Origin.PHONE,
@@ -291,6 +292,8 @@ async def _replayed(db: Db, one: Sent, stored: _Stored, *, master: Sealer) -> Ac
     sealer = await clients.sealer_of(db, master, row.client_id) if row.note_sealed else None
     active = courses.active_on(await courses.substances_of(db, row.client_id), row.client_day)
     check_in = checkins.shown(row, active, sealer, clinic_id=db.clinic_id, clinic_zone=one.view.zone)
+    device = audit.Actor("device", stored.device_id)
+    await audit.record(db, device, READ_AGAIN, now=one.received_at, client_id=row.client_id, object_id=row.check_in_id)
     return Accepted(first_time=False, reply=_reply(check_in, stored, one.placed.today, one.view))
 
 
@@ -321,7 +324,7 @@ async def _open_alerts(db: Db, one: Sent, stored: _Stored) -> None:
         check_in_id=one.check_in_id,
         client_day=placed.client_day,
         safety=one.form.safety,
-        used=one.form.used,
+        used=one.used,
         treated=stored.treated,
         used_before={Substance(record[0]) for record in used_before},
         late_days=max(0, (placed.today - placed.client_day).days),

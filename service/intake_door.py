@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from itertools import islice
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -45,6 +46,11 @@ class Door:
         self._waiting: dict[UUID, dict[UUID, Waiting]] = {}
         self._workers: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody is being stored together with others right now."""
+        return bool(self._workers)
+
     async def accept(self, clinic_id: UUID, sent: Sent) -> Accepted:
         """Store a check-in; returns once it is committed. Raises as `intake.accept` does."""
         accepted = await self._accept_together(clinic_id, sent) if sent.is_plain else None
@@ -60,24 +66,33 @@ class Door:
         outcome: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
         waiting[sent.check_in_id] = Waiting(sent, outcome)
         if len(self._workers) < WORKERS:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._work()))
         return await outcome
 
     async def _work(self) -> None:
-        while self._waiting:
-            clinic_id, group = self._next_group()
-            accepted: list[Accepted | None] = [None] * len(group)
-            try:
-                async with database.transaction(self._pool, clinic_id) as db:
-                    accepted = await intake.accept_plain(db, [one.sent for one in group])
-            except Exception as error:  # noqa: BLE001 each meets the same error, or none, in its own transaction
-                log.warning("check_ins_refused_together", extra={"error_type": type(error).__name__})
-                accepted = [None] * len(group)
-            for one, outcome in zip(group, accepted, strict=True):
-                if not one.outcome.done():
-                    one.outcome.set_result(outcome)
+        try:
+            while self._waiting:
+                await self._store_group(*self._next_group())
+        finally:
+            # In the very step that saw nobody waiting: a worker that only seems to be there would leave the next who
+            # comes without one.
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _store_group(self, clinic_id: UUID, group: list[Waiting]) -> None:
+        accepted: list[Accepted | None] = [None] * len(group)
+        try:
+            async with database.transaction(self._pool, clinic_id) as db:
+                accepted = await intake.accept_plain(db, [one.sent for one in group])
+        except Exception as error:  # noqa: BLE001 each meets the same error, or none, in its own transaction
+            log.warning("check_ins_refused_together", extra={"error_type": type(error).__name__})
+            accepted = [None] * len(group)
+        except asyncio.CancelledError:
+            for one in group:
+                one.outcome.cancel()
+            raise
+        for one, outcome in zip(group, accepted, strict=True):
+            if not one.outcome.done():
+                one.outcome.set_result(outcome)
 
     def _next_group(self) -> tuple[UUID, list[Waiting]]:
         clinic_id = next(iter(self._waiting))

@@ -22,6 +22,15 @@ ARGUMENTS = (
 )
 
 
+def environment(database: DatabaseUrls) -> dict[str, str]:
+    """What a command is told of this test's database."""
+    return {
+        "PATH": os.environ["PATH"],
+        "NEAP_KEY": A_MASTER_KEY,
+        **{f"NEAP_{role.upper()}_DATABASE_URL": getattr(database, role) for role in database.__struct_fields__},
+    }
+
+
 async def create_clinic(database: DatabaseUrls, **changed: str) -> subprocess.CompletedProcess[str]:
     given = dict(ARGUMENTS) | {f"--{name.replace('_', '-')}": value for name, value in changed.items()}
     return await asyncio.to_thread(
@@ -30,11 +39,7 @@ async def create_clinic(database: DatabaseUrls, **changed: str) -> subprocess.Co
         capture_output=True,
         text=True,
         check=False,
-        env={
-            "PATH": os.environ["PATH"],
-            "NEAP_KEY": A_MASTER_KEY,
-            **{f"NEAP_{role.upper()}_DATABASE_URL": getattr(database, role) for role in database.__struct_fields__},
-        },
+        env=environment(database),
     )
 
 

@@ -385,7 +385,7 @@ async def test_facts_that_change_while_a_fold_computes_are_not_lost(
     """Between reading and locking an answer is committed: the fold leaves the client to the next one."""
     client_id = await a_relapsing_client(owner_pool, clinic)
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
-        due = await facts.due(db, None, limit=16)
+        due = await facts.due(db, None, limit=16, now=NOW)
         assert await facts.hold(db, due) == {client_id}
     await an_evening_answer(owner_pool, clinic, client_id, patience="5s")
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:

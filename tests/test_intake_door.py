@@ -123,3 +123,13 @@ async def test_check_ins_of_several_clinics_never_share_a_transaction(scene: Sce
     )
     for each in (scene, there):
         assert await each.value("select count(*) from check_in where clinic_id = $1") == PHONES
+
+
+async def test_whoever_is_answered_finds_nobody_at_work_behind_the_door(scene: Scene) -> None:
+    """A worker that has seen the last one waiting is gone when that one is answered: the next gets one of its own."""
+    for phone in range(5):
+        await scene.door.accept(scene.clinic_id, scene.sent(phone))
+        assert not scene.door.is_at_work
+    every = await asyncio.gather(*(scene.door.accept(scene.clinic_id, scene.sent(phone)) for phone in range(5, 25)))
+    assert len(every) == 20
+    assert not scene.door.is_at_work

@@ -266,9 +266,12 @@ async def test_a_client_who_cannot_be_folded_holds_up_nobody_and_stays_due(
     assert await last_day_of(owner_pool, clinic, good) == TODAY
     assert await last_day_of(owner_pool, clinic, bad) is None
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
-        assert await fold_queue.due(db) == [bad]
+        assert await fold_queue.due(db, now=NOW) == []
+        assert await fold_queue.due(db, now=NOW + timedelta(hours=1)) == [bad]
+    assert (await fold_check_ins.run_once(tools, now=NOW + timedelta(seconds=1))).failed == 0
+    assert (await fold_check_ins.run_once(tools, now=NOW + timedelta(hours=1))).failed == 1
     named = [vars(record).get("client_id") for record in caplog.records if record.getMessage() == "fold_failed"]
-    assert named == [None, bad]
+    assert named == [None, bad] * 2
     assert "much" not in "".join(record.getMessage() for record in caplog.records)
 
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _refuse_unfit_database(config: Config) -> None:
-    pool = await database.open_pool(config.database_urls().web, size=1, application_name="neap_web")
+    pool = await database.open_pool(config.database_url_of("web"), size=1, application_name="neap_web")
     async with pool, pool.acquire() as connection:
         await schema.refuse_stale(connection)
         await roles.refuse_unbounded(connection)

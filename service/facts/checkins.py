@@ -60,7 +60,12 @@ where c.kind = 'daily'
 order by
   c.client_id,
   c.client_day,
-  (c.sent_at - c.received_at between -interval '10 minutes' and interval '10 minutes') desc,
+  (c.craving <> '{}' or c.mood is not null or c.anxiety is not null) desc,
+  (
+    c.sent_at - c.received_at between -interval '10 minutes' and interval '10 minutes'
+    and c.answered_at <= c.sent_at
+    and c.counted_at <= c.answered_at
+  ) desc,
   c.answered_at desc,
   c.check_in_id desc
 """

@@ -37,10 +37,26 @@ DUE = """
 select client_id
 from fold_due
 where clinic_id = $1
+  and (retry_at is null or retry_at <= $2)
 order by since, client_id
 """
 
 
-async def due(db: Db) -> list[UUID]:
-    """Every client whose trend is due, the longest waiting first."""
-    return [record["client_id"] for record in await db.connection.fetch(DUE, db.clinic_id)]
+async def due(db: Db, *, now: datetime) -> list[UUID]:
+    """Every client whose trend is due and who is not set aside, the longest waiting first."""
+    return [record["client_id"] for record in await db.connection.fetch(DUE, db.clinic_id, now)]
+
+
+# Twice as long after every failure, from four seconds to about half an hour.
+SET_ASIDE = """
+update fold_due
+set failures = least(failures + 1, 10),
+    retry_at = $3::timestamptz + interval '2 seconds' * power(2, least(failures + 1, 10))
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def set_aside(db: Db, client_id: UUID, *, now: datetime) -> None:
+    """Let a client whose facts could not be folded wait before the next try, so that the others do not."""
+    await db.execute(SET_ASIDE, db.clinic_id, client_id, now)

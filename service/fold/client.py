@@ -6,6 +6,7 @@ on from the state before the first changed day, and a fold from the first day gi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -23,6 +24,7 @@ from service.fold import facts as fold_facts
 from service.fold import findings as fold_findings
 from service.fold.days import FoldedClient
 from service.fold.facts import Due
+from service.people import audit
 from service.rule_sets import RuleSet
 
 log = logging.getLogger(__name__)
@@ -67,13 +69,14 @@ async def fold_clients(
     Facts are read and folded before the queue's rows are locked, so that a check-in waits for the writing alone.
     A client whose facts changed meanwhile stays due, and one whom somebody else folds is left to them.
     """
-    due = [_with_usable_state(db, each) for each in await fold_facts.due(db, client_ids, limit=limit)]
+    due = [_with_usable_state(db, each) for each in await fold_facts.due(db, client_ids, limit=limit, now=now)]
     counts = Folded(due=len(due))
     if not due:
         return counts
     facts = await fold_facts.read(db, due)
     versions = await rule_sets.of(db)
-    every = days.run(facts, versions, now=now)
+    # In a thread, because years of days take seconds and the loop has urgent messages to send meanwhile.
+    every = await asyncio.to_thread(days.run, facts, versions, now=now)
     held = await fold_facts.hold(db, due)
     folded = [each for each in every if each.facts.client_id in held]
     await _write(db, folded, versions, counts, now=now)
@@ -94,6 +97,7 @@ async def _write(
     await trends.replace_checkpoints(db, from_days, [kept for each in folded for kept in each.checkpoints])
     for each in folded:
         await _tell(db, each, versions, counts, from_day=from_days[each.facts.client_id], now=now)
+    await audit.record_each(db, audit.JOB, "trend.fold", list(from_days), now=now)
     await fold_queue.settle(db, list(from_days))
     counts.clients += len(folded)
     counts.client_days += len(rows)

@@ -103,7 +103,7 @@ with due as (
   select client_id, from_day, xmin::text as version
   from fold_due
   where clinic_id = $1
-    and ($2::uuid[] is null or client_id = any ($2))
+    and (client_id = any ($2::uuid[]) or ($2 is null and (retry_at is null or retry_at <= $4)))
   order by since, client_id
   limit $3
 )
@@ -133,9 +133,9 @@ order by due.client_id
 """
 
 
-async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int) -> list[Due]:
-    """Clients whose trend is due, of these or (None) of all the longest waiting; nothing is locked yet."""
-    return await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit)
+async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int, now: datetime) -> list[Due]:
+    """Clients whose trend is due: of these, or (None) the longest waiting who are not set aside. None is locked yet."""
+    return await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit, now)
 
 
 HOLD = """
@@ -269,7 +269,7 @@ where a.clinic_id = $1
 async def _add_outcomes(db: Db, facts: dict[UUID, ClientFacts]) -> None:
     for row in await db.rows(_Outcome, OUTCOMES, db.clinic_id, list(facts)):
         client = facts[row.client_id]
-        if row.outcome is Outcome.NEW_USUAL:
+        if row.outcome is Outcome.NEW_USUAL and row.about_worsening:
             client.new_usual_days.add(row.client_day)
         elif row.outcome in alerts.CONFIRMING and row.about_worsening:
             client.confirmed_days.add(row.client_day)

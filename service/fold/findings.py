@@ -46,7 +46,7 @@ def _of_day(trend: Trend, folded: FoldedClient, known: Found, *, live: bool) -> 
     if waning is not None and _is_first_since_infusion(trend, known):
         findings.append(_waning(trend, waning, folded.facts.booked_days))
     if live and trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
-        findings += _silence(trend, known)
+        findings += _silence(trend, known, enrolled_on=folded.facts.due.enrolled_on)
     return findings
 
 
@@ -79,14 +79,17 @@ def _is_first_since_infusion(trend: Trend, known: Found) -> bool:
     return not _is_known(Rule.WANING, since, trend.client_day, known)
 
 
-def _silence(trend: Trend, known: Found) -> list[NewFinding]:
-    """Once a silent stretch: no answer on the two days after an infusion, else none on three days."""
-    stretch_began = trend.client_day - timedelta(days=trend.silent_days - 1)
+def _silence(trend: Trend, known: Found, *, enrolled_on: date) -> list[NewFinding]:
+    """Once a silent stretch since enrolment: no answer on the two days after an infusion, else none on three days."""
+    silent_days = min(trend.silent_days, (trend.client_day - enrolled_on).days + 1)
+    if silent_days < SILENT_DAYS_AFTER_INFUSION:
+        return []
+    stretch_began = trend.client_day - timedelta(days=silent_days - 1)
     told_after_infusion = _is_known(Rule.SILENCE_AFTER_INFUSION, stretch_began, trend.client_day, known)
     if trend.days_since_infusion == SILENT_DAYS_AFTER_INFUSION and not told_after_infusion:
         return [_finding(trend, Rule.SILENCE_AFTER_INFUSION, Tier.TODAY)]
     told = told_after_infusion or _is_known(Rule.SILENCE, stretch_began, trend.client_day, known)
-    if trend.silent_days >= SILENT_DAYS and not told:
+    if silent_days >= SILENT_DAYS and not told:
         return [_finding(trend, Rule.SILENCE, Tier.REVIEW)]
     return []
 

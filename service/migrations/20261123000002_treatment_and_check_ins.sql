@@ -115,6 +115,8 @@ create table fold_due (
   client_id uuid not null,
   from_day date not null,
   since timestamptz not null,
+  failures smallint not null default 0,
+  retry_at timestamptz,
   constraint fold_due_pkey primary key (clinic_id, client_id)
 );
 

@@ -47,7 +47,7 @@ grant select, delete on staff_session, sign_in_throttle, device_nonce, device_to
 grant select, update on device to neap_jobs;
 
 -- The sweep learns which clinics have work: ids, states and times, over all clinics, and nothing else.
-grant select (clinic_id, client_id, from_day, since) on fold_due to neap_sweep;
+grant select (clinic_id, client_id, from_day, since, retry_at) on fold_due to neap_sweep;
 grant select (clinic_id, delivery_id, state, due_at, leased_until) on delivery to neap_sweep;
 grant select (clinic_id, job, local_date, local_time, state, claimed_at, finished_at) on job_run to neap_sweep;
 grant select (clinic_id, alert_id, state, opened_at, lease_until) on alert to neap_sweep;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -45,3 +46,17 @@ async def record(
     await db.execute(
         RECORD, db.clinic_id, ids.new(), now, actor.kind, actor.id, action, client_id, object_id, allowed, reason
     )
+
+
+RECORD_EACH = """
+insert into audit_event
+  (clinic_id, audit_event_id, happened_at, actor_kind, actor_id, action, client_id, allowed)
+select $1, row.audit_event_id, $2, $3, $4, $5, row.client_id, true
+from unnest($6::uuid[], $7::uuid[]) as row (audit_event_id, client_id)
+"""
+
+
+async def record_each(db: Db, actor: Actor, action: str, client_ids: Sequence[UUID], *, now: datetime) -> None:
+    """Append one row for each of several clients."""
+    event_ids = [ids.new() for _ in client_ids]
+    await db.execute(RECORD_EACH, db.clinic_id, now, actor.kind, actor.id, action, event_ids, list(client_ids))

@@ -70,6 +70,19 @@ async def get(db: Db, client_id: UUID) -> Client:
     return await db.get(Client, GET, db.clinic_id, client_id)
 
 
+IDS_OF = """
+select client_id
+from client
+where clinic_id = $1
+order by client_id
+"""
+
+
+async def ids_of(db: Db) -> list[UUID]:
+    """Every client of the clinic."""
+    return [record["client_id"] for record in await db.connection.fetch(IDS_OF, db.clinic_id)]
+
+
 WRAPPED_KEY = """
 select wrapped_key
 from client_key

@@ -75,7 +75,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
 
     Raises NotReady where the schema is not current or the role has rights it must not have.
     """
-    url = config.database_urls().web
+    url = config.database_url_of("web")
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
     master, charts = Sealer(config.master_key()), Charts()
     try:

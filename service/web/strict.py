@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TypeVar
 
@@ -16,37 +17,70 @@ LOCATION = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 # msgspec quotes the refused value in these messages; a refused answer is still health data.
 QUOTED_VALUE = re.compile(r"Invalid (enum value|value) .*$", re.DOTALL)
 MOST_FAULTS = 20
+# A string, or a mark that opens, parts or closes; everything else between them is passed over.
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def json_body(raw: bytes) -> object:
     """Any JSON. Raises Invalid where the bytes are none."""
     try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.Invalid(
-            "The body is not valid JSON.", fields=(FieldFault("", "must be JSON encoded as UTF-8"),)
-        ) from error
+        return msgspec.json.decode(_readable(raw))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _no_json() from error
 
 
 def decode(raw: bytes, shape: type[T]) -> T:
     """A body's bytes as `shape`. Raises Invalid naming every field that is wrong, never its value."""
+    readable = _readable(raw)
     try:
-        return msgspec.json.decode(raw, type=shape)
+        return msgspec.json.decode(readable, type=shape)
     except msgspec.ValidationError as error:
-        raise refusal(json_body(raw), shape, error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.Invalid(
-            "The body is not valid JSON.", fields=(FieldFault("", "must be JSON encoded as UTF-8"),)
-        ) from error
+        raise refusal(json_body(readable), shape, error) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _no_json() from error
 
 
-def convert(value: object, shape: type[T]) -> T:
-    """An already decoded JSON value as `shape`. Raises Invalid as `decode` does."""
+def items_of(raw: bytes, *, most: int) -> list[bytes]:
+    """The items of a JSON array, undecoded, so that one that cannot be read loses no other.
+
+    Raises Invalid where the bytes are no array, or one of more than `most` items.
+    """
+    items, depth, start = [], 0, 0
+    body = raw.strip()
+    if not (body.startswith(b"[") and body.endswith(b"]")):
+        raise _no_array(most)
+    for token in TOKEN.finditer(body):
+        mark = token[0]
+        if mark in b"[{":
+            depth += 1
+            start = token.end() if depth == 1 else start
+        elif mark in b"]}" or (mark == b"," and depth == 1):
+            if depth == 1:
+                items.append(body[start : token.start()].strip())
+                start = token.end()
+            depth -= mark in b"]}"
+            if len(items) > most or (depth == 0 and token.end() != len(body)):
+                raise _no_array(most)
+    return [] if items == [b""] else items
+
+
+def _readable(raw: bytes) -> bytes:
+    """The same JSON, with half characters replaced: a phone that cuts a note in the middle of one sends such a half."""
+    if b"\\u" not in raw or not HALF_CHARACTER.search(raw):
+        return raw
     try:
-        # By way of bytes: only the JSON decoder knows that a date is a text and a key is never a number.
-        return msgspec.json.decode(msgspec.json.encode(value), type=shape)
-    except msgspec.ValidationError as error:
-        raise refusal(value, shape, error) from error
+        return json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _no_json() -> errors.Invalid:
+    return errors.Invalid("The body is not valid JSON.", fields=(FieldFault("", "must be JSON encoded as UTF-8"),))
+
+
+def _no_array(most: int) -> errors.Invalid:
+    return errors.Invalid("The batch was refused.", fields=(FieldFault("", f"must be an array of at most {most}"),))
 
 
 def refusal(value: object, shape: type[msgspec.Struct], first: msgspec.ValidationError) -> errors.Invalid:

@@ -1,0 +1,40 @@
+"""Derived state can be dropped and comes back the same, by one command."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from datetime import date, timedelta
+
+from service import database as databases
+from service.config import DatabaseUrls
+from service.database import Pool
+from tests.builders import NOW, a_client, a_clinic, days_of
+from tests.folding import folded, trend_of
+from tests.test_create_clinic import environment
+
+TODAY = date(2026, 11, 22)
+
+
+async def test_rebuild_brings_back_what_stood_there(database: DatabaseUrls, owner_pool: Pool, jobs_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, started_on=TODAY - timedelta(days=40))
+        await days_of(db, client_id, until=TODAY, craving=[3, 4, None, 2] * 10)
+    await folded(jobs_pool, clinic, client_id, now=NOW)
+    before = await trend_of(owner_pool, clinic, client_id)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute("delete from trend where clinic_id = $1", clinic.clinic_id)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "service", "rebuild", "--clinic", "harbour"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(database),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 clients, ")
+    after = await trend_of(owner_pool, clinic, client_id)
+    assert after[: len(before)] == before
