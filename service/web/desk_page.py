@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from litestar import Response
 
+from schemas.staff import Role
 from service.desk import inbox
+from service.people import access
 from service.people.access import Permission
+from service.people.clinics import ClinicView
+from service.people.staff_sessions import SignedIn
 from service.web.desk_session import Desk
+from service.web.pages import local_path
+from service.web.services import Services
 
 
 class Place(NamedTuple):
@@ -26,6 +32,7 @@ PLACES = (
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),
 )
+ACCOUNT = "/account"
 
 
 async def show(
@@ -41,14 +48,9 @@ async def frame_of(desk: Desk, here: str) -> dict[str, object]:
     if desk.may(Permission.SEE_ALERTS):
         open_alerts = await inbox.count_open(desk.db, desk.reach(Permission.SEE_ALERTS), now=desk.now)
     return {
-        "who": desk.who,
-        "clinic": desk.view.clinic,
+        **frame_around(desk.who, desk.view, desk.services),
         "zone": desk.view.zone,
         "now": desk.now,
-        "fictional": desk.view.fictional,
-        "demo": desk.services.config.demo_mail_dir is not None,
-        "csrf_token": desk.who.csrf_token,
-        "places": [place for place in PLACES if desk.may(place.permission)],
         "here": here,
         "open_alerts": open_alerts,
         "may": desk.may,
@@ -56,6 +58,33 @@ async def frame_of(desk: Desk, here: str) -> dict[str, object]:
     }
 
 
-def home_of(desk: Desk) -> str:
-    """Where a person begins: the first place they may go, else their account."""
-    return next((place.path for place in PLACES if desk.may(place.permission)), "/account")
+def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[str, object]:
+    """What the frame needs that no database is asked for; the count of open alerts comes when the page asks for it."""
+    return {
+        "who": who,
+        "clinic": view.clinic,
+        "fictional": view.fictional,
+        "demo": services.config.demo_mail_dir is not None,
+        "csrf_token": who.csrf_token,
+        "places": places_of(who.roles),
+        "here": "",
+        "open_alerts": None,
+    }
+
+
+def places_of(roles: Iterable[Role]) -> list[Place]:
+    """The places where somebody with these roles may go."""
+    held = list(roles)
+    return [place for place in PLACES if access.may(held, place.permission)]
+
+
+def home_of(roles: Iterable[Role], wanted: str | None = None) -> str:
+    """Where a person begins: where they wanted to go, else the first place they may go, else their account.
+
+    A place that is not theirs is not gone to: nobody would have asked for it knowing.
+    """
+    own = [place.path for place in places_of(roles)]
+    closed = {place.path for place in PLACES} - set(own)
+    home = own[0] if own else ACCOUNT
+    path = local_path(wanted, home)
+    return home if path in closed or path == "/" else path

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -28,6 +28,13 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BY_ITSELF = "Neap-By-Itself"
 # The fields of forms that may hold more than one line.
 LONG_TEXTS = frozenset({"note"})
+
+
+class SignedInAt(NamedTuple):
+    """A signed-in person and their clinic, left on the request for whatever goes wrong later."""
+
+    who: SignedIn
+    view: ClinicView
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ async def open_desk(
             if by_cookie and request.method not in SAFE_METHODS:
                 await refuse_forged(request, who)
             view = await services.views.get(token.clinic_id)
+            # For the page that tells of a refusal: it keeps its navigation.
+            request.state.signed_in = SignedInAt(who, view)
             desk = Desk(db, who, view, services, now, permission)
             desk.reach()
             yield desk

@@ -49,7 +49,7 @@ async def spend_link(
         if not services.config.demo:
             raise errors.Gone("This link is for something else.")
         session = await sign_in.into_demo(door_of(services), parsed.clinic_id, parsed.digest, now=now)
-        return with_session(go_to("/caseload"), session, view)
+        return with_session(go_to("/"), session, view)
     if form["password"] != form.get("again"):
         return await _link_page(services, parsed, token, now, message="The two passwords are not the same.")
     try:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
-from service.web import problems
-from service.web.desk_session import SAFE_METHODS
+from service.web import desk_page, problems
+from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.pages import go_to
 from service.web.services import Services
 
@@ -19,7 +19,7 @@ CLINIC_COOKIE = "__Host-neap-clinic"
 
 WHAT_NEXT = {
     400: "Go back, correct it and try again.",
-    404: "It may have been moved, or it is not yours to see. Go back to your caseload.",
+    404: "It may have been moved, or it is not yours to see. Go back to where you were.",
     409: "Somebody may have been faster. Go back and look at it again.",
     410: "Ask an admin of your clinic for a new link.",
     429: "Wait a little, then try again.",
@@ -34,6 +34,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
     context = {
+        **_frame_of(request, services),
         "title": problem.title,
         "detail": problem.detail,
         "faults": problem.errors,
@@ -42,6 +43,14 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     page = services.pages.show("error.html", context, status=problem.status)
     page.headers.update(headers)
     return page
+
+
+def _frame_of(request: Request[Any, Any, Any], services: Services) -> dict[str, object]:
+    """Navigation and the way out for whoever is signed in; the notice of a fictional clinic for everybody."""
+    known: SignedInAt | None = request.state.get("signed_in")
+    if known is None:
+        return {"fictional": services.config.demo}
+    return desk_page.frame_around(known.who, known.view, services)
 
 
 def _to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:

@@ -21,7 +21,7 @@ from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.people.sign_in import Door
 from service.people.staff_sessions import SignedIn
-from service.web import page_problems
+from service.web import desk_page, page_problems
 from service.web.desk_session import COOKIE, credential_of, form_of, refuse_cross_site, refuse_forged
 from service.web.page_problems import CLINIC_COOKIE
 from service.web.pages import go_to, local_path
@@ -59,9 +59,14 @@ def door_of(services: Services) -> Door:
 
 
 @get("/", opt=OPEN)
-async def go_home() -> Response[None]:
-    """The desk's own front door."""
-    return go_to("/caseload")
+async def go_home(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], now: NamedDependency[datetime]
+) -> Response[Any]:
+    """The desk's own front door: to where this person begins, or to signing in. Raises Unauthenticated."""
+    who = await _signed_in(request, services, now)
+    if who is None:
+        raise errors.Unauthenticated("Please sign in.")
+    return go_to(desk_page.home_of(who.roles))
 
 
 @get("/sign-in", opt=OPEN)
@@ -69,7 +74,7 @@ async def ask_for_clinic(services: NamedDependency[Services], clinic: FromQuery[
     """Which clinic's sign-in page? Only whoever works there knows its short name."""
     if clinic:
         return go_to(f"/{quote(clinic.strip().lower(), safe='')}/sign-in")
-    return services.pages.show("which_clinic.html", {})
+    return services.pages.show("which_clinic.html", {"fictional": services.config.demo})
 
 
 @get("/{slug:str}/sign-in", opt=OPEN)
@@ -83,8 +88,9 @@ async def show_sign_in(
 ) -> Response[Any]:
     """The sign-in page of one clinic; whoever is signed in goes on."""
     view = await _clinic_of(services, slug)
-    if COOKIE in request.cookies and await _is_signed_in(request, services, now):
-        return go_to(local_path(next, "/caseload"))
+    who = await _signed_in(request, services, now) if COOKIE in request.cookies else None
+    if who is not None:
+        return go_to(desk_page.home_of(who.roles, next))
     message = "You were signed out because nothing happened for 15 minutes." if idle else None
     return _sign_in_page(services, view, next=next, message=message)
 
@@ -123,7 +129,7 @@ async def show_code(
     if half.who.stage is SessionStage.ENROL_TOTP:
         return go_to("/sign-in/authenticator" + _next_query(next))
     if half.who.stage is SessionStage.FULL:
-        return go_to(local_path(next, "/caseload"))
+        return go_to(desk_page.home_of(half.who.roles, next))
     return _half_way_page(services, half, "code.html", next=next)
 
 
@@ -140,7 +146,7 @@ async def take_code(
         token = await sign_in.with_code(door_of(services), half.clinic_id, half.who, form.get("code", ""), now=now)
     except (errors.Unauthenticated, errors.TooMany) as refusal:
         return _half_way_page(services, half, "code.html", next=form.get("next"), refusal=refusal)
-    return with_session(go_to(local_path(form.get("next"), "/caseload")), token, half.view)
+    return with_session(go_to(desk_page.home_of(half.who.roles, form.get("next"))), token, half.view)
 
 
 @get("/sign-in/authenticator", opt=HALF_WAY)
@@ -188,14 +194,14 @@ async def _clinic_of(services: Services, slug: str) -> ClinicView:
     return await services.views.get(clinic.clinic_id)
 
 
-async def _is_signed_in(request: Request[Any, Any, Any], services: Services, now: datetime) -> bool:
+async def _signed_in(request: Request[Any, Any, Any], services: Services, now: datetime) -> SignedIn | None:
     try:
         token, _ = credential_of(request)
         async with database.transaction(services.pool, token.clinic_id) as db:
             who = await staff_sessions.current(db, token.digest, now=now)
     except errors.Unauthenticated:
-        return False
-    return who.stage is SessionStage.FULL
+        return None
+    return who if who.stage is SessionStage.FULL else None
 
 
 def _sign_in_page(
