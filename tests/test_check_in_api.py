@@ -277,7 +277,16 @@ async def test_history_pages_newest_first_without_a_gap(http: httpx.AsyncClient,
     assert pages == [[6, 5, 4], [3, 2, 1], [0]]
 
 
-@pytest.mark.parametrize("query", [{"before": "nonsense"}, {"limit": "0"}, {"limit": "201"}, {"limit": "x"}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"before": "nonsense"},
+        {"before": "WyI5OTk5LTEyLTMxVDIzOjU5OjU5LTE0OjAwIiwiMDAwMDAwMDAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAwIl0"},
+        {"limit": "0"},
+        {"limit": "201"},
+        {"limit": "x"},
+    ],
+)
 async def test_history_refuses_bad_queries(http: httpx.AsyncClient, here: Setting, query: dict[str, str]) -> None:
     reply = await http.get("/v1/check-ins", params=query, headers=here.phone.headers)
     assert reply.status_code == 400

@@ -177,7 +177,8 @@ def test_while_not_on_track_the_baseline_is_the_usual_before_the_onset() -> None
         (False, 0, 0.0, True, 50, 40, Status.WATCH),
         (False, 0, 0.0, False, 20, 18, Status.LEARNING),
         (False, 0, 0.0, False, 40, 6, Status.LEARNING),
-        (False, 2, 2.0, False, 21, 7, Status.ON_TRACK),
+        (False, 2, 1.6, False, 21, 7, Status.WATCH),
+        (False, 2, 1.4, False, 21, 7, Status.ON_TRACK),
     ],
 )
 def test_the_first_status_that_applies_wins(

@@ -15,8 +15,8 @@ STATUSES = (Status.NOT_ON_TRACK, Status.NO_DATA, Status.WATCH, Status.LEARNING, 
 
 SILENT_DAYS = 3
 DAYS_BACK = 5
-WATCH_BELOW = float(np.log(2))
-"""Half the limit: the statistic is a log of odds, so half the odds at the limit lie this far below it."""
+# The share of the limit from which a statistic is watched.
+WATCH_SHARE = 0.5
 
 Codes = npt.NDArray[np.int8]
 
@@ -60,7 +60,7 @@ def code_of(rows: Rows, statistic: Array, limit: Array, waning: Flags) -> Codes:
     cases = [
         rows["not_on_track"],
         rows["silent_days"] >= SILENT_DAYS,
-        (statistic > limit - WATCH_BELOW) | waning,
+        (statistic > WATCH_SHARE * limit) | waning,
         is_learning(rows),
     ]
     return np.select(cases, range(len(cases)), default=len(cases)).astype(np.int8)

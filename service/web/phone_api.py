@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -29,7 +27,7 @@ from service.people import devices
 from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.tokens import Token
-from service.web import problems, strict
+from service.web import cursors, problems, strict
 from service.web.limits import Limit
 from service.web.services import Services
 
@@ -212,30 +210,15 @@ async def get_check_ins(
     """One page of the client's own check-ins; `next` of the reply is `before` of the following page."""
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
+    position = None if before is None else cursors.decode(before, field="before")
     view = await _view_of(services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         page = await history.page_of(
-            db, reader, before=_cursor(before), limit=limit, master=services.master, view=view, now=now
+            db, reader, before=position, limit=limit, master=services.master, view=view, now=now
         )
-    encoded = CheckInPage(items=page.items, next=_encode_cursor(page.last) if page.last else None)
+    encoded = CheckInPage(items=page.items, next=cursors.encode(page.last) if page.last else None)
     return Response(msgspec.json.encode(encoded), media_type=JSON, headers={"Cache-Control": "no-store"})
-
-
-def _encode_cursor(position: tuple[datetime, UUID]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
-
-
-def _cursor(text: str | None) -> tuple[datetime, UUID] | None:
-    if text is None:
-        return None
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(raw, type=tuple[datetime, UUID])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise errors.Invalid(
-            "The cursor was refused.", fields=(errors.FieldFault("before", "must be the `next` of a page"),)
-        ) from error
 
 
 @get(
