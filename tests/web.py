@@ -45,8 +45,8 @@ async def serving(config: Config) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def client_of(application: Litestar) -> httpx.AsyncClient:
-    """An HTTP client that calls the application."""
+def client_of(application: Litestar, *, network: str = "127.0.0.1") -> httpx.AsyncClient:
+    """An HTTP client that calls the application, from an address of this network."""
     # httpx and Litestar describe the same protocol by types that do not match each other.
-    transport = httpx.ASGITransport(cast("Callable[..., Awaitable[None]]", application))
+    transport = httpx.ASGITransport(cast("Callable[..., Awaitable[None]]", application), client=(network, 40_000))
     return httpx.AsyncClient(transport=transport, base_url="http://neap.test")

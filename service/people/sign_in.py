@@ -5,6 +5,7 @@ Whole transactions of their own, because hashing happens between them and a coun
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from service.database import Db, Pool
 from service.people import audit, one_time_links, recovery_codes, sign_in_throttle, staff_sessions, totp
 from service.people.audit import ANONYMOUS, Actor
 from service.people.passwords import Passwords
+from service.people.sign_in_throttle import Subject, Visitor
 from service.people.staff_sessions import SignedIn
 from service.sealing import Sealer
 
@@ -48,14 +50,19 @@ where clinic_id = $1
 """
 
 
-async def with_password(door: Door, clinic_id: UUID, *, email: str, password: str, now: datetime) -> str:
+async def with_password(
+    door: Door, clinic_id: UUID, visitor: Visitor, *, email: str, password: str, now: datetime
+) -> str:
     """A session's token, still to pass the second factor. Raises TooMany while locked, Unauthenticated otherwise,
     in the same words and after the same time whether the address or the password is wrong.
     """
-    subjects = [sign_in_throttle.of_email(door.master, email), sign_in_throttle.of_clinic(door.master)]
     async with database.committed_now(door.pool, clinic_id) as db:
-        await sign_in_throttle.take(db, subjects, now=now)
         stored = await db.find(StoredPassword, FIND_FOR_SIGN_IN, clinic_id, email.strip().lower())
+        known = stored is not None and _knows(door, clinic_id, stored.staff_id, visitor)
+        subjects = _subjects_of_password(door, email, visitor, known=known, now=now)
+        crowded = await sign_in_throttle.take(db, subjects, now=now)
+    if crowded:
+        await asyncio.sleep(sign_in_throttle.SLOWED_SECONDS)
     matches = await door.passwords.verify(None if stored is None else stored.password_hash, password)
     if stored is None or not matches:
         actor = ANONYMOUS if stored is None else Actor("staff", stored.staff_id)
@@ -70,26 +77,42 @@ async def with_password(door: Door, clinic_id: UUID, *, email: str, password: st
         return await staff_sessions.start(db, stored.staff_id, SessionStage.ENROL_TOTP, now=now)
 
 
-async def with_code(door: Door, clinic_id: UUID, who: SignedIn, code: str, *, now: datetime) -> str:
+def _knows(door: Door, clinic_id: UUID, staff_id: UUID, visitor: Visitor) -> bool:
+    """Whether the person signed in with this browser before."""
+    return visitor.is_known(sign_in_throttle.mark_of(door.master, clinic_id, staff_id))
+
+
+def _subjects_of_password(door: Door, email: str, visitor: Visitor, *, known: bool, now: datetime) -> list[Subject]:
+    if known:
+        return [sign_in_throttle.of_known_browsers(door.master, email)]
+    return [
+        sign_in_throttle.of_person_at(door.master, email, visitor.network),
+        sign_in_throttle.of_person(door.master, email, now=now),
+        sign_in_throttle.of_network(door.master, visitor.network, now=now),
+        sign_in_throttle.of_clinic(door.master, "sign_in", now=now),
+    ]
+
+
+async def with_code(door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn, code: str, *, now: datetime) -> str:
     """A full session's token, for the code of an authenticator or a recovery code; the half-way session ends.
 
     Raises Unauthenticated for a wrong or replayed code, TooMany while locked, Conflict at another stage.
     """
     if who.stage is not SessionStage.PASSWORD:
         raise errors.Conflict("This step is done already.")
-    await _take_try(door, clinic_id, who, now=now)
+    await _take_try(door, clinic_id, visitor, who, now=now)
     async with database.transaction(door.pool, clinic_id) as db:
         accepted = await totp.accept(db, door.master, who.staff_id, code, now=now)
         if not accepted:
             accepted = await recovery_codes.spend(db, door.master, who.staff_id, code, now=now)
         if accepted:
-            return await _admit(db, door, who, "sign_in.second_factor", now=now)
+            return await _admit(db, door, visitor, who, "sign_in.second_factor", now=now)
     await _audit_refusal(door, clinic_id, Actor("staff", who.staff_id), now=now)
     raise errors.Unauthenticated(WRONG_CODE)
 
 
 async def confirm_totp(
-    door: Door, clinic_id: UUID, who: SignedIn, code: str, *, now: datetime
+    door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn, code: str, *, now: datetime
 ) -> tuple[str, list[str]]:
     """A full session's token and the recovery codes, once the first code shows that the authenticator has the secret.
 
@@ -97,21 +120,23 @@ async def confirm_totp(
     """
     if who.stage is not SessionStage.ENROL_TOTP:
         raise errors.Conflict("This step is done already.")
-    await _take_try(door, clinic_id, who, now=now)
+    await _take_try(door, clinic_id, visitor, who, now=now)
     async with database.transaction(door.pool, clinic_id) as db:
         if await totp.accept(db, door.master, who.staff_id, code, now=now):
             codes = await recovery_codes.renew(db, door.master, who.staff_id, now=now)
-            return await _admit(db, door, who, "sign_in.second_factor_set_up", now=now), codes
+            return await _admit(db, door, visitor, who, "sign_in.second_factor_set_up", now=now), codes
     await _audit_refusal(door, clinic_id, Actor("staff", who.staff_id), now=now)
     raise errors.Unauthenticated(WRONG_CODE)
 
 
-async def prove_again(door: Door, clinic_id: UUID, who: SignedIn, code: str, *, now: datetime) -> None:
+async def prove_again(
+    door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn, code: str, *, now: datetime
+) -> None:
     """Have a signed-in person prove the second factor anew. Raises Unauthenticated, TooMany while locked."""
-    await _take_try(door, clinic_id, who, now=now)
+    await _take_try(door, clinic_id, visitor, who, now=now)
     async with database.committed_now(door.pool, clinic_id) as db:
         if await totp.accept(db, door.master, who.staff_id, code, now=now):
-            await sign_in_throttle.forget(db, sign_in_throttle.of_email(door.master, who.email))
+            await sign_in_throttle.forget(db, [_subject_of_code(door, clinic_id, visitor, who)])
             return
     await _audit_refusal(door, clinic_id, Actor("staff", who.staff_id), now=now)
     raise errors.Unauthenticated(WRONG_CODE)
@@ -125,7 +150,9 @@ where clinic_id = $1
 """
 
 
-async def set_password(door: Door, clinic_id: UUID, link_digest: bytes, password: str, *, now: datetime) -> str:
+async def set_password(
+    door: Door, clinic_id: UUID, visitor: Visitor, link_digest: bytes, password: str, *, now: datetime
+) -> str:
     """Spend a set-password link: a new password, a fresh second factor to set up, every former session ended.
 
     A session's token for setting up the second factor. Raises Gone, and Invalid for a password too short.
@@ -141,7 +168,7 @@ async def set_password(door: Door, clinic_id: UUID, link_digest: bytes, password
         await totp.renew(db, door.master, link.staff_id)
         await recovery_codes.forget(db, link.staff_id)
         await staff_sessions.end_all(db, link.staff_id)
-        await sign_in_throttle.forget(db, sign_in_throttle.of_email(door.master, link.email))
+        await _forget_tries(db, door, link.email, visitor, now=now)
         await audit.record(db, Actor("staff", link.staff_id), "sign_in.set_password", now=now)
         return await staff_sessions.start(db, link.staff_id, SessionStage.ENROL_TOTP, now=now)
 
@@ -156,16 +183,32 @@ async def into_demo(door: Door, clinic_id: UUID, link_digest: bytes, *, now: dat
         return await staff_sessions.start(db, link.staff_id, SessionStage.FULL, now=now)
 
 
-async def _admit(db: Db, door: Door, who: SignedIn, action: str, *, now: datetime) -> str:
+async def _admit(db: Db, door: Door, visitor: Visitor, who: SignedIn, action: str, *, now: datetime) -> str:
     await staff_sessions.end(db, who.session_hash)
-    await sign_in_throttle.forget(db, sign_in_throttle.of_email(door.master, who.email))
+    await _forget_tries(db, door, who.email, visitor, now=now)
     await audit.record(db, Actor("staff", who.staff_id), action, now=now)
     return await staff_sessions.start(db, who.staff_id, SessionStage.FULL, now=now)
 
 
-async def _take_try(door: Door, clinic_id: UUID, who: SignedIn, *, now: datetime) -> None:
+async def _forget_tries(db: Db, door: Door, email: str, visitor: Visitor, *, now: datetime) -> None:
+    subjects = [
+        sign_in_throttle.of_person_at(door.master, email, visitor.network),
+        sign_in_throttle.of_person(door.master, email, now=now),
+        sign_in_throttle.of_known_browsers(door.master, email),
+        sign_in_throttle.of_second_factor(door.master, email),
+    ]
+    await sign_in_throttle.forget(db, subjects)
+
+
+def _subject_of_code(door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn) -> Subject:
+    if _knows(door, clinic_id, who.staff_id, visitor):
+        return sign_in_throttle.of_known_browsers(door.master, who.email)
+    return sign_in_throttle.of_second_factor(door.master, who.email)
+
+
+async def _take_try(door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn, *, now: datetime) -> None:
     async with database.committed_now(door.pool, clinic_id) as db:
-        await sign_in_throttle.take(db, [sign_in_throttle.of_email(door.master, who.email)], now=now)
+        await sign_in_throttle.take(db, [_subject_of_code(door, clinic_id, visitor, who)], now=now)
 
 
 async def _audit_refusal(door: Door, clinic_id: UUID, actor: Actor, *, now: datetime) -> None:

@@ -10,9 +10,10 @@ from litestar.di import NamedDependency, Provide
 from service import errors
 from service.people import recovery_codes, sign_in
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.staff_auth import door_of
+from service.web.visitors import visitor_of
 
 OWN = {"access": Permission.USE_OWN_ACCOUNT}
 
@@ -29,18 +30,22 @@ async def renew_codes(request: Request[Any, Any, Any], desk: NamedDependency[Des
     code = (await form_of(request)).get("code", "")
     door = door_of(desk.services)
     try:
-        await sign_in.prove_again(door, desk.db.clinic_id, desk.who, code, now=desk.now)
-    except (errors.Unauthenticated, errors.TooMany) as refusal:
-        return await _account_page(desk, message=refusal.message)
+        await sign_in.prove_again(door, desk.db.clinic_id, visitor_of(request), desk.who, code, now=desk.now)
+    except errors.TooMany as refusal:
+        page = await _account_page(desk, message=refusal.message, status=429)
+        page.headers.update(problems.retry_after(refusal))
+        return page
+    except errors.Unauthenticated as refusal:
+        return await _account_page(desk, message=refusal.message, status=400)
     codes = await recovery_codes.renew(desk.db, desk.services.master, desk.who.staff_id, now=desk.now)
     await desk.record("staff.renew_recovery_codes", object_id=desk.who.staff_id)
     return await desk_page.show(desk, "recovery_codes_again.html", {"codes": codes}, here="/account")
 
 
-async def _account_page(desk: Desk, *, message: str | None = None) -> Response[str]:
+async def _account_page(desk: Desk, *, message: str | None = None, status: int = 200) -> Response[str]:
     left = await recovery_codes.count_left(desk.db, desk.who.staff_id)
     context = {"codes_left": left, "message": message}
-    return await desk_page.show(desk, "account.html", context, here="/account", status=400 if message else 200)
+    return await desk_page.show(desk, "account.html", context, here="/account", status=status)
 
 
 ROUTES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,29 +21,15 @@ from service.people.sign_in_throttle import Subject
 from service.web import phone_api, strict
 from service.web.limits import Limit
 from service.web.services import Services
+from service.web.visitors import network_of
 
 BODY_BYTES = 4 * 1024
 NO_STORE = {"Cache-Control": "no-store"}
 
-# Codes that were not there or not right, per address; a whole clinic may sit behind one.
+# Codes that were not there or not right, per network; a whole clinic may sit behind one.
 FREE_TRIES = 10
-# An IPv6 customer has at least 2^64 addresses, so the network counts.
-IPV6_PREFIX_BITS = 64
-
 # A phone refreshes every quarter of an hour at most; forty tries a minute leave room for a bad network.
 PROOFS = Limit(40, per_seconds=60)
-
-
-def _address_of(request: Request[Any, Any, Any]) -> str:
-    """Who asks, as far as throttling goes: the IPv4 address or the IPv6 network."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, IPV6_PREFIX_BITS), strict=False))
-    return str(address)
 
 
 def _reply(content: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
@@ -51,19 +37,18 @@ def _reply(content: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
 
 
 @asynccontextmanager
-async def _slowing_guesses(services: Services, clinic_id: UUID, address: str, *, now: datetime) -> AsyncIterator[None]:
-    """Count a try for the address and for the clinic as a whole, and give it back unless the code was refused.
+async def _slowing_guesses(services: Services, clinic_id: UUID, network: str, *, now: datetime) -> AsyncIterator[None]:
+    """Count a try for the network and for the clinic as a whole, and give it back unless the code was refused.
 
-    Raises TooMany. Of the address only a keyed hash is kept.
+    Raises TooMany for the network; a crowded clinic is only slow. Of the network only a keyed hash is kept.
     """
-    of_address = services.master.keyed_hash(address.encode(), purpose="enrol_address")
-    of_clinic = services.master.keyed_hash(b"every address", purpose="enrol_clinic")
-    subjects = [
-        Subject(of_address, FREE_TRIES, sign_in_throttle.FORGOTTEN_AFTER),
-        Subject(of_clinic, sign_in_throttle.CLINIC_FREE_TRIES, sign_in_throttle.CLINIC_FORGOTTEN_AFTER),
-    ]
+    of_network = services.master.keyed_hash(network.encode(), purpose="enrol_address")
+    of_clinic = sign_in_throttle.of_clinic(services.master, "enrol", now=now)
+    subjects = [Subject(of_network, FREE_TRIES), of_clinic]
     async with database.committed_now(services.pool, clinic_id) as db:
-        await sign_in_throttle.take(db, subjects, now=now)
+        crowded = await sign_in_throttle.take(db, subjects, now=now)
+    if crowded:
+        await asyncio.sleep(sign_in_throttle.SLOWED_SECONDS)
     refused = False
     try:
         yield
@@ -91,7 +76,7 @@ async def enrol(request: Request[Any, Any, Any], services: NamedDependency[Servi
         clinic = await clinics.find_by_slug(connection, form.clinic)
     if clinic is None:
         raise errors.Unauthenticated(devices.NO_SUCH_CODE)
-    async with _slowing_guesses(services, clinic.clinic_id, _address_of(request), now=now):
+    async with _slowing_guesses(services, clinic.clinic_id, network_of(request), now=now):
         enrolled = await devices.enrol(services.pool, clinic.clinic_id, form, now=now)
     return _reply(enrolled, status=201)
 

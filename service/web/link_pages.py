@@ -19,6 +19,7 @@ from service.web.desk_session import form_of
 from service.web.pages import go_to
 from service.web.services import Services
 from service.web.staff_auth import door_of, with_session
+from service.web.visitors import visitor_of
 
 OPEN = {"access": Permission.COME_IN}
 # Secrets in an address leave by the Referer; a form of this page then says `Origin: null`, and its link is its proof.
@@ -54,7 +55,7 @@ async def spend_link(
         return await _link_page(services, parsed, token, now, message="The two passwords are not the same.")
     try:
         session = await sign_in.set_password(
-            door_of(services), parsed.clinic_id, parsed.digest, form["password"], now=now
+            door_of(services), parsed.clinic_id, visitor_of(request), parsed.digest, form["password"], now=now
         )
     except errors.Invalid as refusal:
         return await _link_page(services, parsed, token, now, message=refusal.message)

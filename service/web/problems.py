@@ -91,11 +91,16 @@ def _problem(
 
 def _headers_of(error: errors.DomainError) -> dict[str, str]:
     if isinstance(error, errors.TooMany):
-        seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
-        return {"Retry-After": str(max(1, math.ceil(seconds)))}
+        return retry_after(error)
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="neap"'}
     return {}
+
+
+def retry_after(error: errors.TooMany) -> dict[str, str]:
+    """The header that says in how many seconds to come back."""
+    seconds = (error.retry_at - datetime.now(UTC)).total_seconds()
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def _faults_of(error: HTTPException) -> list[errors.FieldFault]:

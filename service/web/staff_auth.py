@@ -16,16 +16,17 @@ from litestar.params import FromPath, FromQuery
 
 from schemas.staff import SessionStage
 from service import database, errors
-from service.people import clinics, sign_in, staff_sessions, totp
+from service.people import clinics, sign_in, sign_in_throttle, staff_sessions, totp
 from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.people.sign_in import Door
 from service.people.staff_sessions import SignedIn
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, problems
 from service.web.desk_session import COOKIE, credential_of, form_of, refuse_cross_site, refuse_forged
 from service.web.page_problems import CLINIC_COOKIE
 from service.web.pages import go_to, local_path
 from service.web.services import Services
+from service.web.visitors import remember, visitor_of
 
 OPEN = {"access": Permission.COME_IN}
 HALF_WAY = {"access": Permission.FINISH_SIGN_IN}
@@ -110,6 +111,7 @@ async def take_password(
         token = await sign_in.with_password(
             door_of(services),
             view.clinic.clinic_id,
+            visitor_of(request),
             email=form.get("email", ""),
             password=form.get("password", ""),
             now=now,
@@ -143,10 +145,13 @@ async def take_code(
     """Second factor right: signed in."""
     form = await form_of(request)
     try:
-        token = await sign_in.with_code(door_of(services), half.clinic_id, half.who, form.get("code", ""), now=now)
+        token = await sign_in.with_code(
+            door_of(services), half.clinic_id, visitor_of(request), half.who, form.get("code", ""), now=now
+        )
     except (errors.Unauthenticated, errors.TooMany) as refusal:
         return _half_way_page(services, half, "code.html", next=form.get("next"), refusal=refusal)
-    return with_session(go_to(desk_page.home_of(half.who.roles, form.get("next"))), token, half.view)
+    reply = with_session(go_to(desk_page.home_of(half.who.roles, form.get("next"))), token, half.view)
+    return _known_from_now_on(reply, request, services, half)
 
 
 @get("/sign-in/authenticator", opt=HALF_WAY)
@@ -168,11 +173,18 @@ async def take_first_code(
     form = await form_of(request)
     try:
         token, codes = await sign_in.confirm_totp(
-            door_of(services), half.clinic_id, half.who, form.get("code", ""), now=now
+            door_of(services), half.clinic_id, visitor_of(request), half.who, form.get("code", ""), now=now
         )
     except (errors.Unauthenticated, errors.TooMany) as refusal:
         return await _authenticator_page(services, half, refusal=refusal)
-    return with_session(_half_way_page(services, half, "recovery_codes.html", codes=codes), token, half.view)
+    reply = with_session(_half_way_page(services, half, "recovery_codes.html", codes=codes), token, half.view)
+    return _known_from_now_on(reply, request, services, half)
+
+
+def _known_from_now_on(
+    reply: Response[Any], request: Request[Any, Any, Any], services: Services, half: HalfWay
+) -> Response[Any]:
+    return remember(reply, request, sign_in_throttle.mark_of(services.master, half.clinic_id, half.who.staff_id))
 
 
 @post("/sign-out", opt=HALF_WAY)
@@ -221,7 +233,7 @@ def _sign_in_page(
         "message": refusal.message if refusal else message,
         "refused": refusal is not None,
     }
-    return services.pages.show("sign_in.html", context, status=_status_of(refusal))
+    return _refusing(services.pages.show("sign_in.html", context), refusal)
 
 
 def _half_way_page(
@@ -242,7 +254,7 @@ def _half_way_page(
         "message": refusal.message if refusal else None,
         **more,
     }
-    return services.pages.show(template, context, status=_status_of(refusal))
+    return _refusing(services.pages.show(template, context), refusal)
 
 
 async def _authenticator_page(
@@ -255,10 +267,14 @@ async def _authenticator_page(
     return _half_way_page(services, half, "authenticator.html", refusal=refusal, qr=qr, secret=secret)
 
 
-def _status_of(refusal: errors.DomainError | None) -> int:
-    if refusal is None:
-        return 200
-    return 429 if isinstance(refusal, errors.TooMany) else 401
+def _refusing(page: Response[str], refusal: errors.DomainError | None) -> Response[str]:
+    """The page, with the status of the refusal that it tells, and when to come back."""
+    if isinstance(refusal, errors.TooMany):
+        page.status_code = 429
+        page.headers.update(problems.retry_after(refusal))
+    elif refusal is not None:
+        page.status_code = 401
+    return page
 
 
 def _next_query(wanted: str | None) -> str:
