@@ -132,8 +132,9 @@ class Process:
             log.info("jobs_stopped", extra={"jobs_process": self.name})
 
     def _wake_periodic(self) -> None:
-        for loop in self._loops[: len(self._periods)]:
-            loop.wake()
+        for period, loop in zip(self._periods, self._loops, strict=False):
+            if period.hinted:
+                loop.wake()
 
     async def _listen(self) -> None:
         if self._hint_url is not None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time
 
-from jobs import close_client_days, deliver_messages, fold_check_ins, prune_expired
+from jobs import close_client_days, deliver_messages, fold_check_ins, plan_untold, prune_expired
 from jobs.work import ClinicJob, DeploymentJob
 
 
 @dataclass(frozen=True)
 class Period:
-    """A job of the whole deployment: again and again, at the latest after so many seconds, sooner on a hint."""
+    """A job of the whole deployment: again and again, at the latest after so many seconds, sooner on a hint.
+
+    One that is not `hinted` keeps to its seconds: what it looks for does not come with a check-in.
+    """
 
     name: str
     run_once: DeploymentJob
     seconds: float
     why: str
+    hinted: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Daily:
 PERIODS = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
+    Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
 )
 
 DAILIES = (
@@ -47,6 +52,7 @@ DAILIES = (
 
 def lines() -> list[str]:
     """The timetable as text."""
-    table = [(each.name, f"every {each.seconds:g} s, or on a hint", each.why) for each in PERIODS]
+    hint = {True: ", or on a hint", False: ""}
+    table = [(each.name, f"every {each.seconds:g} s{hint[each.hinted]}", each.why) for each in PERIODS]
     table += [(each.name, "local " + " ".join(f"{at:%H:%M}" for at in each.at), each.why) for each in DAILIES]
     return [f"{name:18} {when:41} {why}" for name, when, why in table]

@@ -95,18 +95,27 @@ async def recipients_of(db: Db, client_id: UUID, *, now: datetime) -> list[Recip
     return await db.rows(Recipient, RECIPIENTS, db.clinic_id, client_id, now)
 
 
+# A message that was blocked while its recipient was not to be told waits again now that they are.
 PLAN_EMAIL = """
 insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
 values ($1, $2, $3, 'email', $4, $5, $6, 'queued', $7, $7)
-on conflict do nothing
+on conflict (clinic_id, alert_id, round, step, channel, staff_id, webhook_endpoint_id) do update
+set state = 'queued',
+    due_at = excluded.due_at,
+    attempts = 0,
+    leased_until = null,
+    problem = null,
+    settled_at = null
+where delivery.state = 'blocked'
 """
 
 
 async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
-    """Queue this round's first messages of an alert; how many were new.
+    """Queue this round's first messages of an alert; how many were new or were blocked.
 
     Tier 3 is read in the inbox and an imported alert is history: neither is sent. May be called again: a message that
-    is queued already stays one. Where nobody can be told, the alert says so ("unroutable") and an error is logged.
+    is queued already stays one, one that was sent stays sent. Where nobody can be told, the alert says so
+    ("unroutable") and an error is logged.
     """
     alert = await routed(db, alert_id)
     if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT:
@@ -173,6 +182,39 @@ async def _tell_unroutable(db: Db, alert: Routed, *, now: datetime) -> None:
     log.error("alert_unroutable", extra={"clinic_id": db.clinic_id, "alert_id": alert.alert_id, "round": alert.round})
     if not await db.value(UNROUTABLE_TOLD, db.clinic_id, alert.alert_id, alert.round):
         await alert_states.record(db, alert.alert_id, EventKind.UNROUTABLE, now=now, detail={"round": alert.round})
+
+
+UNTOLD = """
+select a.alert_id, a.client_id, a.tier, a.state, a.origin, a.round
+from alert a
+where a.clinic_id = $1
+  and a.state in ('open', 'dispatched')
+  and a.tier <= 2
+  and a.origin = 'live'
+  and not exists (
+    select
+    from delivery d
+    where d.clinic_id = $1
+      and d.alert_id = a.alert_id
+      and d.round = a.round
+      and d.channel = 'email'
+      and d.state not in ('blocked', 'dead')
+  )
+order by a.tier, a.opened_at
+"""
+
+
+async def plan_untold(db: Db, *, now: datetime) -> int:
+    """Queue what no person was told of and somebody can be told of by now; how many messages.
+
+    People come and go: whoever is enabled or joins a care team hears of what waits for them. What still reaches nobody
+    has said so already (see `plan`).
+    """
+    planned = 0
+    for alert in await db.rows(Routed, UNTOLD, db.clinic_id):
+        if await recipients_of(db, alert.client_id, now=now):
+            planned += await plan(db, alert.alert_id, now=now)
+    return planned
 
 
 # Neither a webhook nor a retry that has to wait its turn reaches anybody now. What a sender holds already may have

@@ -165,7 +165,7 @@ async def test_the_timetable_is_printed_without_a_database() -> None:
     )
     output, _ = await running.communicate()
     assert running.returncode == 0
-    assert len(output.decode().splitlines()) == 4
+    assert len(output.decode().splitlines()) == 5
 
 
 @pytest.mark.parametrize(

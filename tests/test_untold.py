@@ -1,0 +1,130 @@
+"""An alert that told nobody is told as soon as somebody can be told; nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from jobs import plan_untold
+from jobs.work import Tools
+from schemas.alert import Channel, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
+from schemas.clinic import Clinic
+from schemas.staff import Role
+from service import alerts, database, deliveries, ids, outbox
+from service.database import Pool
+from service.notify import Message, Result, Retry, Sent
+from service.outbox import Sending
+from service.people import clients, staff
+from tests.builders import MASTER, NOW, a_client, a_clinic
+
+LATER = NOW + timedelta(hours=1)
+
+
+class Postbox:
+    """An e-mail channel that keeps whom it wrote to."""
+
+    channel = Channel.EMAIL
+    retry_after_seconds = (30,)
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.answer: Result = Sent()
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """Keep the address."""
+        self.written.append(message.to)
+        return self.answer
+
+
+@pytest.fixture
+def postbox() -> Postbox:
+    return Postbox()
+
+
+@pytest.fixture
+async def tools(jobs_pool: Pool, sweep_pool: Pool, postbox: Postbox) -> Tools:
+    return Tools(jobs_pool, sweep_pool, Sending({Channel.EMAIL: postbox}, MASTER, "https://neap.example"))
+
+
+@pytest.fixture
+async def clinic(owner_pool: Pool) -> Clinic:
+    return await a_clinic(owner_pool)
+
+
+async def a_colleague(pool: Pool, clinic: Clinic, name: str, role: Role = Role.THERAPIST) -> UUID:
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        return await staff.add(db, email=f"{name}@harbour.example", name=name.title(), roles=[role], now=NOW)
+
+
+async def an_alert(
+    pool: Pool, clinic: Clinic, therapist: UUID | None, tier: Tier = Tier.URGENT, rule: Rule = Rule.SAFETY
+) -> tuple[UUID, UUID]:
+    """An open alert and its client, on whose team `therapist` is."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        client_id = await a_client(db)
+        if therapist is not None:
+            await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW)
+        finding = NewFinding(client_day=NOW.date(), rule=rule, tier=tier, numbers={})
+        change = await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)
+    return change.opened[0], client_id
+
+
+async def disabled(pool: Pool, clinic: Clinic, staff_id: UUID) -> None:
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        await staff.disable(db, staff_id, by=ids.new(), now=NOW)
+
+
+async def test_whoever_is_enabled_again_is_sent_what_was_blocked_meanwhile(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    alert_id, _ = await an_alert(web_pool, clinic, therapist)
+    await disabled(web_pool, clinic, therapist)
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        [blocked] = await deliveries.of_alert(db, alert_id)
+        kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+        await staff.enable(db, therapist)
+    assert (blocked.state, kinds) == (DeliveryState.BLOCKED, [EventKind.OPENED, EventKind.UNROUTABLE])
+    assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 1}
+    assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 0}
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=LATER)
+    assert postbox.written == ["tamsin@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        [sent] = await deliveries.of_alert(db, alert_id)
+    assert (sent.delivery_id, sent.state, sent.problem) == (blocked.delivery_id, DeliveryState.SENT, None)
+    assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 0}
+
+
+async def test_whoever_joins_the_team_is_sent_what_could_reach_nobody(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    _, client_id = await an_alert(web_pool, clinic, None)
+    nurse = await a_colleague(web_pool, clinic, "nadia", Role.NURSE)
+    assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await clients.assign(db, client_id, nurse, Role.NURSE, from_at=NOW)
+    await plan_untold.run_once(tools, now=LATER)
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=LATER)
+    assert postbox.written == ["nadia@harbour.example"]
+
+
+async def test_what_waits_for_its_retry_was_read_elsewhere_or_was_closed_is_not_planned_again(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    postbox.answer = Retry("later")
+    await an_alert(web_pool, clinic, therapist)
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    await disabled(web_pool, clinic, therapist)
+    await an_alert(web_pool, clinic, None, Tier.REVIEW, Rule.SILENCE)
+    taken, _ = await an_alert(web_pool, clinic, None)
+    closed, _ = await an_alert(web_pool, clinic, None)
+    admin = await a_colleague(web_pool, clinic, "ada", Role.ADMIN)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await alerts.acknowledge(db, taken, by=admin, now=NOW)
+        await alerts.resolve(db, closed, Outcome.CALLED, by=admin, now=NOW)
+    assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
