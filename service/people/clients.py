@@ -99,9 +99,28 @@ async def sealer_of(db: Db, master: Sealer, client_id: UUID) -> Sealer:
     return master.client_sealer(wrapped, db.clinic_id, client_id)
 
 
+# The client's row first, so that two who assign the same person at once do it one after the other; whoever comes second
+# may have looked at the clock first, hence the minute below.
+HOLD = """
+select client_id
+from client
+where clinic_id = $1
+  and client_id = $2
+for no key update
+"""
 ASSIGN = """
 insert into care_team_member (clinic_id, client_id, staff_id, role, from_at, until_at)
-values ($1, $2, $3, $4, $5, $6)
+select $1, $2, $3, $4, $5, $6::timestamptz
+where not exists (
+  select
+  from care_team_member
+  where clinic_id = $1
+    and client_id = $2
+    and staff_id = $3
+    and role = $4
+    and from_at <= $5 + interval '1 minute'
+    and (until_at is null or until_at > $5)
+)
 on conflict on constraint care_team_member_pkey do nothing
 """
 
@@ -109,7 +128,11 @@ on conflict on constraint care_team_member_pkey do nothing
 async def assign(
     db: Db, client_id: UUID, staff_id: UUID, role: Role, *, from_at: datetime, until_at: datetime | None = None
 ) -> None:
-    """Put a person on the client's care team from `from_at` on, open-ended unless `until_at` is given."""
+    """Put a person on the client's care team from `from_at` on, open-ended unless `until_at` is given.
+
+    Whoever is on it then in that role stays as they are.
+    """
+    await db.execute(HOLD, db.clinic_id, client_id)
     await db.execute(ASSIGN, db.clinic_id, client_id, staff_id, role, from_at, until_at)
 
 
