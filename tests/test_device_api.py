@@ -237,6 +237,31 @@ async def test_token_requests_too_often_are_told_when_to_come_back(here: Here) -
     assert 1 <= int(reply.headers["retry-after"]) <= 60
 
 
+async def test_a_device_gets_few_access_tokens_a_minute_and_another_device_its_own(here: Here) -> None:
+    phone, other = await here.phone(), await here.phone()
+    # Six a minute are let through; twice as many and one more cannot all fall into two minutes' windows.
+    for _ in range(13):
+        reply = await here.http.post("/v1/device/token", json=phone.proof(await phone.nonce()))
+        if reply.status_code != 200:
+            break
+    problem_of(reply, 429)
+    assert 1 <= int(reply.headers["retry-after"]) <= 60
+    await other.refresh()
+
+
+async def test_the_access_token_before_the_newest_still_works_and_older_ones_do_not(here: Here) -> None:
+    phone, other = await here.phone(), await here.phone()
+    held = [phone.access_token]
+    for _ in range(3):
+        await phone.refresh()
+        held.append(phone.access_token)
+    answers = []
+    for phone.access_token in held:
+        answers.append(await may_read(phone))
+    assert answers == [401, 401, 200, 200]
+    assert await may_read(other) == 200
+
+
 async def test_last_use_is_noted_at_refresh_not_at_every_request(here: Here) -> None:
     phone = await here.phone()
 

@@ -76,8 +76,30 @@ async def issue_refresh(db: Db, device_id: UUID, client_id: UUID, *, now: dateti
     return await _issue(db, "refresh", device_id, client_id, now=now, expires_at=now + UNUSED_LIFE)
 
 
+# What the phone asked with a moment ago is still under way; a token more than that would only lift its rate limit.
+FORGET_OLDER_ACCESS = """
+delete from device_token
+where clinic_id = $1
+  and device_id = $2
+  and kind = 'access'
+  and (
+    expires_at <= $3
+    or token_hash <> (
+      select newest.token_hash
+      from device_token newest
+      where newest.clinic_id = $1
+        and newest.device_id = $2
+        and newest.kind = 'access'
+      order by newest.created_at desc, newest.token_hash
+      limit 1
+    )
+  )
+"""
+
+
 async def issue_access(db: Db, device_id: UUID, client_id: UUID, *, now: datetime) -> Access:
-    """A fresh access token."""
+    """A fresh access token; of the device's earlier ones the newest stays good for its time."""
+    await db.execute(FORGET_OLDER_ACCESS, db.clinic_id, device_id, now)
     expires_at = now + ACCESS_LIFE
     text = await _issue(db, "access", device_id, client_id, now=now, expires_at=expires_at)
     return Access(access_token=text, expires_at=expires_at)
@@ -227,16 +249,8 @@ set expires_at = $3
 where clinic_id = $1
   and token_hash = $2
 """
-FORGET_OLD_ACCESS = """
-delete from device_token
-where clinic_id = $1
-  and device_id = $2
-  and kind = 'access'
-  and expires_at <= $3
-"""
 
 
 async def _keep_alive(db: Db, holder: Holder, refresh_digest: bytes, now: datetime) -> None:
     await db.execute(TOUCH_DEVICE, db.clinic_id, holder.device_id, now)
     await db.execute(EXTEND_REFRESH, db.clinic_id, refresh_digest, now + UNUSED_LIFE)
-    await db.execute(FORGET_OLD_ACCESS, db.clinic_id, holder.device_id, now)

@@ -30,6 +30,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 FREE_TRIES = 10
 # A phone refreshes every quarter of an hour at most; forty tries a minute leave room for a bad network.
 PROOFS = Limit(40, per_seconds=60)
+# Every access token has a rate limit of its own, so they must not be had at will.
+REFRESHES = Limit(6, per_seconds=60)
 
 
 def _reply(content: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
@@ -107,7 +109,8 @@ async def nonce(request: Request[Any, Any, Any], services: NamedDependency[Servi
 async def token(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Prove the key over the nonce: an access token for a quarter of an hour. The nonce is spent either way."""
     now, form = datetime.now(UTC), strict.decode(await request.body(), TokenForm)
-    PROOFS.hit(tokens.digest_of(form.refresh_token), now=now)
+    # A device has one refresh token for good.
+    REFRESHES.hit(tokens.digest_of(form.refresh_token), now=now)
     return _reply(await device_tokens.refresh_access(services.pool, form, now=now))
 
 
