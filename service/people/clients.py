@@ -118,7 +118,7 @@ where not exists (
     and client_id = $2
     and staff_id = $3
     and role = $4
-    and from_at <= $5 + interval '1 minute'
+    and from_at <= $5::timestamptz + interval '1 minute'
     and (until_at is null or until_at > $5)
 )
 on conflict on constraint care_team_member_pkey do nothing
