@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.alert import Alert, AlertEvent, AlertState, EventKind, NewFinding, Outcome, Tier
+from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from service import alert_states, deliveries, errors, findings, ids
 from service.database import Db
@@ -270,7 +270,8 @@ async def resolve(
     """Close it with what came of it; a `note` needs the client's `sealer`.
 
     The outcome is a dated fact that the fold reads: "new usual" restarts the baseline from today's client day on, and
-    an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already.
+    an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already, Invalid for "new usual"
+    where no worsening stands.
     """
     client_id = (await get(db, alert_id)).client_id
     today = await _client_day_of(db, client_id, now=now)
@@ -279,6 +280,9 @@ async def resolve(
         await fold_queue.mark_due(db, client_id, from_day=today, now=now)
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.RESOLVED)
+    if outcome is Outcome.NEW_USUAL and not offers_new_usual(await findings.of_alerts(db, [alert_id])):
+        fault = errors.FieldFault("outcome", "another one: no worsening stands here")
+        raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))
     if note is not None and note.strip():
         if sealer is None:
             raise errors.Invalid("A note needs the key of its client.")
@@ -286,6 +290,11 @@ async def resolve(
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}
     await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)
+
+
+def offers_new_usual(found: Sequence[Finding]) -> bool:
+    """Whether what an alert rests on can be called the client's new usual: only a worsening that stands."""
+    return any(each.rule is Rule.WORSENING for each in findings.standing(found))
 
 
 async def _client_day_of(db: Db, client_id: UUID, *, now: datetime) -> date:

@@ -18,7 +18,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import alert_states, alerts, database, deliveries, errors, findings
 from service.database import Db, Pool
-from service.facts import clinic_hours, fold_queue
+from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
@@ -142,35 +142,6 @@ async def test_a_second_urgent_finding_is_told_again_once_the_first_was_sent(
     assert (again.state, again.round, again.lease_until) == (AlertState.OPEN, 2, None)
     assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
     assert (await kinds(db, alert.alert_id))[-1] is EventKind.REOPENED
-
-
-SECOND = timedelta(seconds=1)
-
-
-async def test_a_finding_of_today_joins_a_running_lease_and_ends_a_lapsed_one(
-    db: Db, client_id: UUID, therapist: UUID
-) -> None:
-    alert = await an_alert(db, client_id)
-    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
-    held = await alerts.get(db, alert.alert_id)
-    assert (alerts.lease_lapsed(held, until - SECOND), alerts.lease_lapsed(held, until)) == (False, True)
-    await opened(db, client_id, a_finding(Rule.OTHER_USE), now=until - SECOND)
-    assert (await alerts.get(db, alert.alert_id)).round == 1
-    await opened(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW), now=until)
-    assert (await alerts.get(db, alert.alert_id)).round == 1, "what can wait ends nobody's lease"
-    await opened(db, client_id, a_finding(Rule.SILENCE_AFTER_INFUSION), now=until)
-    again = await alerts.get(db, alert.alert_id)
-    assert (again.state, again.round, again.acknowledged_by) == (AlertState.OPEN, 2, None)
-    assert (await kinds(db, alert.alert_id))[-2:] == [EventKind.JOINED, EventKind.LEASE_LAPSED]
-    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
-
-
-async def test_an_urgent_finding_ends_a_lapsed_lease_by_name(db: Db, client_id: UUID, therapist: UUID) -> None:
-    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
-    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
-    await opened(db, client_id, a_finding(Rule.OPIOID_USE, Tier.URGENT), now=until)
-    assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED
-    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
 
 
 async def test_a_finding_that_alerts_nobody_is_kept_without_an_alert(db: Db, client_id: UUID) -> None:
@@ -308,33 +279,6 @@ async def test_notes_are_sealed_and_open_in_their_own_row_only(db: Db, client_id
     assert all(b"sister" not in (event.note_sealed or b"") for event in events)
     with pytest.raises(errors.Invalid):
         await alerts.note(db, alert.alert_id, "  ", by=therapist, now=NOW, sealer=sealer)
-
-
-DUE_FROM = """
-select from_day
-from fold_due
-where clinic_id = $1
-"""
-
-
-@pytest.mark.parametrize(
-    ("outcome", "due"),
-    [
-        (Outcome.NEW_USUAL, True),
-        (Outcome.CALLED, True),
-        (Outcome.FALSE_ALARM, False),
-        (Outcome.NO_ACTION_NEEDED, False),
-    ],
-)
-async def test_an_outcome_that_the_charts_must_know_makes_the_fold_due_from_that_day(
-    db: Db, client_id: UUID, therapist: UUID, outcome: Outcome, *, due: bool
-) -> None:
-    alert = await an_alert(db, client_id)
-    await fold_queue.settle(db, [client_id])
-    await alerts.resolve(db, alert.alert_id, outcome, by=therapist, now=NOW)
-    assert await db.value(DUE_FROM, db.clinic_id) == (TODAY if due else None)
-    closed = await alerts.get(db, alert.alert_id)
-    assert (closed.state, closed.outcome, closed.closed_at) == (AlertState.RESOLVED, outcome, NOW)
 
 
 async def test_the_nearest_people_who_can_be_told_are_told(db: Db, client_id: UUID, therapist: UUID) -> None:

@@ -33,7 +33,7 @@ async def pair(web_pool: Pool, clinic: Clinic) -> tuple[UUID, UUID]:
         return await a_client(db), therapist
 
 
-async def team(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Role, datetime]]:
+async def team(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[str, datetime]]:
     return [(each.role, each.from_at) for each in await clients.care_team_of(db, client_id, now=now)]
 
 

@@ -1,0 +1,131 @@
+"""How an alert goes on: leases that lapse, outcomes that the charts read, and which outcome may be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
+from schemas.staff import Role
+from service import alerts, database, deliveries, errors, findings
+from service.database import Db, Pool
+from service.facts import fold_queue
+from service.people import clients, staff
+from tests.builders import NOW, a_client, a_clinic
+
+TODAY = date(2026, 11, 22)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def db(owner_pool: Pool, web_pool: Pool) -> AsyncIterator[Db]:
+    """A transaction of the web process."""
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        yield db
+
+
+@pytest.fixture
+async def therapist(db: Db) -> UUID:
+    return await staff.add(db, email="tamsin@harbour.example", name="Tamsin", roles=[Role.THERAPIST], now=NOW)
+
+
+@pytest.fixture
+async def client_id(db: Db, therapist: UUID) -> UUID:
+    """A client of one therapist."""
+    client_id = await a_client(db)
+    await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW - timedelta(days=30))
+    return client_id
+
+
+def a_finding(rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> NewFinding:
+    return NewFinding(client_day=TODAY, rule=rule, tier=tier, numbers={"statistic": 4.2})
+
+
+async def opened(db: Db, client_id: UUID, *found: NewFinding, now: datetime = NOW) -> alerts.AlertChange:
+    return await alerts.open_or_join(db, client_id, found, now=now, rule_set_version=1)
+
+
+async def an_alert(db: Db, client_id: UUID, *found: NewFinding) -> Alert:
+    change = await opened(db, client_id, *(found or (a_finding(),)))
+    return await alerts.get(db, change.opened[0])
+
+
+async def kinds(db: Db, alert_id: UUID) -> list[EventKind]:
+    return [event.kind for event in await alerts.events_of(db, alert_id)]
+
+
+async def told(db: Db, alert_id: UUID) -> list[tuple[int, UUID | None]]:
+    """Round and person of every e-mail."""
+    messages = await deliveries.of_alert(db, alert_id)
+    return [(each.round, each.staff_id) for each in messages if each.channel is Channel.EMAIL]
+
+
+async def test_a_finding_of_today_joins_a_running_lease_and_ends_a_lapsed_one(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    held = await alerts.get(db, alert.alert_id)
+    assert (alerts.lease_lapsed(held, until - SECOND), alerts.lease_lapsed(held, until)) == (False, True)
+    await opened(db, client_id, a_finding(Rule.OTHER_USE), now=until - SECOND)
+    assert (await alerts.get(db, alert.alert_id)).round == 1
+    await opened(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW), now=until)
+    assert (await alerts.get(db, alert.alert_id)).round == 1, "what can wait ends nobody's lease"
+    await opened(db, client_id, a_finding(Rule.SILENCE_AFTER_INFUSION), now=until)
+    again = await alerts.get(db, alert.alert_id)
+    assert (again.state, again.round, again.acknowledged_by) == (AlertState.OPEN, 2, None)
+    assert (await kinds(db, alert.alert_id))[-2:] == [EventKind.JOINED, EventKind.LEASE_LAPSED]
+    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
+
+
+async def test_an_urgent_finding_ends_a_lapsed_lease_by_name(db: Db, client_id: UUID, therapist: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await opened(db, client_id, a_finding(Rule.OPIOID_USE, Tier.URGENT), now=until)
+    assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED
+    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
+
+
+DUE_FROM = """
+select from_day
+from fold_due
+where clinic_id = $1
+"""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due"),
+    [
+        (Outcome.NEW_USUAL, True),
+        (Outcome.CALLED, True),
+        (Outcome.FALSE_ALARM, False),
+        (Outcome.NO_ACTION_NEEDED, False),
+    ],
+)
+async def test_an_outcome_that_the_charts_must_know_makes_the_fold_due_from_that_day(
+    db: Db, client_id: UUID, therapist: UUID, outcome: Outcome, *, due: bool
+) -> None:
+    alert = await an_alert(db, client_id)
+    await fold_queue.settle(db, [client_id])
+    await alerts.resolve(db, alert.alert_id, outcome, by=therapist, now=NOW)
+    assert await db.value(DUE_FROM, db.clinic_id) == (TODAY if due else None)
+    closed = await alerts.get(db, alert.alert_id)
+    assert (closed.state, closed.outcome, closed.closed_at) == (AlertState.RESOLVED, outcome, NOW)
+
+
+async def test_only_a_worsening_that_stands_is_the_new_usual(db: Db, client_id: UUID, therapist: UUID) -> None:
+    other = await an_alert(db, client_id, a_finding(Rule.OTHER_USE))
+    with pytest.raises(errors.Invalid, match="new usual"):
+        await alerts.resolve(db, other.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW)
+    await opened(db, client_id, a_finding())
+    found = await findings.of_alerts(db, [other.alert_id])
+    assert alerts.offers_new_usual(found)
+    await findings.withdraw(db, found[-1].finding_id, why="late answer", now=NOW)
+    assert not alerts.offers_new_usual(await findings.of_alerts(db, [other.alert_id]))
+    with pytest.raises(errors.Invalid, match="new usual"):
+        await alerts.resolve(db, other.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW)
+    await alerts.resolve(db, other.alert_id, Outcome.FALSE_ALARM, by=therapist, now=NOW)
