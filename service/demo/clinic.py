@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
-from schemas.course import InfusionState
+from schemas.course import InfusionState, Phase
 from schemas.staff import Role
 from service import database
 from service.database import Db, Pool
@@ -28,6 +28,7 @@ TIME_ZONE = "America/Chicago"
 SOURCE = "demo"
 INFUSIONS_AHEAD = timedelta(days=45)
 SESSIONS_AHEAD = timedelta(days=15)
+INDUCTION = timedelta(days=30)
 
 
 class DemoClinic(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,11 +173,20 @@ async def keep(db: Db, demo: DemoClinic, client_id: UUID, today: Appointments) -
             given_at=slot.planned_at if is_given else None,
         )
         given |= is_given
+        if is_given:
+            await _move_to_maintenance(db, client_id, slot.planned_at.date())
     met = {each.planned_at: each for each in await sessions.of(db, client_id)} if today.sessions else {}
     for slot in today.sessions:
         if slot.planned_at in met and slot.session is not None:
             await sessions.record_state(db, met[slot.planned_at].therapy_session_id, slot.session)
     return given
+
+
+async def _move_to_maintenance(db: Db, client_id: UUID, day: date) -> None:
+    """An infusion later than the first month is a booster."""
+    course = (await courses.of(db, client_id))[-1]
+    if course.phase is Phase.INDUCTION and day - course.started_on > INDUCTION:
+        await courses.enter_phase(db, course.course_id, Phase.MAINTENANCE)
 
 
 MOVE_ENDPOINT = """

@@ -68,6 +68,21 @@ async def end(db: Db, course_id: UUID, *, ended_on: date, now: datetime) -> None
     await fold_queue.mark_due(db, client_id, from_day=ended_on + timedelta(days=1), now=now)
 
 
+ENTER_PHASE = """
+update course
+set phase = $3
+where clinic_id = $1
+  and course_id = $2
+  and phase <> 'discharged'
+"""
+
+
+async def enter_phase(db: Db, course_id: UUID, phase: Phase) -> None:
+    """Move a running course to another phase. Raises NotFound where it is none, or has ended."""
+    if await db.execute(ENTER_PHASE, db.clinic_id, course_id, phase) == 0:
+        raise errors.NotFound("Not found.")
+
+
 COURSES_OF = """
 select course_id, client_id, phase, started_on, ended_on
 from course
