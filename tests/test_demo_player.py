@@ -87,6 +87,7 @@ async def test_played_days_have_trends_alerts_that_staff_saw_to_and_messages_tha
     assert {"opened", "dispatched", "acknowledged", "noted", "resolved"} <= {event.kind for event in events}
     last_moment = datetime.combine(demo.first_day + timedelta(days=72), datetime.min.time(), UTC)
     assert all(event.happened_at < last_moment for event in events)
+    assert await count(owner_pool, demo, "select count(*) from course where clinic_id = $1 and phase = 'maintenance'")
     unsent = "select count(*) from delivery where clinic_id = $1 and state <> 'sent'"
     assert await count(owner_pool, demo, unsent) == 0
     in_time = (
