@@ -15,11 +15,12 @@ import pytest
 from schemas.course import Substance
 from schemas.staff import Role
 from schemas.trend import Status
-from service import database
+from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.facts import courses
-from service.people import clients, devices
+from service.people import clients, devices, webhook_endpoints
+from tests.builders import MASTER, a_clinic
 from tests.desk import a_person, a_session, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
 from tests.web import client_of, running
@@ -91,8 +92,16 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
 
 
 async def test_a_webhooks_secret_is_shown_once_and_odd_addresses_are_refused(desk: Desk) -> None:
-    for url in ("http://hooks.example/x", "https://me:secret@hooks.example/", "javascript:alert(1)", "https://[", ""):
-        assert (await desk.post("/settings/webhooks", url=url)).status_code == 400
+    for url in (
+        "http://hooks.example/x",
+        "https://:p@hooks.example/",
+        "https://127.0.0.1/",
+        "https://h.example/ x",
+        "",
+    ):
+        refused = await desk.post("/settings/webhooks", url=url)
+        assert refused.status_code == 400
+        assert "url" in refused.text
     added = await desk.post("/settings/webhooks", url="https://hooks.example/neap")
     secret = re.search(r"whsec_[A-Za-z0-9+/=]+", added.text)
     assert secret
@@ -103,6 +112,20 @@ async def test_a_webhooks_secret_is_shown_once_and_odd_addresses_are_refused(des
     assert endpoint
     await desk.post(f"/settings/webhooks/{endpoint[1]}/disable")
     assert "disabled" in (await desk.get("/settings")).text
+
+
+async def test_an_endpoint_that_is_not_this_clinics_cannot_be_disabled(desk: Desk, owner_pool: Pool) -> None:
+    other = await a_clinic(owner_pool, slug="lakeside")
+    async with database.transaction(owner_pool, other.clinic_id) as db:
+        foreign, _ = await webhook_endpoints.add(db, MASTER, "https://hooks.example/", now=datetime.now(UTC))
+    for endpoint_id in (foreign, ids.new()):
+        assert (await desk.post(f"/settings/webhooks/{endpoint_id}/disable")).status_code == 404
+    async with database.transaction(owner_pool, other.clinic_id) as db:
+        assert (await webhook_endpoints.get(db, foreign)).disabled_at is None
+    async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+        own, _ = await webhook_endpoints.add(db, MASTER, "https://hooks.example/", now=datetime.now(UTC))
+    for _ in range(2):
+        assert (await desk.post(f"/settings/webhooks/{own}/disable")).status_code == 303
 
 
 async def test_demo_mail_shows_what_was_caught_newest_first_and_only_in_the_demonstration(

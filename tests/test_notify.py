@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from service import ids, notify
-from service.notify import Dead, Disable, Message, Retry, Sent
+from service.notify import Dead, Disable, Message, Retry, Sent, endpoint
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from tests.builders import NOW
@@ -159,6 +159,9 @@ async def test_where_we_will_not_connect(url: str, problem: str) -> None:
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "::1", "fe80::1", "fc00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "ff02::1", "192.0.2.1", "255.255.255.255",
+    "192.0.0.8", "192.88.99.1", "198.18.0.1", "::", "::127.0.0.1", "::8.8.8.8", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",
+    "64:ff9b:1::808:808", "64:ff9b:1::a9fe:a9fe", "2002:808:808::1", "2001:0:7f00:1::1", "2001:0:808:808::f5ff:fffe",
+    "2001:db8::1", "3fff::1", "fec0::1", "5f00::1", "::ffff:169.254.169.254",
 ]  # fmt: skip
 
 
@@ -169,6 +172,38 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(addr
 
     channel = Webhook(allowed=set(), resolve=resolve)
     assert await channel.send(a_message("https://hooks.example"), now=NOW) == Dead("the endpoint has a private address")
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_addresses_of_the_internet_are_public(address: str) -> None:
+    assert endpoint.is_public(address)
+
+
+NEVER_SENT_TO = [
+    "", "javascript:alert(1)", "https://", "https:///hook", "https://[", "ftp://hooks.example/", "http://hooks.example/",
+    "https://127.0.0.1/", "https://10.0.0.5/x", "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[fe80::1%25e]/",
+    "https://2130706433/", "https://127.1/", "https://0x7f.1/", "https://127.0.0.1./", "https://localhost/",
+    "https://a.localhost/", "https://localhost./", "https://user:secret@hooks.example/", "https://:p@hooks.example/",
+    "https://@hooks.example/", "https://hooks.example/#part", "https://hooks.example/#", "https://hooks.example/a b",
+    "https://hooks.example/\r\nhost: other", "https://hooks.example/\x00", "https://hooks.example:0/",
+    "https://hooks.example:99999/", "https://hooks.example\\@other.example/", "https://häfen.example/",
+    "https://hooks.example/" + "x" * 2_000, "https://hooks<.example/", "https://]/", "https://[::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", NEVER_SENT_TO)
+def test_what_could_never_be_sent_to_is_refused_before_it_is_kept(url: str) -> None:
+    with pytest.raises(endpoint.Refused):
+        endpoint.read(url, allowed={"hooks.example:8443"})
+
+
+def test_a_pair_that_the_settings_allow_may_be_private_and_plain() -> None:
+    allowed = {"127.0.0.1:9000", "[::1]:9000", "sink:80", "localhost:443"}
+    for url in ("http://127.0.0.1:9000/x?of=1", "http://[::1]:9000/", "http://sink/", "https://localhost/"):
+        assert str(endpoint.read(url, allowed=allowed)) == url
+    with pytest.raises(endpoint.Refused):
+        endpoint.read("http://:p@sink/", allowed=allowed)
+    assert endpoint.read("https://hooks.example/neap?of=harbour", allowed=set()).host == "hooks.example"
 
 
 async def test_the_name_is_asked_once_and_the_connection_goes_to_what_was_checked(tmp_path: Path) -> None:

@@ -264,7 +264,8 @@ async def test_a_channel_that_raises_is_logged_and_tried_again(
     async def broken(host: str, port: int) -> list[str]:
         raise ZeroDivisionError
 
-    channels = dict(tools.sending.notifiers) | {Channel.WEBHOOK: Webhook(allowed=set(), resolve=broken)}
+    webhook = Webhook(allowed={f"127.0.0.1:{hooks.port}"}, resolve=broken)
+    channels = dict(tools.sending.notifiers) | {Channel.WEBHOOK: webhook}
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     counts = await outbox.deliver(
         tools.pool, clinic.clinic_id, Sending(channels, MASTER, "https://neap.example"), now=NOW

@@ -7,7 +7,6 @@ a second answer of a name server (DNS rebinding) is never asked for.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,13 +19,14 @@ import msgspec
 import standardwebhooks
 
 from schemas.alert import Channel
+from service.notify import endpoint
+from service.notify.endpoint import Refused
 from service.notify.message import Dead, Disable, Message, Result, Retry, Sent
 
 TIMEOUT_SECONDS = 15.0
 MINUTE, HOUR = 60, 3_600
 # What a Retry-After may ask for at most.
 LONGEST_WAIT_SECONDS = 24 * HOUR
-PORTS = {"https": 443, "http": 80}
 
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -38,10 +38,6 @@ async def resolved(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return [str(each[4][0]).partition("%")[0] for each in found]
-
-
-class _Refused(Exception):
-    """We will not connect there."""
 
 
 class Webhook:
@@ -73,7 +69,7 @@ class Webhook:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._post(message, now)
-        except _Refused as error:
+        except Refused as error:
             return Dead(str(error))
         except TimeoutError:
             return Retry("no answer in time")
@@ -81,7 +77,7 @@ class Webhook:
             return Retry(f"out of reach ({type(error).__name__})")
 
     async def _post(self, message: Message, now: datetime) -> Result:
-        url = _url(message.to)
+        url = endpoint.read(message.to, allowed=self._allowed)
         address = await self._checked_address(url)
         body = msgspec.json.encode(
             {
@@ -114,40 +110,11 @@ class Webhook:
             return _result_of(response)
 
     async def _checked_address(self, url: httpx.URL) -> str:
-        """An address of the URL's host to which we may connect. Raises _Refused, OSError where the name has none."""
-        port = url.port or PORTS[url.scheme]
-        addresses = await self._resolve(url.host, port)
-        if _pair(url.host, port) in self._allowed:
-            return addresses[0]
-        if url.scheme != "https":
-            raise _Refused("the endpoint is not https")
-        if not all(_is_public(address) for address in addresses):
-            raise _Refused("the endpoint has a private address")
+        """An address of the URL's host to which we may connect. Raises Refused, OSError where the name has none."""
+        addresses = await self._resolve(url.host, endpoint.port_of(url))
+        if endpoint.pair_of(url) not in self._allowed and not all(endpoint.is_public(each) for each in addresses):
+            raise Refused("the endpoint has a private address")
         return addresses[0]
-
-
-def _url(text: str) -> httpx.URL:
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise _Refused("the endpoint is no URL") from error
-    if url.scheme not in PORTS or not url.host or url.userinfo:
-        raise _Refused("the endpoint is no http address")
-    return url
-
-
-def _pair(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_public(text: str) -> bool:
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        # An IPv4 address in IPv6's clothes is judged as what it is.
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return address.is_global and not address.is_multicast
 
 
 def _result_of(response: httpx.Response) -> Result:

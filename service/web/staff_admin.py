@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
@@ -14,6 +12,7 @@ from litestar.params import FromPath
 
 from schemas.staff import LinkPurpose, Role
 from service import errors
+from service.notify import endpoint
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
 from service.web import desk_page, page_problems
@@ -21,7 +20,6 @@ from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to
 
 STAFF = {"access": Permission.MANAGE_STAFF}
-LONGEST_URL = 2_000
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 
 
@@ -102,18 +100,13 @@ async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Des
     return await desk_page.show(desk, "webhook_secret.html", context, here="/settings")
 
 
-def _refuse_bad_url(url: str, allowed: Collection[str]) -> None:
-    """Raise Invalid for what could never be delivered to; private addresses are refused when a message is sent."""
+def _refuse_bad_url(url: str, allowed: frozenset[str]) -> None:
+    """Raise Invalid for what could never be sent to; where a name leads is seen when a message is sent."""
     try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    except ValueError:
-        parts, port = urlsplit(""), None
-    secure = parts.scheme == "https" or (parts.scheme == "http" and f"{parts.hostname}:{port}" in allowed)
-    if not (secure and parts.hostname) or parts.username or parts.fragment or len(url) > LONGEST_URL:
-        raise errors.Invalid(
-            "This address cannot be used.", fields=(errors.FieldFault("url", "an https address without a login in it"),)
-        )
+        endpoint.read(url, allowed=allowed)
+    except endpoint.Refused as error:
+        fault = errors.FieldFault("url", "a public https address, without a login, a blank or a # in it")
+        raise errors.Invalid("This address cannot be used.", fields=(fault,)) from error
 
 
 @post("/settings/webhooks/{endpoint_id:uuid}/disable", opt=SETTINGS)
