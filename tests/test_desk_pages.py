@@ -259,7 +259,7 @@ def test_every_rule_has_a_sentence_with_its_numbers() -> None:
             | {"found_at": datetime.now(UTC), "origin": "live", "rule_set_version": 1},
             Finding,
         )
-        said[rule] = sentences.of_finding(finding)
+        said[rule] = sentences.of_finding(finding, on)
     assert said[Rule.WORSENING] == "Craving 2.1 above usual since about 18 Nov; 6 of 7 days answered."
     assert said[Rule.OPIOID_USE].startswith("Use of opioid reported on 22 Nov, none in the 7 days before")
     assert said[Rule.SILENCE] == "No answer for 3 days."

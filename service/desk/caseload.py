@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,8 +17,9 @@ from schemas.course import Phase, Substance
 from schemas.trend import Status
 from service import errors, findings
 from service.database import Db
-from service.desk import sentences
-from service.people import access
+from service.desk import reasons, sentences
+from service.facts import client_day
+from service.people import access, clinics
 from service.people.access import Reach
 
 SPARK_DAYS = 28
@@ -32,6 +34,7 @@ class ClientLine(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     given_name: str
     family_name: str
+    time_zone: str
     origin: RecordOrigin
     substances: list[Substance]
     phase: Phase | None
@@ -46,6 +49,11 @@ class ClientLine(msgspec.Struct, frozen=True, kw_only=True):
     next_infusion_at: datetime | None
     next_session_at: datetime | None
     answered_ever: int
+
+    @property
+    def discharged(self) -> bool:
+        """Whether the treatment is over: nobody waits for an answer or a session any more."""
+        return self.phase is Phase.DISCHARGED
 
 
 class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,12 +86,15 @@ class Line(NamedTuple):
     why: str
     urgency: int
     needs: bool
+    days_since_infusion: int | None
 
     @property
     def mark(self) -> str:
-        """What the line is marked with: "urgent", or the status."""
+        """What the line is marked with: "urgent", "discharged", or the status."""
         if self.urgency == 0:
             return "urgent"
+        if self.client.discharged:
+            return "discharged"
         return self.client.status or Status.LEARNING
 
     @property
@@ -91,6 +102,11 @@ class Line(NamedTuple):
         """The craving of today or yesterday's last answer, None when there is none."""
         recent = [day.value for day in self.spark[-NOW_DAYS:] if day.value is not None]
         return recent[-1] if recent else None
+
+    @property
+    def next_session_at(self) -> datetime | None:
+        """When the next booked session begins; a discharged client has none to be ready for."""
+        return None if self.client.discharged else self.client.next_session_at
 
     @property
     def answered(self) -> tuple[int, int]:
@@ -116,7 +132,7 @@ class Caseload(NamedTuple):
     @property
     def next_session_at(self) -> datetime | None:
         """When the next booked session of anybody here begins."""
-        return min((line.client.next_session_at for line in self.lines if line.client.next_session_at), default=None)
+        return min((line.next_session_at for line in self.lines if line.next_session_at), default=None)
 
 
 async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
@@ -135,7 +151,7 @@ async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
 
 LINES = """
 select
-  c.client_id, c.given_name, c.family_name, c.origin,
+  c.client_id, c.given_name, c.family_name, c.time_zone, c.origin,
   coalesce(course.substances, '{}') as substances, course.phase, course.started_on as course_started_on,
   newest.client_day, newest.status, newest.silent_days, newest.statistic, newest.limit_value,
   coalesce(given.infusions, 0) as infusions_given, given.last_at as last_infusion_at,
@@ -239,24 +255,66 @@ async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]
     alerts: defaultdict[UUID, list[OpenAlert]] = defaultdict(list)
     for alert in await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, visible):
         alerts[alert.client_id].append(alert)
-    reasons = await _newest_findings(db, [alert.alert_id for each in alerts.values() for alert in each])
-    return [_line(client, sparks[client.client_id], alerts[client.client_id], reasons) for client in clients]
+    said = await _reasons_of(db, [alert.alert_id for each in alerts.values() for alert in each])
+    clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
+    return [
+        _line(client, sparks[client.client_id], alerts[client.client_id], said, clinic_zone, now=now)
+        for client in clients
+    ]
 
 
-async def _newest_findings(db: Db, alert_ids: list[UUID]) -> dict[UUID, Finding]:
-    return {finding.alert_id: finding for finding in await findings.of_alerts(db, alert_ids) if finding.alert_id}
+async def _reasons_of(db: Db, alert_ids: list[UUID]) -> dict[UUID, Finding]:
+    """Of each alert the finding that weighs most; an alert all of whose findings were withdrawn has none."""
+    grouped: defaultdict[UUID, list[Finding]] = defaultdict(list)
+    for finding in await findings.of_alerts(db, alert_ids):
+        if finding.alert_id is not None:
+            grouped[finding.alert_id].append(finding)
+    weighed = {alert_id: reasons.by_weight(found) for alert_id, found in grouped.items()}
+    return {alert_id: found[0] for alert_id, found in weighed.items() if found}
 
 
-def _line(client: ClientLine, spark: list[SparkDay], alerts: list[OpenAlert], reasons: Mapping[UUID, Finding]) -> Line:
-    live = client.origin is RecordOrigin.LIVE
-    needs = live and (bool(alerts) or client.status in (Status.NOT_ON_TRACK, Status.NO_DATA))
-    return Line(client, spark, alerts, _why(client, alerts, reasons), _urgency(client, alerts), needs)
+def _line(
+    client: ClientLine,
+    spark: list[SparkDay],
+    alerts: list[OpenAlert],
+    said: Mapping[UUID, Finding],
+    clinic_zone: ZoneInfo,
+    *,
+    now: datetime,
+) -> Line:
+    zone = client_day.zone_or_none(client.time_zone) or clinic_zone
+    today = client_day.of(now, zone)
+    given_on = client_day.of(client.last_infusion_at, zone) if client.last_infusion_at else None
+    return Line(
+        client,
+        spark,
+        alerts,
+        _why(client, alerts, said, today),
+        _urgency(client, alerts),
+        _needs(client, alerts),
+        (today - given_on).days if given_on else None,
+    )
+
+
+def _needs(client: ClientLine, alerts: Sequence[OpenAlert]) -> bool:
+    """Whether somebody is asked for: by an open alert or by the status; after discharge only by what is urgent."""
+    if client.origin is not RecordOrigin.LIVE:
+        return False
+    if client.discharged:
+        return _is_urgent(alerts)
+    return bool(alerts) or client.status in (Status.NOT_ON_TRACK, Status.NO_DATA)
+
+
+def _is_urgent(alerts: Sequence[OpenAlert]) -> bool:
+    return bool(alerts) and alerts[0].tier is Tier.URGENT
 
 
 def _urgency(client: ClientLine, alerts: Sequence[OpenAlert]) -> int:
-    """0 urgent, then by status; an open alert lifts its client above those who have none."""
-    if alerts and alerts[0].tier is Tier.URGENT:
+    """0 urgent, then by status; an open alert lifts its client above those who have none. Discharged ones last."""
+    if _is_urgent(alerts):
         return 0
+    if client.discharged:
+        return 8
     by_status = {
         Status.NOT_ON_TRACK: 1,
         Status.NO_DATA: 3,
@@ -269,11 +327,15 @@ def _urgency(client: ClientLine, alerts: Sequence[OpenAlert]) -> int:
     return lifted if client.origin is RecordOrigin.LIVE else 7
 
 
-def _why(client: ClientLine, alerts: Sequence[OpenAlert], reasons: Mapping[UUID, Finding]) -> str:
-    if alerts and alerts[0].alert_id in reasons:
+def _why(client: ClientLine, alerts: Sequence[OpenAlert], said: Mapping[UUID, Finding], today: date) -> str:
+    if alerts and alerts[0].alert_id in said:
         waiting = alerts[0].state in (AlertState.OPEN, AlertState.DISPATCHED)
-        return sentences.of_finding(reasons[alerts[0].alert_id]) + (" Not yet acknowledged." if waiting else "")
-    near = client.statistic / client.limit_value if client.statistic and client.limit_value else None
+        return sentences.of_finding(said[alerts[0].alert_id], today) + (" Not yet acknowledged." if waiting else "")
+    if client.discharged:
+        return ""
     return sentences.of_status(
-        client.status, silent_days=client.silent_days, answered_ever=client.answered_ever, near_limit=near
+        client.status,
+        silent_days=client.silent_days,
+        answered_ever=client.answered_ever,
+        share_of_limit=sentences.share_of_limit(client.statistic, client.limit_value),
     )

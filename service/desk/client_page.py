@@ -13,12 +13,12 @@ import msgspec
 from schemas.alert import Alert, Finding
 from schemas.checkin import CheckIn
 from schemas.client import Client
-from schemas.course import Course, Infusion, InfusionState, SessionState, Substance, TherapySession
+from schemas.course import Course, Infusion, InfusionState, Phase, SessionState, Substance, TherapySession
 from schemas.device import DeviceRow
 from schemas.trend import Trend
 from service import findings
 from service.database import Db
-from service.facts import checkins, courses, infusions, sessions
+from service.facts import checkins, client_day, courses, infusions, sessions
 from service.people import clients, devices
 from service.sealing import Sealer
 
@@ -128,6 +128,11 @@ class ClientView(NamedTuple):
     answered_ever: int
 
     @property
+    def discharged(self) -> bool:
+        """Whether the newest course is over."""
+        return self.course is not None and self.course.phase is Phase.DISCHARGED
+
+    @property
     def newest(self) -> Trend | None:
         """The trend after the newest client day."""
         return self.chart.trend[-1] if self.chart.trend else None
@@ -199,12 +204,12 @@ async def _chart(
     first, last, zone = trend[0].client_day, trend[-1].client_day, ZoneInfo(client.time_zone)
     answers = await checkins.days_of(db, client.client_id, from_day=first, until_day=last)
     given = [each.given_at for each in booked if each.given_at is not None]
-    numbered = [(at.astimezone(zone).date(), number) for number, at in enumerate(sorted(given), start=1)]
+    numbered = [(client_day.of(at, zone), number) for number, at in enumerate(sorted(given), start=1)]
     attended = [each.planned_at for each in appointments if each.state is SessionState.ATTENDED]
     shown_until = last + timedelta(days=1)
     return Chart(
         trend,
         {row.client_day: row.craving for row in answers if len(row.craving) > 1},
         [(on, number) for on, number in numbered if first <= on <= shown_until],
-        [on for at in attended if first <= (on := at.astimezone(zone).date()) <= shown_until],
+        [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
     )

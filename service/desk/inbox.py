@@ -14,6 +14,7 @@ from schemas.alert import Alert, AlertEvent, AlertState, Delivery, Finding, Outc
 from schemas.client import RecordOrigin
 from service import alerts, deliveries, findings
 from service.database import Db
+from service.desk import reasons
 from service.people import access, clients
 from service.people.access import Reach
 from service.sealing import Sealer
@@ -22,7 +23,10 @@ PAGE = 50
 
 
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert as the inbox lists it; `told` counts the messages that reached somebody, `failed` those that did not."""
+    """An alert as the inbox lists it, and what became of its current round's messages.
+
+    `told` counts people, `webhooks` the endpoints that took it, `queued` and `failed` messages.
+    """
 
     alert_id: UUID
     client_id: UUID
@@ -39,11 +43,16 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None
     queued: int
     told: int
+    webhooks: int
     failed: int
+
+    def lapsed(self, now: datetime) -> bool:
+        """Whether whoever took it on has let the time run out; see `alerts.lease_lapsed`."""
+        return self.state is AlertState.ACKNOWLEDGED and self.lease_until is not None and self.lease_until <= now
 
 
 class Entry(NamedTuple):
-    """A line of the inbox and the findings that its alert groups, in the order found; None: not for this reader."""
+    """A line of the inbox and the findings that its alert groups, the weightiest first; None: not for this reader."""
 
     row: InboxRow
     findings: list[Finding] | None
@@ -60,7 +69,8 @@ ROWS = """
 select
   a.alert_id, a.client_id, c.given_name, c.family_name, a.tier, a.state, a.origin, a.opened_at,
   s.name as acknowledged_by_name, a.lease_until, a.recalculated_at, a.closed_at, a.outcome,
-  coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told, coalesce(d.failed, 0) as failed
+  coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told,
+  coalesce(d.webhooks, 0) as webhooks, coalesce(d.failed, 0) as failed
 from alert a
 join client c
   on c.clinic_id = a.clinic_id
@@ -71,11 +81,13 @@ left join staff s
 left join lateral (
   select
     count(*) filter (where d.state = 'queued') as queued,
-    count(*) filter (where d.state in ('sent', 'delivered', 'opened')) as told,
+    count(distinct d.staff_id) filter (where d.state in ('sent', 'delivered', 'opened')) as told,
+    count(distinct d.webhook_endpoint_id) filter (where d.state in ('sent', 'delivered', 'opened')) as webhooks,
     count(*) filter (where d.state in ('failed', 'dead', 'blocked')) as failed
   from delivery d
   where d.clinic_id = $1
     and d.alert_id = a.alert_id
+    and d.round = a.round
 ) d on true
 where a.clinic_id = $1
   and (
@@ -131,7 +143,7 @@ async def read(
         grouped[finding.alert_id].append(finding)
     more = closed and len(rows) > limit
     return InboxPage(
-        [Entry(row, grouped[row.alert_id] if row.client_id in told else None) for row in shown],
+        [Entry(row, reasons.by_weight(grouped[row.alert_id]) if row.client_id in told else None) for row in shown],
         (shown[-1].opened_at, shown[-1].alert_id) if more else None,
     )
 

@@ -9,14 +9,18 @@ from schemas.alert import Finding, Rule
 from schemas.trend import Status
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Lists of three numbers in a finding are in this order.
+ITEMS = ("craving", "mood", "anxiety")
 # An item's change is worth a word when the item more likely than not takes part in the worsening.
 TAKES_PART = 0.5
 OWN_CHECK_INS_NEEDED = 7
+# From this share of the limit on a statistic is watched; a client not above it is watched because a benefit wanes.
+WATCHED_SHARE = 0.5
 
 
-def of_finding(finding: Finding) -> str:
-    """Why the rule fired, in one sentence."""
-    numbers, on = finding.numbers, day(finding.client_day)
+def of_finding(finding: Finding, today: date) -> str:
+    """Why the rule fired, in one sentence; days of another year than `today`'s with theirs."""
+    numbers, on = finding.numbers, day(finding.client_day, today)
     match finding.rule:
         case Rule.SAFETY:
             return f"Safety question answered yes on {on}{_late(numbers)}."
@@ -26,23 +30,29 @@ def of_finding(finding: Finding) -> str:
         case Rule.OTHER_USE:
             return f"Use of {_used(numbers)} reported on {on}{_late(numbers)}."
         case Rule.WORSENING:
-            return _worsening(finding)
+            return _worsening(finding, today)
         case Rule.WANING:
-            return _waning(numbers)
+            return _waning(finding, today)
         case Rule.SILENCE_AFTER_INFUSION:
-            return f"No answer for {_days(numbers.get('silent_days'))}, the first after an infusion."
+            return f"No answer for {_days(numbers.get('silent_days'))}, {_after_infusion(numbers)}."
         case Rule.SILENCE:
             return f"No answer for {_days(numbers.get('silent_days'))}."
 
 
 def evidence_of(finding: Finding) -> list[tuple[str, str]]:
-    """The numbers that the finding rests on, as (name, value), enough to judge it by."""
+    """The numbers that the finding rests on, as (name, value), enough to judge it by; check-ins as their count."""
     rows: list[tuple[str, str]] = []
     for name, value in finding.numbers.items():
-        if isinstance(value, bool | int | float | str):
-            rows.append((name.replace("_", " "), _plain(value)))
+        if name.endswith("_ids"):
+            rows.append((words(name.removesuffix("_ids")) + "s", str(len(value)) if isinstance(value, list) else "–"))
+        elif isinstance(value, bool | int | float | str):
+            rows.append((words(name), _plain(value)))
+        elif isinstance(value, list) and len(value) == len(ITEMS) and all(_is_number_or_none(each) for each in value):
+            rows.append(
+                (words(name), ", ".join(f"{item} {_plain(each)}" for item, each in zip(ITEMS, value, strict=True)))
+            )
         elif isinstance(value, list) and all(isinstance(each, str) for each in value):
-            rows.append((name.replace("_", " "), ", ".join(value) or "none"))
+            rows.append((words(name), ", ".join(value) or "none"))
     return rows
 
 
@@ -61,7 +71,9 @@ def onset_of(finding: Finding) -> tuple[date, date, date] | None:
     return first, likeliest, last
 
 
-def of_status(status: Status | None, *, silent_days: int | None, answered_ever: int, near_limit: float | None) -> str:
+def of_status(
+    status: Status | None, *, silent_days: int | None, answered_ever: int, share_of_limit: float | None
+) -> str:
     """Why a client has this status, where no finding says it better; "" where nothing needs saying."""
     match status:
         case None:
@@ -72,8 +84,10 @@ def of_status(status: Status | None, *, silent_days: int | None, answered_ever: 
             return f"{answered_ever} of {OWN_CHECK_INS_NEEDED} check-ins until the usual band is known."
         case Status.LEARNING:
             return "The usual band is known after three weeks."
+        case Status.WATCH if share_of_limit is not None and share_of_limit <= WATCHED_SHARE:
+            return "The benefit of the last infusion is waning."
         case Status.WATCH:
-            share = "" if near_limit is None else f" ({near_limit:.0%} of the limit)"
+            share = "" if share_of_limit is None else f" ({share_of_limit:.0%} of the limit)"
             return f"Near the edge of what is usual{share}."
         case Status.NOT_ON_TRACK:
             silent = f" No answer for {_days(silent_days)}." if silent_days else ""
@@ -82,17 +96,28 @@ def of_status(status: Status | None, *, silent_days: int | None, answered_ever: 
             return ""
 
 
-def day(value: date) -> str:
-    """A client day: "18 Nov"."""
-    return f"{value.day} {MONTHS[value.month - 1]}"
+def share_of_limit(statistic: float | None, limit: float | None) -> float | None:
+    """How much of the limit the statistic has reached, None where there is no limit yet."""
+    return statistic / limit if statistic is not None and limit else None
 
 
-def _worsening(finding: Finding) -> str:
+def day(value: date, today: date) -> str:
+    """A client day: "18 Nov", with its year where that is not this year's: "18 Nov 2024"."""
+    year = "" if value.year == today.year else f" {value.year}"
+    return f"{value.day} {MONTHS[value.month - 1]}{year}"
+
+
+def words(code: str) -> str:
+    """A name of the database as words."""
+    return code.replace("_", " ")
+
+
+def _worsening(finding: Finding, today: date) -> str:
     moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART]
     moved.sort(key=lambda each: -abs(_number(each.get("change"))))
     parts = [_change(each) for each in moved] or ["Scores worse than usual"]
     onset = onset_of(finding)
-    since = f" since about {day(onset[1])}" if onset else ""
+    since = f" since about {day(onset[1], today)}" if onset else ""
     answered = finding.numbers.get("answered_of_last_7")
     share = f"; {answered} of 7 days answered" if isinstance(answered, int) else ""
     sentence = ", ".join(parts) + since + share + "."
@@ -104,12 +129,38 @@ def _change(item: Mapping[str, object]) -> str:
     return f"{item.get('item')} {abs(change):.1f} {'above' if change > 0 else 'below'} usual"
 
 
-def _waning(numbers: Mapping[str, object]) -> str:
-    since = numbers.get("days_since_infusion")
+def _waning(finding: Finding, today: date) -> str:
+    numbers = finding.numbers
+    since, half = numbers.get("days_since_infusion"), numbers.get("days_to_half")
     after = f", {_days(since)} after the infusion" if isinstance(since, int) else ""
-    half = numbers.get("days_to_half")
-    gone = f": half of it gone after {_days(half)}" if isinstance(half, int | float) else ""
-    return f"The benefit of the last infusion is waning{after}{gone}."
+    if not isinstance(half, int | float):
+        return f"The benefit of the last infusion is waning{after}."
+    gone = f"half of it is gone after about {_days(round(half))}{_interval(numbers)}"
+    half_gone_on = finding.client_day - timedelta(days=_whole(since, 0)) + timedelta(days=round(half))
+    return f"The benefit of the last infusion is waning{after}: {gone}{_next_infusion(numbers, half_gone_on, today)}."
+
+
+def _interval(numbers: Mapping[str, object]) -> str:
+    low, high = (round(_number(numbers.get(name))) for name in ("days_to_half_low", "days_to_half_high"))
+    return f" ({low} to {high}, 80 %)" if low < high else ""
+
+
+def _next_infusion(numbers: Mapping[str, object], half_gone_on: date, today: date) -> str:
+    if "next_infusion_on" not in numbers:
+        return ""
+    booked = numbers["next_infusion_on"]
+    if not isinstance(booked, str):
+        return ", and none is booked"
+    booked_on = date.fromisoformat(booked)
+    before = "before" if half_gone_on < booked_on else "not before"
+    return f", {before} the next one booked for {day(booked_on, today)}"
+
+
+def _after_infusion(numbers: Mapping[str, object]) -> str:
+    silent, since = _whole(numbers.get("silent_days"), 0), _whole(numbers.get("days_since_infusion"), -1)
+    if silent == since:
+        return "the first after an infusion"
+    return f"the last {since} after an infusion" if 0 < since < silent else "after an infusion"
 
 
 def _used(numbers: Mapping[str, object]) -> str:
@@ -135,7 +186,13 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _plain(value: bool | float | str) -> str:
+def _is_number_or_none(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _plain(value: bool | float | str | None) -> str:
+    if value is None:
+        return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

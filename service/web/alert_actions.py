@@ -9,9 +9,9 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.alert import Outcome
+from schemas.alert import Outcome, Tier
 from service import alerts, errors
-from service.desk import inbox, sentences
+from service.desk import inbox, reasons, sentences
 from service.people import access, clients
 from service.people.access import Permission
 from service.web import desk_page, page_problems
@@ -27,6 +27,12 @@ OUTCOMES = {
     Outcome.NO_ACTION_NEEDED: "No action needed",
     Outcome.FALSE_ALARM: "False alarm",
 }
+# As long as an acknowledgement holds, see `alerts`.
+LEASE_WORDS = {
+    Tier.URGENT: "for 30 minutes",
+    Tier.TODAY: "to the end of the next clinic day",
+    Tier.REVIEW: "for 7 days",
+}
 
 
 @get("/alerts/{alert_id:uuid}", opt={"access": Permission.SEE_ALERTS})
@@ -38,6 +44,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
     view = await inbox.view_of(desk.db, alert_id, sealer=sealer)
     await desk.record("alert.read", client_id=client_id, object_id=alert_id)
+    told = {finding.finding_id: sentences.of_finding(finding, desk.today) for finding in view.findings}
     context = {
         "view": view,
         "alert": view.alert,
@@ -46,14 +53,26 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "sees_notes": sees_notes,
         "sees_client": await desk.reaches(Permission.SEE_CLIENTS, client_id),
         "may_resolve": await desk.reaches(Permission.RESOLVE_ALERTS, client_id),
-        "outcomes": OUTCOMES,
-        "sentence_of": sentences.of_finding,
+        "outcomes": _outcomes_for(view),
+        "lapsed": alerts.lease_lapsed(view.alert, desk.now),
+        "lease_words": LEASE_WORDS[view.alert.tier],
+        "standing": reasons.by_weight(view.findings),
+        "withdrawn": reasons.withdrawn(view.findings),
+        "sentence_of": lambda finding: told[finding.finding_id],
+        # What joined an alert is as much a reason as the rest of it.
+        "joined": lambda event: told.get(event.finding_id) if sees_findings else None,
+        "dated": lambda day: sentences.day(day, desk.today),
         "evidence_of": sentences.evidence_of,
         "changes_of": sentences.changes_of,
         "onset_of": sentences.onset_of,
         "ago": lambda at: how_long(desk.now - at),
     }
     return await desk_page.show(desk, "alert.html", context, here="/inbox")
+
+
+def _outcomes_for(view: inbox.AlertView) -> dict[Outcome, str]:
+    offered = reasons.offers_new_usual(view.findings)
+    return {each: said for each, said in OUTCOMES.items() if offered or each is not Outcome.NEW_USUAL}
 
 
 @post("/alerts/{alert_id:uuid}/acknowledge", opt={"access": Permission.ACKNOWLEDGE_ALERTS})

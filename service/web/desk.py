@@ -12,8 +12,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
-from service import errors
-from service.desk import caseload, client_page, inbox, sentences
+from service import alerts, errors
+from service.desk import caseload, client_page, inbox, reasons, sentences
+from service.facts import client_day
 from service.people import clients
 from service.people.access import Permission
 from service.web import chart_spec, cursors, desk_page, page_problems
@@ -39,7 +40,7 @@ async def show_caseload(desk: NamedDependency[Desk], sort: FromQuery[str | None]
     if sort == "name":
         lines.sort(key=lambda line: (line.client.family_name, line.client.given_name))
     elif sort == "session":
-        lines.sort(key=lambda line: (line.client.next_session_at is None, line.client.next_session_at or desk.now))
+        lines.sort(key=lambda line: (line.next_session_at is None, line.next_session_at or desk.now))
     soon = read.next_session_at
     context = {
         "caseload": read,
@@ -47,18 +48,21 @@ async def show_caseload(desk: NamedDependency[Desk], sort: FromQuery[str | None]
         "sort": sort if sort in ("name", "session") else "need",
         "next_session_in": how_long(soon - desk.now) if soon else None,
         "spark_of": spark_of,
-        "treatment_of": lambda line: treatment_of(line.client, desk.now),
+        "treatment_of": treatment_of,
     }
     return await desk_page.show(desk, "caseload.html", context, here="/caseload")
 
 
-def treatment_of(client: caseload.ClientLine, now: datetime) -> str:
+def treatment_of(line: caseload.Line) -> str:
     """Where the treatment stands: "Infusion 5 · day 3", "first infusion 2 Dec", "none booked"."""
+    client = line.client
     if client.origin is RecordOrigin.IMPORT:
         return "imported"
-    if client.last_infusion_at is None:
+    if client.discharged:
+        return "discharged"
+    if line.days_since_infusion is None:
         return "before the first infusion" if client.next_infusion_at else "no infusion yet"
-    return f"Infusion {client.infusions_given} · day {(now - client.last_infusion_at).days}"
+    return f"Infusion {client.infusions_given} · day {line.days_since_infusion}"
 
 
 @get("/inbox", opt={"access": Permission.SEE_ALERTS})
@@ -70,7 +74,7 @@ async def show_inbox(
     """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
     findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
     page = await inbox.read(desk.db, desk.reach(), findings_for=findings_for, closed=False, now=desk.now)
-    version = hashlib.sha256(repr([entry.row for entry in page.entries]).encode()).hexdigest()[:16]
+    version = _version_of(page, desk.now)
     by_itself = request.headers.get("hx-request") == "true"
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))
@@ -80,6 +84,15 @@ async def show_inbox(
         frame = await desk_page.frame_of(desk, "/inbox")
         return desk.services.pages.show("inbox_open.html", {**frame, **context})
     return await desk_page.show(desk, "inbox.html", context, here="/inbox")
+
+
+def _version_of(page: inbox.InboxPage, now: datetime) -> str:
+    """A digest of whatever the page says that may change: alerts, their reasons, leases that run out."""
+    said = [
+        (entry.row, [finding.finding_id for finding in entry.findings or ()], entry.row.lapsed(now))
+        for entry in page.entries
+    ]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @get("/inbox/count", opt={"access": Permission.SEE_ALERTS})
@@ -104,7 +117,7 @@ async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None
 
 def _inbox_words(desk: Desk) -> dict[str, object]:
     return {
-        "sentence_of": sentences.of_finding,
+        "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "ago": lambda at: how_long(desk.now - at),
     }
 
@@ -122,20 +135,16 @@ async def show_client(
         desk.db, client_id, days=SPANS[span], zone=desk.view.zone, sealer=sealer, now=desk.now
     )
     await desk.record("client.read", client_id=client_id)
-    newest = view.newest
-    near = newest.statistic / newest.limit_value if newest and newest.limit_value else None
     context = {
         "view": view,
         "span": span,
         "spans": list(SPANS),
         "sees_notes": sees_notes,
-        "sentence_of": sentences.of_finding,
-        "status_sentence": sentences.of_status(
-            newest.status if newest else None,
-            silent_days=newest.silent_days if newest else None,
-            answered_ever=view.answered_ever,
-            near_limit=near,
-        ),
+        "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
+        "in_short": reasons.in_short,
+        "by_weight": reasons.by_weight,
+        "lapsed": lambda alert: alerts.lease_lapsed(alert, desk.now),
+        "status_sentence": _status_sentence(view),
         "treatment": _treatment_line(view, desk),
         "is_outside": chart_spec.is_outside,
         "sessions_on": set(view.chart.sessions),
@@ -144,14 +153,31 @@ async def show_client(
     return await desk_page.show(desk, "client.html", context, here="/caseload")
 
 
+def _status_sentence(view: client_page.ClientView) -> str:
+    """Why the client has the status, unless the reason of an open alert says so already."""
+    newest = view.newest
+    open_findings = [finding for _, found in view.open_alerts for finding in found]
+    if view.discharged or (newest and reasons.explain(newest.status, open_findings)):
+        return ""
+    return sentences.of_status(
+        newest.status if newest else None,
+        silent_days=newest.silent_days if newest else None,
+        answered_ever=view.answered_ever,
+        share_of_limit=sentences.share_of_limit(newest.statistic, newest.limit_value) if newest else None,
+    )
+
+
 def _treatment_line(view: client_page.ClientView, desk: Desk) -> list[str]:
     parts = [" and ".join(view.substances)] if view.substances else []
     if view.course:
         parts.append(view.course.phase)
     given = [each.given_at for each in view.given if each.given_at is not None]
     if given:
-        parts.append(f"infusion {len(given)} given {_day(desk, max(given))}, day {(desk.now - max(given)).days}")
-    if view.next_infusion:
+        zone = client_day.zone_or_none(view.client.time_zone) or desk.view.zone
+        given_on = client_day.of(max(given), zone)
+        days = (client_day.of(desk.now, zone) - given_on).days
+        parts.append(f"infusion {len(given)} given {sentences.day(given_on, desk.today)}, day {days}")
+    if view.next_infusion and not view.discharged:
         parts.append(f"next planned {_day(desk, view.next_infusion.planned_at)}")
     return parts
 

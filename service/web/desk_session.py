@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -52,6 +52,11 @@ class Desk:
     def actor(self) -> audit.Actor:
         """This person, for the audit trail."""
         return audit.Actor("staff", self.who.staff_id)
+
+    @property
+    def today(self) -> date:
+        """The date on the clinic's clock: of other years than its, days are told with theirs."""
+        return self.now.astimezone(self.view.zone).date()
 
     def may(self, permission: Permission) -> bool:
         """Whether the person has a permission, over some clients at least."""

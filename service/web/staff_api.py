@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -48,11 +49,14 @@ async def list_alerts(
     )
     await desk.record("inbox.read")
     return _json(
-        AlertPage(items=[_line(entry) for entry in page.entries], next=cursors.encode(page.next) if page.next else None)
+        AlertPage(
+            items=[_line(entry, desk.today) for entry in page.entries],
+            next=cursors.encode(page.next) if page.next else None,
+        )
     )
 
 
-def _line(entry: inbox.Entry) -> AlertLine:
+def _line(entry: inbox.Entry, today: date) -> AlertLine:
     row = entry.row
     return AlertLine(
         alert_id=row.alert_id,
@@ -66,11 +70,11 @@ def _line(entry: inbox.Entry) -> AlertLine:
         lease_until=row.lease_until,
         closed_at=row.closed_at,
         outcome=row.outcome,
-        reasons=None if entry.findings is None else [_reason(finding) for finding in entry.findings],
+        reasons=None if entry.findings is None else [_reason(finding, today) for finding in entry.findings],
     )
 
 
-def _reason(finding: Finding) -> Reason:
+def _reason(finding: Finding, today: date) -> Reason:
     return Reason(
         finding_id=finding.finding_id,
         rule=finding.rule,
@@ -78,7 +82,7 @@ def _reason(finding: Finding) -> Reason:
         found_at=finding.found_at,
         found_late=finding.found_late,
         rule_set_version=finding.rule_set_version,
-        sentence=sentences.of_finding(finding),
+        sentence=sentences.of_finding(finding, today),
         numbers=msgspec.Raw(msgspec.json.encode(finding.numbers)),
     )
 

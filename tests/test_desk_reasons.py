@@ -1,0 +1,231 @@
+"""Reasons on the desk: which finding speaks for an alert, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from schemas.alert import Finding, NewFinding, Rule, Tier
+from schemas.client import RecordOrigin
+from schemas.trend import Status
+from service import alerts, database, findings, ids
+from service.config import Config
+from service.database import Db, Pool
+from service.desk import reasons, sentences
+from tests.builders import an_infusion
+from tests.desk import a_finding, an_alert
+from tests.desk_visit import Desk, a_desk, a_followed_client
+
+TODAY = date(2026, 11, 22)
+SENT = """
+insert into delivery (
+  clinic_id, delivery_id, alert_id, channel, staff_id, webhook_endpoint_id, round, step, state, due_at, created_at
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', now(), now())
+"""
+
+
+@pytest.fixture
+async def desk(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(settings, owner_pool, tmp_path) as visited:
+        yield visited
+
+
+def stored(new: NewFinding, *, at: int = 0, withdrawn: bool = False, **numbers: object) -> Finding:
+    found_at = datetime(2026, 11, 22, 9, at, tzinfo=UTC)
+    return Finding(
+        finding_id=UUID(int=at),
+        client_id=UUID(int=0),
+        client_day=new.client_day,
+        rule=new.rule,
+        tier=new.tier,
+        check_in_id=None,
+        alert_id=None,
+        found_at=found_at,
+        found_late=False,
+        origin=RecordOrigin.LIVE,
+        numbers=new.numbers | numbers,
+        rule_set_version=1,
+        withdrawn_at=found_at if withdrawn else None,
+    )
+
+
+def said(rule: Rule, **numbers: object) -> str:
+    return sentences.of_finding(
+        stored(NewFinding(client_day=TODAY, rule=rule, tier=None, numbers=dict(numbers))), TODAY
+    )
+
+
+def test_the_worst_tier_speaks_first_then_the_newest_and_never_one_that_was_withdrawn() -> None:
+    worsening = stored(a_finding(on=TODAY), at=1)
+    silence = [stored(a_finding(Rule.SILENCE, Tier.REVIEW, on=TODAY), at=at) for at in (2, 3, 4)]
+    gone = stored(a_finding(Rule.OTHER_USE, Tier.TODAY, on=TODAY), at=5, withdrawn=True)
+    found = [worsening, *silence, gone]
+    assert reasons.by_weight(found) == [worsening, *reversed(silence)]
+    assert reasons.withdrawn(found) == [gone]
+    assert reasons.offers_new_usual(found)
+    assert not reasons.offers_new_usual([*silence, msgspec.structs.replace(worsening, withdrawn_at=gone.found_at)])
+
+
+def test_a_worsening_is_among_the_few_that_are_shown() -> None:
+    late = stored(a_finding(Rule.WORSENING, Tier.REVIEW, on=TODAY), at=0)
+    used = [stored(a_finding(Rule.OTHER_USE, Tier.TODAY, on=TODAY), at=at) for at in (1, 2, 3, 4)]
+    assert late in reasons.in_short([late, *used])
+    assert len(reasons.in_short([late, *used])) == reasons.SHOWN
+
+
+def test_waning_names_the_interval_and_whether_half_is_gone_before_the_next_infusion() -> None:
+    numbers = {"days_since_infusion": 6, "days_to_half": 4.6, "days_to_half_low": 3.6, "days_to_half_high": 6.5}
+    begun = "The benefit of the last infusion is waning, 6 days after the infusion: "
+    half = begun + "half of it is gone after about 5 days (4 to 6, 80 %)"
+    assert said(Rule.WANING, **numbers) == half + "."
+    assert said(Rule.WANING, **numbers, next_infusion_on=None) == half + ", and none is booked."
+    booked = said(Rule.WANING, **numbers, next_infusion_on="2026-12-02")
+    assert booked == half + ", before the next one booked for 2 Dec."
+    numbers["days_to_half"] = 9.8
+    assert said(Rule.WANING, **numbers, next_infusion_on="2026-11-24").endswith(
+        "not before the next one booked for 24 Nov."
+    )
+
+
+def test_silence_after_an_infusion_says_how_much_of_it_came_after() -> None:
+    first = said(Rule.SILENCE_AFTER_INFUSION, silent_days=2, days_since_infusion=2)
+    assert first == "No answer for 2 days, the first after an infusion."
+    longer = said(Rule.SILENCE_AFTER_INFUSION, silent_days=5, days_since_infusion=2)
+    assert longer == "No answer for 5 days, the last 2 after an infusion."
+
+
+def test_days_of_another_year_are_told_with_theirs() -> None:
+    found = stored(a_finding(on=date(2024, 10, 5)))
+    assert "since about 1 Oct 2024;" in sentences.of_finding(found, TODAY)
+    assert "since about 1 Oct;" in sentences.of_finding(found, date(2024, 12, 31))
+
+
+def test_watched_because_a_benefit_wanes_is_not_near_any_edge() -> None:
+    def watched(share: float | None) -> str:
+        return sentences.of_status(Status.WATCH, silent_days=0, answered_ever=30, share_of_limit=share)
+
+    assert watched(sentences.share_of_limit(0.0, 4.9)) == "The benefit of the last infusion is waning."
+    assert watched(0.62) == "Near the edge of what is usual (62% of the limit)."
+
+
+def test_evidence_lists_the_items_and_counts_the_check_ins() -> None:
+    found = stored(a_finding(on=TODAY), baseline=[3.4, None, 3.9], check_in_ids=[str(ids.new()) for _ in range(27)])
+    evidence = dict(sentences.evidence_of(found))
+    assert evidence["baseline"] == "craving 3.4, mood unknown, anxiety 3.9"
+    assert evidence["check ins"] == "27"
+
+
+async def joined(db: Db, client_id: UUID, *found: NewFinding) -> None:
+    await alerts.open_or_join(db, client_id, found, now=datetime.now(UTC), rule_set_version=1)
+
+
+async def test_an_alert_s_page_strikes_out_what_no_longer_holds_and_offers_no_new_usual_without_a_worsening(
+    desk: Desk,
+) -> None:
+    on = datetime.now(UTC).date() - timedelta(days=1)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db, status=Status.NOT_ON_TRACK)
+        alert_id = await an_alert(db, client_id)
+        await joined(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW, on=on))
+    page = (await desk.get(f"/alerts/{alert_id}")).text
+    assert "This is the new usual" in page
+    assert "joined: No answer for 4 days." in page
+    assert "it comes back" not in page
+    client = (await desk.get(f"/clients/{client_id}")).text
+    assert "Craving 2.1 above usual" in client
+    assert "Not yet back to usual" not in client
+    inbox = (await desk.get("/inbox")).text
+    assert inbox.index("Craving 2.1 above usual") < inbox.index("and 1 more")
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        worsening = next(each for each in await findings.of_alerts(db, [alert_id]) if each.rule is Rule.WORSENING)
+        await findings.withdraw(db, worsening.finding_id, why="recalculated", now=datetime.now(UTC))
+    page = (await desk.get(f"/alerts/{alert_id}")).text
+    assert "This is the new usual" not in page
+    assert "<s>Craving 2.1 above usual" in page
+    assert "No longer holds after a late answer" in page
+    client = (await desk.get(f"/clients/{client_id}")).text
+    assert "Craving 2.1 above usual" not in client
+    assert "Not yet back to usual" in client
+    assert "Craving 2.1 above usual" not in (await desk.get("/inbox")).text
+    assert "Craving 2.1 above usual" not in (await desk.get("/caseload")).text
+
+
+async def test_an_acknowledgement_that_ran_out_says_so(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        alert_id = await an_alert(db, await a_followed_client(db), Rule.SAFETY, Tier.URGENT)
+        an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        await alerts.acknowledge(db, alert_id, by=desk.person.staff_id, now=an_hour_ago)
+    for address in ("/inbox", f"/alerts/{alert_id}"):
+        page = (await desk.get(address)).text
+        assert "was Maren Holt&#39;s until" in page or "was Maren Holt's until" in page
+        assert "lapsed" in page
+        assert "Maren Holt has it" not in page
+
+
+async def test_the_inbox_counts_people_once_and_webhooks_apart_and_only_those_of_this_round(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        alert_id = await an_alert(db, await a_followed_client(db))
+        await db.execute("delete from delivery where clinic_id = $1 and alert_id = $2", db.clinic_id, alert_id)
+        endpoint = ids.new()
+        await db.execute(
+            "insert into webhook_endpoint (clinic_id, webhook_endpoint_id, url, secret_sealed, created_at)"
+            " values ($1, $2, 'https://elsewhere.example/', '\\x00', now())",
+            db.clinic_id,
+            endpoint,
+        )
+        in_round = await db.value(
+            "select round from alert where clinic_id = $1 and alert_id = $2", db.clinic_id, alert_id
+        )
+        assert isinstance(in_round, int)
+        person = desk.person.staff_id
+        for channel, staff_id, hook, number, step in (
+            ("email", person, None, in_round, 0),
+            ("email", person, None, in_round, 1),
+            ("webhook", None, endpoint, in_round, 0),
+            ("email", person, None, in_round + 1, 0),
+        ):
+            await db.execute(SENT, db.clinic_id, ids.new(), alert_id, channel, staff_id, hook, number, step)
+    assert "1 person told, 1 webhook" in (await desk.get("/inbox")).text
+
+
+async def test_days_after_an_infusion_are_client_days_not_spans_of_24_hours(desk: Desk) -> None:
+    now = datetime.now(UTC)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+        # Late on the evening of a client day: its day 1 begins a few hours later, at 04:00.
+        at = (now - timedelta(days=3)).replace(hour=20, minute=0)
+        await an_infusion(db, client_id, given_at=at, now=now)
+        zone = await db.value("select time_zone from client where client_id = $1", client_id)
+    assert zone
+    page = (await desk.get("/caseload")).text
+    assert f"day {expected_day(at, now, str(zone))}<" in page
+    assert f"day {expected_day(at, now, str(zone))}" in (await desk.get(f"/clients/{client_id}")).text
+
+
+def expected_day(given_at: datetime, now: datetime, zone: str) -> int:
+    def day(moment: datetime) -> date:
+        return (moment.astimezone(ZoneInfo(zone)) - timedelta(hours=4)).date()
+
+    return (day(now) - day(given_at)).days
+
+
+async def test_a_discharged_client_stands_last_and_needs_nobody(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await a_followed_client(db, given_name="Zoe")
+        left = await a_followed_client(db, given_name="Aaron", status=Status.NO_DATA)
+        await db.execute(
+            "update course set phase = 'discharged' where clinic_id = $1 and client_id = $2", db.clinic_id, left
+        )
+    page = (await desk.get("/caseload")).text
+    assert "<h1>Nobody needs you just now</h1>" in page
+    assert page.index("Marlow, Zoe") < page.index("Marlow, Aaron")
+    assert "Discharged" in page[page.index("Marlow, Zoe") :]
+    assert "No answer for" not in page
+    assert "Discharged" in (await desk.get(f"/clients/{left}")).text
