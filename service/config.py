@@ -7,6 +7,7 @@ the same name and _FILE. An empty variable counts as not set.
 
 import base64
 import binascii
+import ipaddress
 import os
 import typing
 from collections.abc import Mapping
@@ -24,10 +25,14 @@ KEY_BYTES = 32
 # Read by the Makefile and the tests, never by a process of the product.
 TOOL_VARIABLES = frozenset({"NEAP_CHROMIUM", "NEAP_PYTHON", "NEAP_TEST_ADMIN_URL"})
 
+# Their texts are lists, separated by commas.
+LISTS = frozenset({"forwarded_allow_ips", "webhook_allow"})
+
 Role = Literal["owner", "web", "jobs", "sweep"]
 ROLES: tuple[Role, ...] = typing.get_args(Role)
 
 HostAndPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):[0-9]{1,5}$")]
+AddressOrNetwork = Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$")]
 PoolSize = Annotated[int, Meta(ge=1, le=500)]
 
 
@@ -79,6 +84,13 @@ class Config(Struct, frozen=True, kw_only=True):
     host: Annotated[str, _says("Address the web process listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), _says("Port the web process listens on.")] = 8080
     base_url: Annotated[str, _says("Address in links and messages; http://127.0.0.1:<port> when not set.")] = ""
+    forwarded_allow_ips: Annotated[
+        frozenset[AddressOrNetwork],
+        _says(
+            "Addresses or networks of the reverse proxy, whose X-Forwarded-For and -Proto are believed; separated by "
+            "commas. Without it nobody's are."
+        ),
+    ] = frozenset()
     data_dir: Annotated[Path, _says("Folder of the embedded server, its secrets and the demo.")] = Path(".neap")
 
     database_url: Annotated[
@@ -180,7 +192,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
             known.add(variable + "_FILE")
             text = _text_or_file(variable, given, faults)
         if text is not None:
-            value = [part.strip() for part in text.split(",")] if field.name == "webhook_allow" else text
+            value = [part.strip() for part in text.split(",")] if field.name in LISTS else text
             if fault := _conversion_fault(variable, value, field.type):
                 faults.append(fault)
             else:
@@ -300,6 +312,8 @@ def _contradictions(config: Config) -> list[str]:
         url = getattr(config, field.name)
         if field.name.endswith("database_url") and url is not None:
             faults += [f"{_variable(field.name)}: {fault}" for fault in _url_faults(url)]
+    if not all(_is_network(each) for each in config.forwarded_allow_ips):
+        faults.append(f"{_variable('forwarded_allow_ips')} must list addresses or networks such as 10.0.0.0/8")
     if config.database_url is not None and urlsplit(config.database_url).username:
         faults.append(f"{_variable('database_url')} names host, port and database only; passwords come by role")
     if config.admin_database_url is not None and config.embedded:
@@ -313,6 +327,14 @@ def _contradictions(config: Config) -> list[str]:
     if config.smtp_user and config.smtp_security == "none":
         faults.append(f"{_variable('smtp_security')} none would send the mail server's password in the clear")
     return faults
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _url_faults(url: str) -> list[str]:

@@ -41,6 +41,14 @@ def test_texts_become_numbers_booleans_paths_and_lists() -> None:
     assert loaded.base_url == "https://neap.example"
 
 
+def test_proxies_are_named_by_address_or_network_and_never_everybody() -> None:
+    assert config.load({}).forwarded_allow_ips == frozenset()
+    loaded = config.load({"NEAP_FORWARDED_ALLOW_IPS": "10.0.0.2, fd00::/8"})
+    assert loaded.forwarded_allow_ips == {"10.0.0.2", "fd00::/8"}
+    for text in ("*", "proxy", "10.0.0.300", "10.0.0.1/8"):
+        assert faults_of(NEAP_FORWARDED_ALLOW_IPS=text)[0].startswith("NEAP_FORWARDED_ALLOW_IPS")
+
+
 def test_all_faults_are_reported_at_once() -> None:
     faults = faults_of(NEAP_PORT="many", NEAP_DEMO="perhaps", NEAP_PROT="1", NEAP_KEY="short", NEAP_SMTP_HOST="mail")
     assert [fault.split(":")[0].split(" ")[0] for fault in faults] == [

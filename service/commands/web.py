@@ -7,6 +7,7 @@ import asyncio
 import gc
 
 import uvicorn
+from litestar import Litestar
 
 from service import app, database, logs, roles, schema
 from service.config import Config
@@ -26,25 +27,31 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     del arguments
     logs.configure(config.log_format)
     asyncio.run(_refuse_unfit_database(config))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app.create(config),
-            host=config.host,
-            port=config.port,
-            loop="uvloop",
-            http="httptools",
-            lifespan="on",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
-    )
+    server = uvicorn.Server(settings_of(app.create(config), config))
     # A full garbage collection stops for 40 ms to walk over what was imported, which lives for good: leave it out.
     gc.freeze()
     server.run()
     return 0 if server.started else 1
+
+
+def settings_of(application: Litestar, config: Config) -> uvicorn.Config:
+    """How the application is served. What a request says of its own origin is believed of the named proxies only."""
+    proxies = sorted(config.forwarded_allow_ips)
+    return uvicorn.Config(
+        application,
+        host=config.host,
+        port=config.port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
 
 
 async def _refuse_unfit_database(config: Config) -> None:
