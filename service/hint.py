@@ -7,7 +7,6 @@ own, at most one every 20 ms. Whoever listens has a tick of its own as well.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,5 +68,5 @@ async def hinting(url: str) -> AsyncIterator[Hinter]:
         yield hinter
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # Not `await task` with its cancellation suppressed: that would swallow our caller's, too.
+        await asyncio.wait({task})

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -24,9 +25,13 @@ import psutil
 import pytest
 import standardwebhooks
 
-from service.demo import mail, process, webhook
+from service.config import DatabaseUrls
+from service.database import Pool, transaction
+from service.demo import house, mail, process, webhook
 from service.demo.process import Child, ChildFailed, Keeper
 from service.demo.visit import Running
+from service.errors import Conflict
+from tests.builders import a_clinic
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
@@ -174,6 +179,62 @@ async def test_a_process_that_does_not_come_up_is_told_with_the_end_of_its_log(t
 
     with pytest.raises(ChildFailed, match="no reason"):
         await process.until(child, never(), seconds=20)
+
+
+async def test_a_caller_that_is_stopped_while_it_stops_waiting_is_stopped(tmp_path: Path) -> None:
+    lingering, let_go = asyncio.Event(), asyncio.Event()
+
+    class Lingering(Child):
+        async def ended(self) -> int:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                lingering.set()
+                await let_go.wait()
+            return 0
+
+    async def at_once() -> None:
+        await asyncio.sleep(0)
+
+    child = Lingering("web", [], environ={}, log_file=tmp_path / "log")
+    waiting = asyncio.create_task(process.until(child, at_once(), seconds=20))
+    await lingering.wait()
+    waiting.cancel()
+    let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["demo", "--reset"]])
+def test_the_demo_refuses_a_database_that_is_not_its_own(data_dir: Path, port: int, arguments: list[str]) -> None:
+    there = {**environ(data_dir, port), "NEAP_DATABASE_URL": "postgresql://127.0.0.1:1/neap"}
+    done = subprocess.run(
+        [sys.executable, "-m", "service", *arguments], env=there, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "unset NEAP_DATABASE_URL" in done.stderr
+    assert not data_dir.exists()
+
+
+async def test_the_demo_refuses_a_database_where_another_clinic_s_alerts_wait(
+    owner_pool: Pool, database: DatabaseUrls
+) -> None:
+    other = await a_clinic(owner_pool, slug="harbour")
+    await house.refuse_other_deliveries(owner_pool, database.sweep)
+    async with transaction(owner_pool, other.clinic_id) as db:
+        await db.connection.execute(
+            "alter table delivery drop constraint delivery_alert_fkey"
+        )  # no alert is needed for this
+        await db.connection.execute("alter table delivery drop constraint if exists delivery_staff_fkey")
+        await db.execute(
+            "insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at,"
+            " created_at) values ($1, $2, $2, 'email', $2, 1, 1, 'queued', now(), now())",
+            db.clinic_id,
+            uuid4(),
+        )
+    with pytest.raises(Conflict, match="harbour"):
+        await house.refuse_other_deliveries(owner_pool, database.sweep)
 
 
 async def test_the_keeper_ends_whoever_it_watches_when_we_are_gone_and_nobody_when_let_go(tmp_path: Path) -> None:

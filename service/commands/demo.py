@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 from tqdm import tqdm
 
 from service import embedded
-from service.config import Config
+from service.config import Config, ConfigError
 from service.demo import house as demo_house
 from service.demo.process import ChildFailed
+from service.embedded.errors import EmbeddedError
 from service.embedded.lock import FileLock
 
 FAILED_STATUS = 1
+REFUSED_STATUS = 2
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Run or reset; 1 when it cannot, with the reason."""
+    _refuse_external_database(config)
     if arguments.reset:
-        embedded.remove(config)
-        print(f"{config.data_dir} is empty; the next start begins anew.")
-        return 0
+        return _reset(config)
     config.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     lock = FileLock(config.data_dir / "demo.lock")
     if not lock.try_acquire():
@@ -52,11 +54,19 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     return status
 
 
+def _reset(config: Config) -> int:
+    try:
+        embedded.remove(config)
+    except EmbeddedError as refusal:
+        print(f"neap: {refusal}", file=sys.stderr)
+        return REFUSED_STATUS
+    print(f"The demonstration in {config.data_dir} is forgotten; the next start begins anew.")
+    return 0
+
+
 async def _until_stopped(config: Config) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    _on_first_signal(stop.set)
     house = asyncio.create_task(demo_house.run(config, say=_say, clock=_now, day_played=_day_bar))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({house, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -64,8 +74,32 @@ async def _until_stopped(config: Config) -> None:
         _say("Stopping …")
         house.cancel()
     stopping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await house
+    await asyncio.wait({house, stopping})
+    if not house.cancelled():
+        house.result()
+
+
+def _on_first_signal(stop: Callable[[], None]) -> None:
+    """Stop in order at the first signal; the next one ends us at once, and the keeper ends what we started."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, first)
+
+
+def _refuse_external_database(config: Config) -> None:
+    """The demonstration sends every clinic's alerts to its own mail catcher: it is never let near real ones."""
+    if config.embedded:
+        return
+    names = [each.name for each in msgspec.structs.fields(config) if each.name.endswith("database_url")]
+    given = [f"NEAP_{name.upper()}" for name in names if getattr(config, name) is not None]
+    raise ConfigError(f"the demonstration runs with its own database only; unset {', '.join(given)} (or its _FILE)")
 
 
 def _now() -> datetime:

@@ -24,7 +24,9 @@ from service.demo.clinic import DemoClinic
 from service.demo.live import Fresh
 from service.demo.process import Child, ChildFailed, Keeper
 from service.demo.visit import Pids, Place, Running
+from service.errors import Conflict
 from service.facts import client_day
+from service.people import clinics
 from service.sealing import Sealer
 
 READY_SECONDS = 90.0
@@ -64,6 +66,7 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         owner_url = config.database_url_of("owner")
         pool = await database.open_pool(owner_url, size=POOL_SIZE, application_name="neap_demo")
         stack.push_async_callback(pool.close)
+        await refuse_other_deliveries(pool, config.database_url_of("sweep"))
         master = Sealer(config.master_key())
         demo, fresh = await _prepare(pool, master, say=say, now=clock(), day_played=day_played)
         settings = await _catchers(stack, config, pool, demo, master, place, now=clock())
@@ -77,6 +80,31 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         for line in visit.announcement(running, config.data_dir):
             say(line)
         await _serve(config, pool, demo, fresh, keeper, running, (jobs, web), say=say, clock=clock)
+
+
+WAITING_ELSEWHERE = """
+select distinct clinic_id
+from delivery
+where state in ('queued', 'failed')
+"""
+
+
+async def refuse_other_deliveries(pool: Pool, sweep_url: str) -> None:
+    """Raise Conflict where another clinic's deliveries wait: ours would send them to the demonstration's mail catcher.
+
+    They are seen as neap_sweep, the one role that sees every clinic's.
+    """
+    sweep = await database.open_pool(sweep_url, size=1, application_name="neap_demo_sweep")
+    async with sweep, database.across_clinics(sweep) as connection:
+        waiting = {record["clinic_id"] for record in await connection.fetch(WAITING_ELSEWHERE)}
+    async with database.across_clinics(pool) as connection:
+        every = await clinics.all_clinics(connection)
+    others = [each.slug for each in every if each.clinic_id in waiting and each.slug != clinic.SLUG]
+    if others:
+        raise Conflict(
+            f"alerts of {', '.join(others)} wait to be sent, and the demonstration would swallow them; "
+            "send them with `python -m jobs` first, or set NEAP_DATA_DIR to another folder"
+        )
 
 
 async def _prepare(

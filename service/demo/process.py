@@ -156,10 +156,10 @@ async def until(child: Child, came: Coroutine[object, object, None], *, seconds:
             raise ChildFailed(f"The {child.name} process {why}:\n{child.log_tail()}")
         coming.result()
     finally:
-        for task in (ended, coming):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        ended.cancel()
+        coming.cancel()
+        # Not `await task` with its cancellation suppressed: that would swallow our caller's, too.
+        await asyncio.wait({ended, coming})
 
 
 def python_command(*module_and_arguments: str) -> list[str]:
