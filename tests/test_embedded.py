@@ -187,6 +187,61 @@ async def test_a_deleted_data_folder_means_a_new_beginning(data_dir: Path) -> No
     embedded.remove(settings_for(inside))
 
 
+async def test_removing_takes_what_neap_made_and_nothing_else(data_dir: Path) -> None:
+    async with running(data_dir):
+        pass
+    for name in ("mail/one.eml", "mail/own.txt", "secrets/own", "demo.json", "phones.json", "web.log", "thesis.odt"):
+        (data_dir / name).parent.mkdir(exist_ok=True)
+        (data_dir / name).touch()
+    held = FileLock(data_dir / "demo.lock")
+    assert held.try_acquire()
+    with pytest.raises(embedded.EmbeddedError, match="demonstration"):
+        embedded.remove(settings_for(data_dir))
+    held.release()
+    embedded.remove(settings_for(data_dir))
+    left = {str(each.relative_to(data_dir)) for each in data_dir.rglob("*")}
+    assert left == {"mail", "mail/own.txt", "secrets", "secrets/own", "thesis.odt"}
+
+
+@pytest.mark.parametrize("names", [["thesis.odt"], ["secrets/postgres_password", "secrets/admin_database_url"]])
+def test_a_folder_that_is_not_neap_s_is_not_touched(data_dir: Path, names: list[str]) -> None:
+    (data_dir / "secrets").mkdir()
+    for name in names:
+        (data_dir / name).touch()
+    with pytest.raises(embedded.EmbeddedError, match="no data folder"):
+        embedded.remove(settings_for(data_dir))
+    assert sorted(str(each.relative_to(data_dir)) for each in data_dir.rglob("*")) == sorted(["secrets", *names])
+
+
+async def test_a_linked_data_folder_is_emptied_and_can_be_used_again(data_dir: Path) -> None:
+    linked = data_dir / "linked"
+    (data_dir / "real").mkdir(mode=0o711)
+    linked.symlink_to(data_dir / "real")
+    for _ in range(2):
+        async with running(linked) as cluster:
+            assert cluster.started_by_us
+        embedded.remove(settings_for(linked))
+        assert list((data_dir / "real").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o711, 0o700])
+async def test_a_start_after_an_initdb_that_was_killed_with_its_starter(data_dir: Path, mode: int) -> None:
+    data_dir.chmod(mode)
+    inside = data_dir / "data"
+    inside.mkdir(mode=mode)
+    async with running(inside) as cluster:
+        there = Path(await _data_directory(cluster))
+    unfinished = there.with_name(f"{there.name}.unfinished")
+    there.rename(unfinished)
+    binary = shutil.copy("/bin/sleep", data_dir / "initdb")
+    orphan = await asyncio.create_subprocess_exec(binary, "1000", cwd=unfinished)
+    async with running(inside) as cluster:
+        assert cluster.started_by_us
+    assert not psutil.pid_exists(orphan.pid)
+    assert not unfinished.exists()
+    embedded.remove(settings_for(inside))
+
+
 async def test_a_start_that_fails_says_what_the_server_said(data_dir: Path) -> None:
     with pytest.raises(embedded.EmbeddedError, match="shared_buffers"):
         async with embedded.running(settings_for(data_dir), overrides={"shared_buffers": "plenty"}):

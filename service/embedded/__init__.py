@@ -9,8 +9,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.config import KEY_BYTES, ROLES, Config, EmbeddedServer, embedded_url
-from service.embedded import server
+from service.embedded import contents, server
 from service.embedded.account import Account, account_for, reachable_folder
 from service.embedded.binaries import folder_of_binaries
 from service.embedded.errors import EmbeddedError
@@ -66,16 +66,33 @@ async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES
 
 
 def remove(config: Config) -> None:
-    """Delete the cluster and everything else in the data folder; EmbeddedError while its server runs."""
-    data_dir = config.data_dir
-    if not data_dir.is_dir():
+    """Delete what Neap made in the data folder, and the folder once it is empty; whatever else lies there stays.
+
+    EmbeddedError while its server or its demonstration runs, and for a folder that is not Neap's.
+    """
+    data_dir = config.data_dir.resolve()
+    if not data_dir.exists():
         return
-    lock = FileLock(data_dir / "embedded.lock")
+    contents.refuse_foreign(data_dir)
+    with _held(data_dir / "embedded.lock", "the server"), _held(data_dir / "demo.lock", "the demonstration"):
+        cluster_dir = _cluster_dir(data_dir)
+        if (found := server.found(cluster_dir)) is not None:
+            server.stop(found.process)
+        if (cluster_dir / "PG_VERSION").exists():
+            shutil.rmtree(cluster_dir)
+        contents.remove(data_dir)
+    # A link to the folder stays good: the next start could not make a folder where a broken link lies.
+    if not config.data_dir.is_symlink() and not any(data_dir.iterdir()):
+        data_dir.rmdir()
+
+
+@contextmanager
+def _held(file: Path, what: str) -> Iterator[None]:
+    lock = FileLock(file)
     if not lock.try_acquire():
-        raise EmbeddedError(f"the server of {data_dir} is running; stop it first")
+        raise EmbeddedError(f"{what} of {file.parent} is running; stop it first")
     try:
-        _remove_cluster(_cluster_dir(data_dir))
-        shutil.rmtree(data_dir)
+        yield
     finally:
         lock.release()
 

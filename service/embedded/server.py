@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +67,9 @@ def initialise(files: Files, account: Account, password: str, *, synced: bool) -
     parent = files.cluster_dir.parent
     unfinished = parent / f"{files.cluster_dir.name}.unfinished"
     password_file = parent / f"{files.cluster_dir.name}.password"
-    _remove(unfinished, account)
+    _end_orphans(unfinished)
+    if unfinished.exists():
+        shutil.rmtree(unfinished)  # ourselves, since the account may not unlink in the folder above
     unfinished.mkdir(mode=0o700)
     account.own(unfinished)
     password_file.unlink(missing_ok=True)
@@ -85,7 +87,7 @@ def initialise(files: Files, account: Account, password: str, *, synced: bool) -
             if process.wait() != 0:
                 raise EmbeddedError(f"initdb failed:\n{_tail(files.log, 0)}")
     finally:
-        password_file.unlink()
+        password_file.unlink(missing_ok=True)
     unfinished.rename(files.cluster_dir)
 
 
@@ -229,6 +231,21 @@ def _tail(file: Path, begin: int) -> str:
         return "\n".join(lines.read().decode(errors="replace").splitlines()[-20:])
 
 
-def _remove(folder: Path, account: Account) -> None:
-    if folder.exists():
-        account.start(["/bin/rm", "-rf", folder], folder=Path("/"), output=subprocess.DEVNULL, environ=ENVIRON).wait()
+def _end_orphans(unfinished: Path) -> None:
+    """End an initdb whose starter was killed, with its children; the caller holds the lock file, so none is in use."""
+    orphans = [each for each in psutil.process_iter() if _initialises(each, unfinished)]
+    for orphan in orphans:
+        try:
+            orphan.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(orphans, STOP_SECONDS)
+
+
+def _initialises(process: psutil.Process, unfinished: Path) -> bool:
+    try:
+        if process.name() not in ("initdb", "postgres"):
+            return False
+        return str(unfinished) in process.cmdline() or process.cwd() == str(unfinished.resolve())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
