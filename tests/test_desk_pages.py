@@ -265,3 +265,13 @@ def test_every_rule_has_a_sentence_with_its_numbers() -> None:
     assert said[Rule.SILENCE] == "No answer for 3 days."
     assert said[Rule.WANING] == "The benefit of the last infusion is waning, 6 days after the infusion."
     assert all(sentence.endswith(".") for sentence in said.values())
+
+
+async def test_the_narrow_chart_draws_as_many_days_as_the_wide_one(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db, days=70)
+    drawn = {}
+    for shape in ("wide", "narrow"):
+        svg = (await desk.get(f"/clients/{client_id}/chart.svg?days=70&shape={shape}")).text
+        drawn[shape] = svg.count('aria-roledescription="point"')
+    assert drawn["narrow"] == drawn["wide"] >= 3 * 70

@@ -8,7 +8,6 @@ from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 
 from schemas.alert import Finding, NewFinding, Rule, Tier
@@ -69,8 +68,6 @@ def test_the_worst_tier_speaks_first_then_the_newest_and_never_one_that_was_with
     found = [worsening, *silence, gone]
     assert reasons.by_weight(found) == [worsening, *reversed(silence)]
     assert reasons.withdrawn(found) == [gone]
-    assert reasons.offers_new_usual(found)
-    assert not reasons.offers_new_usual([*silence, msgspec.structs.replace(worsening, withdrawn_at=gone.found_at)])
 
 
 def test_a_worsening_is_among_the_few_that_are_shown() -> None:
@@ -119,7 +116,7 @@ def test_evidence_lists_the_items_and_counts_the_check_ins() -> None:
     found = stored(a_finding(on=TODAY), baseline=[3.4, None, 3.9], check_in_ids=[str(ids.new()) for _ in range(27)])
     evidence = dict(sentences.evidence_of(found))
     assert evidence["baseline"] == "craving 3.4, mood unknown, anxiety 3.9"
-    assert evidence["check ins"] == "27"
+    assert evidence["check-ins"] == "27"
 
 
 async def joined(db: Db, client_id: UUID, *found: NewFinding) -> None:

@@ -42,8 +42,3 @@ def in_short(found: Sequence[Finding]) -> list[Finding]:
 def explain(status: Status, found: Sequence[Finding]) -> bool:
     """Whether what stands says already why the client has this status."""
     return any(each.rule in SAID_BY.get(status, ()) for each in findings.standing(found))
-
-
-def offers_new_usual(found: Sequence[Finding]) -> bool:
-    """Whether "this is the new usual" can be said of it: only of a worsening that stands."""
-    return any(each.rule is Rule.WORSENING for each in findings.standing(found))

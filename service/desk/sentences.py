@@ -43,8 +43,8 @@ def evidence_of(finding: Finding) -> list[tuple[str, str]]:
     """The numbers that the finding rests on, as (name, value), enough to judge it by; check-ins as their count."""
     rows: list[tuple[str, str]] = []
     for name, value in finding.numbers.items():
-        if name.endswith("_ids"):
-            rows.append((words(name.removesuffix("_ids")) + "s", str(len(value)) if isinstance(value, list) else "–"))
+        if name == "check_in_ids" and isinstance(value, list):
+            rows.append(("check-ins", str(len(value))))
         elif isinstance(value, bool | int | float | str):
             rows.append((words(name), _plain(value)))
         elif isinstance(value, list) and len(value) == len(ITEMS) and all(_is_number_or_none(each) for each in value):

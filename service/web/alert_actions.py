@@ -71,7 +71,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
 
 
 def _outcomes_for(view: inbox.AlertView) -> dict[Outcome, str]:
-    offered = reasons.offers_new_usual(view.findings)
+    offered = alerts.offers_new_usual(view.findings)
     return {each: said for each, said in OUTCOMES.items() if offered or each is not Outcome.NEW_USUAL}
 
 

@@ -93,6 +93,8 @@ def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], s
             "grid": False,
             "title": None,
             "tickCount": 10 if shape == "wide" else 4,
+            "labelOverlap": "greedy",
+            "labelSeparation": 8,
         },
     }
     y: Spec = {

@@ -11,14 +11,17 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 
-from service import errors
+from service import database, errors
+from service.people import clinics
 from service.people.access import Permission
 from service.web import page_problems
+from service.web.page_problems import CLINIC_COOKIE
 from service.web.services import Services
 
 SHOWN = 50
@@ -45,14 +48,25 @@ class CaughtWebhook(NamedTuple):
 
 
 @get("/demo-mail", opt={"access": Permission.SEE_DEMO_MAIL})
-async def show_demo_mail(services: NamedDependency[Services]) -> Response[Any]:
+async def show_demo_mail(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[Any]:
     """The caught mail and webhooks, newest first; there is no such page where nothing is caught."""
     folder = services.config.demo_mail_dir
     if folder is None:
         raise errors.NotFound("Not found.")
     mail, webhooks = await asyncio.to_thread(_read, folder)
-    context = {"mail": mail, "webhooks": webhooks, "base_url": services.config.base_url}
+    zone = await _zone_of(request, services)
+    context = {"mail": mail, "webhooks": webhooks, "base_url": services.config.base_url, "zone": zone}
     return services.pages.show("demo_mail.html", context)
+
+
+async def _zone_of(request: Request[Any, Any, Any], services: Services) -> ZoneInfo:
+    """The clock of the clinic whose sign-in page this browser used last; UTC where it used none."""
+    slug = request.cookies.get(CLINIC_COOKIE)
+    if not slug:
+        return ZoneInfo("UTC")
+    async with database.across_clinics(services.pool) as connection:
+        clinic = await clinics.find_by_slug(connection, slug)
+    return ZoneInfo(clinic.time_zone if clinic is not None else "UTC")
 
 
 def _read(folder: Path) -> tuple[list[CaughtMail], list[CaughtWebhook]]:

@@ -26,7 +26,6 @@ from service.web.sparklines import spark_of
 # What a person may choose to see of a trend; the whole of a course is at most about a year.
 SPANS = {"28": 28, "70": 70, "all": 400}
 DEFAULT_SPAN = "70"
-NARROW_DAYS = 35
 # An SVG opened by itself carries its own style element; it runs and loads nothing.
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
@@ -141,6 +140,7 @@ async def show_client(
         "spans": list(SPANS),
         "sees_notes": sees_notes,
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
+        "dated": lambda day: sentences.day(day, desk.today),
         "in_short": reasons.in_short,
         "by_weight": reasons.by_weight,
         "lapsed": lambda alert: alerts.lease_lapsed(alert, desk.now),
@@ -197,7 +197,7 @@ async def show_chart(
     """The three charts as one picture; 304 while its data is the same."""
     await desk.require_client(client_id)
     shown = SPANS.get(days or DEFAULT_SPAN, SPANS[DEFAULT_SPAN])
-    chart = await client_page.chart_of(desk.db, client_id, days=min(shown, NARROW_DAYS) if shape == "narrow" else shown)
+    chart = await client_page.chart_of(desk.db, client_id, days=shown)
     if not chart.trend:
         raise errors.NotFound("There is nothing to draw yet.")
     await desk.record("client.read_chart", client_id=client_id)
