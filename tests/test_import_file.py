@@ -12,7 +12,8 @@ from schemas.course import Substance
 from service import errors
 from service.import_history import file as import_file
 from service.import_history import maps
-from service.import_history.file import BadFile, History, Refusal
+from service.import_history.file import History, Refusal
+from service.import_history.table import BadFile
 
 TODAY = date(2026, 11, 22)
 EXCERPT = Path(__file__).parent / "data" / "jang2024_excerpt.tsv"
@@ -48,7 +49,7 @@ def test_an_empty_cell_is_not_answered_and_an_empty_row_is_no_day(file: Path) ->
     history = read(file, "client,day,craving,mood,anxiety\na,2026-11-01,,4,\na,2026-11-02,,,\n\n")
     (day,) = history.days
     assert (day.craving, day.mood, day.anxiety, day.used) == ({}, 4, None, None)
-    assert (history.blank, history.refusals) == (1, [])
+    assert ([day.line for day in history.blank], history.refusals) == ([3], [])
 
 
 def test_used_tells_not_asked_none_the_primary_substance_and_named_ones_apart(file: Path) -> None:
@@ -65,6 +66,8 @@ def test_used_tells_not_asked_none_the_primary_substance_and_named_ones_apart(fi
     [
         ("a,2026-11-01,11,4", "craving", "craving.other must be 0 to 10"),
         ("a,2026-11-01,-1,4", "craving", "craving.other must be 0 to 10"),
+        ("a,2026-11-01,3.5,4", "craving", "craving.other must be a whole number"),
+        ("a,2026-11-01,3.0,4.1", "mood", "mood must be a whole number"),
         ("a,2026-11-01,x,4", "craving", "not a number"),
         ("a,2026-11-01,nan,4", "craving", "not a number"),
         ("a,2026-11-23,3,4", "day", "must be 1970-01-01 to today"),
@@ -118,6 +121,8 @@ def test_rows_that_say_the_same_twice_count_once_and_contradicting_ones_are_all_
         (b"client,day,craving,craving_other\n", "line 1, column craving_other: craving of the primary substance"),
         (b"client,day,mood\na,2026-11-01,3\n\xff,2026-11-01,3\n", "line 3, column at byte 1: not UTF-8 text"),
         (b'client,day,mood\n"a,2026-11-01,3\n', "not a table"),
+        (b"client;day;mood\n", "line 1, column -: split by semicolons; expected are commas (CSV) or tabs (TSV)"),
+        (b"client|day|mood\n", "split by bars"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_line_naming_file_line_and_column(
@@ -139,6 +144,21 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_byte_order_mark_tabs_and_windows_line_ends_are_read(file: Path) -> None:
     file.write_bytes("\ufeffclient\tday\tmood\r\na\t2026-11-01\t4\r\n".encode())
     assert [day.mood for day in import_file.read(file, map_name=None, today=TODAY).days] == [4]
+
+
+def test_a_quotation_mark_in_a_tsv_note_is_a_letter_unless_it_quotes_the_whole_cell(file: Path) -> None:
+    notes = ['"slept" badly', '"never', 'said "no"', '"one\ntwo, ""three"""', '""', 'ends"']
+    rows = "".join(f"a\t2026-11-0{n}\t4\t{note}\n" for n, note in enumerate(notes, 1))
+    history = read(file, f"client\tday\tmood\tnote\n{rows}a\t2026-11-07\t99\t")
+    assert [day.note for day in history.days] == [
+        '"slept" badly',
+        '"never',
+        'said "no"',
+        'one\ntwo, "three"',
+        None,
+        'ends"',
+    ]
+    assert [(refusal.line, refusal.column) for refusal in history.refusals] == [(9, "mood")]
 
 
 def test_a_note_over_several_lines_keeps_the_line_numbers_right(file: Path) -> None:

@@ -127,6 +127,38 @@ async def test_a_changed_row_is_a_new_version_that_supersedes(owner_pool: Pool, 
     assert sealer.open(note, bound_to=binding) == b"better"
 
 
+async def test_an_answer_that_is_taken_back_leaves_the_day_unanswered(owner_pool: Pool, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    header = "client,day,mood,infusion,note\n"
+    full = f"{header}a,2026-11-01,4,,\na,2026-11-02,5,1,a note\na,2026-11-03,6,,\n"
+    taken_back = f"{header}a,2026-11-02,,,\na,2026-11-04,,,\nb,2026-11-02,,,\n"
+    await bring_in(owner_pool, a_history(file, full))
+    clinic, changed = await bring_in(owner_pool, a_history(file, taken_back))
+    assert (changed.clients, changed.new, changed.changed, changed.unchanged) == (1, 0, 1, 0)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await db.value("select client_id from client where clinic_id = $1", clinic.clinic_id)
+        assert isinstance(client_id, UUID)
+        rows = await checkins.days_of(db, client_id, from_day=date(2026, 11, 1), until_day=date(2026, 11, 30))
+        trend = await db.connection.fetch(
+            "select answered, mood from trend where clinic_id = $1 order by client_day", clinic.clinic_id
+        )
+        stored = await db.value("select count(*) from check_in where clinic_id = $1", clinic.clinic_id)
+        infusion = await db.value("select state from infusion where clinic_id = $1", clinic.clinic_id)
+    assert [(row.client_day.day, row.mood, row.note_sealed is None) for row in rows] == [
+        (1, 4, True),
+        (2, None, True),
+        (3, 6, True),
+    ]
+    assert [tuple(row) for row in trend] == [(True, 4), (False, None), (True, 6)]
+    assert (stored, infusion) == (4, "cancelled")
+    before = await content(owner_pool, clinic)
+    _, again = await bring_in(owner_pool, file)
+    assert (again.new, again.changed, again.unchanged) == (0, 0, 1)
+    assert await content(owner_pool, clinic) == before
+    _, restored = await bring_in(owner_pool, a_history(file, full))
+    assert (restored.new, restored.changed, restored.unchanged) == (0, 1, 2)
+
+
 async def test_a_day_answered_at_noon_of_the_clinic_never_counts_after_its_arrival(
     owner_pool: Pool, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ async def _bring_in(config: Config, history: History, *, slug: str, source: str,
             clinic, made = await import_history.find_or_make_clinic(pool, slug, now=now)
             if made:
                 print(f"made the clinic {slug}")
-            with tqdm(total=len(history.days), unit=" days", file=sys.stderr) as bar:
+            with tqdm(total=len(history.days) + len(history.blank), unit=" days", file=sys.stderr) as bar:
                 return await import_history.bring_in(
                     pool, clinic, master, history, source=source, now=now, done=bar.update
                 )
@@ -75,7 +75,7 @@ def _report(history: History) -> None:
     if history.repeated:
         print(f"{history.repeated} rows say again what another row says")
     if history.blank:
-        print(f"{history.blank} rows hold no answer")
+        print(f"{len(history.blank)} rows hold no answer")
 
 
 def summary(counts: Counts, history: History) -> str:

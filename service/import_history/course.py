@@ -38,20 +38,21 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 async def keep(
     db: Db, client_id: UUID, days: Sequence[HistoryDay], *, primary: Substance, zone: ZoneInfo, now: datetime
 ) -> Kept:
-    """Make the client's course and infusions agree with `days` (by day).
+    """Make the client's course and infusions agree with `days` (by day), blank ones among them.
 
     A course whose craving was never asked has no substance: its charts run on mood and anxiety.
     """
     asked = {substance for day in days for substance in day.craving}
     ordered = [substance for substance in (primary, *Substance) if substance in asked]
+    told = [day.day for day in days if day.told]
     course = await _course_of(db, client_id)
+    touched = []
     if course is None:
-        course = await _begin(db, client_id, days[0].day, days[-1].day, now=now)
-        touched = []
-    else:
-        touched = await _widen(db, course, days[0].day, days[-1].day)
+        course = await _begin(db, client_id, told[0], told[-1], now=now)
+    elif told:
+        touched = await _widen(db, course, told[0], told[-1])
     added = [substance for substance in dict.fromkeys(ordered) if substance not in course.substances]
-    first_day = min(course.started_on, days[0].day)
+    first_day = min([course.started_on, *told[:1]])
     for substance in added:
         is_primary = not course.substances and substance == added[0]
         await db.execute(INSERT_SUBSTANCE, db.clinic_id, course.course_id, substance, is_primary, first_day)

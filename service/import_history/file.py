@@ -5,8 +5,6 @@ One row is one client and day. An empty cell or a missing row means not answered
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,22 +17,15 @@ import msgspec
 
 from schemas.checkin import NOTE_CHARACTERS
 from schemas.course import Substance
-from service import errors
-from service.import_history import maps
+from service.import_history import maps, table
 from service.import_history.maps import SCORE_TOP, Combination, ImportMap
+from service.import_history.table import BadFile
 
 EARLIEST = date(1970, 1, 1)
 CLIENT_CHARACTERS = 200
 NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
 ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 BETWEEN_SUBSTANCES = re.compile(r"[\s;,|+]+")
-
-
-class BadFile(errors.Invalid):
-    """The file as a whole cannot be read; one line that names file, line and column."""
-
-    def __init__(self, path: Path, line: int, column: str, why: str) -> None:
-        super().__init__(f"{path}: line {line}, column {column}: {why}")
 
 
 class Refused(Exception):
@@ -72,20 +63,28 @@ class HistoryDay(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is anything a check-in could hold."""
         return bool(self.craving) or any(v is not None for v in (self.mood, self.anxiety, self.used, self.note))
 
+    @property
+    def told(self) -> bool:
+        """Whether the row says anything at all."""
+        return self.answered or self.infusion
+
     def content(self) -> tuple[object, ...]:
         """What was answered, without where it stood."""
         return (self.craving, self.mood, self.anxiety, self.infusion, self.used, self.note)
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's days by (client, day), every refusal by line, and how many rows said the same twice or nothing."""
+    """A file's days by (client, day), every refusal by line, and how many rows said the same twice.
+
+    `blank`: the days whose rows say nothing, by (client, day); they matter where something was said before.
+    """
 
     path: Path
     map: ImportMap
     days: list[HistoryDay]
     refusals: list[Refusal]
     repeated: int
-    blank: int
+    blank: list[HistoryDay]
 
 
 def read(path: Path, *, map_name: str | None, today: date) -> History:
@@ -93,29 +92,11 @@ def read(path: Path, *, map_name: str | None, today: date) -> History:
 
     Raises BadFile when the file, its encoding or its header cannot be read, Invalid for an unknown map.
     """
-    text = _text_of(path)
-    first_line = text.split("\n", 1)[0]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first_line else ",", strict=True)
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        reading = maps.choose(map_name, header)
-        _check_header(path, header, reading)
-        return _sorted_out(path, reading, _days(rows, header, reading, today))
-    except csv.Error as error:
-        raise BadFile(path, rows.line_num, "-", f"not a table ({error})") from error
-
-
-def _text_of(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise BadFile(path, 0, "-", f"cannot be read ({error.strerror})") from error
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = error.start - raw.rfind(b"\n", 0, error.start)
-        raise BadFile(path, line, f"at byte {byte}", "not UTF-8 text") from error
+    rows = table.rows_of(path)
+    header = [name.strip() for name in next(rows, [])]
+    reading = maps.choose(map_name, header)
+    _check_header(path, header, reading)
+    return _sorted_out(path, reading, _days(rows, header, reading, today))
 
 
 def _check_header(path: Path, header: Sequence[str], reading: ImportMap) -> None:
@@ -218,6 +199,8 @@ def _score(name: str, combination: Combination, numbers: dict[str, Fraction | No
         return None
     if not 0 <= value <= SCORE_TOP:
         raise Refused("+".join(combination.columns), f"{name} must be 0 to {SCORE_TOP}")
+    if value.denominator != 1 and not combination.rounds:
+        raise Refused("+".join(combination.columns), f"{name} must be a whole number")
     return maps.rounded(value)
 
 
@@ -279,7 +262,9 @@ def _sorted_out(path: Path, reading: ImportMap, found: Iterator[HistoryDay | Ref
             refusals.append(each)
         else:
             groups[each.client, each.day].append(each)
-    days, repeated, blank = [], 0, 0
+    days: list[HistoryDay] = []
+    blank: list[HistoryDay] = []
+    repeated = 0
     for _, group in sorted(groups.items()):
         first = group[0]
         if any(other.content() != first.content() for other in group[1:]):
@@ -289,9 +274,6 @@ def _sorted_out(path: Path, reading: ImportMap, found: Iterator[HistoryDay | Ref
             ]
             continue
         repeated += len(group) - 1
-        if first.answered or first.infusion:
-            days.append(first)
-        else:
-            blank += 1
+        (days if first.told else blank).append(first)
     refusals.sort(key=lambda refusal: refusal.line)
     return History(path=path, map=reading, days=days, refusals=refusals, repeated=repeated, blank=blank)

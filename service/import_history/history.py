@@ -33,8 +33,12 @@ CHUNK_CLIENTS = 50
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What became of the days of a file; `alerts`: how many stand in the history of its clients."""
+    """What became of the days of a file; `alerts`: how many stand in the history of its clients.
 
+    `clients_before`: how many the source had already.
+    """
+
+    clients_before: int = 0
     clients: int = 0
     new: int = 0
     changed: int = 0
@@ -116,7 +120,9 @@ async def bring_in(
         now=now,
     )
     counts = Counts()
-    for chunk in _chunks(history.days):
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        counts.clients_before = await _count_clients(db, source)
+    for chunk in _chunks(sorted([*history.days, *history.blank], key=lambda day: (day.client, day.day))):
         async with database.transaction(pool, clinic.clinic_id) as db:
             client_ids, chunk_counts = await _store(db, master, importing, chunk)
         await fold.fold_many(pool, clinic.clinic_id, client_ids, now=now)
@@ -125,6 +131,20 @@ async def bring_in(
     async with database.transaction(pool, clinic.clinic_id) as db:
         counts.alerts = await _count_alerts(db, source, sorted({day.client for day in history.days}))
     return counts
+
+
+COUNT_CLIENTS = """
+select count(*)
+from client
+where clinic_id = $1
+  and source = $2
+"""
+
+
+async def _count_clients(db: Db, source: str) -> int:
+    count = await db.value(COUNT_CLIENTS, db.clinic_id, source)
+    assert isinstance(count, int)
+    return count
 
 
 COUNT_ALERTS = """
@@ -176,10 +196,10 @@ async def _store(
 ) -> tuple[list[UUID], Counts]:
     clients = await _find_or_add_clients(db, master, importing, chunk)
     standing = await _standing_days(db, importing, [client.client_id for client in clients.values()])
-    counts = Counts(clients=len(chunk))
+    counts = Counts(clients=len(clients))
     fresh: list[FreshDay] = []
-    for key, days in chunk.items():
-        client = clients[key]
+    for key, client in sorted(clients.items()):
+        days = chunk[key]
         sealer = master.client_sealer(client.wrapped_key, importing.clinic_id, client.client_id)
         kept = await course.keep(
             db, client.client_id, days, primary=importing.primary, zone=importing.zone, now=importing.now
@@ -191,7 +211,9 @@ async def _store(
             if row is not None:
                 fresh.append(row)
                 touched.append(day.day)
-            counts.count(before is not None, changed=row is not None or day.day in kept.infusion_days)
+            changed = row is not None or day.day in kept.infusion_days
+            if day.told or changed or before is not None:
+                counts.count(before is not None or not day.told, changed=changed)
         if touched:
             await fold_queue.mark_due(db, client.client_id, from_day=min(touched), now=importing.now)
             await audit.record(db, audit.COMMAND, "history.import", now=importing.now, client_id=client.client_id)
@@ -238,16 +260,20 @@ where clinic_id = $1
 async def _find_or_add_clients(
     db: Db, master: Sealer, importing: Importing, chunk: dict[str, list[HistoryDay]]
 ) -> dict[str, ImportedClient]:
-    """The clients of this chunk by their key in the source, locked until the transaction ends."""
+    """The clients of this chunk by their key in the source, locked until the transaction ends.
+
+    Somebody of whom nothing was ever told is no client.
+    """
     keys = list(chunk)
+    first_days = {key: told[0] for key, days in chunk.items() if (told := [day.day for day in days if day.told])}
     found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
-    missing = chunk.keys() - {client.source_key for client in found}
+    missing = first_days.keys() - {client.source_key for client in found}
     fresh = {key: ids.new() for key in sorted(missing)}
     zone, origin = importing.zone.key, RecordOrigin.IMPORT
     await db.execute_many(
         INSERT_CLIENT,
         [
-            (importing.clinic_id, client_id, key, zone, chunk[key][0].day, importing.source, origin, importing.now)
+            (importing.clinic_id, client_id, key, zone, first_days[key], importing.source, origin, importing.now)
             for key, client_id in fresh.items()
         ],
     )
@@ -262,7 +288,12 @@ async def _find_or_add_clients(
         # Read again: another import may have added one of them meanwhile.
         found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
     await db.execute_many(
-        ENROL_EARLIER, [(importing.clinic_id, each.client_id, chunk[each.source_key][0].day) for each in found]
+        ENROL_EARLIER,
+        [
+            (importing.clinic_id, each.client_id, first_days[each.source_key])
+            for each in found
+            if each.source_key in first_days
+        ],
     )
     return {client.source_key: client for client in found}
 
@@ -302,7 +333,10 @@ values (
 def _fresh_day(
     importing: Importing, client_id: UUID, sealer: Sealer, day: HistoryDay, before: StoredDay | None
 ) -> FreshDay | None:
-    """The day's next version; None when it stands already as it is, or neither was nor is answered."""
+    """The day's next version; None when it stands already as it is, or neither was nor is answered.
+
+    An answer that is taken back becomes a version without one.
+    """
     answer = {"craving": day.craving, "mood": day.mood, "anxiety": day.anxiety, "used": day.used, "note": day.note}
     digest = sealer.keyed_hash(msgspec.json.encode(answer, order="deterministic"), purpose="check_in.import")
     if (before is None and not day.answered) or (before is not None and before.content_hash == digest):

@@ -1,8 +1,8 @@
 """Maps: which columns of a foreign file hold what Neap calls client, day, craving, mood and anxiety.
 
 A map is data, a TOML file: names of columns, and for every score a plain linear combination of columns (exact
-fractions, "10/3"), rounded half up. The shipped maps lie in `shipped_maps/`; one that lists a `header` is recognised
-by it, and a file that none recognises is read with the map `plain`.
+fractions, "10/3"), rounded half up; a column taken as it is must be whole. The shipped maps lie in `shipped_maps/`; one
+that lists a `header` is recognised by it, and a file that none recognises is read with the map `plain`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Combination(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     columns: Annotated[dict[ColumnName, Number], Meta(min_length=1)]
     offset: Number = "0"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it converts from another scale; a column that is the score itself must be whole."""
+        return any(Fraction(factor) != 1 for factor in self.columns.values()) or Fraction(self.offset).denominator != 1
 
     def of(self, numbers: Mapping[str, Fraction | None]) -> Fraction | None:
         """The exact value, None where a column is empty."""

@@ -1,0 +1,81 @@
+"""Rows of cells from a CSV or TSV file in UTF-8, as they stand there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from service import errors
+
+OTHER_DELIMITERS = {";": "semicolons", "|": "bars"}
+# A cell of a TSV file is quoted only from tab to tab, so that a quotation mark in a note swallows no row.
+QUOTED_CELL = re.compile(r'"((?:[^"\t]|"")*)"(?=[\t\r\n]|\Z)')
+PLAIN_CELL = re.compile(r"[^\t\r\n]*")
+LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class BadFile(errors.Invalid):
+    """The file as a whole cannot be read; one line that names file, line and column."""
+
+    def __init__(self, path: Path, line: int, column: str, why: str) -> None:
+        super().__init__(f"{path}: line {line}, column {column}: {why}")
+
+
+def rows_of(path: Path) -> Iterator[list[str]]:
+    """Every row, the header first. A file with a tab in its first line is TSV, any other CSV.
+
+    Raises BadFile, while the rows are read, for a file that is missing, not UTF-8, not a table or split otherwise.
+    """
+    text = _text_of(path)
+    first_line = text.split("\n", 1)[0]
+    delimiter = "\t" if "\t" in first_line else ","
+    for other, name in OTHER_DELIMITERS.items():
+        if first_line.count(other) > first_line.count(delimiter):
+            raise BadFile(path, 1, "-", f"split by {name}; expected are commas (CSV) or tabs (TSV)")
+    if delimiter == "\t":
+        yield from _tab_separated(text)
+        return
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise BadFile(path, rows.line_num, "-", f"not a table ({error})") from error
+
+
+def _text_of(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadFile(path, 0, "-", f"cannot be read ({error.strerror})") from error
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = error.start - raw.rfind(b"\n", 0, error.start)
+        raise BadFile(path, line, f"at byte {byte}", "not UTF-8 text") from error
+
+
+def _tab_separated(text: str) -> Iterator[list[str]]:
+    at, cells = 0, []
+    while at < len(text):
+        quoted = QUOTED_CELL.match(text, at)
+        if quoted is not None:
+            cells.append(quoted[1].replace('""', '"'))
+            at = quoted.end()
+        else:
+            plain = PLAIN_CELL.match(text, at)
+            assert plain is not None, "matches the empty cell too"
+            cells.append(plain[0])
+            at = plain.end()
+        if text.startswith("\t", at):
+            at += 1
+            if at < len(text):
+                continue
+            cells.append("")
+        line_end = LINE_END.match(text, at)
+        at = at if line_end is None else line_end.end()
+        yield cells
+        cells = []
