@@ -82,7 +82,7 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         # Status, scores, treatment. The coordinator has all clients' status, scores and alerts, and no notes.
         Permission.SEE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.SEE_NOTES: _each(_CLINICAL, Scope.CARE_TEAM),
-        # Of an alert that came to them, admins see client name, tier, age and who was told, to acknowledge or pass on.
+        # Of an alert that came to them, admins see client name, tier, age and who was told, to acknowledge it.
         Permission.SEE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
         Permission.SEE_ALERT_FINDINGS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},

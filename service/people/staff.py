@@ -52,19 +52,6 @@ async def get(db: Db, staff_id: UUID) -> Staff:
     return await db.get(Staff, GET, db.clinic_id, staff_id)
 
 
-FIND_BY_EMAIL = """
-select staff_id, email, name, roles, disabled_at
-from staff
-where clinic_id = $1
-  and email = $2
-"""
-
-
-async def find_by_email(db: Db, email: str) -> Staff | None:
-    """The person of this address, case and outer blanks ignored."""
-    return await db.find(Staff, FIND_BY_EMAIL, db.clinic_id, email.strip().lower())
-
-
 ALL = """
 select staff_id, email, name, roles, disabled_at
 from staff
