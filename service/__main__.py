@@ -1,7 +1,11 @@
 """`python -m service COMMAND`: imports the one command it was asked for and runs it."""
 
 import argparse
+import signal
 import sys
+from types import FrameType
+
+import asyncpg
 
 from service import commands, config
 from service.config import ConfigError
@@ -27,6 +31,8 @@ def main(arguments: list[str]) -> int:
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     parsed = parser.parse_args(arguments)
+    if arguments[0] != "web":  # its server stops in order by itself, and then ends as the signal says
+        signal.signal(signal.SIGTERM, _stop_as_ctrl_c_does)
     try:
         status: int = parsed.run(parsed, config.load())
     except ConfigError as error:
@@ -38,9 +44,29 @@ def main(arguments: list[str]) -> int:
     except (DomainError, EmbeddedError) as error:
         print(f"neap: {error}", file=sys.stderr)
         return 1
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        print(f"neap: {_outside_fault(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS
     return status
+
+
+def _stop_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
+    """SIGTERM, too, lets a command stop what it started; a shell's background commands have Ctrl-C switched off."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.default_int_handler(number, frame)
+    signal.raise_signal(signal.SIGINT)
+
+
+def _outside_fault(error: Exception) -> str:
+    """Say in one line what the system or the database refused; what it says of rows is left out."""
+    if isinstance(error, OSError):
+        said = str(error) or "no answer in time"
+        return said.splitlines()[0]
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        return f"the database lets nobody in: {error.args[0]}".splitlines()[0]
+    return f"the database refused ({type(error).__name__})"
 
 
 if __name__ == "__main__":

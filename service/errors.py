@@ -92,7 +92,11 @@ CONSTRAINTS: dict[str, DomainError] = {
     "staff_email_key": Conflict("Somebody with this e-mail address works here already."),
     "clinic_slug_key": Conflict("This slug is taken."),
     "clinic_slug_shape": Invalid(
-        "The slug may hold lower-case letters, digits and hyphens.", fields=(FieldFault("slug", "a-z, 0-9 and -"),)
+        "The slug may hold up to 63 lower-case letters, digits and hyphens.",
+        fields=(FieldFault("slug", "a-z, 0-9 and -"),),
+    ),
+    "clinic_name_length": Invalid(
+        "The clinic's name has 1 to 200 characters.", fields=(FieldFault("name", "1 to 200 characters"),)
     ),
     "course_substance_one_primary": Conflict("The course already has a primary substance."),
 }

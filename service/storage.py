@@ -52,7 +52,17 @@ async def _refuse_missing_roles(config: Config) -> None:
     database = roles.database_of(config)
     try:
         connection = await asyncpg.connect(config.database_url_of("owner"))
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+    except asyncpg.InvalidPasswordError:
+        raise roles.RoleFault(
+            "the password of neap_owner is refused; check NEAP_OWNER_PASSWORD or NEAP_OWNER_DATABASE_URL. "
+            "Where that role was never made, set NEAP_ADMIN_DATABASE_URL"
+        ) from None
+    except asyncpg.InvalidCatalogNameError:
+        raise roles.RoleFault(
+            f"there is no database {database}. Set NEAP_ADMIN_DATABASE_URL, or let an administrator run:\n"
+            f'create database "{database}" owner neap_owner;'
+        ) from None
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise roles.RoleFault(
             f"neap_owner cannot connect to {database} ({type(error).__name__}). "
             "Set NEAP_ADMIN_DATABASE_URL, or let an administrator run what is missing of:\n"

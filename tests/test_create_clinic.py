@@ -55,6 +55,9 @@ async def test_create_clinic_prints_a_one_time_link_for_its_admin(database: Data
     ("changed", "says"),
     [
         ({"slug": "Not A Slug"}, "slug"),
+        ({"slug": "x" * 64}, "slug"),
+        ({"name": ""}, "1 to 200"),
+        ({"name": "x" * 201}, "1 to 200"),
         ({"time_zone": "Mars/Olympus"}, "time zone"),
         ({"admin_email": "nobody"}, "e-mail"),
     ],

@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 
 from service import app, database, logs, roles, schema
-from service.config import Config
+from service.config import Config, ConfigError
 
 # Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.
 KEEP_ALIVE_SECONDS = 75
@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     """Serve until SIGTERM or SIGINT."""
     del arguments
     logs.configure(config.log_format)
+    _refuse_missing_settings(config)
     asyncio.run(_refuse_unfit_database(config))
     server = uvicorn.Server(settings_of(app.create(config), config))
     # A full garbage collection stops for 40 ms to walk over what was imported, which lives for good: leave it out.
@@ -52,6 +53,18 @@ def settings_of(application: Litestar, config: Config) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+
+
+def _refuse_missing_settings(config: Config) -> None:
+    """Name what is missing all at once: the database and the master key."""
+    faults: list[str] = []
+    for needed in (lambda: config.database_url_of("web"), config.master_key):
+        try:
+            needed()
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(*faults)
 
 
 async def _refuse_unfit_database(config: Config) -> None:
