@@ -9,8 +9,9 @@ from typing import Literal
 
 import msgspec
 
-# What every record has; the rest was passed as `extra` and is what the line is about.
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# What every record has, and uvicorn's second wording for terminals, full of escapes; the rest was passed as `extra` and
+# is what the line is about.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -41,3 +41,10 @@ def test_an_error_is_named_by_type_and_place_and_never_quoted(formatter: logging
     assert "ValueError" in line
     assert "test_logs.py:" in line
     assert "craving" not in line
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), ConsoleLines()])
+def test_a_second_wording_for_terminals_is_left_out(formatter: logging.Formatter) -> None:
+    made = a_record()
+    vars(made)["color_message"] = "Started on \x1b[1m8080"
+    assert "color_message" not in formatter.format(made)
