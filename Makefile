@@ -10,6 +10,9 @@ WORKERS ?= 2
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# Trust the system's certificates, as behind a proxy that inspects TLS; two names, by uv's age.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
 UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
@@ -67,10 +70,12 @@ clean: ## remove caches (never data: that is demo-reset)
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
 $(RUNTIME): pyproject.toml uv.lock | $(BIN)/uv
+	@echo "Installing what Neap needs into .venv; the first time takes a minute or two …"
 	$(UV) sync --frozen --no-dev --inexact --python $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml uv.lock | $(BIN)/uv
+	@echo "Installing what Neap and its development need into .venv; the first time takes a minute or two …"
 	$(UV) sync --frozen --inexact --python $(BIN)/python
 	@touch $@ $(RUNTIME)
 
