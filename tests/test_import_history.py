@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -12,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from schemas.clinic import Clinic
+from schemas.staff import Role
 from service import alerts, database, fold, import_history
 from service.config import Config
 from service.database import Pool
@@ -20,6 +23,8 @@ from service.import_history import file as import_file
 from service.import_history.history import Counts
 from service.people import clients
 from tests.builders import MASTER
+from tests.desk import a_person, a_session
+from tests.web import serving
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
@@ -272,3 +277,79 @@ def test_the_command_tells_a_bad_file_in_one_line_and_ends_with_2(settings: Conf
     assert done.stderr.splitlines() == [
         f"neap: {tmp_path / 'a.csv'}: line 1, column moood: unknown column; did you mean mood?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (("--clinic", "No Slug"), "neap: --clinic: a slug has at most 63"),
+        (("--clinic", "inbox"), "neap: --clinic: inbox is an address of Neap itself"),
+        (("--source", ""), "neap: --source: a name of at most 200"),
+        (("--source", " "), "neap: --source: a name of at most 200"),
+    ],
+)
+def test_the_command_refuses_a_clinic_or_source_that_cannot_be_before_it_reads_the_file(
+    settings: Config, tmp_path: Path, option: tuple[str, str], told: str
+) -> None:
+    done = command(settings, str(tmp_path / "nowhere.csv"), *option)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(told)
+
+
+def test_the_command_ends_with_1_when_every_row_was_refused(settings: Config, tmp_path: Path) -> None:
+    done = command(settings, str(a_history(tmp_path / "a.csv", "client,day,mood\na,2026-11-01,3.5\n")))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-2:] == [
+        f"refused: {tmp_path / 'a.csv'}: line 2, column mood: mood must be a whole number",
+        "0 clients, 0 days: 0 new, 0 changed, 0 unchanged, 1 refused; 0 alerts in history",
+    ]
+
+
+def test_the_command_says_when_a_plain_file_adds_to_the_source_of_another_import(
+    settings: Config, tmp_path: Path
+) -> None:
+    first = a_history(tmp_path / "a.csv", "client,day,mood\n1,2026-11-01,4\n")
+    other = a_history(tmp_path / "b.csv", "client,day,mood\n1,2026-11-01,7\n2,2026-11-01,7\n")
+    told = "added to the source plain, in which an earlier import had made 1 clients; "
+    assert told not in command(settings, str(first)).stderr
+    assert told not in command(settings, str(first)).stderr
+    assert told not in command(settings, str(other), "--source", "ward b").stderr
+    (line,) = [line for line in command(settings, str(other)).stderr.splitlines() if line.startswith(told)]
+    assert "--source" in line
+
+
+async def test_after_an_import_nobody_can_read_the_command_says_how_somebody_can(
+    settings: Config, owner_pool: Pool, tmp_path: Path
+) -> None:
+    file = a_history(tmp_path / "a.csv", "client,day,mood\na,2026-11-01,4\n")
+    first = await asyncio.to_thread(command, settings, str(file))
+    assert "python -m service create-clinic --slug imported --name 'Imported histories (imported)'" in first.stderr
+    assert "made the clinic imported, time zone UTC" in first.stdout.splitlines()
+    clinic, _ = await import_history.find_or_make_clinic(owner_pool, "imported", now=NOW)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_person(db, Role.ADMIN)
+    assert "create-clinic" not in (await asyncio.to_thread(command, settings, str(file))).stderr
+
+
+async def test_a_coordinator_reads_the_imported_alerts_and_their_reasons_with_numbers(
+    settings: Config, owner_pool: Pool
+) -> None:
+    clinic, counts = await bring_in(owner_pool, EXCERPT)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        reader = await a_session(db, await a_person(db, Role.COORDINATOR))
+        outsider = await a_session(db, await a_person(db, Role.THERAPIST))
+        known = await alerts.inbox(db, None, closed=True)
+    async with serving(settings) as http:
+        history = (await http.get("/inbox/history", headers=reader.cookie)).text
+        assert history.count("found when the history was imported") == counts.alerts == len(known)
+        assert re.search(r'<p class="reason">(Mood|Anxiety) [0-9.]+ (above|below) usual', history)
+        for alert in known:
+            assert f"/alerts/{alert.alert_id}" in history
+            page = (await http.get(f"/alerts/{alert.alert_id}", headers=reader.cookie)).text
+            assert "imported history: nobody was told" in page
+            assert re.search(r'<td class="n">[+-][0-9.]+ ± [0-9.]+</td>', page)
+            assert (await http.get(f"/alerts/{alert.alert_id}", headers=outsider.cookie)).status_code == 404
+        client = (await http.get(f"/clients/{known[0].client_id}", headers=reader.cookie)).text
+    assert "Imported history." in client
+    assert "Craving was not asked; the trend rests on mood and anxiety." in client

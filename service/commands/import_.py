@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -11,14 +12,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from service import database, import_history, storage
+from schemas.clinic import Clinic
+from service import database, errors, import_history, storage
 from service.config import Config
 from service.errors import DomainError
-from service.import_history import file
-from service.import_history.file import History
+from service.import_history import file, maps
+from service.import_history.file import CLIENT_CHARACTERS, History
 from service.import_history.history import Counts
+from service.people import clinics
 from service.sealing import Sealer
 
+NOTHING_TAKEN_STATUS = 1
 BAD_FILE_STATUS = 2
 REFUSALS_SHOWN = 50
 DEFAULT_CLINIC = "imported"
@@ -34,19 +38,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
-    """Import; 0, or 2 for a file or map that cannot be read."""
+    """Import; 0, 1 when every row was refused, 2 for an argument, file or map that cannot be read."""
     now = datetime.now(UTC)
     try:
+        _check(arguments)
         history = file.read(arguments.file, map_name=arguments.map, today=now.date())
     except DomainError as error:
         print(f"neap: {error}", file=sys.stderr)
         return BAD_FILE_STATUS
     source = arguments.source or history.map.name
     print(f"{history.path}: read with the map {history.map.name} ({history.map.title}) as source {source}")
-    counts = asyncio.run(_bring_in(config, history, slug=arguments.clinic, source=source, now=now))
+    counts = Counts()
+    if history.days or history.blank:
+        counts = asyncio.run(_bring_in(config, history, slug=arguments.clinic, source=source, now=now))
     _report(history)
+    if arguments.source is None and history.map.name == maps.PLAIN and counts.clients_before and counts.written:
+        print(_added_to(source, counts), file=sys.stderr)
     print(summary(counts, history))
-    return 0
+    return NOTHING_TAKEN_STATUS if history.refusals and not counts.days else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raises Invalid for a clinic or source that no import could have."""
+    slug, source = arguments.clinic, arguments.source
+    if clinics.SLUG.fullmatch(slug) is None:
+        raise errors.Invalid("--clinic: a slug has at most 63 of a-z, 0-9 and, inside, hyphens")
+    if slug in clinics.RESERVED_SLUGS:
+        raise errors.Invalid(f"--clinic: {slug} is an address of Neap itself")
+    if source is not None and not (source.strip() and source.isprintable() and len(source) <= CLIENT_CHARACTERS):
+        raise errors.Invalid(f"--source: a name of at most {CLIENT_CHARACTERS} printable characters")
+
+
+HAS_STAFF = """
+select exists (
+  select
+  from staff
+  where clinic_id = $1
+)
+"""
 
 
 async def _bring_in(config: Config, history: History, *, slug: str, source: str, now: datetime) -> Counts:
@@ -57,11 +86,31 @@ async def _bring_in(config: Config, history: History, *, slug: str, source: str,
         async with pool:
             clinic, made = await import_history.find_or_make_clinic(pool, slug, now=now)
             if made:
-                print(f"made the clinic {slug}")
+                print(f"made the clinic {slug}, time zone {clinic.time_zone}")
             with tqdm(total=len(history.days) + len(history.blank), unit=" days", file=sys.stderr) as bar:
-                return await import_history.bring_in(
+                counts = await import_history.bring_in(
                     pool, clinic, master, history, source=source, now=now, done=bar.update
                 )
+            async with database.transaction(pool, clinic.clinic_id) as db:
+                if not await db.value(HAS_STAFF, db.clinic_id):
+                    print(_how_to_read(clinic), file=sys.stderr)
+    return counts
+
+
+def _how_to_read(clinic: Clinic) -> str:
+    return (
+        f"nobody works at {clinic.slug} yet, so nobody can read this; its first admin comes by\n"
+        f"  python -m service create-clinic --slug {clinic.slug} --name {shlex.quote(clinic.name)} "
+        f"--time-zone {clinic.time_zone} --admin-email YOU@YOUR.CLINIC --admin-name 'YOUR NAME'\n"
+        "and adds a coordinator, who sees every imported client; others see those on whose care team they are"
+    )
+
+
+def _added_to(source: str, counts: Counts) -> str:
+    return (
+        f"added to the source {source}, in which an earlier import had made {counts.clients_before} clients; "
+        "clients of the same name are one: other people need a --source of their own"
+    )
 
 
 def _report(history: History) -> None:

@@ -48,7 +48,12 @@ class Counts(msgspec.Struct, kw_only=True):
     @property
     def days(self) -> int:
         """Every day that was taken."""
-        return self.new + self.changed + self.unchanged
+        return self.written + self.unchanged
+
+    @property
+    def written(self) -> int:
+        """Every day that is other now than it was."""
+        return self.new + self.changed
 
     def count(self, stood: bool, *, changed: bool) -> None:
         """Count one day: whether a version of it stood already, and whether anything about it is different now."""
