@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import time
 
-from jobs import close_client_days, deliver_messages, fold_check_ins, plan_untold, prune_expired
+from jobs import (
+    close_client_days,
+    deliver_messages,
+    deliver_webhooks,
+    fold_check_ins,
+    plan_untold,
+    prune_expired,
+)
 from jobs.work import ClinicJob, DeploymentJob
 
 
@@ -36,6 +43,7 @@ class Daily:
 PERIODS = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
+    Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
 )
 

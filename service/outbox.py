@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from schemas.alert import AlertState, Channel
+from schemas.alert import AlertState, Channel, Tier
 from service import alert_states, database, deliveries, errors
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
@@ -25,8 +26,9 @@ from service.sealing import Sealer
 log = logging.getLogger(__name__)
 
 CLAIMED_AT_ONCE = 20
-SENT_AT_ONCE = 5
-# Outlasts the slowest way through a batch: every channel gives up after 20 s, and 20 / 5 rounds of that fit.
+# Of one clinic. All clinics share a mail server, which counts connections; endpoints are everybody's own.
+SENT_AT_ONCE: Mapping[Channel, int] = MappingProxyType({Channel.EMAIL: 3, Channel.WEBHOOK: CLAIMED_AT_ONCE})
+# Outlasts the slowest way through a batch: every channel gives up after 10 s, and 20 / 3 rounds of that fit.
 LEASE = timedelta(minutes=2)
 
 CLOSED = "the alert was closed first"
@@ -73,21 +75,26 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     round: int
     attempts: int
     created_at: datetime
+    alert_tier: Tier
     alert_state: AlertState
     alert_round: int
 
 
 CLAIM = """
 with due as (
-  select delivery_id
-  from delivery
-  where clinic_id = $1
-    and state in ('queued', 'failed')
-    and due_at <= $2
-    and (leased_until is null or leased_until <= $2)
-  order by due_at, delivery_id
+  select d.delivery_id
+  from delivery d
+  join alert a
+    on a.clinic_id = $1
+    and a.alert_id = d.alert_id
+  where d.clinic_id = $1
+    and d.channel = any ($5::text[])
+    and d.state in ('queued', 'failed')
+    and d.due_at <= $2
+    and (d.leased_until is null or d.leased_until <= $2)
+  order by a.tier, d.due_at, d.delivery_id
   limit $4
-  for update skip locked
+  for update of d skip locked
 )
 update delivery d
 set leased_until = $3,
@@ -99,28 +106,36 @@ where d.clinic_id = $1
   and a.alert_id = d.alert_id
 returning
   d.delivery_id, d.alert_id, a.client_id, d.channel, d.staff_id, d.webhook_endpoint_id, d.round, d.attempts,
-  d.created_at, a.state as alert_state, a.round as alert_round
+  d.created_at, a.tier as alert_tier, a.state as alert_state, a.round as alert_round
 """
 
 
-async def claim(db: Db, *, now: datetime) -> list[Claimed]:
-    """Lease the messages that are due, the longest due first, some at once."""
-    return await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE)
+async def claim(db: Db, channels: Collection[Channel], *, now: datetime) -> list[Claimed]:
+    """Lease the messages that are due on these channels, some at once: the most urgent first, then the longest due."""
+    claimed = await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE, list(channels))
+    return sorted(claimed, key=lambda each: (each.alert_tier, each.created_at))
 
 
-async def deliver(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Delivered:
-    """Send one clinic's due messages. Recipients are read again here, for people come and go while messages wait."""
+async def deliver(
+    pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime, channels: Collection[Channel] | None = None
+) -> Delivered:
+    """Send one clinic's due messages, on every channel or on these; one batch with a failure in it ends the run.
+
+    Recipients are read again here, for people come and go while messages wait.
+    """
     counts = Delivered()
+    channels = list(sending.notifiers) if channels is None else channels
+    gates = {channel: asyncio.Semaphore(SENT_AT_ONCE[channel]) for channel in channels}
     while True:
         async with database.transaction(pool, clinic_id) as db:
-            claimed = await claim(db, now=now)
+            claimed = await claim(db, channels, now=now)
             ready = [(each, await _message_or_block(db, each, sending, counts, now=now)) for each in claimed]
-        gate = asyncio.Semaphore(SENT_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for each, message in ready:
                 if message is not None:
-                    group.create_task(_send(pool, clinic_id, sending, each, message, gate, counts, now=now))
-        if len(claimed) < CLAIMED_AT_ONCE:
+                    group.create_task(_send(pool, clinic_id, sending, each, message, gates, counts, now=now))
+        # What hangs takes its time from those who wait for the next run.
+        if len(claimed) < CLAIMED_AT_ONCE or counts.failed:
             return counts
 
 
@@ -171,13 +186,13 @@ async def _send(
     sending: Sending,
     claimed: Claimed,
     message: Message,
-    gate: asyncio.Semaphore,
+    gates: Mapping[Channel, asyncio.Semaphore],
     counts: Delivered,
     *,
     now: datetime,
 ) -> None:
     notifier = sending.notifiers[claimed.channel]
-    async with gate:
+    async with gates[claimed.channel]:
         try:
             result = await notifier.send(message, now=now)
         except Exception as error:

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from jobs import hints, process
-from jobs.timetable import Period
+from jobs.timetable import DAILIES, PERIODS, Period
 from jobs.work import Result, Tools
 from schemas.alert import Channel, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
@@ -165,7 +165,7 @@ async def test_the_timetable_is_printed_without_a_database() -> None:
     )
     output, _ = await running.communicate()
     assert running.returncode == 0
-    assert len(output.decode().splitlines()) == 5
+    assert len(output.decode().splitlines()) == len(PERIODS) + len(DAILIES)
 
 
 @pytest.mark.parametrize(

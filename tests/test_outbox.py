@@ -10,14 +10,14 @@ from uuid import UUID
 
 import pytest
 
-from jobs import deliver_messages
-from jobs.work import Tools
+from jobs import deliver_messages, deliver_webhooks
+from jobs.work import Result, Tools
 from schemas.alert import AlertState, Channel, Delivery, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import alerts, database, deliveries, outbox
 from service.database import Pool
-from service.notify import Notifier
+from service.notify import Notifier, email, webhook
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from service.outbox import Delivered, Sending
@@ -79,6 +79,13 @@ async def a_told_alert(
     return change.opened[0], therapist
 
 
+async def deliver_all(tools: Tools, *, now: datetime) -> Result:
+    """A run of both jobs that send."""
+    runs = await asyncio.gather(deliver_messages.run_once(tools, now=now), deliver_webhooks.run_once(tools, now=now))
+    counts = {name: sum(run.counts[name] for run in runs) for name in runs[0].counts}
+    return Result(counts, failed=sum(run.failed for run in runs))
+
+
 async def messages_of(pool: Pool, clinic: Clinic, alert_id: UUID) -> dict[Channel, Delivery]:
     async with database.transaction(pool, clinic.clinic_id) as db:
         return {each.channel: each for each in await deliveries.of_alert(db, alert_id)}
@@ -88,14 +95,14 @@ async def test_an_alert_is_told_by_every_channel_and_counts_as_dispatched(
     web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, hooks: HookSink
 ) -> None:
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
-    result = await deliver_messages.run_once(tools, now=NOW)
+    result = await deliver_all(tools, now=NOW)
     assert (result.counts["sent"], result.failed) == (2, 0)
     assert (len(mail.messages), len(hooks.hooks)) == (1, 1)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert (await alerts.get(db, alert_id)).state is AlertState.DISPATCHED
         kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
         assert kinds == [EventKind.OPENED, EventKind.DISPATCHED]
-    assert (await deliver_messages.run_once(tools, now=NOW)).counts["sent"] == 0
+    assert (await deliver_all(tools, now=NOW)).counts["sent"] == 0
     assert len(mail.messages) == 1
 
 
@@ -105,17 +112,17 @@ async def test_a_failed_message_is_tried_again_by_its_table_under_the_same_id(
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     mail.answers = ["451 Later"]
     hooks.answers = ["500", "503 retry-after: 900"]
-    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
     failed = await messages_of(web_pool, clinic, alert_id)
     assert {each.state for each in failed.values()} == {DeliveryState.FAILED}
     assert failed[Channel.EMAIL].due_at == NOW + timedelta(seconds=30)
     assert failed[Channel.WEBHOOK].due_at == NOW + timedelta(seconds=5)
     assert failed[Channel.WEBHOOK].problem == "the endpoint answered 500"
-    assert (await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=4))).counts == nothing()
-    await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=5))
+    assert (await deliver_all(tools, now=NOW + timedelta(seconds=4))).counts == nothing()
+    await deliver_all(tools, now=NOW + timedelta(seconds=5))
     again = await messages_of(web_pool, clinic, alert_id)
     assert again[Channel.WEBHOOK].due_at == NOW + timedelta(seconds=905), "the endpoint asked for longer than the table"
-    await deliver_messages.run_once(tools, now=NOW + timedelta(hours=1))
+    await deliver_all(tools, now=NOW + timedelta(hours=1))
     sent = await messages_of(web_pool, clinic, alert_id)
     assert {(each.state, each.problem) for each in sent.values()} == {(DeliveryState.SENT, None)}
     assert {hook.headers["webhook-id"] for hook in hooks.hooks} == {str(sent[Channel.WEBHOOK].delivery_id)}
@@ -135,7 +142,7 @@ async def test_a_message_that_never_goes_through_is_dead_and_shows_it(
     with caplog.at_level(logging.ERROR):
         for _ in range(attempts):
             assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].state is not DeliveryState.DEAD
-            await deliver_messages.run_once(tools, now=now)
+            await deliver_all(tools, now=now)
             now += timedelta(hours=25)
     dead = (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL]
     assert (dead.state, dead.attempts, dead.problem) == (
@@ -164,15 +171,15 @@ async def test_a_second_urgent_finding_waits_for_no_retry(
     mail.answers = ["451 Later"] * 6
     now = NOW
     for _ in range(6):
-        await deliver_messages.run_once(tools, now=now)
+        await deliver_all(tools, now=now)
         failed = (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL]
         tried, now = now, failed.due_at
     assert (failed.attempts, failed.due_at - tried) == (6, timedelta(hours=1))
     now = tried + timedelta(minutes=1)
     await found_again(web_pool, clinic, alert_id, now=now)
-    assert (await deliver_messages.run_once(tools, now=now)).counts["sent"] == 1
+    assert (await deliver_all(tools, now=now)).counts["sent"] == 1
     assert len(mail.messages) == 1
-    await deliver_messages.run_once(tools, now=failed.due_at)
+    await deliver_all(tools, now=failed.due_at)
     assert len(mail.messages) == 1, "the later round has told what the retry would"
 
 
@@ -181,11 +188,11 @@ async def test_a_webhook_that_waits_tells_no_person_of_a_second_urgent_finding(
 ) -> None:
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port, rule=Rule.SAFETY, tier=Tier.URGENT)
     mail.answers, hooks.answers = ["550 No such mailbox"], ["500"]
-    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
     stood = {channel: each.state for channel, each in (await messages_of(web_pool, clinic, alert_id)).items()}
     assert stood == {Channel.EMAIL: DeliveryState.DEAD, Channel.WEBHOOK: DeliveryState.FAILED}
     await found_again(web_pool, clinic, alert_id, now=NOW + timedelta(seconds=1))
-    await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=1))
+    await deliver_all(tools, now=NOW + timedelta(seconds=1))
     assert len(mail.messages) == 1
 
 
@@ -194,7 +201,7 @@ async def test_an_endpoint_that_is_gone_is_disabled(
 ) -> None:
     hooks.answers = ["410"]
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
-    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.DEAD
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         [endpoint] = await webhook_endpoints.of(db)
@@ -208,8 +215,8 @@ async def test_a_person_who_left_is_not_told_and_the_next_one_is(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         admin = await staff.add(db, email="ada@harbour.example", name="Ada", roles=[Role.ADMIN], now=NOW)
         await staff.disable(db, therapist, by=admin, now=NOW)
-    await deliver_messages.run_once(tools, now=NOW)
-    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
     assert mail.recipients == ["ada@harbour.example"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         told = [(each.staff_id, each.state, each.problem) for each in await deliveries.of_alert(db, alert_id)]
@@ -225,7 +232,7 @@ async def test_nothing_is_sent_of_an_alert_that_was_closed_first(
     alert_id, therapist = await a_told_alert(web_pool, clinic)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await alerts.resolve(db, alert_id, Outcome.CALLED, by=therapist, now=NOW)
-    await deliver_messages.run_once(tools, now=NOW)
+    await deliver_all(tools, now=NOW)
     assert mail.messages == []
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].problem == outbox.CLOSED
 
@@ -236,13 +243,13 @@ async def test_a_sender_killed_before_it_settles_sends_again_under_the_same_id(
     """The endpoint has the message and the process dies before it can write that down."""
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     hooks.answers = [None]
-    sending = asyncio.create_task(deliver_messages.run_once(tools, now=NOW))
+    sending = asyncio.create_task(deliver_all(tools, now=NOW))
     await hooks.asked.wait()
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    leased = await deliver_messages.run_once(tools, now=NOW + timedelta(seconds=60))
+    leased = await deliver_all(tools, now=NOW + timedelta(seconds=60))
     assert leased.counts == nothing(), "the lease of the one that died still holds"
-    await deliver_messages.run_once(tools, now=NOW + outbox.LEASE)
+    await deliver_all(tools, now=NOW + outbox.LEASE)
     assert len({hook.headers["webhook-id"] for hook in hooks.hooks}) == 1
     assert len(hooks.hooks) == 2
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.SENT
@@ -253,7 +260,7 @@ async def test_two_senders_at_once_send_each_message_once(
 ) -> None:
     for _ in range(30):
         await a_told_alert(web_pool, clinic)
-    results = await asyncio.gather(*(deliver_messages.run_once(tools, now=NOW) for _ in range(3)))
+    results = await asyncio.gather(*(deliver_all(tools, now=NOW) for _ in range(3)))
     assert sum(result.counts["sent"] for result in results) == 30
     assert len({mail["message-id"] for mail in mail.messages}) == len(mail.messages) == 30
 
@@ -284,7 +291,7 @@ async def test_trouble_in_one_clinic_holds_up_no_other(
     await a_told_alert(web_pool, elsewhere, webhook_port=hooks.port)
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         await db.execute("update webhook_endpoint set secret_sealed = 'x' where clinic_id = $1", clinic.clinic_id)
-    result = await deliver_messages.run_once(tools, now=NOW)
+    result = await deliver_all(tools, now=NOW)
     assert (result.counts["sent"], result.counts["blocked"]) == (3, 1)
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == outbox.UNREADABLE
 
@@ -296,3 +303,55 @@ async def test_a_clinic_s_messages_are_sent_in_that_clinic_only(
     elsewhere = await a_clinic(owner_pool, slug="elsewhere")
     counts = await outbox.deliver(tools.pool, elsewhere.clinic_id, tools.sending, now=NOW)
     assert (counts, mail.messages) == (Delivered(), [])
+
+
+async def test_an_endpoint_that_hangs_holds_up_neither_e_mails_nor_the_endpoints_of_other_clinics(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink, mail: MailSink
+) -> None:
+    await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    hooks.answers = [None]
+    hanging = asyncio.create_task(deliver_webhooks.run_once(tools, now=NOW))
+    await hooks.asked.wait()
+    elsewhere = await a_clinic(owner_pool, slug="elsewhere")
+    alert_id, _ = await a_told_alert(web_pool, elsewhere, webhook_port=hooks.port, rule=Rule.SAFETY, tier=Tier.URGENT)
+    result = await deliver_messages.run_once(tools, now=NOW)
+    assert (result.counts["sent"], len(mail.messages)) == (2, 2)
+    assert not hanging.done()
+    assert (await messages_of(web_pool, elsewhere, alert_id))[Channel.EMAIL].state is DeliveryState.SENT
+    hooks.released.set()
+    assert (await hanging).counts["sent"] == 1
+
+
+async def test_clinics_are_served_at_once_although_one_of_them_hangs(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink
+) -> None:
+    await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    elsewhere = await a_clinic(owner_pool, slug="elsewhere")
+    async with a_hook_sink() as other:
+        channel = Webhook(allowed={f"127.0.0.1:{hooks.port}", f"127.0.0.1:{other.port}"})
+        sending = Sending({Channel.WEBHOOK: channel}, MASTER, "https://neap.example")
+        await a_told_alert(web_pool, elsewhere, webhook_port=other.port)
+        hooks.answers = [None]
+        run = asyncio.create_task(deliver_webhooks.run_once(Tools(tools.pool, tools.sweep, sending), now=NOW))
+        await hooks.asked.wait()
+        await other.asked.wait()
+        assert not run.done()
+        hooks.released.set()
+        assert (await run).counts["sent"] == 2
+
+
+async def test_the_most_urgent_message_of_a_clinic_goes_first(web_pool: Pool, clinic: Clinic, jobs_pool: Pool) -> None:
+    for _ in range(outbox.CLAIMED_AT_ONCE):
+        await a_told_alert(web_pool, clinic)
+    urgent, _ = await a_told_alert(web_pool, clinic, rule=Rule.SAFETY, tier=Tier.URGENT)
+    async with database.transaction(jobs_pool, clinic.clinic_id) as db:
+        claimed = await outbox.claim(db, [Channel.EMAIL], now=NOW)
+    assert len(claimed) == outbox.CLAIMED_AT_ONCE
+    assert claimed[0].alert_id == urgent
+
+
+def test_a_lease_outlasts_the_slowest_way_through_a_batch() -> None:
+    for channel, timeout in ((Channel.EMAIL, email.TIMEOUT_SECONDS), (Channel.WEBHOOK, webhook.TIMEOUT_SECONDS)):
+        assert timeout <= 10
+        rounds = -(-outbox.CLAIMED_AT_ONCE // outbox.SENT_AT_ONCE[channel])
+        assert timedelta(seconds=rounds * timeout) < outbox.LEASE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -13,7 +14,8 @@ from schemas.alert import Channel
 from service.config import Config
 from service.notify.message import Dead, Message, Result, Retry, Sent
 
-TIMEOUT_SECONDS = 20
+# The whole conversation: others wait for the run that this is part of.
+TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
 
 SUBJECT = "New alert in the inbox"
@@ -68,16 +70,17 @@ class Email:
         if self._host is None:
             return Retry("no mail server is set")
         try:
-            await aiosmtplib.send(
-                self.written(message),
-                hostname=self._host,
-                port=self._port,
-                use_tls=self._security == "tls",
-                start_tls=self._security == "starttls",
-                username=self._user,
-                password=self._password,
-                timeout=TIMEOUT_SECONDS,
-            )
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                await aiosmtplib.send(
+                    self.written(message),
+                    hostname=self._host,
+                    port=self._port,
+                    use_tls=self._security == "tls",
+                    start_tls=self._security == "starttls",
+                    username=self._user,
+                    password=self._password,
+                    timeout=TIMEOUT_SECONDS,
+                )
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(max(each.code for each in error.recipients))
         except aiosmtplib.SMTPDataError as error:

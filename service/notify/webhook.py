@@ -23,7 +23,9 @@ from service.notify import endpoint
 from service.notify.endpoint import Refused
 from service.notify.message import Dead, Disable, Message, Result, Retry, Sent
 
-TIMEOUT_SECONDS = 15.0
+# Name, connection, handshake and answer together: others wait for the run that this is part of.
+TIMEOUT_SECONDS = 10.0
+CONNECT_SECONDS = 5.0
 MINUTE, HOUR = 60, 3_600
 # What a Retry-After may ask for at most.
 LONGEST_WAIT_SECONDS = 24 * HOUR
@@ -96,7 +98,8 @@ class Webhook:
             "webhook-signature": standardwebhooks.Webhook(message.secret).sign(message_id, now, body.decode()),
         }
         # A client each: a kept connection is known by its address, and another endpoint may share that.
-        client = httpx.AsyncClient(verify=self._tls, follow_redirects=False, trust_env=False, timeout=TIMEOUT_SECONDS)
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
+        client = httpx.AsyncClient(verify=self._tls, follow_redirects=False, trust_env=False, timeout=timeout)
         async with (
             client,
             client.stream(
