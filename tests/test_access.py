@@ -133,8 +133,8 @@ async def credential_of(db: Db, house: House, party: Party) -> dict[str, str]:
 
 def was_let_in(route: Route, reply: httpx.Response) -> bool:
     """Past the door: refused for what was sent, perhaps, but not for who sent it."""
-    if route.permission is Permission.COME_IN and reply.status_code == 401:
-        return True  # an open door at which a credential is given, and this one was wrong
+    if route.permission is Permission.COME_IN and reply.status_code in (303, 401):
+        return True  # an open door: it leads on to signing in, or a credential is given there, and this one was wrong
     signed_out = "clear-site-data" in reply.headers
     turned_away = SENT_TO_SIGN_IN.match(reply.headers.get("location", "")) and not signed_out
     return reply.status_code not in (401, 403, 404) and not turned_away
