@@ -16,6 +16,7 @@ import pytest
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import alerts, database, fold, import_history
+from service.commands import import_
 from service.config import Config
 from service.database import Pool
 from service.facts import checkins
@@ -81,17 +82,19 @@ async def test_real_days_come_in_with_a_trend_for_every_client_and_alerts_that_c
     clinic, counts = await bring_in(owner_pool, path)
     assert (counts.clients, counts.days, counts.new, counts.changed) == (clients_there, days, days, 0)
     assert counts.alerts > 0
+    history = import_file.read(path, map_name=None, today=NOW.date())
+    assert f"    {import_.summary(counts, history)}\n" in (ROOT / "docs" / "import.md").read_text()
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         with_trends = await db.value(
             "select count(distinct client_id) from trend where clinic_id = $1", clinic.clinic_id
         )
         answered = await db.value("select count(*) from trend where clinic_id = $1 and answered", clinic.clinic_id)
         origins = await db.value("select array_agg(distinct origin) from trend where clinic_id = $1", clinic.clinic_id)
-        history = await alerts.inbox(db, None, closed=True)
-        events = await alerts.events_of(db, history[0].alert_id)
+        closed = await alerts.inbox(db, None, closed=True)
+        events = await alerts.events_of(db, closed[0].alert_id)
     assert (with_trends, answered, origins) == (clients_there, days, ["import"])
-    assert len(history) == counts.alerts
-    assert {alert.origin for alert in history} == {"import"}
+    assert len(closed) == counts.alerts
+    assert {alert.origin for alert in closed} == {"import"}
     assert events
     left = await content(owner_pool, clinic)
     assert (left["due"], left["deliveries"]) == (0, 0)
