@@ -19,7 +19,8 @@ NOTE_CHARACTERS = 2_000
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10, whole")]
 AwareTime = Annotated[datetime, Meta(tz=True)]
 ZoneName = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)", description="IANA time zone of the phone")
+    str,
+    Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)", description="IANA time zone of the phone"),
 ]
 
 
