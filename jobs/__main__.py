@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
     if parsed.command == "timetable":
         print(*timetable.lines(), sep="\n")
         return 0
+    if parsed.command == "run":
+        _refuse_options_not_taken(parser, parsed.name, parsed.day, parsed.clinic)
     try:
         settings = config.load()
         logs.configure(settings.log_format)
@@ -73,6 +75,12 @@ def main(arguments: Sequence[str]) -> int:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         print(f"jobs: the database cannot be reached ({type(error).__name__})", file=sys.stderr)
         return 1
+
+
+def _refuse_options_not_taken(parser: argparse.ArgumentParser, name: str, day: date | None, slug: str | None) -> None:
+    given = [option for option, value in (("--day", day), ("--clinic", slug)) if value is not None]
+    if given and any(period.name == name for period in timetable.PERIODS):
+        parser.error(f"{name} covers every clinic as of now; it takes no {' and no '.join(given)}")
 
 
 async def _run_clock(settings: Config) -> int:
@@ -106,7 +114,8 @@ async def _run_daily(
     tools: Tools, daily: timetable.Daily, clinic: Clinic, day: date | None, parser: argparse.ArgumentParser
 ) -> int:
     now = process.utc_now()
-    local = now.astimezone(ZoneInfo(clinic.time_zone))
+    zone = ZoneInfo(clinic.time_zone)
+    local = now.astimezone(zone)
     if day is not None and day > local.date():
         parser.error(f"{day} has not come yet in {clinic.slug}")
     # A run of today stands for the times that have come; those to come still will.
@@ -117,12 +126,22 @@ async def _run_daily(
         local_date=day or local.date(),
         local_time=max(daily.at) if over else local.time(),
     )
-    result = await runner.run_slot(tools, slot, daily, "by hand", now=now, by_hand=True)
+    # A day that is over is run as at its end: what came later is none of its business.
+    at = now if day is None else min(now, _end_of(day, zone))
+    result = await runner.run_slot(tools, slot, daily, "by hand", now=now, at=at, by_hand=True)
     return _told(f"{daily.name} {clinic.slug}", result or Result({}, failed=1))
 
 
+def _end_of(day: date, zone: ZoneInfo) -> datetime:
+    """The instant at which a clinic's local day ends."""
+    return datetime.combine(day + timedelta(days=1), time.min, zone).astimezone(UTC)
+
+
 def _told(what: str, result: Result) -> int:
-    print(what, *(f"{name}={number}" for name, number in result.counts.items()), f"failed={result.failed}")
+    counts = dict(result.counts)
+    # A job may count attempts that failed of its own; they are told beside what the run left undone, once.
+    counts["failed"] = counts.pop("failed", 0) + result.failed
+    print(what, *(f"{name}={number}" for name, number in counts.items()))
     return 1 if result.failed else 0
 
 

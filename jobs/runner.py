@@ -116,9 +116,19 @@ where clinic_id = $1
 
 
 async def run_slot(
-    tools: Tools, slot: Slot, daily: Daily, process: str, *, now: datetime, by_hand: bool = False
+    tools: Tools,
+    slot: Slot,
+    daily: Daily,
+    process: str,
+    *,
+    now: datetime,
+    at: datetime | None = None,
+    by_hand: bool = False,
 ) -> Result | None:
-    """Claim one slot and run it; None where it is another's, or done. `by_hand` runs it whatever its state."""
+    """Claim one slot and run it, as of `at` where that is given; None where it is another's, or done.
+
+    `by_hand` runs it whatever its state.
+    """
     key = (slot.clinic_id, slot.job, slot.local_date, slot.local_time)
     async with database.transaction(tools.pool, slot.clinic_id) as db:
         claimed = await db.execute(CLAIM, *key, process, now, now - CLAIM_LASTS, now - FAILED_RESTS, by_hand)
@@ -126,7 +136,7 @@ async def run_slot(
         return None
     about = {"clinic_id": slot.clinic_id, "job": slot.job, "local_date": slot.local_date}
     try:
-        result = await daily.run_once(tools, slot.clinic_id, now=now)
+        result = await daily.run_once(tools, slot.clinic_id, now=at or now)
     except Exception:
         log.exception("job_failed", extra=about)
         result = Result({}, failed=1)

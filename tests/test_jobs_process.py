@@ -177,6 +177,8 @@ async def test_the_timetable_is_printed_without_a_database() -> None:
         ("run", "close_client_days", "--day", "yesterday"),
         ("run", "close_client_days", "--day", "2999-01-01"),
         ("run", "close_client_days", "--clinic", "nowhere"),
+        ("run", "fold_check_ins", "--day", "2026-11-22"),
+        ("run", "deliver_messages", "--clinic", "harbour"),
     ],
 )
 async def test_wrong_input_is_told_in_one_line(settings: Config, clinic: Clinic, arguments: tuple[str, ...]) -> None:
@@ -202,6 +204,25 @@ async def test_a_job_is_run_by_hand_for_a_day_and_a_clinic(settings: Config, cli
     assert [(str(row["local_date"]), row["claimed_by"], row["state"]) for row in rows] == [
         (yesterday, "by hand", "done")
     ]
+
+
+async def test_a_day_closed_by_hand_closes_no_later_one(settings: Config, clinic: Clinic, owner_pool: Pool) -> None:
+    today = datetime.now(UTC).date()
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, started_on=today - timedelta(days=30))
+        await days_of(db, client_id, until=today - timedelta(days=20), craving=[3, 4, 3, 2, 3, 3, 4])
+    chosen = today - timedelta(days=9)
+    status, output, _ = await said(settings, "run", "close_client_days", "--day", chosen.isoformat())
+    assert status == 0, output
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        rows = await trends.of(db, client_id, from_day=date(2000, 1, 1), until_day=date(2100, 1, 1))
+    assert chosen - timedelta(days=2) <= rows[-1].client_day <= chosen
+
+
+async def test_what_a_job_left_undone_is_told_once(settings: Config) -> None:
+    status, output, _ = await said(settings, "run", "deliver_messages")
+    assert status == 0
+    assert output.count("failed=") == 1
 
 
 async def test_a_clock_refuses_a_schema_that_is_not_current(settings: Config, owner_pool: Pool) -> None:
