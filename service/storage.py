@@ -58,9 +58,10 @@ async def _refuse_missing_roles(config: Config) -> None:
             "Where that role was never made, set NEAP_ADMIN_DATABASE_URL"
         ) from None
     except asyncpg.InvalidCatalogNameError:
+        others = [role for role in roles.PROCESS_ROLES if role != "neap_owner"]
         raise roles.RoleFault(
-            f"there is no database {database}. Set NEAP_ADMIN_DATABASE_URL, or let an administrator run:\n"
-            f'create database "{database}" owner neap_owner;'
+            f"there is no database {database}. Set NEAP_ADMIN_DATABASE_URL, or let an administrator run this, "
+            f'without the roles that are there:\ncreate database "{database}";\n' + roles.sql_for(others, database)
         ) from None
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise roles.RoleFault(
