@@ -26,6 +26,7 @@ from service.web import (
     openapi,
     phone,
     phone_api,
+    problem_pages,
     problems,
     services,
     staff_admin,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.ROUTES,
     *openapi.ROUTES,
+    *problem_pages.ROUTES,
     *phone_api.ROUTES,
     *device_api.ROUTES,
     *phone.ROUTES,

@@ -104,6 +104,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         "alert_id": house.known_alert if inside else house.unknown_alert,
         "slug": house.clinic.slug,
         "name": "desk.css",
+        "kind": "conflict",
         "check_in_id": ids.new(),
     }
     if "{staff_id" in route.path:

@@ -65,7 +65,7 @@ async def _slowing_guesses(services: Services, clinic_id: UUID, network: str, *,
 
 @post(
     "/v1/device/enrol",
-    opt={"access": Permission.COME_IN, "body": EnrolForm, "replies": {201: Enrolled}},
+    opt={"access": Permission.COME_IN, "body": EnrolForm, "replies": {201: Enrolled}, "problems": (410,)},
     request_max_body_size=BODY_BYTES,
     summary="Enrol a device with a one-time code",
     tags=["Device"],

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from litestar import Response, get
+from litestar import HttpMethod, Response, route
 from litestar.di import NamedDependency
 
 from service.people.access import Permission
 from service.web import services as held
 from service.web.services import Services
 
+# Load balancers ask by either.
+ASKED_BY = [HttpMethod.GET, HttpMethod.HEAD]
 
-@get("/health/live", opt={"access": Permission.COME_IN}, summary="This process lives", tags=["Health"])
+
+@route(
+    "/health/live",
+    http_method=ASKED_BY,
+    status_code=200,
+    opt={"access": Permission.COME_IN},
+    summary="This process lives",
+    tags=["Health"],
+)
 async def live() -> dict[str, str]:
     """200 as long as the event loop turns."""
     return {"status": "live"}
 
 
-@get("/health/ready", opt={"access": Permission.COME_IN}, summary="Check-ins are accepted", tags=["Health"])
+@route(
+    "/health/ready",
+    http_method=ASKED_BY,
+    status_code=200,
+    opt={"access": Permission.COME_IN},
+    summary="Check-ins are accepted",
+    tags=["Health"],
+)
 async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]:
     """200 once check-ins are accepted; a dead jobs process does not take phones offline."""
     await held.ready(services)

@@ -17,7 +17,7 @@ from service.web import problems
 TITLE = "Neap"
 VERSION = "1"
 SCHEMA_REFERENCE = "#/components/schemas/{name}"
-# What any route may answer besides its own replies.
+# What any route may answer besides its own replies and the `problems` that its options name.
 SHARED_PROBLEMS = (400, 401, 404, 413, 429, 500, 503)
 DESCRIPTION = (
     "The API of Neap, the backend of a companion app in ketamine infusion therapy for addiction. "
@@ -32,7 +32,7 @@ def describe(app: Litestar) -> dict[str, object]:
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
         for method in sorted(handler.http_methods)
-        if method != "OPTIONS" and route.path.startswith(("/v1", "/health"))
+        if method not in ("OPTIONS", "HEAD") and route.path.startswith(("/v1", "/health"))
     ]
     shapes = list(_shapes_of(handler for _, _, handler in handlers))
     schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=SCHEMA_REFERENCE)
@@ -65,6 +65,7 @@ def _shapes_of(handlers: Iterable[HTTPRouteHandler]) -> Iterable[object]:
 def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
     open_to_all = handler.opt["access"] is Permission.COME_IN
     replies = handler.opt.get("replies") or {handler.status_code: None}
+    refusals = sorted({*SHARED_PROBLEMS, *handler.opt.get("problems", ())})
     operation: dict[str, object] = {
         "operationId": handler.handler_name,
         "summary": handler.summary or handler.handler_name.replace("_", " "),
@@ -72,7 +73,7 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
         "tags": list(handler.tags or ()),
         "responses": {
             **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
-            **{str(status): _problem(status) for status in SHARED_PROBLEMS if status not in replies},
+            **{str(status): _problem(status) for status in refusals if status not in replies},
         },
         "security": [] if open_to_all else [{"bearer": []}],
     }

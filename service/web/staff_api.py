@@ -89,7 +89,7 @@ def _reason(finding: Finding, today: date) -> Reason:
 
 @post(
     "/v1/alerts/{alert_id:uuid}/acknowledge",
-    opt={"access": Permission.ACKNOWLEDGE_ALERTS, "replies": {200: Acknowledged}},
+    opt={"access": Permission.ACKNOWLEDGE_ALERTS, "replies": {200: Acknowledged}, "problems": (409,)},
     tags=["Staff"],
 )
 async def acknowledge_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
@@ -119,7 +119,7 @@ async def note_alert(
 
 @post(
     "/v1/alerts/{alert_id:uuid}/resolve",
-    opt={"access": Permission.RESOLVE_ALERTS, "body": ResolveForm, "replies": {204: None}},
+    opt={"access": Permission.RESOLVE_ALERTS, "body": ResolveForm, "replies": {204: None}, "problems": (409,)},
     tags=["Staff"],
 )
 async def resolve_alert(

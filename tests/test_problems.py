@@ -1,0 +1,51 @@
+"""Problems are documented where their types point, in the API's description and for whoever monitors the service."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from service.web import problem_pages, problems
+
+
+def test_every_type_of_problem_says_what_it_means() -> None:
+    assert set(problem_pages.MEANINGS) == set(problems.KINDS)
+
+
+@pytest.mark.parametrize("kind", problems.KINDS)
+async def test_a_problems_type_is_an_address_that_documents_it(http: httpx.AsyncClient, kind: str) -> None:
+    status, title = problems.KINDS[kind]
+    page = await http.get(f"/problems/{kind}", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    assert f"<h1>{title}</h1>" in page.text
+    for wanted in ("application/json", "application/problem+json"):
+        told = await http.get(f"/problems/{kind}", headers={"Accept": wanted})
+        assert told.headers["content-type"].startswith("application/json")
+        assert (told.json()["type"], told.json()["status"]) == (f"/problems/{kind}", status)
+
+
+async def test_a_type_that_a_refusal_names_can_be_looked_up(http: httpx.AsyncClient) -> None:
+    refused = await http.get("/v1/today")
+    looked_up = await http.get(refused.json()["type"], headers={"Accept": "application/json"})
+    assert looked_up.json()["title"] == refused.json()["title"]
+    assert (await http.get("/problems/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["/health/live", "/health/ready"])
+async def test_health_answers_head_as_it_answers_get(http: httpx.AsyncClient, address: str) -> None:
+    asked, told = await http.head(address), await http.get(address)
+    assert (asked.status_code, told.status_code) == (200, 200)
+    assert asked.content == b""
+    assert asked.headers["content-type"] == told.headers["content-type"]
+
+
+async def test_the_description_names_the_refusals_of_a_route_and_each_operation_once(http: httpx.AsyncClient) -> None:
+    document = json.loads((await http.get("/v1/openapi.json")).content)
+    assert "410" in document["paths"]["/v1/device/enrol"]["post"]["responses"]
+    assert "409" in document["paths"]["/v1/alerts/{alert_id}/resolve"]["post"]["responses"]
+    assert "head" not in document["paths"]["/health/live"]
+    operations = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert len(operations) == len(set(operations))
