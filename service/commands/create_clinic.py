@@ -1,16 +1,21 @@
-"""Make a clinic and its first admin, and print the one-time link with which the admin sets a password."""
+"""Make a clinic and its first admin, and print the one-time link with which the admin sets a password.
+
+A clinic that `import` made, where nobody works yet, gets its first admin.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import re
+import sys
 from datetime import UTC, datetime
 
 from schemas.staff import LinkPurpose, Role
 from service import database, storage
 from service.config import Config
-from service.errors import FieldFault, Invalid
+from service.database import Db
+from service.errors import Conflict, FieldFault, Invalid
 from service.people import audit, clinics, one_time_links, staff
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -37,11 +42,41 @@ async def _create(arguments: argparse.Namespace, config: Config) -> str:
     now = datetime.now(UTC)
     async with storage.at_hand(config):
         pool = await database.open_pool(config.database_urls().owner, size=1, application_name="neap_create_clinic")
-        async with pool, database.transaction(pool, clinics.new_id()) as db:
-            await clinics.create(db, slug=arguments.slug, name=arguments.name, time_zone=arguments.time_zone, now=now)
-            admin_id = await staff.add(
-                db, email=arguments.admin_email, name=arguments.admin_name, roles=[Role.ADMIN], now=now
-            )
-            await audit.record(db, audit.COMMAND, "clinic.create", now=now, object_id=db.clinic_id)
-            link = await one_time_links.issue(db, admin_id, LinkPurpose.SET_PASSWORD, now=now)
+        async with pool:
+            async with database.across_clinics(pool) as connection:
+                there = await clinics.find_by_slug(connection, arguments.slug)
+            clinic_id = clinics.new_id() if there is None else there.clinic_id
+            async with database.transaction(pool, clinic_id) as db:
+                if there is None:
+                    await clinics.create(
+                        db, slug=arguments.slug, name=arguments.name, time_zone=arguments.time_zone, now=now
+                    )
+                else:
+                    await _refuse_staffed(db)
+                    print(f"The clinic {there.slug} is there: {there.name}, {there.time_zone}.", file=sys.stderr)
+                link = await _first_admin(db, arguments, now=now)
     return f"{config.base_url}{link}"
+
+
+LOCK = """
+select clinic_id
+from clinic
+where clinic_id = $1
+for update
+"""
+
+
+async def _refuse_staffed(db: Db) -> None:
+    """Raise Conflict where somebody works at the clinic: only one that `import` made still waits for its first admin.
+
+    Of two first admins at once the second waits here for the first, and is refused.
+    """
+    await db.execute(LOCK, db.clinic_id)
+    if await staff.all_of(db):
+        raise Conflict("This slug is taken.")
+
+
+async def _first_admin(db: Db, arguments: argparse.Namespace, *, now: datetime) -> str:
+    admin_id = await staff.add(db, email=arguments.admin_email, name=arguments.admin_name, roles=[Role.ADMIN], now=now)
+    await audit.record(db, audit.COMMAND, "clinic.create", now=now, object_id=db.clinic_id)
+    return await one_time_links.issue(db, admin_id, LinkPurpose.SET_PASSWORD, now=now)
