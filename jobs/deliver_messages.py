@@ -18,6 +18,12 @@ log = logging.getLogger(__name__)
 
 CLINICS_AT_ONCE = 8
 
+
+async def run_once(tools: Tools, *, now: datetime) -> Result:
+    """Send the e-mails that are due in every clinic; webhooks are a job of their own, for an endpoint may hang."""
+    return await deliver_everywhere(tools, Channel.EMAIL, now=now)
+
+
 CLINICS_WITH_WORK = """
 select clinic_id
 from delivery
@@ -27,11 +33,6 @@ where state in ('queued', 'failed')
 group by clinic_id
 order by min(due_at)
 """
-
-
-async def run_once(tools: Tools, *, now: datetime) -> Result:
-    """Send the e-mails that are due in every clinic; webhooks are a job of their own, for an endpoint may hang."""
-    return await deliver_everywhere(tools, Channel.EMAIL, now=now)
 
 
 async def deliver_everywhere(tools: Tools, channel: Channel, *, now: datetime) -> Result:
