@@ -356,6 +356,7 @@ async def test_openapi_describes_every_phone_route(http: httpx.AsyncClient) -> N
     document = json.loads((await http.get("/v1/openapi.json")).content)
     assert document["openapi"].startswith("3.1")
     assert document["paths"]["/v1/check-ins/{check_in_id}"]["put"]["requestBody"]
+    assert "409" in document["paths"]["/v1/check-ins/{check_in_id}"]["put"]["responses"]
     assert "CheckInForm" in document["components"]["schemas"]
 
 

@@ -103,7 +103,12 @@ def says_unsafe(raw: bytes) -> bool:
 
 @put(
     "/v1/check-ins/{check_in_id:str}",
-    opt={"access": Permission.ANSWER_CHECK_INS, "body": CheckInForm, "replies": {200: CheckInReply, 201: CheckInReply}},
+    opt={
+        "access": Permission.ANSWER_CHECK_INS,
+        "body": CheckInForm,
+        "replies": {200: CheckInReply, 201: CheckInReply},
+        "problems": (409,),
+    },
     request_max_body_size=BATCH_BODY_BYTES,  # read further than it is taken, for the sake of the crisis card
     summary="Store one check-in",
     tags=["Check-ins"],
