@@ -191,6 +191,13 @@ def test_the_first_status_that_applies_wins(
     assert STATUSES[int(code[0])] is status
 
 
+def test_no_evidence_is_no_watch_however_low_the_limit() -> None:
+    rows = State.fresh(1, RULES).rows
+    rows["day"] = rows["check_ins_since_restart"] = 50
+    code = code_of(rows, np.zeros(1), np.array([0.5]), np.array([False]))
+    assert STATUSES[int(code[0])] is Status.ON_TRACK
+
+
 def test_three_silent_days_are_no_data_and_never_on_track() -> None:
     scores = steady(60)
     scores[:, 50:] = np.nan
