@@ -51,7 +51,9 @@ async def test_replayed_check_in_is_stored_once(http: httpx.AsyncClient, here: S
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["check_in"] == first.json()["check_in"]
     assert await count(here, "check_in") == 1
-    assert await count(here, "audit_event") == 1
+    async with database.transaction(here.owner, here.clinic_id) as db:
+        actions = await db.connection.fetch("select action from audit_event order by happened_at, audit_event_id")
+    assert [record["action"] for record in actions] == ["check_in.store", "check_in.resend"]
 
 
 async def test_same_id_with_other_content_is_a_conflict(http: httpx.AsyncClient, here: Setting) -> None:
