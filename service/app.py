@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -35,8 +34,6 @@ from service.web import (
     static_files,
 )
 from service.web.services import Services
-
-log = logging.getLogger(__name__)
 
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.ROUTES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -30,8 +29,6 @@ from service.tokens import Token
 from service.web import cursors, problems, strict
 from service.web.limits import Limit
 from service.web.services import Services
-
-log = logging.getLogger(__name__)
 
 SINGLE_BODY_BYTES = 64 * 1024
 BATCH_BODY_BYTES = 1024 * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,8 +21,6 @@ from service.sealing import Sealer
 from service.web.assets import Assets
 from service.web.charts import Charts
 from service.web.pages import Pages
-
-log = logging.getLogger(__name__)
 
 CLINIC_VIEW_SECONDS = 30.0
 
