@@ -9,6 +9,7 @@ from jobs import (
     close_client_days,
     deliver_messages,
     deliver_webhooks,
+    end_lapsed_leases,
     fold_check_ins,
     plan_untold,
     prune_expired,
@@ -44,6 +45,7 @@ PERIODS = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
     Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
+    Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
 )
 

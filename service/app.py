@@ -16,6 +16,7 @@ from service.people.access import Permission
 from service.web import (
     account,
     alert_actions,
+    api_pages,
     client_admin,
     demo_mail,
     desk,
@@ -38,6 +39,7 @@ from service.web.services import Services
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.ROUTES,
     *openapi.ROUTES,
+    *api_pages.ROUTES,
     *problem_pages.ROUTES,
     *phone_api.ROUTES,
     *device_api.ROUTES,

@@ -27,7 +27,7 @@ NATIONAL_CRISIS_CONTACTS = (
 # A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
 # fmt: off
 RESERVED_SLUGS = frozenset((
-    "account", "alerts", "caseload", "clients", "demo-mail", "health", "inbox", "link", "operator", "phone",
+    "account", "alerts", "caseload", "clients", "demo-mail", "docs", "health", "inbox", "link", "operator", "phone",
     "problems", "quality", "rules", "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
