@@ -33,6 +33,7 @@ from service.web import (
     staff_api,
     staff_auth,
     static_files,
+    treatment_api,
 )
 from service.web.services import Services
 
@@ -53,6 +54,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *client_admin.ROUTES,
     *staff_admin.ROUTES,
     *staff_api.ROUTES,
+    *treatment_api.ROUTES,
     *demo_mail.ROUTES,
 )
 

@@ -18,15 +18,9 @@ PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 
 # What was known stays known: a correction is a new row.
 APPEND_ONLY = {
-    "check_in",
-    "infusion_event",
-    "finding",
-    "finding_withdrawal",
-    "alert_event",
-    "audit_event",
-    "audit_seal",
-    "rule_set",
-}
+    "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
+    "audit_event", "audit_seal", "rule_set",
+}  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
 

@@ -11,6 +11,7 @@ from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.trend import Trend
 from service.detection import Explanation
+from service.facts import pauses
 from service.fold.days import FoldedClient, Waning
 
 SILENT_DAYS = 3
@@ -46,7 +47,7 @@ def _of_day(trend: Trend, folded: FoldedClient, known: Found, *, live: bool) -> 
     if waning is not None and _is_first_since_infusion(trend, known):
         findings.append(_waning(trend, waning, folded.facts.booked_days))
     if live and trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
-        findings += _silence(trend, known, enrolled_on=folded.facts.due.enrolled_on)
+        findings += _silence(trend, known, since=_asked_since(trend.client_day, folded))
     return findings
 
 
@@ -79,9 +80,16 @@ def _is_first_since_infusion(trend: Trend, known: Found) -> bool:
     return not _is_known(Rule.WANING, since, trend.client_day, known)
 
 
-def _silence(trend: Trend, known: Found, *, enrolled_on: date) -> list[NewFinding]:
-    """Once a silent stretch since enrolment: no answer on the two days after an infusion, else none on three days."""
-    silent_days = min(trend.silent_days, (trend.client_day - enrolled_on).days + 1)
+def _asked_since(day: date, folded: FoldedClient) -> date:
+    """The first of the days up to `day` on which an answer was waited for: enrolment, or the end of the last pause."""
+    paused_until = pauses.last_day_before(folded.facts.pauses, day)
+    enrolled_on = folded.facts.due.enrolled_on
+    return enrolled_on if paused_until is None else max(enrolled_on, paused_until + timedelta(days=1))
+
+
+def _silence(trend: Trend, known: Found, *, since: date) -> list[NewFinding]:
+    """Once a silent stretch from `since` on: no answer on the two days after an infusion, else none on three days."""
+    silent_days = min(trend.silent_days, (trend.client_day - since).days + 1)
     if silent_days < SILENT_DAYS_AFTER_INFUSION:
         return []
     stretch_began = trend.client_day - timedelta(days=silent_days - 1)
