@@ -88,7 +88,7 @@ async def show_inbox(
 def _version_of(page: inbox.InboxPage, now: datetime) -> str:
     """A digest of whatever the page says that may change: alerts, their reasons, leases that run out."""
     said = [
-        (entry.row, [finding.finding_id for finding in entry.findings or ()], entry.row.lapsed(now))
+        (entry.row, [finding.finding_id for finding in entry.findings or ()], leases.lapsed(entry.row, now))
         for entry in page.entries
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
@@ -116,6 +116,7 @@ async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None
 
 def _inbox_words(desk: Desk) -> dict[str, object]:
     return {
+        "lapsed": lambda row: leases.lapsed(row, desk.now),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "ago": lambda at: how_long(desk.now - at),
     }
