@@ -160,10 +160,3 @@ async def infusion_days_of(db: Db, client_id: UUID, *, limit: int) -> list[Check
         )
         for row in rows
     ]
-
-
-def in_words(infusion: Infusion | InfusionEvent) -> str:
-    """What was recorded of a given infusion: "0.5 mg/kg, 40 min"; "" where nothing was."""
-    dose = None if infusion.dose_mg_per_kg is None else f"{infusion.dose_mg_per_kg:g} mg/kg"
-    minutes = None if infusion.duration_minutes is None else f"{infusion.duration_minutes} min"
-    return ", ".join(part for part in (dose, minutes) if part)
