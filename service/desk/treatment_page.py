@@ -67,8 +67,17 @@ class TreatmentView(NamedTuple):
 
     @property
     def past(self) -> list[Infusion]:
-        """What is settled, the newest first."""
-        return [each for each in self.infusions if each.state in infusions.SETTLED][::-1]
+        """What is settled and whose time has come, the newest first."""
+        return [each for each in self._settled if (each.given_at or each.planned_at) <= self.now][::-1]
+
+    @property
+    def called_off(self) -> list[Infusion]:
+        """What was cancelled before its time came."""
+        return [each for each in self._settled if (each.given_at or each.planned_at) > self.now]
+
+    @property
+    def _settled(self) -> list[Infusion]:
+        return [each for each in self.infusions if each.state in infusions.SETTLED]
 
     @property
     def next_planned(self) -> Infusion | None:

@@ -27,11 +27,11 @@ from schemas.treatment import (
     SubstancesForm,
 )
 from service import ids, treatment
-from service.desk import curves, treatment_log, treatment_page
+from service.desk import curves, sentences, treatment_log, treatment_page
 from service.people.access import Permission
 from service.web import desk_page, page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
-from service.web.pages import WEEKDAYS, day, go_to
+from service.web.pages import WEEKDAYS, go_to
 
 MANAGE = {"access": Permission.MANAGE_TREATMENT}
 SHOWN_CURVES = 5
@@ -60,7 +60,7 @@ async def show_treatment(desk: NamedDependency[Desk], client_id: FromPath[UUID])
         "log": treatment_log.of(view, zone=desk.view.zone, today=desk.today)[:LOG_LINES],
         "record_of": treatment_log.record_of,
         "local": lambda at: f"{at.astimezone(desk.view.zone):%Y-%m-%dT%H:%M}",
-        "on_weekday": lambda at: WEEKDAYS[at.astimezone(desk.view.zone).weekday()],
+        "told": lambda at: _told(at, desk),
         "yesterday": view.day - timedelta(days=1),
         "fresh_id": ids.new(),
         **CHOICES,
@@ -88,15 +88,20 @@ CHOICES: dict[str, object] = {
 
 def _summary(view: treatment_page.TreatmentView, desk: Desk) -> list[str]:
     parts = [" and ".join(view.substances)] if view.substances else []
-    parts.append(f"{view.course.phase} · course since {day(view.course.started_on)}")
+    parts.append(f"{view.course.phase} · course since {sentences.day(view.course.started_on, desk.today)}")
     given = [each for each in view.infusions if each.given_at is not None]
     if given:
         parts.append(f"{len(given)} given")
     upcoming = view.next_planned
     if upcoming is not None:
-        local = upcoming.planned_at.astimezone(desk.view.zone)
-        parts.append(f"next {WEEKDAYS[local.weekday()]} {day(local.date())} {local:%H:%M}")
+        parts.append(f"next {_told(upcoming.planned_at, desk)}")
     return parts
+
+
+def _told(at: datetime, desk: Desk) -> str:
+    """An instant on the clinic's clock with its weekday, and its year where that is not this one."""
+    local = at.astimezone(desk.view.zone)
+    return f"{WEEKDAYS[local.weekday()]} {sentences.day(local.date(), desk.today)} {local:%H:%M}"
 
 
 async def _filled(request: Request[Any, Any, Any], desk: Desk, shape: type[T], **more: object) -> T:
