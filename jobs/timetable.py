@@ -14,6 +14,7 @@ from jobs import (
     prune_expired,
     reconcile,
     seal_audit,
+    send_notices,
 )
 from jobs.work import Daily, Period
 
@@ -41,6 +42,7 @@ PERIODS = (
         hinted=False,
         at_once=False,
     ),
+    Period("send_notices", send_notices.run_once, 60, "a brief is told of a day before its session", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
 )
 
