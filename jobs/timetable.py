@@ -15,6 +15,7 @@ from jobs import (
     reconcile,
     seal_audit,
     send_notices,
+    watch_appointments,
 )
 from jobs.work import Daily, Period
 
@@ -24,6 +25,12 @@ DAILIES = (
         close_client_days.run_once,
         tuple(time(hour, 5) for hour in (0, 4, 8, 12, 16, 20)),
         "04:00 ends a client's day; a client elsewhere in the world waits four hours at most",
+    ),
+    Daily(
+        "watch_appointments",
+        watch_appointments.run_once,
+        tuple(time(hour, 20) for hour in range(6, 21, 2)),
+        "what is open a day before a slot is told while somebody can still see to it",
     ),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )
