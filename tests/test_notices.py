@@ -65,7 +65,8 @@ async def a_booked_session(
         tamsin = await staff.add(db, email=email, name="Tamsin", roles=[Role.THERAPIST], now=NOW)
         client_id = await a_client(db)
         staff_id = tamsin if therapist else None
-        session_id = await sessions.plan(db, client_id, staff_id=staff_id, planned_at=NOW + hours_ahead * HOUR)
+        planned_at = NOW + hours_ahead * HOUR
+        session_id = await sessions.plan(db, client_id, staff_id=staff_id, planned_at=planned_at, by=None, now=NOW)
     return session_id, staff_id
 
 
@@ -113,7 +114,7 @@ async def test_what_is_not_needed_when_it_would_be_sent_is_blocked(
         assert await notices.plan_briefs(db, now=NOW) == 1
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         if why == "cancelled":
-            await sessions.record_state(db, session_id, SessionState.CANCELLED)
+            await sessions.record_state(db, session_id, SessionState.CANCELLED, by=None, now=NOW)
         elif why == "disabled":
             await staff.disable(db, staff_id, by=ids.new(), now=NOW)
         else:
