@@ -69,16 +69,19 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
 @post("/sessions/{session_id:uuid}/state", opt=BOOK)
 async def record_state(request: Caller, desk: NamedDependency[Desk], session_id: FromPath[UUID]) -> Response[Any]:
     """Record that it was attended, missed or cancelled, or is planned after all."""
+    client_id = await access.require_session(desk.db, desk.reach(), session_id, now=desk.now)
     said = (await form_of(request)).get("state")
     state = next((each for each in SessionState if each == said), None)
     if state is None:
         raise errors.Invalid("Say what became of it.", fields=(errors.FieldFault("state", "choose one"),))
-    return await _change(desk, session_id, SessionChange(state=state))
+    await changed(desk, client_id, session_id, SessionChange(state=state))
+    return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
 
 @post("/sessions/{session_id:uuid}/change", opt=BOOK)
 async def change(request: Caller, desk: NamedDependency[Desk], session_id: FromPath[UUID]) -> Response[Any]:
     """Move it, hand it over, or change what it is."""
+    client_id = await access.require_session(desk.db, desk.reach(), session_id, now=desk.now)
     form = await form_of(request)
     what = SessionChange(
         planned_at=local_times.instant_of(form.get("at", ""), desk.view.zone, "when"),
@@ -86,11 +89,6 @@ async def change(request: Caller, desk: NamedDependency[Desk], session_id: FromP
         modality=_modality(form.get("modality", "")),
         minutes=_minutes(form["minutes"]) if form.get("minutes") else None,
     )
-    return await _change(desk, session_id, what)
-
-
-async def _change(desk: Desk, session_id: UUID, what: SessionChange) -> Response[Any]:
-    client_id = await access.require_session(desk.db, desk.reach(), session_id, now=desk.now)
     await changed(desk, client_id, session_id, what)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
