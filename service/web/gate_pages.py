@@ -99,6 +99,7 @@ def standing_ids(gate: Gate) -> set[UUID]:
 @post("/infusions/{infusion_id:uuid}/gate/screens", opt=RECORD)
 async def add_screen(request: Caller, desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> Response[Any]:
     """Record a drug screen."""
+    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {
         "panel": await choices_of(request, "panel"),
@@ -107,12 +108,13 @@ async def add_screen(request: Caller, desk: NamedDependency[Desk], infusion_id: 
         "confirmation": form.get("confirmation", Confirmation.PRESUMPTIVE),
         "collected_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "collected at"),
     }
-    return await _record(desk, infusion_id, body, ScreenForm)
+    return await _record(desk, client_id, infusion_id, body, ScreenForm)
 
 
 @post("/infusions/{infusion_id:uuid}/gate/vitals", opt=RECORD)
 async def add_vital(request: Caller, desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> Response[Any]:
     """Record blood pressure and pulse."""
+    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {
         "systolic": _number(form.get("systolic", "")),
@@ -120,16 +122,17 @@ async def add_vital(request: Caller, desk: NamedDependency[Desk], infusion_id: F
         "pulse": _number(form["pulse"]) if form.get("pulse", "").strip() else None,
         "measured_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "measured at"),
     }
-    return await _record(desk, infusion_id, body, VitalForm)
+    return await _record(desk, client_id, infusion_id, body, VitalForm)
 
 
 @post("/infusions/{infusion_id:uuid}/gate/checklists", opt=RECORD)
 async def add_checklist(request: Caller, desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> Response[Any]:
     """Record the list of contraindications."""
+    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {name: form[name] for name in gate_words.CONDITIONS if name in form}
     checked_at = local_times.instant_of(form.get("at", ""), desk.view.zone, "asked at")
-    return await _record(desk, infusion_id, {**body, "checked_at": checked_at}, ChecklistForm)
+    return await _record(desk, client_id, infusion_id, {**body, "checked_at": checked_at}, ChecklistForm)
 
 
 def _number(text: str) -> int | str:
@@ -139,9 +142,12 @@ def _number(text: str) -> int | str:
 
 
 async def _record(
-    desk: Desk, infusion_id: UUID, body: Mapping[str, object], shape: type[ScreenForm | VitalForm | ChecklistForm]
+    desk: Desk,
+    client_id: UUID,
+    infusion_id: UUID,
+    body: Mapping[str, object],
+    shape: type[ScreenForm | VitalForm | ChecklistForm],
 ) -> Response[Any]:
-    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = strict.decode(msgspec.json.encode(body), shape)
     await decide.record(desk.db, client_id, infusion_id, form, by=desk.who.staff_id, now=desk.now)
     await desk.record("gate.record", client_id=client_id, object_id=infusion_id)
