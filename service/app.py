@@ -26,6 +26,7 @@ from service.web import (
     gate_api,
     gate_pages,
     health,
+    infusion_api,
     link_pages,
     openapi,
     page_problems,
@@ -40,6 +41,7 @@ from service.web import (
     staff_auth,
     static_files,
     treatment_api,
+    treatment_forms,
     treatment_pages,
 )
 from service.web.services import Services
@@ -60,9 +62,11 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *alert_actions.ROUTES,
     *client_admin.ROUTES,
     *treatment_pages.ROUTES,
+    *treatment_forms.ROUTES,
     *staff_admin.ROUTES,
     *staff_api.ROUTES,
     *treatment_api.ROUTES,
+    *infusion_api.ROUTES,
     *gate_pages.ROUTES,
     *session_pages.ROUTES,
     *brief_pages.ROUTES,

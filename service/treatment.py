@@ -27,7 +27,7 @@ from schemas.treatment import (
 from service import errors
 from service.database import Db
 from service.errors import FieldFault
-from service.facts import client_day, courses, infusions, pauses, placing, schedules
+from service.facts import client_day, courses, infusion_events, infusions, pauses, placing, schedules
 from service.facts.infusions import Given
 from service.facts.schedules import Made
 from service.people import audit, clients, clinics
@@ -89,7 +89,7 @@ async def plan_infusion(
     at = await place_of(db, client_id, now=now)
     before = await infusions.find(db, infusion_id)
     if before is not None:
-        first_said = (await infusions.events_of(db, before.client_id))[infusion_id][0].planned_at
+        first_said = (await infusion_events.of(db, before.client_id))[infusion_id][0].planned_at
         if before.client_id != client_id or first_said != planned_at:
             raise errors.Conflict("This id is already in use for another infusion.")
         return before, False

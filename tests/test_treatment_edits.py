@@ -44,7 +44,7 @@ from service import database as databases
 from service import day_close, errors, fold, ids, treatment
 from service.database import Db, Pool
 from service.desk import treatment_page
-from service.facts import client_day, course_events, courses, infusions, pauses
+from service.facts import client_day, course_events, courses, infusion_events, infusions, pauses
 from service.people.audit import COMMAND
 from tests.builders import NOW, a_client, a_clinic, an_answer
 from tests.folding import findings_of, folded, trend_of
@@ -166,7 +166,7 @@ EDITS = [
 
 async def said_so_far(db: Db, client_id: UUID) -> list[object]:
     """Every event, in the order of its own log."""
-    of_infusions = await infusions.events_of(db, client_id)
+    of_infusions = await infusion_events.of(db, client_id)
     of_course, of_pauses = await course_events.of(db, client_id), await pauses.history_of(db, client_id)
     return [*of_course, *of_pauses, *(event for events in of_infusions.values() for event in events)]
 
@@ -181,7 +181,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 async def check_days(db: Db, client_id: UUID) -> None:
     """The infusion days that are shown are those that the log gives, computed the plain way."""
-    last_words = [events[-1] for events in (await infusions.events_of(db, client_id)).values()]
+    last_words = [events[-1] for events in (await infusion_events.of(db, client_id)).values()]
     slots = [Slot(each.state, each.planned_at, each.given_at) for each in last_words]
     shown = await treatment_page.infusion_days_of(db, client_id, limit=200)
     assert shown

@@ -23,7 +23,16 @@ from schemas.course import (
 from schemas.treatment import CheckInDay, CourseView, InfusionHistory, InfusionLine
 from service import errors
 from service.database import Db
-from service.facts import checkins, client_day, course_events, courses, infusion_days, infusions, pauses
+from service.facts import (
+    checkins,
+    client_day,
+    course_events,
+    courses,
+    infusion_days,
+    infusion_events,
+    infusions,
+    pauses,
+)
 from service.facts.infusion_days import Timeline
 from service.people import clients, clinics
 
@@ -113,7 +122,7 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> TreatmentView:
         pause_history=history,
         infusions=booked,
         numbers=infusion_days.numbers_of(booked),
-        infusion_events=await infusions.events_of(db, client_id),
+        infusion_events=await infusion_events.of(db, client_id),
         zone=zone,
         day=day,
         now=now,

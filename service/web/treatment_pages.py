@@ -4,42 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
-import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.course import ChangeReason, DischargeReason, InfusionState, PauseReason, Phase, Substance, Template
+from schemas.course import ChangeReason, DischargeReason, PauseReason, Phase, Substance, Template
 from schemas.treatment import (
     Curve,
-    DischargeForm,
-    EndPauseForm,
-    MoveForm,
-    PauseForm,
-    PhaseForm,
-    PlanForm,
-    ReopenForm,
-    ScheduleForm,
-    StateForm,
-    SubstancesForm,
 )
-from service import ids, treatment
+from service import ids
 from service.desk import curves, sentences, treatment_log, treatment_page
 from service.people.access import Permission
-from service.web import desk_page, page_problems, strict
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
-from service.web.pages import WEEKDAYS, go_to
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, open_desk
+from service.web.pages import WEEKDAYS
 
-MANAGE = {"access": Permission.MANAGE_TREATMENT}
 SHOWN_CURVES = 5
 CURVE_DAYS = 7
 LOG_LINES = 60
-# Boxes of which several may be ticked: whoever reads the form passes their list.
-TICKED = frozenset({"weekdays", "substances"})
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 @get("/clients/{client_id:uuid}/treatment", opt={"access": Permission.SEE_CLIENTS})
@@ -104,197 +89,11 @@ def _told(at: datetime, desk: Desk) -> str:
     return f"{WEEKDAYS[local.weekday()]} {sentences.day(local.date(), desk.today)} {local:%H:%M}"
 
 
-async def _filled(request: Request[Any, Any, Any], desk: Desk, shape: type[T], **more: object) -> T:
-    """A form as `shape`, its empty fields left out. Raises Invalid naming every field that is wrong."""
-    fields = {field.encode_name for field in msgspec.structs.fields(shape)} - TICKED
-    texts = {name: text.strip() for name, text in (await form_of(request)).items() if name in fields}
-    values = {name: _read(name, text, desk) for name, text in texts.items() if text}
-    return strict.decode(msgspec.json.encode(values | more), shape)
-
-
-def _read(name: str, text: str, desk: Desk) -> object:
-    """A field's text as JSON would have it: numbers, and times on the clinic's clock; anything else stays a text."""
-    try:
-        if name in ("weeks", "version", "duration_minutes"):
-            return int(text)
-        if name == "dose_mg_per_kg":
-            return float(text.replace(",", "."))
-        if name in ("planned_at", "given_at"):
-            return datetime.fromisoformat(text).replace(tzinfo=desk.view.zone).isoformat()
-    except (ValueError, OverflowError):
-        return text
-    return text
-
-
-def _back(client_id: UUID) -> Response[None]:
-    return go_to(f"/clients/{client_id}/treatment")
-
-
-@post("/clients/{client_id:uuid}/treatment/schedules/{schedule_id:uuid}", opt=MANAGE)
-async def make_schedule(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    schedule_id: FromPath[UUID],
-) -> Response[Any]:
-    """Plan infusions from a template; the form sent twice plans once."""
-    await desk.require_client(client_id)
-    form = await form_of(request)
-    more: dict[str, object] = {}
-    if ticked := await choices_of(request, "weekdays"):
-        more["weekdays"] = [int(each) if each.isdecimal() else each for each in ticked]
-    if form.get("booster_count", "").strip() or form.get("template") == Template.BOOSTERS:
-        rhythm = {"every_weeks": form.get("booster_every_weeks", ""), "count": form.get("booster_count", "")}
-        more["boosters"] = {name: int(text) if text.isdecimal() else text for name, text in rhythm.items()}
-    filled = await _filled(
-        request, desk, ScheduleForm, replace_rest=form.get("replace_rest") == "yes", **_only_fitting(form, more)
-    )
-    if filled.template is Template.BOOSTERS:
-        filled = msgspec.structs.replace(filled, weeks=None)
-    await treatment.make_schedule(desk.db, client_id, schedule_id, filled, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-def _only_fitting(form: dict[str, str], more: dict[str, object]) -> dict[str, object]:
-    """Without what the page's one form holds for the other templates."""
-    return {name: value for name, value in more.items() if name != "weekdays" or form.get("template") != "boosters"}
-
-
-@post("/clients/{client_id:uuid}/treatment/infusions/{infusion_id:uuid}/plan", opt=MANAGE)
-async def plan_infusion(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    infusion_id: FromPath[UUID],
-) -> Response[Any]:
-    """Plan a single infusion; the form sent twice plans once."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, PlanForm)
-    await treatment.plan_infusion(desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/infusions/{infusion_id:uuid}/move", opt=MANAGE)
-async def move_infusion(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    infusion_id: FromPath[UUID],
-) -> Response[Any]:
-    """Give an infusion another time."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, MoveForm)
-    await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/infusions/{infusion_id:uuid}/state", opt=MANAGE)
-async def record_infusion(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    infusion_id: FromPath[UUID],
-) -> Response[Any]:
-    """Record what became of an infusion, or correct it."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, StateForm)
-    if form.state is InfusionState.PLANNED:
-        form = msgspec.structs.replace(form, reason=None)
-    await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/pauses/{pause_id:uuid}", opt=MANAGE)
-async def begin_pause(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    pause_id: FromPath[UUID],
-) -> Response[Any]:
-    """Pause; the form sent twice pauses once."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, PauseForm)
-    await treatment.pause(desk.db, client_id, pause_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/pauses/{pause_id:uuid}/end", opt=MANAGE)
-async def end_pause(
-    request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
-    client_id: FromPath[UUID],
-    pause_id: FromPath[UUID],
-) -> Response[Any]:
-    """Give a pause another last day; with the box ticked it never was."""
-    await desk.require_client(client_id)
-    withdrawn = (await form_of(request)).get("withdrawn") == "yes"
-    form = EndPauseForm(until_on=None) if withdrawn else await _filled(request, desk, EndPauseForm)
-    await treatment.end_pause(desk.db, client_id, pause_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/substances", opt=MANAGE)
-async def change_substances(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
-) -> Response[Any]:
-    """Treat other substances from a day on."""
-    await desk.require_client(client_id)
-    ticked = await choices_of(request, "substances")
-    primary = (await form_of(request)).get("primary")
-    ticked.sort(key=lambda each: each != primary)
-    form = await _filled(request, desk, SubstancesForm, substances=ticked)
-    await treatment.change_substances(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/phase", opt=MANAGE)
-async def enter_phase(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
-) -> Response[Any]:
-    """Enter a phase from a day on."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, PhaseForm)
-    await treatment.enter_phase(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/discharge", opt=MANAGE)
-async def discharge(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
-) -> Response[Any]:
-    """End the course."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, DischargeForm)
-    await treatment.discharge(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
-@post("/clients/{client_id:uuid}/treatment/reopen", opt=MANAGE)
-async def reopen(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
-) -> Response[Any]:
-    """Let an ended course go on; without a day the discharge is undone."""
-    await desk.require_client(client_id)
-    form = await _filled(request, desk, ReopenForm)
-    await treatment.reopen(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    return _back(client_id)
-
-
 ROUTES = (
     Router(
         path="/",
         route_handlers=[
             show_treatment,
-            make_schedule,
-            plan_infusion,
-            move_infusion,
-            record_infusion,
-            begin_pause,
-            end_pause,
-            change_substances,
-            enter_phase,
-            discharge,
-            reopen,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
