@@ -106,6 +106,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     ),
     "infusion_pkey": Conflict("This id is already in use for another infusion."),
     "schedule_pkey": Conflict("This id is already in use for another plan."),
+    "instrument_pkey": Conflict("This version is there already. Other words are another version."),
     "pause_pkey": Conflict("Somebody changed this pause meanwhile, or its id is in use for another."),
     "course_substance_one_primary": Conflict("The course already has a primary substance."),
 }

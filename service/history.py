@@ -8,9 +8,11 @@ from uuid import UUID
 import msgspec
 
 from schemas.checkin import CheckIn, Kind
+from schemas.instrument import Instrument
 from schemas.today import LastInfusion, NextInfusion, Today
+from service import errors, instrument_log
 from service.database import Db
-from service.facts import checkins, client_day, courses, infusions
+from service.facts import checkins, client_day, courses, infusions, instruments
 from service.people import audit, clients
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
@@ -80,6 +82,7 @@ async def today_of(
         substances=courses.active_on(await courses.substances_of(db, client_id), today),
         last=last[0] if last else None,
         next_infusion=NextInfusion(planned_at=planned.planned_at) if planned else None,
+        instruments=instrument_log.due_of(await instrument_log.read(db, client_id), today),
         last_infusion=LastInfusion(number=len(given), days_ago=(today - client_day.of(max(given), zone)).days)
         if given
         else None,
@@ -87,3 +90,13 @@ async def today_of(
         crisis=view.crisis,
         fictional=view.fictional,
     )
+
+
+async def instrument_of(db: Db, reader: DeviceClient, code: str, *, now: datetime) -> Instrument:
+    """An instrument as it is asked now: every item in its exact words. Raises NotFound."""
+    found = (await instruments.catalogue_of(db)).newest(code)
+    if found is None:
+        raise errors.NotFound("Not found.")
+    device = audit.Actor("device", reader.device_id)
+    await audit.record(db, device, "instrument.read", now=now, client_id=reader.client_id)
+    return found

@@ -109,6 +109,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         "kind": "conflict",
         "check_in_id": ids.new(),
         "schedule_id": ids.new(),
+        "response_id": ids.new(),
+        "code": "phq9",
     }
     if "{infusion_id" in route.path:
         values["infusion_id"] = await an_infusion(db, client_id, given_at=datetime.now(UTC) - timedelta(days=2))

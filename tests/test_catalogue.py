@@ -19,7 +19,7 @@ PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 # What was known stays known: a correction is a new row.
 APPEND_ONLY = {
     "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
-    "audit_event", "rule_set",
+    "audit_event", "rule_set", "instrument", "instrument_schedule", "instrument_response",
 }  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
