@@ -13,6 +13,7 @@ from jobs import (
     fold_check_ins,
     plan_untold,
     prune_expired,
+    seal_audit,
 )
 from jobs.work import ClinicJob, DeploymentJob
 
@@ -46,6 +47,7 @@ PERIODS = (
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
     Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
     Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
+    Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
 )
 

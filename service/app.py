@@ -36,6 +36,7 @@ from service.web import (
     staff_auth,
     static_files,
     treatment_api,
+    treatment_pages,
 )
 from service.web.services import Services
 
@@ -56,6 +57,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *instrument_pages.ROUTES,
     *alert_actions.ROUTES,
     *client_admin.ROUTES,
+    *treatment_pages.ROUTES,
     *staff_admin.ROUTES,
     *staff_api.ROUTES,
     *treatment_api.ROUTES,

@@ -122,6 +122,17 @@ async def all_clinics(connection: Connection) -> list[Clinic]:
     return [msgspec.convert(record, Clinic) for record in await connection.fetch(ALL)]
 
 
+async def chosen(connection: Connection, slug: str | None) -> list[Clinic]:
+    """Every clinic, or the one that a command was given. Raises Invalid where there is none of that slug."""
+    every = await all_clinics(connection)
+    if slug is None:
+        return every
+    those = [each for each in every if each.slug == slug]
+    if not those:
+        raise errors.Invalid(f"There is no clinic {slug}.", fields=(errors.FieldFault("clinic", "a slug"),))
+    return those
+
+
 GET_SETTING = """
 select monitoring_notice, crisis, hours, therapy_window_hours, fictional, updated_at
 from clinic_setting
