@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.client import RecordOrigin
+from schemas.client import Client, RecordOrigin
 from schemas.course import Course, CourseEvent, CourseSubstance, Pause, Phase
 from schemas.instrument import Instrument
 from schemas.instrument_response import ChosenRhythm, DueInstrument, WindowLine, WindowState
@@ -24,8 +24,9 @@ DAY = timedelta(days=1)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log of a client's instruments follows from; `asked`: whether the client is asked at all."""
+    """What the log of a client's instruments follows from."""
 
+    client: Client
     catalogue: Catalogue
     choices: list[ChosenRhythm]
     courses: list[Course]
@@ -33,13 +34,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     events: list[CourseEvent]
     pauses: list[Pause]
     answered: list[Answered]
-    asked: bool
+
+    @property
+    def asked(self) -> bool:
+        """Whether the client is asked at all: whoever was imported never was."""
+        return self.client.origin is RecordOrigin.LIVE
 
 
 async def read(db: Db, client_id: UUID) -> Facts:
-    """Read them. Raises NotFound. Whoever was imported was never asked by us."""
-    client = await clients.get(db, client_id)
+    """Read them. Raises NotFound."""
     return Facts(
+        client=await clients.get(db, client_id),
         catalogue=await instruments.catalogue_of(db),
         choices=await instruments.choices_of(db),
         courses=await courses.of(db, client_id),
@@ -47,7 +52,6 @@ async def read(db: Db, client_id: UUID) -> Facts:
         events=await course_events.of(db, client_id),
         pauses=await pauses.of(db, client_id),
         answered=await instruments.answered_of(db, client_id),
-        asked=client.origin is RecordOrigin.LIVE,
     )
 
 

@@ -24,7 +24,7 @@ from service.facts import client_day, instruments
 from service.facts.instruments import ResponseRow
 from service.instrument_log import Facts
 from service.instruments import change, scoring
-from service.people import clients, clinics
+from service.people import clinics
 
 NO_MISSING = RuleInWords(
     formula="every item must be answered; otherwise there is no total", source="no rule is published"
@@ -40,15 +40,14 @@ class InstrumentsView(NamedTuple):
 
 async def read(db: Db, client_id: UUID, *, now: datetime) -> InstrumentsView:
     """Every instrument the client is or was asked, or answered. Raises NotFound."""
-    client = await clients.get(db, client_id)
-    zone = client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
-    today = client_day.of(now, zone)
     facts, rows = await instrument_log.read(db, client_id), await instruments.responses_of(db, client_id)
+    zone = client_day.zone_or_none(facts.client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+    today = client_day.of(now, zone)
     series = [
         _series(facts, code, [row for row in rows if row.code == code], today=today, zone=zone)
         for code in facts.catalogue.codes
     ]
-    return InstrumentsView(client, [each for each in series if each.points or each.windows])
+    return InstrumentsView(facts.client, [each for each in series if each.points or each.windows])
 
 
 def reply_of(view: InstrumentsView) -> ClientInstruments:
