@@ -85,8 +85,8 @@ def findings_of_response(
         "version": instrument.version,
         "items": [each.item.code for each in urgent],
         "answers": [each.option.text for each in urgent],
-        "values": [each.option.value for each in urgent],
-        "above": [each.above for each in urgent],
+        "values": {each.item.code: each.option.value for each in urgent},
+        "above": {each.item.code: each.above for each in urgent},
         "late_days": late_days,
     }
     return [

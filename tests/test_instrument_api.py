@@ -142,7 +142,7 @@ async def test_a_late_urgent_answer_says_how_late_it_is(http: httpx.AsyncClient,
     async with database.transaction(here.owner, here.clinic_id) as db:
         numbers = await db.value("select numbers from finding where clinic_id = $1", here.clinic_id)
     assert isinstance(numbers, dict)
-    assert (numbers["late_days"], numbers["values"], numbers["above"]) == (9, [3], [0])
+    assert (numbers["late_days"], numbers["values"], numbers["above"]) == (9, {"9": 3}, {"9": 0})
 
 
 URGENT = phq9(0, 0, 0, 0, 0, 0, 0, 0, 1)

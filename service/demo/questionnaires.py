@@ -25,6 +25,8 @@ TAKES_TIME = 0.25
 LEAVES_OUT = 0.06
 # For so many days after the course began a client who is treated for alcohol tells of the drinking before it.
 DRINKING_DAYS = 14
+# What became due in the last days of the history is left to whoever visits with the phone of a client.
+VISITORS_DAYS = 7
 LATER = timedelta(minutes=2)
 MOST_CRAVING = 10
 
@@ -36,7 +38,8 @@ def takes_time(person: Person, answer: Answer) -> bool:
 
 async def respond(db: Db, master: Sealer, person: Person, client_id: UUID, answer: Answer, *, first_day: date) -> int:
     """Answer what is due on the day of a check-in, as it would have been sent with it; how many there were."""
-    if not takes_time(person, answer):
+    left_to_visitor = person.visitor and (answer.day - first_day).days > stories.HISTORY_DAYS - VISITORS_DAYS
+    if left_to_visitor or not takes_time(person, answer):
         return 0
     facts = await instrument_log.read(db, client_id)
     began = facts.courses[-1].started_on
