@@ -13,8 +13,10 @@ from schemas.course import Phase, Substance
 InstrumentCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,31}$(?!\n)", description="phq9")]
 ItemCode = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$(?!\n)")]
 LoincCode = Annotated[str, Meta(pattern=r"^[0-9]{1,7}-[0-9]$(?!\n)", description="44261-6")]
-Words = Annotated[str, Meta(min_length=1, max_length=200)]
-LongWords = Annotated[str, Meta(min_length=1, max_length=1_000)]
+# One line of what can be typed.
+LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+Words = Annotated[str, Meta(max_length=200, pattern=LINE)]
+LongWords = Annotated[str, Meta(max_length=1_000, pattern=LINE)]
 Points = Annotated[int, Meta(ge=-1_000, le=1_000)]
 Level = Annotated[float, Meta(ge=-100_000, le=100_000, description="on the scale of the total")]
 Days = Annotated[int, Meta(ge=1, le=364)]

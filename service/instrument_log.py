@@ -110,7 +110,7 @@ def intervals_of(facts: Facts, code: str) -> list[Interval]:
     firsts = _boundaries(facts, code)
     lasts: list[date | None] = [each - DAY for each in firsts[1:]]
     return [
-        Interval(first, last, _plan(facts, code, first)) for first, last in zip(firsts, [*lasts, None], strict=True)
+        Interval(first, last, plan_of(facts, code, first)) for first, last in zip(firsts, [*lasts, None], strict=True)
     ]
 
 
@@ -129,7 +129,7 @@ def _boundaries(facts: Facts, code: str) -> list[date]:
     return sorted({each for each in days if each >= facts.courses[0].started_on})
 
 
-def _plan(facts: Facts, code: str, day: date) -> Plan | None:
+def plan_of(facts: Facts, code: str, day: date) -> Plan | None:
     """The plan of a day; None where it is not asked: no course, a pause, another substance, never in this phase."""
     course = next((each for each in reversed(facts.courses) if each.started_on <= day), None)
     if course is None or (course.ended_on is not None and day > course.ended_on):

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.course import Phase
+from schemas.client import Client, RecordOrigin
+from schemas.course import (
+    Course,
+    CourseEvent,
+    CourseEventKind,
+    CourseSubstance,
+    Pause,
+    PauseReason,
+    Phase,
+    Substance,
+)
+from schemas.instrument_response import ChosenRhythm
+from service import instrument_log
+from service.instrument_log import Facts
 from service.instruments import windows
+from service.instruments.catalogue import Catalogue
 from service.instruments.windows import Interval, Plan, Window
 
 START = date(2026, 3, 2)
+MOMENT = datetime(2026, 3, 2, tzinfo=UTC)
+COURSE = UUID(int=7)
+CLIENT = Client(
+    client_id=UUID(int=8),
+    given_name="Ines",
+    family_name="Marlow",
+    time_zone="UTC",
+    enrolled_on=START,
+    origin=RecordOrigin.LIVE,
+)
 DAY = timedelta(days=1)
 LONG = 120
 
@@ -91,6 +116,88 @@ def test_windows_never_share_a_day_and_every_counted_day_lies_in_one(chosen: lis
         assert len(holding) <= 1
         assert holding or plan is None
         assert windows.plan_on(intervals_of(days), on(at)) == plan
+
+
+dates = st.integers(0, LONG).map(on)
+periods = st.tuples(dates, st.one_of(st.none(), st.integers(0, 30)))
+
+
+def a_pause(period: tuple[date, int | None]) -> Pause:
+    first, days = period
+    return Pause(
+        pause_id=UUID(int=1),
+        version=1,
+        client_id=CLIENT.client_id,
+        from_on=first,
+        until_on=None if days is None else first + days * DAY,
+        reason=PauseReason.TRAVEL,
+        withdrawn=False,
+        recorded_by=None,
+        recorded_at=MOMENT,
+    )
+
+
+def an_event(said: tuple[date, Phase]) -> CourseEvent:
+    return CourseEvent(
+        course_event_id=UUID(int=1),
+        course_id=COURSE,
+        kind=CourseEventKind.PHASE_ENTERED,
+        from_on=said[0],
+        phase=said[1],
+        substances=None,
+        reason=None,
+        recorded_by=None,
+        recorded_at=MOMENT,
+    )
+
+
+def a_choice(chosen: tuple[date, Phase, int | None]) -> ChosenRhythm:
+    first, phase, every = chosen
+    return ChosenRhythm(code="pacs", phase=phase, every_days=every, open_days=every, from_on=first, recorded_at=MOMENT)
+
+
+def a_substance(period: tuple[date, int | None]) -> CourseSubstance:
+    first, days = period
+    return CourseSubstance(
+        course_id=COURSE,
+        substance=Substance.ALCOHOL,
+        is_primary=False,
+        from_on=first,
+        until_on=None if days is None else first + days * DAY,
+    )
+
+
+phases = st.sampled_from([Phase.INDUCTION, Phase.MAINTENANCE])
+facts = st.builds(
+    Facts,
+    client=st.just(CLIENT),
+    catalogue=st.just(Catalogue([])),
+    choices=st.lists(
+        st.builds(a_choice, st.tuples(dates, phases, st.one_of(st.none(), st.integers(1, 9)))), max_size=3
+    ),
+    courses=st.builds(
+        lambda ended: [
+            Course(
+                course_id=COURSE, client_id=CLIENT.client_id, phase=Phase.INDUCTION, started_on=START, ended_on=ended
+            )
+        ],
+        st.one_of(st.none(), dates),
+    ),
+    substances=st.lists(st.builds(a_substance, periods), max_size=2),
+    events=st.lists(st.builds(an_event, st.tuples(dates, phases)), max_size=3),
+    pauses=st.lists(st.builds(a_pause, periods), max_size=2),
+    answered=st.just([]),
+)
+
+
+@given(facts)
+def test_the_stretches_of_a_course_say_of_every_day_what_that_day_alone_would_say(told: Facts) -> None:
+    told = msgspec.structs.replace(told, choices=sorted(told.choices, key=lambda each: each.from_on))
+    intervals = instrument_log.intervals_of(told, "pacs")
+    assert intervals[0].first == START
+    assert [each.first for each in intervals[1:]] == [each.last + DAY for each in intervals[:-1] if each.last]
+    for at in range(LONG + 40):
+        assert windows.plan_on(intervals, on(at)) == instrument_log.plan_of(told, "pacs", on(at))
 
 
 def test_a_week_is_due_for_seven_days_and_then_the_next_begins() -> None:

@@ -268,6 +268,9 @@ def test_a_definition_that_says_what_it_must_is_taken_and_may_be_a_mean() -> Non
         ),
         ({"code": "Own!"}, ["code"]),
         ({"version": "1"}, ["version"]),
+        ({"title": ""}, ["title"]),
+        ({"title": "One\x00"}, ["title"]),
+        ({"lead": "One\nTwo"}, ["lead"]),
         ({"streak": 1}, ["streak"]),
         (
             {"items": [{"code": "a", "text": "One?", "unless": {"item": "b", "value": 0, "counts_as": 9}}]},
