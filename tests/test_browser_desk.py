@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
@@ -18,12 +20,14 @@ from schemas.trend import Status
 from service import database as databases
 from service.config import DatabaseUrls
 from service.database import Pool
+from service.facts import client_day
 from service.people import clients
 from service.web.desk_session import COOKIE
 from tests.browser import browser, environment, free_port, watched_context, web_process
 from tests.builders import a_client, a_clinic, an_answer
 from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+from tests.telling import a_story
 
 pytestmark = pytest.mark.browser
 
@@ -129,3 +133,19 @@ async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> No
             await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
         await page.wait_for_url("**/sign-in?idle=yes", timeout=REFRESH_MILLISECONDS)
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_the_brief_prints_on_one_sheet_and_fits_a_phone(desk: Desk) -> None:
+    today = client_day.of(datetime.now(UTC), ZoneInfo("America/Chicago"))
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_client(db, given_name="Ines", family_name="Marlow")
+        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+        await a_story(db, client_id, today)
+    async with watched_context(desk.started, desk.address, width=320) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        for brief_for in ("therapy", "infusion"):
+            await page.goto(f"/clients/{client_id}/brief?for={brief_for}")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+            printed = await page.pdf(format="A4", margin={"top": "15mm", "bottom": "15mm"})
+            assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, f"one sheet for {brief_for}"

@@ -19,14 +19,16 @@ PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 # What was known stays known: a correction is a new row.
 APPEND_ONLY = {
     "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
-    "audit_event", "audit_seal", "rule_set", "instrument", "instrument_schedule", "instrument_response",
+    "audit_event", "audit_seal", "rule_set",
+    "drug_screen", "vital_reading", "contraindication_check", "gate_check", "therapy_session_event",
+    "instrument", "instrument_schedule", "instrument_response",
 }  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
 
 # What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to, and the positions
 # of audit rows and seals.
-SWEPT_WORDS = {"state", "job", "kind", "tier", "number", "transaction_id", "until_transaction"}
+SWEPT_WORDS = {"state", "job", "kind", "tier", "number", "round", "origin", "transaction_id", "until_transaction"}
 SWEPT_TYPES = {"uuid", "timestamptz", "date", "time"}
 
 

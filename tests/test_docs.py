@@ -32,7 +32,7 @@ PLACE = re.compile(rf"((?:{'|'.join(ROOTS)})/[\w./-]+\.(?:py|js)):(\w+)")
 JAVASCRIPT = r"(?:function|class|const|let)\s+{}\b"
 
 # What a reader of the repository does not have, in comments and docstrings.
-OUTSIDE = re.compile(r"\bDESIGN\b|\bDOMAIN\.md|\bSTYLE\.md|\bshared/|\bissue #?\d|the brief\b|§\s*\d")
+OUTSIDE = re.compile(r"\bDESIGN\b|\bDOMAIN\.md|\bSTYLE\.md|\bshared/|\bissue #?\d|§\s*\d")
 STANDARDS = re.compile(r"RFC \d+ §|RFC \d+, §")
 
 

@@ -1,0 +1,147 @@
+"""The brief before an appointment: true to what is stored, each sentence with its evidence, for whoever may read it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from schemas.gate import Analyte
+from schemas.staff import Role
+from service import database
+from service.config import Config
+from service.database import Pool
+from service.gate import decide
+from tests.appointments import a_planned_infusion, a_pressure, a_screen
+from tests.desk import a_person, a_session
+from tests.telling import DAY, a_story
+from tests.treatment import Treated, a_treated_client
+
+
+@pytest.fixture
+async def treated(settings: Config, owner_pool: Pool) -> AsyncIterator[Treated]:
+    async with a_treated_client(settings, owner_pool, time_zone="America/Chicago") as here:
+        yield here
+
+
+async def told(here: Treated) -> dict[date, UUID]:
+    """The story of nine days since a session, told of this client."""
+    async with database.transaction(here.owner, here.clinic.clinic_id) as db:
+        return await a_story(db, here.client_id, here.today)
+
+
+def sections_of(brief: Any) -> dict[str, list[Any]]:
+    return {section["code"]: section["sentences"] for section in brief["sections"]}
+
+
+def texts(sentences: list[Any]) -> str:
+    return "\n".join(sentence["text"] for sentence in sentences)
+
+
+async def test_the_therapist_reads_what_changed_since_the_last_session(treated: Treated) -> None:
+    answers = await told(treated)
+    brief = await treated.get("brief?for=therapy")
+    assert (brief["for"], brief["since_appointment"], brief["client"]) == ("therapy", True, "Ines Marlow")
+    assert brief["appointment_at"] is not None
+    said = sections_of(brief)
+    assert "Craving for alcohol 6." in texts(said["changed"])
+    assert "2.0 in the 14 days before" in texts(said["changed"])
+    worst = said["days"][0]
+    assert "craving 9, mood 1, anxiety 8" in worst["text"]
+    assert worst["quote"] == "Met the old crowd. Hardly slept."
+    assert [each["id"] for each in worst["evidence"]] == [str(answers[treated.today - 6 * DAY])]
+    assert "Infusion 2" in texts(said["infusion"])
+    assert "no answer on" in texts(said["answers"])
+    assert "No use reported since" in texts(said["use"])
+    assert "Nobody has it yet." in texts(said["alerts"])
+    assert "Nobody has taken on 1 alert yet." in texts(said["open"])
+
+
+async def test_every_sentence_rests_on_something_that_can_be_opened(treated: Treated) -> None:
+    await told(treated)
+    for brief_for in ("therapy", "infusion"):
+        brief = await treated.get(f"brief?for={brief_for}")
+        for section in brief["sections"]:
+            for sentence in section["sentences"]:
+                said_of_nothing = sentence["text"].startswith(("No ", "The question about use"))
+                assert sentence["evidence"] or said_of_nothing, sentence
+                for evidence in sentence["evidence"]:
+                    path = evidence["href"].partition("#")[0]
+                    page = await treated.http.get(path, headers=treated.person.cookie)
+                    assert page.status_code == 200, evidence
+
+
+async def test_the_nurse_reads_gate_screen_pressure_use_and_missed_days(treated: Treated) -> None:
+    now = datetime.now(UTC)
+    await told(treated)
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        infusion_id = await a_planned_infusion(db, treated.client_id, hours_ahead=20)
+        for form in (a_screen(Analyte.COCAINE, at=now), a_pressure(148, 92, at=now)):
+            await decide.record(db, treated.client_id, infusion_id, form, by=treated.person.staff_id, now=now)
+    said = sections_of(await treated.get("brief?for=infusion"))
+    assert "A hold is proposed" in texts(said["gate"])
+    assert "positive for cocaine, presumptive" in texts(said["records"])
+    assert "148/92 mmHg, pulse 72" in texts(said["records"])
+    assert said["gate"][0]["evidence"][0]["href"] == f"/infusions/{infusion_id}/gate"
+    assert "full days answered" in texts(said["answers"])
+    assert "Tier 2" in texts(said["alerts"])
+
+
+async def test_a_coordinator_reads_no_words_of_the_client_and_no_gate(treated: Treated) -> None:
+    await told(treated)
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await a_planned_infusion(db, treated.client_id, hours_ahead=20)
+        coordinator = await a_session(db, await a_person(db, Role.COORDINATOR))
+        stranger = await a_session(db, await a_person(db, Role.NURSE))
+    for brief_for in ("therapy", "infusion"):
+        address = f"/v1/clients/{treated.client_id}/brief?for={brief_for}"
+        reply = await treated.http.get(address, headers=coordinator.bearer)
+        assert reply.status_code == 200
+        assert "old crowd" not in reply.text
+        assert not {"gate", "records"} & set(sections_of(reply.json()))
+        assert (await treated.http.get(address, headers=stranger.bearer)).status_code == 404
+
+
+async def test_what_is_asked_for_is_one_of_two_and_named_so_in_the_description(treated: Treated) -> None:
+    address = f"/v1/clients/{treated.client_id}/brief?for=lunch"
+    refused = await treated.http.get(address, headers=treated.person.bearer)
+    assert refused.status_code == 400
+    assert "for" in str(refused.json()["errors"])
+    described = (await treated.http.get("/v1/openapi.json")).json()
+    parameters = described["paths"]["/v1/clients/{client_id}/brief"]["get"]["parameters"]
+    assert [each["name"] for each in parameters] == ["client_id", "for"]
+
+
+async def test_before_anything_was_answered_the_brief_says_so_kindly(treated: Treated) -> None:
+    said = sections_of(await treated.get("brief?for=therapy"))
+    assert texts(said["use"]) == "The question about use was not answered since."
+    assert texts(said["infusion"]) == "No infusion was given yet."
+    page = await treated.http.get(f"/clients/{treated.client_id}/brief", headers=treated.person.cookie)
+    assert page.status_code == 200
+
+
+async def test_the_page_says_what_the_api_says_and_leads_to_it(treated: Treated) -> None:
+    await told(treated)
+    brief = await treated.get("brief?for=therapy")
+    page = (
+        await treated.http.get(f"/clients/{treated.client_id}/brief?for=therapy", headers=treated.person.cookie)
+    ).text
+    for section in brief["sections"]:
+        for sentence in section["sentences"]:
+            assert html.escape(sentence["text"], quote=False) in page.replace("&#39;", "'")
+    client_page = (await treated.http.get(f"/clients/{treated.client_id}", headers=treated.person.cookie)).text
+    assert f"/clients/{treated.client_id}/brief?for=therapy" in client_page
+
+
+async def test_reading_a_brief_is_audited(treated: Treated) -> None:
+    await treated.get("brief?for=infusion")
+    read = await treated.value(
+        "select count(*) from audit_event where clinic_id = $1 and action = 'brief.read' and client_id = $2",
+        treated.clinic.clinic_id,
+        treated.client_id,
+    )
+    assert read == 1
