@@ -20,11 +20,12 @@ class Tier(IntEnum):
 
 
 class Rule(StrEnum):
-    """What can fire for a client day or a check-in."""
+    """What can fire for a client day, a check-in or a response to an instrument."""
 
     SAFETY = "safety"
     OPIOID_USE = "opioid_use"
     OTHER_USE = "other_use"
+    INSTRUMENT_SAFETY = "instrument_safety"
     WORSENING = "worsening"
     WANING = "waning"
     SILENCE_AFTER_INFUSION = "silence_after_infusion"
@@ -95,6 +96,7 @@ class NewFinding(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier | None
     numbers: dict[str, object]
     check_in_id: UUID | None = None
+    instrument_response_id: UUID | None = None
     found_late: bool = False
 
 
@@ -107,6 +109,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     tier: Tier | None
     check_in_id: UUID | None
+    instrument_response_id: UUID | None
     alert_id: UUID | None
     found_at: datetime
     found_late: bool

@@ -9,6 +9,7 @@ import msgspec
 from schemas.checkin import CheckIn
 from schemas.course import Substance
 from schemas.crisis import CrisisContact
+from schemas.instrument_response import DueInstrument
 
 
 class NextInfusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first.
 
     `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
+    `instruments`: the questionnaires that are due, what waits longest first.
     """
 
     client_day: date
@@ -35,6 +37,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     last: CheckIn | None
     next_infusion: NextInfusion | None
     last_infusion: LastInfusion | None
+    instruments: list[DueInstrument]
     monitoring: str
     crisis: list[CrisisContact]
     fictional: bool

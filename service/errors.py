@@ -106,6 +106,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     ),
     "infusion_pkey": Conflict("This id is already in use for another infusion."),
     "schedule_pkey": Conflict("This id is already in use for another plan."),
+    "instrument_pkey": Conflict("This version is there already. Other words are another version."),
     "pause_pkey": Conflict("Somebody changed this pause meanwhile, or its id is in use for another."),
     "drug_screen_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
     "vital_reading_supersedes_key": Conflict("This record was corrected already; correct the newer one."),

@@ -13,24 +13,25 @@ from schemas.client import RecordOrigin
 from service import ids
 from service.database import Db
 
-_Key = tuple[Rule, date, UUID | None]
+_Key = tuple[Rule, date, UUID | None, UUID | None]
 
 
-def _key(finding: NewFinding) -> _Key:
-    return finding.rule, finding.client_day, finding.check_in_id
+def _key(finding: NewFinding | _Known) -> _Key:
+    return finding.rule, finding.client_day, finding.check_in_id, finding.instrument_response_id
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     client_day: date
     check_in_id: UUID | None
+    instrument_response_id: UUID | None
     revision: int
     withdrawn: bool
 
 
 KNOWN = """
-select distinct on (f.rule, f.client_day, f.check_in_id)
-  f.rule, f.client_day, f.check_in_id, f.revision, w.finding_id is not null as withdrawn
+select distinct on (f.rule, f.client_day, f.check_in_id, f.instrument_response_id)
+  f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.revision, w.finding_id is not null as withdrawn
 from finding f
 left join finding_withdrawal w
   on w.clinic_id = f.clinic_id
@@ -38,7 +39,7 @@ left join finding_withdrawal w
 where f.clinic_id = $1
   and f.client_id = $2
   and f.client_day = any ($3::date[])
-order by f.rule, f.client_day, f.check_in_id, f.revision desc
+order by f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.revision desc
 """
 
 
@@ -48,10 +49,10 @@ async def _known(db: Db, client_id: UUID, days: list[date]) -> list[_Known]:
 
 INSERT = """
 insert into finding (
-  clinic_id, finding_id, client_id, client_day, rule, tier, check_in_id, alert_id, revision, found_at, found_late,
-  origin, numbers, rule_set_version
+  clinic_id, finding_id, client_id, client_day, rule, tier, check_in_id, instrument_response_id, alert_id, revision,
+  found_at, found_late, origin, numbers, rule_set_version
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 on conflict do nothing
 """
 
@@ -70,9 +71,7 @@ class Store:
     async def not_yet(self, new_findings: Sequence[NewFinding]) -> list[NewFinding]:
         """Those that stand nowhere yet; one that was withdrawn may be found again, as its next revision."""
         days = sorted({finding.client_day for finding in new_findings})
-        known = {
-            (row.rule, row.client_day, row.check_in_id): row for row in await _known(self.db, self.client_id, days)
-        }
+        known = {_key(row): row for row in await _known(self.db, self.client_id, days)}
         fresh = []
         for finding in new_findings:
             row = known.get(_key(finding))
@@ -93,6 +92,7 @@ class Store:
             finding.rule,
             finding.tier,
             finding.check_in_id,
+            finding.instrument_response_id,
             alert_id,
             self._revisions.get(_key(finding), 1),
             self.now,
@@ -106,8 +106,8 @@ class Store:
 
 OF_ALERTS = """
 select
-  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version, w.withdrawn_at
+  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.instrument_response_id, f.alert_id,
+  f.found_at, f.found_late, f.origin, f.numbers, f.rule_set_version, w.withdrawn_at
 from finding f
 left join finding_withdrawal w
   on w.clinic_id = f.clinic_id
@@ -125,8 +125,8 @@ async def of_alerts(db: Db, alert_ids: Sequence[UUID]) -> list[Finding]:
 
 STANDING = """
 select
-  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
+  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.instrument_response_id, f.alert_id,
+  f.found_at, f.found_late, f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
 from finding f
 where f.clinic_id = $1
   and f.client_id = any ($2::uuid[])

@@ -8,9 +8,11 @@ from uuid import UUID
 import msgspec
 
 from schemas.checkin import CheckIn, Kind
+from schemas.instrument import Instrument
 from schemas.today import LastInfusion, NextInfusion, Today
+from service import errors, instrument_log
 from service.database import Db
-from service.facts import checkins, client_day, courses, infusions, pauses
+from service.facts import checkins, client_day, courses, infusions, instruments, pauses
 from service.people import audit, clients
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
@@ -65,8 +67,8 @@ async def today_of(
 ) -> Today:
     """What the phone shows when it opens. Raises NotFound."""
     client_id = reader.client_id
-    client = await clients.get(db, client_id)
-    zone = client_day.zone_or_none(time_zone or client.time_zone) or view.zone
+    asked = await instrument_log.read(db, client_id)
+    zone = client_day.zone_or_none(time_zone or asked.client.time_zone) or view.zone
     today = client_day.of(now, zone)
     recent = await checkins.history(db, client_id, limit=10)
     daily = [row for row in recent if row.kind is Kind.DAILY]
@@ -77,10 +79,11 @@ async def today_of(
     return Today(
         client_day=today,
         due=not await checkins.days_of(db, client_id, from_day=today, until_day=today),
-        paused=pauses.covering(await pauses.of(db, client_id), today) is not None,
-        substances=courses.active_on(await courses.substances_of(db, client_id), today),
+        paused=pauses.covering(asked.pauses, today) is not None,
+        substances=courses.active_on(asked.substances, today),
         last=last[0] if last else None,
         next_infusion=NextInfusion(planned_at=planned.planned_at) if planned else None,
+        instruments=instrument_log.due_of(asked, today),
         last_infusion=LastInfusion(number=len(given), days_ago=(today - client_day.of(max(given), zone)).days)
         if given
         else None,
@@ -88,3 +91,13 @@ async def today_of(
         crisis=view.crisis,
         fictional=view.fictional,
     )
+
+
+async def instrument_of(db: Db, reader: DeviceClient, code: str, *, now: datetime) -> Instrument:
+    """An instrument as it is asked now: every item in its exact words. Raises NotFound."""
+    found = (await instruments.catalogue_of(db)).newest(code)
+    if found is None:
+        raise errors.NotFound("Not found.")
+    device = audit.Actor("device", reader.device_id)
+    await audit.record(db, device, "instrument.read", now=now, client_id=reader.client_id)
+    return found

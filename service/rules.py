@@ -1,4 +1,4 @@
-"""Which findings a check-in gives by itself, before any trend: pure on what it is told."""
+"""Which findings a check-in or a response to an instrument gives by itself, before any trend: pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from uuid import UUID
 
 from schemas.alert import NewFinding, Rule, Tier
 from schemas.course import Substance
+from schemas.instrument import Instrument
+from service.instruments.scoring import UrgentAnswer
 
 # After days of abstinence tolerance is lower and the same dose can kill: a return to use is urgent, continued use less.
 ABSTINENCE_DAYS = 7
@@ -62,3 +64,37 @@ def _rule_of_use(
 
 def _finding(rule: Rule, tier: Tier, check_in_id: UUID, client_day: date, numbers: dict[str, object]) -> NewFinding:
     return NewFinding(client_day=client_day, rule=rule, tier=tier, numbers=numbers, check_in_id=check_in_id)
+
+
+def findings_of_response(
+    *,
+    instrument_response_id: UUID,
+    client_day: date,
+    instrument: Instrument,
+    urgent: Sequence[UrgentAnswer],
+    late_days: int,
+) -> list[NewFinding]:
+    """The finding of a response with urgent answers: one, however many of them there are.
+
+    `late_days`: client days between the answer and its arrival, 0 = none.
+    """
+    if not urgent:
+        return []
+    numbers: dict[str, object] = {
+        "instrument": instrument.title,
+        "version": instrument.version,
+        "items": [each.item.code for each in urgent],
+        "answers": [each.option.text for each in urgent],
+        "values": {each.item.code: each.option.value for each in urgent},
+        "above": {each.item.code: each.above for each in urgent},
+        "late_days": late_days,
+    }
+    return [
+        NewFinding(
+            client_day=client_day,
+            rule=Rule.INSTRUMENT_SAFETY,
+            tier=Tier.URGENT,
+            numbers=numbers,
+            instrument_response_id=instrument_response_id,
+        )
+    ]

@@ -25,8 +25,8 @@ async def trend_of(pool: Pool, clinic: Clinic, client_id: UUID) -> list[Trend]:
 
 
 FINDINGS = """
-select f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version
+select f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.instrument_response_id,
+  f.alert_id, f.found_at, f.found_late, f.origin, f.numbers, f.rule_set_version
 from finding f
 where f.clinic_id = $1
   and not exists (

@@ -110,6 +110,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         "kind": "conflict",
         "check_in_id": ids.new(),
         "schedule_id": ids.new(),
+        "response_id": ids.new(),
+        "code": "phq9",
     }
     if "{pause_id" in route.path:
         day = datetime.now(UTC).date()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,13 +10,17 @@ import pytest
 
 from schemas.alert import AlertState
 from schemas.client import RecordOrigin
+from schemas.instrument_response import WindowState
 from service import alerts, database, fold
 from service.database import Pool
-from service.demo import clinic, fresh, player
+from service.demo import clinic, fresh, player, questionnaires
 from service.demo.clinic import DemoClinic
 from service.demo.people import PEOPLE, VISITED_THERAPIST, Line, Person
+from service.demo.stories import answer_on, asked_for_help_lately
+from service.desk import instruments_page
 from service.facts import client_day, fold_queue
-from service.people import clinics
+from service.instruments import catalogue, scoring
+from service.people import clients, clinics
 from tests.builders import MASTER
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -152,3 +157,52 @@ async def test_every_start_has_a_fresh_client_and_those_of_long_ago_are_discharg
     assert len(people) == fresh.KEPT + 2
     still = "select count(*) from course where clinic_id = $1 and ended_on is null"
     assert await count(owner_pool, demo, still) == fresh.KEPT + 1
+
+
+RESPONSES = """
+select r.code, count(*) as times, count(r.total) as with_total, bool_and(r.answers <> '{}') as answered
+from instrument_response r
+where r.clinic_id = $1
+group by r.code
+order by r.code
+"""
+URGENT = """
+select count(*)
+from finding
+where clinic_id = $1
+  and rule = 'instrument_safety'
+  and instrument_response_id is not null
+"""
+
+
+async def test_instruments_are_answered_along_the_stories_and_some_are_missed(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    last = demo.first_day + timedelta(days=74)
+    in_crisis = [each for each in PEOPLE if asked_for_help_lately(each, demo.first_day, last - timedelta(days=3))]
+    people = [*FEW, *in_crisis]
+    await player.play(owner_pool, demo, MASTER, until=last, people=people, played=lambda day: None)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        rows = await db.connection.fetch(RESPONSES, demo.clinic.clinic_id)
+        views = [await instruments_page.read(db, each, now=NOW) for each in await clients.ids_of(db)]
+    assert [row["code"] for row in rows] == ["audit_c", "gad7", "pacs", "phq9"]
+    assert all(row["answered"] and row["times"] > 5 for row in rows)
+    assert any(row["with_total"] < row["times"] for row in rows)
+    states = Counter(line.state for view in views for series in view.series for line in series.windows)
+    assert states[WindowState.ANSWERED] > 20
+    assert states[WindowState.MISSED] > 20
+    assert await count(owner_pool, demo, URGENT)
+
+
+async def test_what_somebody_answers_depends_on_the_story_alone(owner_pool: Pool, demo: DemoClinic) -> None:
+    person = FEW[0]
+    days = [demo.first_day + timedelta(days=person.joins + each) for each in range(30)]
+    told = [answer for day in days if (answer := answer_on(person, demo.first_day, day)) is not None]
+    for instrument in catalogue.shipped().values():
+        first, again = (
+            [questionnaires.answers_of(person, each, instrument, days_in=20, unsafe=False) for each in told]
+            for _ in range(2)
+        )
+        assert first == again
+        assert all(scoring.faults_of(instrument, each) == [] for each in first)
+        assert all(scoring.urgent_of(instrument, each) == [] for each in first)

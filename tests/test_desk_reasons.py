@@ -45,6 +45,7 @@ def stored(new: NewFinding, *, at: int = 0, withdrawn: bool = False, **numbers: 
         rule=new.rule,
         tier=new.tier,
         check_in_id=None,
+        instrument_response_id=None,
         alert_id=None,
         found_at=found_at,
         found_late=False,

@@ -16,7 +16,7 @@ from schemas.course import InfusionState, Phase, Substance
 from schemas.trend import Status
 from service import alerts, detection, fold, ids
 from service.database import Db
-from service.demo import clinic, gates, player
+from service.demo import clinic, gates, player, questionnaires
 from service.demo.clinic import SOURCE, DemoClinic
 from service.demo.diary import infusions_until
 from service.demo.people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, VISITED_THERAPIST, Line, Person
@@ -142,6 +142,8 @@ async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now
         if answer is not None:
             answers.append(answer)
     await player.store(db, master, [Arrived(person, client_id, ids.new(), answer) for answer in answers])
+    for answer in answers:
+        await questionnaires.respond(db, master, person, client_id, answer, first_day=demo.first_day)
     await fold.fold_client(db, client_id, now=datetime.combine(today, time(4), demo.zone).astimezone(UTC))
     return person, client_id
 

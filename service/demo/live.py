@@ -16,14 +16,14 @@ import msgspec
 
 from service import database
 from service.database import Pool
-from service.demo import clinic
+from service.demo import clinic, questionnaires
 from service.demo import fresh as demo_fresh
 from service.demo import phone as demo_phone
 from service.demo.clinic import DemoClinic
-from service.demo.diary import is_away
+from service.demo.diary import is_away, joined_on
 from service.demo.people import PEOPLE, Person
 from service.demo.phone import Handset, NotEnrolled, Phone
-from service.demo.stories import answer_on
+from service.demo.stories import Answer, answer_on, asked_for_help_lately
 from service.facts import client_day
 from service.people import devices
 
@@ -84,6 +84,29 @@ class Phones:
                 "note": answer.note,
             },
         )
+        if questionnaires.takes_time(person, answer):
+            await self._answer_questionnaires(person, answer)
+
+    async def _answer_questionnaires(self, person: Person, answer: Answer) -> None:
+        """Send the story's answers to every instrument that is due."""
+        phone, now, first_day = await self._phone_of(person), self._clock(), self._demo.first_day
+        for due in (await phone.today(now=now)).instruments:
+            given = questionnaires.answers_of(
+                person,
+                answer,
+                await phone.instrument(due.code, now=now),
+                days_in=(answer.day - joined_on(person, first_day)).days,
+                unsafe=asked_for_help_lately(person, first_day, answer.day),
+            )
+            response = {
+                "instrument": due.code,
+                "version": due.version,
+                "answered_at": now.isoformat(),
+                "sent_at": now.isoformat(),
+                "time_zone": person.time_zone,
+                "answers": given,
+            }
+            await phone.respond(response, now=now)
 
     async def cross(self, person: Person) -> None:
         """Send the check-in that crosses the limit."""

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from schemas.device import Access, Enrolled, Nonce
+from schemas.instrument import Instrument
 from schemas.today import Today
 from service import ids
 from service.people import device_tokens
@@ -57,6 +58,16 @@ class Phone:
         headers = await self._authorised(now=now)
         _good(await self._http.put(f"/v1/check-ins/{check_in_id}", json=dict(answer), headers=headers))
         return check_in_id
+
+    async def instrument(self, code: str, *, now: datetime) -> Instrument:
+        """An instrument as it is asked."""
+        reply = await self._http.get(f"/v1/instruments/{code}", headers=await self._authorised(now=now))
+        return msgspec.json.decode(_good(reply).content, type=Instrument)
+
+    async def respond(self, response: Mapping[str, object], *, now: datetime) -> None:
+        """Send one response to an instrument."""
+        address = f"/v1/instrument-responses/{ids.new()}"
+        _good(await self._http.put(address, json=dict(response), headers=await self._authorised(now=now)))
 
     async def _authorised(self, *, now: datetime) -> dict[str, str]:
         if not self._access.access_token or self._access.expires_at - REFRESH_BEFORE < now:

@@ -16,7 +16,7 @@ from schemas.checkin import Kind, Origin
 from schemas.course import Substance
 from service import alert_states, alerts, database, fold, ids, rules
 from service.database import Db, Pool
-from service.demo import clinic, gates, staff
+from service.demo import clinic, gates, questionnaires, staff
 from service.demo.clinic import Appointments, DemoClinic
 from service.demo.diary import joined_on
 from service.demo.people import PEOPLE, Line, Person
@@ -157,6 +157,7 @@ async def _store_arrivals(
     await store(db, master, arrived)
     for each in arrived:
         await _open_urgent_alerts(db, demo, each)
+        await questionnaires.respond(db, master, each.person, each.client_id, each.answer, first_day=demo.first_day)
         there.add((each.client_id, each.answer.day))
     return {client_id for client_id, answered_day in there if answered_day == day}
 

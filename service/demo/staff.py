@@ -21,6 +21,7 @@ OPENS, CLOSES = time(9), time(17)
 
 OUTCOMES = {
     Rule.SAFETY: (Outcome.SAFETY_PLAN,),
+    Rule.INSTRUMENT_SAFETY: (Outcome.SAFETY_PLAN,),
     Rule.OPIOID_USE: (Outcome.SAFETY_PLAN, Outcome.CALLED),
     Rule.OTHER_USE: (Outcome.CALLED, Outcome.SESSION_MOVED),
     Rule.WORSENING: (

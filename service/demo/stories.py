@@ -175,6 +175,12 @@ def _asks_for_help(person: Person, at: int) -> bool:
     return person.line is Line.STEP and person.turns < HISTORY_DAYS / 2 + 10 and _days_into_turn(person, at) == 2
 
 
+def asked_for_help_lately(person: Person, first_day: date, day: date) -> bool:
+    """Whether the safety question was answered yes on that day or in the nine before it."""
+    at = (day - first_day).days
+    return any(_asks_for_help(person, at - ago) for ago in range(10))
+
+
 def _note(person: Person, at: int, craving: int, used: list[Substance]) -> str | None:
     draw = drawn(person, at, "note")
     if used:

@@ -31,6 +31,8 @@ def of_finding(finding: Finding, today: date) -> str:
             return f"Use of {_used(numbers)} reported on {on}, {before}{_late(numbers)}."
         case Rule.OTHER_USE:
             return f"Use of {_used(numbers)} reported on {on}{_late(numbers)}."
+        case Rule.INSTRUMENT_SAFETY:
+            return f"{_instrument_safety(numbers)} on {on}{_late(numbers)}."
         case Rule.WORSENING:
             return _worsening(finding, today)
         case Rule.WANING:
@@ -122,6 +124,14 @@ def day(value: date, today: date) -> str:
 def words(code: str) -> str:
     """A name of the database as words."""
     return code.replace("_", " ")
+
+
+def _instrument_safety(numbers: Mapping[str, object]) -> str:
+    items, answers = numbers.get("items"), numbers.get("answers")
+    if not isinstance(items, list) or not isinstance(answers, list):
+        return "Urgent answer"
+    said = [f"question {item} “{answer}”" for item, answer in zip(items, answers, strict=False)]
+    return f"{numbers.get('instrument')}: {' and '.join(said)}"
 
 
 def _worsening(finding: Finding, today: date) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.checkin import CheckInForm
 from service.facts import client_day
 
 # Past this much skew the phone's clock is not believed: the instant is corrected, and the answer yields to any without.
@@ -16,6 +16,22 @@ CREDIBLE_SKEW = timedelta(minutes=10)
 LONGEST_IN_QUEUE = timedelta(days=400)
 # What a clock may show, however wrong: the bounds keep every later computation in the calendar.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+class Sent(Protocol):
+    """What a phone says of when it was answered and sent."""
+
+    @property
+    def answered_at(self) -> datetime:
+        """When it was answered, by the phone's clock."""
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent, by the same clock."""
+
+    @property
+    def time_zone(self) -> str:
+        """The phone's zone."""
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +48,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     zone_known: bool
 
 
-def place(form: CheckInForm, *, received_at: datetime, clinic_zone: ZoneInfo) -> Placed:
+def place(form: Sent, *, received_at: datetime, clinic_zone: ZoneInfo) -> Placed:
     """Place an answer in time. No time is refused: an answer with a wrong clock is still an answer.
 
     A phone whose clock is off by more than ten minutes is corrected by the difference seen at the first receipt; what

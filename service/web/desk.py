@@ -13,7 +13,7 @@ from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
 from service import errors, leases
-from service.desk import caseload, client_page, inbox, reasons, sentences
+from service.desk import caseload, client_page, inbox, instruments_page, reasons, sentences
 from service.facts import client_day
 from service.people import clients
 from service.people.access import Permission
@@ -147,6 +147,7 @@ async def show_client(
         "lapsed": lambda alert: leases.lapsed(alert, desk.now),
         "status_sentence": _status_sentence(view, desk.today),
         "treatment": _treatment_line(view, desk),
+        "instruments": (await instruments_page.read(desk.db, client_id, now=desk.now)).series,
         "is_outside": chart_spec.is_outside,
         "sessions_on": set(view.chart.sessions),
         "infusion_on": dict(view.chart.infusions),

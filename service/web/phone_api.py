@@ -62,21 +62,23 @@ def access_token(request: Request[Any, Any, Any]) -> Token:
     return tokens.parse(text.strip(), "access")
 
 
-async def _view_of(services: Services, token: Token) -> ClinicView:
+async def view_of(services: Services, token: Token) -> ClinicView:
+    """The clinic of a token. Raises Unauthenticated where there is none."""
     try:
         return await services.views.get(token.clinic_id)
     except errors.NotFound as error:
         raise errors.Unauthenticated("This access token is not valid.") from error
 
 
-async def _with_crisis_card(
+async def with_crisis_card(
     request: Request[Any, Any, Any],
     services: Services,
     answer: Callable[[bytes, Token, datetime], Awaitable[Response[bytes]]],
     *,
     limit: Limit,
+    is_unsafe: Callable[[bytes], bool],
 ) -> Response[bytes]:
-    """Answer, and put the crisis contacts into whatever goes wrong when the body holds a positive safety answer."""
+    """Answer, and put the crisis contacts into whatever goes wrong when the body is unsafe, however wrong otherwise."""
     raw, clinic_id = b"", None
     try:
         raw = await request.body()
@@ -86,8 +88,8 @@ async def _with_crisis_card(
         limit.hit(token.digest, now=now)
         return await answer(raw, token, now)
     except Exception as error:  # noqa: BLE001 whatever fails, a person who answered yes gets the card
-        positive = says_unsafe(raw)
-        return problems.response_of(error, crisis=services.views.crisis(clinic_id) if positive else None)
+        crisis = services.views.crisis(clinic_id) if is_unsafe(raw) else None
+        return problems.response_of(error, crisis=crisis)
 
 
 def says_unsafe(raw: bytes) -> bool:
@@ -130,13 +132,13 @@ async def put_check_in(
             headers={"Cache-Control": "no-store"},
         )
 
-    return await _with_crisis_card(request, services, answer, limit=CHECK_INS)
+    return await with_crisis_card(request, services, answer, limit=CHECK_INS, is_unsafe=says_unsafe)
 
 
 async def _accept(
     services: Services, token: Token, check_in_id: UUID, form: CheckInForm, *, now: datetime
 ) -> intake.Accepted:
-    view = await _view_of(services, token)
+    view = await view_of(services, token)
     sent = intake.sent(token.digest, check_in_id, form, master=services.master, view=view, now=now)
     return await services.door.accept(token.clinic_id, sent)
 
@@ -154,7 +156,7 @@ async def post_batch(request: Request[Any, Any, Any], services: NamedDependency[
 
     async def answer(raw: bytes, token: Token, now: datetime) -> Response[bytes]:
         items = strict.items_of(raw, most=BATCH_ITEMS)
-        view = await _view_of(services, token)
+        view = await view_of(services, token)
         await _authenticate(services, token, now)
         results = [await _item_result(services, token, item, now=now) for item in items]
         services.hinter.hint()
@@ -163,7 +165,7 @@ async def post_batch(request: Request[Any, Any, Any], services: NamedDependency[
         )
         return Response(msgspec.json.encode(reply), media_type=JSON, headers={"Cache-Control": "no-store"})
 
-    return await _with_crisis_card(request, services, answer, limit=BATCHES)
+    return await with_crisis_card(request, services, answer, limit=BATCHES, is_unsafe=says_unsafe)
 
 
 async def _authenticate(services: Services, token: Token, now: datetime) -> None:
@@ -216,7 +218,7 @@ async def get_check_ins(
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
     position = None if before is None else cursors.decode(before, field="before")
-    view = await _view_of(services, token)
+    view = await view_of(services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         page = await history.page_of(
@@ -240,7 +242,7 @@ async def get_today(
     """What the phone shows when it opens; `time_zone` is the phone's, the client's last known one without it."""
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
-    view = await _view_of(services, token)
+    view = await view_of(services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         today = await history.today_of(db, reader, time_zone=time_zone, master=services.master, view=view, now=now)

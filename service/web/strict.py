@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TypeVar
+from types import UnionType
+from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -85,22 +86,37 @@ def _no_array(most: int) -> errors.Invalid:
 
 def refusal(value: object, shape: type[msgspec.Struct], first: msgspec.ValidationError) -> errors.Invalid:
     """Every fault of a refused body: msgspec stops at the first, so each field is tried alone."""
-    faults: list[FieldFault] = []
-    if isinstance(value, dict):
-        known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-        faults += [FieldFault(str(name)[:64], "unknown field") for name in value if name not in known]
-        for name, field in known.items():
-            if name in value:
-                faults += _faults_of(name, value[name], field.type)
-            elif field.required:
-                faults.append(FieldFault(name, "required"))
+    faults = _faults_of_struct(value, shape) if isinstance(value, dict) else []
     return errors.Invalid("The body was refused.", fields=(faults or [_fault(first)])[:MOST_FAULTS])
+
+
+def _faults_of_struct(value: dict[object, object], shape: type[msgspec.Struct]) -> list[FieldFault]:
+    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    faults = [FieldFault(str(name)[:64], "unknown field") for name in value if name not in known]
+    for name, field in known.items():
+        if name in value:
+            faults += _faults_of(name, value[name], field.type)
+        elif field.required:
+            faults.append(FieldFault(name, "required"))
+    return faults
+
+
+def _struct_in(kind: object) -> type[msgspec.Struct] | None:
+    """The Struct that a field holds, also where it may be null."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    parts = get_args(kind) if get_origin(kind) in (Annotated, Union, UnionType) else ()
+    return next((found for part in parts if (found := _struct_in(part)) is not None), None)
 
 
 def _faults_of(name: str, value: object, kind: object) -> list[FieldFault]:
     try:
         msgspec.json.decode(msgspec.json.encode(value), type=kind)
     except msgspec.ValidationError as error:
+        shape = _struct_in(kind)
+        if isinstance(value, dict) and shape is not None:
+            within = _faults_of_struct(value, shape)
+            return [FieldFault(f"{name}.{each.field}", each.message) for each in within] or [_fault(error, name)]
         if isinstance(value, dict):
             return _faults_of_entries(name, value, kind) or [_fault(error, name)]
         return [_fault(error, name)]

@@ -4,6 +4,7 @@ import { settleEarlier, showQueue } from "./phone_queue.js";
 import { newId, openStore } from "./phone_store.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, enrol, sendQueue, waitingAnswers } from "./phone_server.js";
 import { asked, readAnswers, showCravings, showLast } from "./phone_form.js";
+import * as instruments from "./phone_instruments.js";
 
 const TRY_AGAIN_MILLISECONDS = 30 * 1000;
 
@@ -15,9 +16,13 @@ let codeFromLink = location.hash.slice(1);
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 const page = { store: null, today: null, view: "", busy: false, leaveOut: "", notBefore: 0, disconnect: false };
+// The questionnaire on the screen, and whether the last check-in left the crisis card where it is shown afterwards.
+const questions = { due: null, definition: null, crisisStays: false };
+// All that a connection leaves on this phone beside the queue and the device.
+const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "instruments", "answeredInstruments"];
 
 function show(view) {
-  for (const id of ["connect", "waiting", "check-in", "done"]) element(id).hidden = id !== view;
+  for (const id of ["connect", "waiting", "check-in", "done", "questions"]) element(id).hidden = id !== view;
   element("this-phone").hidden = view === "connect";
   element("again").hidden = view !== "done";
   if (page.view && page.view !== view) {
@@ -33,7 +38,7 @@ function showCrisis(place) {
   const card = element("crisis");
   if (!card.firstChild) card.append(...element("help-card").cloneNode(true).childNodes);
   card.setAttribute("role", "alert");
-  element(place).append(card);
+  if (card.parentElement !== place) place.append(card);
   card.hidden = false;
 }
 
@@ -49,6 +54,7 @@ async function exchange() {
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
   await page.store.keep("today", today);
   page.today = today;
+  await instruments.keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
 }
 
 // One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
@@ -72,6 +78,7 @@ async function synchronise() {
 async function endEnrolment() {
   await page.store.forget("device");
   await page.store.forget("today");
+  questions.definition = null;
   await connectView("This phone is no longer connected. Ask your clinic for a new code. Answers not sent yet are kept here.");
 }
 
@@ -93,7 +100,9 @@ async function showDay() {
   element("monitoring").textContent = page.today.monitoring;
   element("next-infusion").hidden = !planned;
   element("next-infusion").textContent = planned ? `Next infusion: ${weekday(planned)}, ${clock(planned)}.` : "";
+  await showDue();
   // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
+  if (page.view === "questions") return;
   if (page.view === "check-in" && asked(element("answers"))) return;
   if (page.view !== "check-in" && (await answeredToday())) show("done");
   else await showQuestions();
@@ -148,8 +157,77 @@ async function saveAnswer(event) {
   }
   emptyForm();
   hideCrisis();
+  questions.crisisStays = Boolean(answers.safety);
+  await showDue();
   show("done");
-  if (answers.safety) showCrisis("done-crisis-place");
+  if (answers.safety) showCrisis(element("done-crisis-place"));
+  await showQueue(page.store, synchronise);
+  await synchronise();
+}
+
+// ---- questionnaires
+
+async function openInstrument(due) {
+  questions.due = due;
+  questions.definition = (await page.store.kept("instruments"))[due.code];
+  page.leaveOut = "";
+  instruments.showItems(questions.definition);
+  instruments.showNeeded(questions.definition);
+  show("questions");
+}
+
+// The card leaves the form before the form goes, and stays in sight where an answer was urgent.
+async function closeInstrument() {
+  questions.definition = null;
+  settleCrisis();
+  await showDue();
+  show("done");
+}
+
+const showDue = async () => instruments.showDue(await instruments.dueNow(page.store, page.today), openInstrument);
+
+function settleCrisis() {
+  const question = questions.definition && instruments.urgentQuestion(questions.definition);
+  if (question) showCrisis(question);
+  else if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+  else {
+    hideCrisis();
+    element("done-crisis-place").append(element("crisis"));
+  }
+}
+
+async function saveResponse(event) {
+  event.preventDefault();
+  if (page.busy) return;
+  const { answers, missing } = instruments.readItems(questions.definition);
+  const fault = element("questions-fault");
+  if (!Object.keys(answers).length) {
+    fault.textContent = "Please answer at least one question, or tap Not now.";
+    return;
+  }
+  const left = missing.map(({ number }) => number).join(", ");
+  if (left && page.leaveOut !== left) {
+    page.leaveOut = left;
+    fault.textContent = `Not answered: question ${left}. Answer, or tap Send again to leave it out.`;
+    instruments.focusOn(missing[0].code);
+    return;
+  }
+  page.busy = true;
+  const now = new Date();
+  const device = await page.store.kept("device");
+  const { code, version } = questions.definition;
+  const body = { instrument: code, version, answered_at: localTime(now), time_zone: zone(), answers };
+  try {
+    await page.store.enqueue({ id: newId(now.getTime()), deviceId: device.deviceId, body });
+    await instruments.markAnswered(page.store, questions.due);
+  } catch {
+    fault.textContent = "This phone could not save your answer. Is its memory full? Nothing was sent; please try again.";
+    return;
+  } finally {
+    page.busy = false;
+  }
+  if (instruments.urgentQuestion(questions.definition)) questions.crisisStays = true;
+  await closeInstrument();
   await showQueue(page.store, synchronise);
   await synchronise();
 }
@@ -190,7 +268,7 @@ async function connect(event) {
   } finally {
     page.busy = false;
   }
-  for (const key of ["today", "lastScores", "answeredDay", "arrivedAt"]) await page.store.forget(key);
+  for (const key of KEPT) await page.store.forget(key);
   page.today = null;
   codeFromLink = "";
   show("waiting");
@@ -215,7 +293,7 @@ async function disconnect() {
     }
   }
   await page.store.dropAll();
-  for (const key of ["device", "today", "lastScores", "answeredDay", "arrivedAt"]) await page.store.forget(key);
+  for (const key of ["device", ...KEPT]) await page.store.forget(key);
   page.disconnect = false;
   page.today = null;
   fault.textContent = "";
@@ -229,7 +307,7 @@ function listen() {
   element("answers").addEventListener("change", (event) => {
     element("answers-fault").textContent = "";
     if (event.target.name === "safety") {
-      if (event.target.value === "yes") showCrisis("crisis-place");
+      if (event.target.value === "yes") showCrisis(element("crisis-place"));
       else hideCrisis();
     }
     if (event.target.name === "used" && event.target.checked) {
@@ -238,8 +316,16 @@ function listen() {
       }
     }
   });
+  element("questions-form").addEventListener("submit", saveResponse);
+  element("questions-form").addEventListener("change", () => {
+    element("questions-fault").textContent = "";
+    instruments.showNeeded(questions.definition);
+    settleCrisis();
+  });
+  element("questions-later").addEventListener("click", closeInstrument);
   element("again").addEventListener("click", async () => {
     hideCrisis();
+    questions.crisisStays = false;
     page.view = "";
     await showQuestions();
     window.scrollTo(0, 0);

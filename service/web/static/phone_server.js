@@ -112,13 +112,16 @@ export async function askAsDevice(store, method, path, body) {
   return ask(method, path, { body, token: device.accessToken });
 }
 
-// As many of the oldest answers as fit one request.
+const isResponse = (answer) => Boolean(answer.body.instrument);
+
+// As many of the oldest check-ins in a row as fit one request.
 function firstBatch(waiting, sentAt, mostItems) {
   const batch = [];
   let size = 2;
   for (const answer of waiting) {
     const item = { ...answer.body, id: answer.id, sent_at: sentAt };
     size += new TextEncoder().encode(JSON.stringify(item)).length + 1;
+    if (isResponse(answer)) break;
     if (batch.length && (batch.length === mostItems || size > BATCH_BYTES)) break;
     batch.push(item);
   }
@@ -146,6 +149,18 @@ export async function waitingAnswers(store) {
   return queue.filter((answer) => !answer.refused && device && answer.deviceId === device.deviceId);
 }
 
+// A response to a questionnaire travels alone.
+async function sendResponse(store, answer, sentAt) {
+  let result = { status: 200 };
+  try {
+    await askAsDevice(store, "PUT", `/v1/instrument-responses/${answer.id}`, { ...answer.body, sent_at: sentAt });
+  } catch (error) {
+    if (!(error instanceof Refused) || ![400, 409, 413, 422].includes(error.status)) throw error;
+    result = { status: error.status, problem: error.problem };
+  }
+  await settle(store, answer, result);
+}
+
 // Send what waits, oldest first. An answer the server refuses stays, marked with why; after any
 // other failure the answers wait on, and the failure is thrown.
 export async function sendQueue(store, now) {
@@ -153,6 +168,10 @@ export async function sendQueue(store, now) {
   for (;;) {
     const waiting = await waitingAnswers(store);
     if (!waiting.length) return;
+    if (isResponse(waiting[0])) {
+      await sendResponse(store, waiting[0], now());
+      continue;
+    }
     const batch = firstBatch(waiting, now(), mostItems);
     let results;
     try {

@@ -1,0 +1,185 @@
+"""Questionnaires on the client's page in Chromium, against a real web process and the real database."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, Route, expect
+
+from schemas.course import Substance
+from service import database as databases
+from tests import test_browser_phone as phone_page
+from tests.builders import a_client, a_clinic
+from tests.test_browser_phone import ARRIVED, NOT_SENT, Here, House, choose, no_network, online
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+house = phone_page.house
+
+PHQ9, AUDIT_C = "The last two weeks: how you have been", "Three short questions"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: House) -> Here:
+    """A clinic with one client whose course began yesterday: everything is due."""
+    now = datetime.now(UTC)
+    clinic = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}", now=now)
+    async with databases.transaction(house.owner, clinic.clinic_id) as db:
+        began = (now - timedelta(days=1)).date()
+        client_id = await a_client(db, now=now, substances=(Substance.ALCOHOL,), started_on=began)
+    return Here(house.address, house.chromium, house.owner, clinic.slug, clinic.clinic_id, client_id)
+
+
+async def responses(here: Here) -> list[tuple[str, float | None, list[str]]]:
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        records = await db.connection.fetch(
+            "select code, total, missing from instrument_response where clinic_id = $1 order by counted_at",
+            here.clinic_id,
+        )
+    return [(record["code"], record["total"], record["missing"]) for record in records]
+
+
+async def alerts(here: Here) -> object:
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        return await db.value("select count(*) from alert where clinic_id = $1 and tier = 1", here.clinic_id)
+
+
+async def check_in(page: Page) -> None:
+    for name in ("craving.alcohol", "mood", "anxiety"):
+        await choose(page, name, 4)
+    await send(page)
+    await expect(page.get_by_role("heading", name="A few more questions")).to_be_visible()
+
+
+async def send(page: Page) -> None:
+    await page.get_by_role("button", name="Send", exact=True).click()
+
+
+async def tap(page: Page, item: str, value: int) -> None:
+    await page.locator(f'input[name="item.{item}"][value="{value}"]').check()
+
+
+async def test_what_is_due_is_offered_after_the_check_in_and_arrives_once(here: Here) -> None:
+    async with here.connected() as page:
+        assert await page.get_by_text("A few more questions").is_hidden()
+        await check_in(page)
+        await page.get_by_role("button", name=PHQ9).click()
+        await expect(page.get_by_role("heading", name=PHQ9)).to_be_focused()
+        await expect(page.get_by_text("Over the last 2 weeks, how often")).to_be_visible()
+        assert await page.locator("#items input:checked").count() == 0
+        assert await page.locator("#items fieldset:visible").count() == 9
+        for item in range(1, 10):
+            if item != 4:
+                await tap(page, str(item), 0 if item == 9 else 1)
+        await send(page)
+        await expect(page.get_by_text("Not answered: question 4.")).to_be_visible()
+        await send(page)
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        await expect(page.get_by_role("button", name=PHQ9)).to_be_hidden()
+        await expect(page.get_by_role("button", name=AUDIT_C)).to_be_visible()
+        assert await responses(here) == [("phq9", 7.88, ["4"])]
+        await page.reload()
+        await expect(page.get_by_role("button", name=AUDIT_C)).to_be_visible()
+        await expect(page.get_by_role("button", name=PHQ9)).to_be_hidden()
+        assert await alerts(here) == 0
+
+
+async def test_answered_offline_the_card_is_there_at_the_tap_and_everything_is_sent_once(here: Here) -> None:
+    async with here.connected() as page:
+        await page.route("**/v1/**", no_network)
+        await check_in(page)
+        await page.get_by_role("button", name=PHQ9).click()
+        card = page.get_by_role("alert").filter(has_text="You do not have to be alone")
+        for item in range(1, 9):
+            await tap(page, str(item), 2)
+        assert await card.is_hidden()
+        await tap(page, "9", 1)
+        await expect(card.get_by_role("link", name="988")).to_be_visible()
+        await tap(page, "9", 0)
+        await expect(card).to_be_hidden()
+        await tap(page, "9", 3)
+        await send(page)
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(card).to_be_visible()
+        await expect(page.get_by_role("status")).to_contain_text("2 answers are saved on this phone")
+        await page.reload()
+        await expect(page.get_by_role("status")).to_contain_text("2 answers are saved on this phone")
+        await expect(page.get_by_role("button", name=PHQ9)).to_be_hidden()
+        assert await responses(here) == []
+        await online(page)
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        assert await responses(here) == [("phq9", 19, [])]
+        assert len(await here.stored()) == 1
+        assert await alerts(here) == 1
+
+
+async def test_a_response_whose_reply_was_lost_is_sent_again_under_its_id_and_stored_once(here: Here) -> None:
+    async with here.connected() as page:
+        await check_in(page)
+        sent = []
+        lost = asyncio.Event()
+
+        async def lose_reply(route: Route) -> None:
+            sent.append(route.request.url)
+            await route.fetch()
+            await route.abort("connectionreset")
+            lost.set()
+
+        await page.route("**/v1/instrument-responses/*", lose_reply)
+        await page.get_by_role("button", name=AUDIT_C).click()
+        await tap(page, "1", 0)
+        await send(page)
+        await lost.wait()
+        await expect(page.get_by_role("status")).to_contain_text(NOT_SENT)
+        await page.unroute("**/v1/instrument-responses/*")
+        async with page.expect_request("**/v1/instrument-responses/*") as again:
+            await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        assert [(await again.value).url] == sent
+        assert await responses(here) == [("audit_c", 0, [])]
+
+
+async def test_what_need_not_be_asked_goes_and_not_now_leaves_it_due(here: Here) -> None:
+    async with here.connected(width=320) as page:
+        await check_in(page)
+        await page.get_by_role("button", name=AUDIT_C).click()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        heights = await page.locator("#items .score").evaluate_all("all => all.map(one => one.offsetHeight)")
+        assert min(heights) >= 44
+        assert await page.locator("#items fieldset:visible").count() == 3
+        await tap(page, "1", 2)
+        await tap(page, "2", 1)
+        await tap(page, "1", 0)
+        assert await page.locator("#items fieldset:visible").count() == 1
+        await page.get_by_role("button", name="Not now").click()
+        await expect(page.get_by_role("button", name=AUDIT_C)).to_be_visible()
+        await page.get_by_role("button", name=AUDIT_C).click()
+        await expect(page.get_by_role("heading", name=AUDIT_C)).to_be_visible()
+        assert await page.locator("#items input:checked").count() == 0
+        await send(page)
+        await expect(page.get_by_text("Please answer at least one question, or tap Not now.")).to_be_visible()
+        assert await responses(here) == []
+
+
+async def test_a_refused_response_is_kept_until_the_client_decides(here: Here) -> None:
+    async with here.connected() as page:
+        await check_in(page)
+
+        async def refuse(route: Route) -> None:
+            await route.fulfill(status=400, json={"status": 400, "errors": [{"field": "answers.1", "message": "x"}]})
+
+        await page.route("**/v1/instrument-responses/*", refuse)
+        await page.get_by_role("button", name=AUDIT_C).click()
+        await tap(page, "1", 0)
+        await send(page)
+        await expect(page.locator("#refused")).to_contain_text("answers.1")
+        await page.unroute("**/v1/instrument-responses/*")
+        await page.locator("#refused").get_by_role("button", name="Send again").click()
+        await expect(page.locator("#refused")).to_be_hidden()
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        assert await responses(here) == [("audit_c", 0, [])]
