@@ -88,10 +88,10 @@ async def _write(
 ) -> None:
     from_days = {each.facts.client_id: _changed_from(each) for each in folded}
     rows = [
-        (each.facts.client_id, trend)
+        (each.facts.client_id, day.trend)
         for each in folded
-        for trend in each.trends
-        if trend.client_day >= from_days[each.facts.client_id]
+        for day in each.days
+        if day.trend.client_day >= from_days[each.facts.client_id]
     ]
     await trends.replace(db, from_days, rows)
     await trends.replace_checkpoints(db, from_days, [kept for each in folded for kept in each.checkpoints])

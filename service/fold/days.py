@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.checkin import Kind
-from schemas.trend import Trend
-from service import detection, rule_sets, trends
-from service.detection import Explanation
+from service import day_rules, detection, rule_sets, trends
+from service.day_rules import FoldedDay, Scores
 from service.facts import checkins, courses
 from service.facts.checkins import CheckInRow
 from service.fold.facts import ClientFacts
@@ -23,31 +20,19 @@ from service.trends import Checkpoint
 ONE_DAY = timedelta(days=1)
 SATURDAY = 5
 
-Scores = tuple[int | None, int | None, int | None]
-
-
-class Waning(NamedTuple):
-    """Days from an infusion to half of its benefit lost, with an 80 % interval."""
-
-    days: float
-    low_days: float
-    high_days: float
-
 
 @dataclass(frozen=True)
 class FoldedClient:
     """What came of one client's days up to `last_day`, in order.
 
     The state after `kept_day` is kept: the last day that is over, for a day that is not may still be answered again.
-    `explanations` by the days of crossings, `waning` by the days on which a benefit wanes, `checkpoints` to be kept.
+    `checkpoints` are to be kept.
     """
 
     facts: ClientFacts
     last_day: date
     kept_day: date
-    trends: list[Trend] = field(default_factory=list)
-    explanations: dict[date, Explanation] = field(default_factory=dict)
-    waning: dict[date, Waning] = field(default_factory=dict)
+    days: list[FoldedDay] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
 
 
@@ -148,46 +133,18 @@ def _collect(
     found: detection.Trends,
     rule_set: RuleSet,
 ) -> None:
-    columns = [_listed(column[place]) for column in (found.baseline, found.sd, found.level)]
-    columns += [_listed(column[place]) for column in (found.band_low, found.band_high)]
     for t, day in enumerate(calendar):
-        if found.status[place, t] < 0:
-            continue
-        craving, mood, anxiety = scores[t] or (None, None, None)
-        since_infusion = int(found.days_since_infusion[place, t])
-        each.trends.append(
-            Trend(
-                client_day=day,
-                status=found.status_of(place, t),
-                answered=bool(found.answered[place, t]),
-                partly=bool(found.partly[place, t]),
-                craving=craving,
-                mood=mood,
-                anxiety=anxiety,
-                baseline=columns[0][t],
-                sd=columns[1][t],
-                level=columns[2][t],
-                band_low=columns[3][t],
-                band_high=columns[4][t],
-                statistic=float(found.statistic[place, t]),
-                limit_value=float(found.limit[place, t]),
-                crossing=bool(found.crossing[place, t]),
-                resting=bool(found.resting[place, t]),
-                silent_days=int(found.silent_days[place, t]),
-                days_since_infusion=None if since_infusion < 0 else since_infusion,
+        if found.status[place, t] >= 0:
+            folded = day_rules.folded_day(
+                found,
+                place,
+                t,
+                day=day,
+                scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
             )
-        )
-        if found.crossing[place, t]:
-            each.explanations[day] = found.explain(place, t)
-        if found.waning[place, t]:
-            half_lost = (found.half_lost_days, found.half_lost_low_days, found.half_lost_high_days)
-            each.waning[day] = Waning(*(float(days[place, t]) for days in half_lost))
-
-
-def _listed(column: npt.NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if number != number else number for number in day] for day in column.tolist()]
+            each.days.append(folded)
 
 
 def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> None:
