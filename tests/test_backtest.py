@@ -41,7 +41,7 @@ def backtest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def lines_of(client: str, scores: Sequence[tuple[int, int, int] | None], infusions: Sequence[int] = ()) -> list[str]:
+def lines_of(client: str, scores: Sequence[tuple[object, ...] | None], infusions: Sequence[int] = ()) -> list[str]:
     """A client's rows, one a day; None is a row without an answer."""
     return [
         f"{client},{FIRST + timedelta(days=i)},"

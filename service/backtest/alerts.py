@@ -74,11 +74,12 @@ def chunks(answers: Answers) -> Iterator[Chunk]:
     while start < len(order):
         longest = int(spans[order[start]])
         end = start + max(1, min(CHUNK_CLIENTS, CHUNK_DAYS // longest))
-        yield _chunk(answers, order[start:end])
+        yield chunk_of(answers, order[start:end])
         start = end
 
 
-def _chunk(answers: Answers, some: npt.NDArray[np.int64]) -> Chunk:
+def chunk_of(answers: Answers, some: npt.NDArray[np.int64]) -> Chunk:
+    """The days of the clients of these indexes."""
     begin, end = answers.starts[some], answers.starts[some + 1]
     rows = np.concatenate([np.arange(first, last) for first, last in zip(begin, end, strict=True)])
     client = np.arange(len(some)).repeat(end - begin)

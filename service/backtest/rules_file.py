@@ -38,7 +38,7 @@ def _read(path: Path) -> Shipped:
         raise _refused(path, where.strip("`") or "$", why) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refused(path, "$", "not JSON") from error
-    _check(path, made)
+    check(path, made)
     return made
 
 
@@ -46,7 +46,7 @@ def _refused(path: Path, where: str, why: str) -> errors.Invalid:
     return errors.Invalid(f"{path}: no rules file: {where}: {why}")
 
 
-def _check(path: Path, made: Shipped) -> None:
+def check(path: Path, made: Shipped) -> None:
     """Raises Invalid where numbers have the wrong shape or cannot be what they stand for."""
     grid, prior, noise = made.budgets_days, made.rules.prior, made.rules.noise
     if not grid or list(grid) != sorted(set(grid)) or grid[0] <= 0 or len(grid) != len(made.limits):

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
 from schemas.alert import Rule
+from service import whole_files
 from service.backtest import alerts
 from service.backtest.alerts import Chunk, Found, Row
 from service.backtest.answers import Answers
@@ -97,22 +99,11 @@ def _leave_signals_to_the_parent() -> None:
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """Write the alerts as CSV, whole or not at all: beside the file first. Raises OSError."""
-    if path.exists() and not path.is_file():
-        _write(rows, path)  # a pipe or a device has nothing beside it
-        return
-    whole = path.resolve()
-    beside = whole.with_name(f".{whole.name}.{os.getpid()}")
-    try:
-        _write(rows, beside)
-        beside.replace(whole)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    """Write the alerts as CSV, whole or not at all. Raises OSError."""
 
-
-def _write(rows: Iterable[Row], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as out:
+    def put(out: TextIO) -> None:
         table = csv.writer(out, lineterminator="\n")
         table.writerow(Row._fields)
         table.writerows(rows)
+
+    whole_files.write(path, put)
