@@ -12,6 +12,7 @@ from jobs import (
     fold_check_ins,
     plan_untold,
     prune_expired,
+    refit_population,
 )
 from jobs.work import ClinicJob, DeploymentJob
 
@@ -45,6 +46,13 @@ PERIODS = (
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
     Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
+    Period(
+        "refit_population",
+        refit_population.run_once,
+        21_600,
+        "once in four weeks there is something to do",
+        hinted=False,
+    ),
 )
 
 DAILIES = (

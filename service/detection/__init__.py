@@ -3,7 +3,7 @@
 from schemas.trend import Status
 from service.detection.explain import Explanation, ItemChange
 from service.detection.fold import fold
-from service.detection.population import ITEMS, Rules, shipped_rules
+from service.detection.population import ITEMS, Rules, Shipped, shipped_rules
 from service.detection.series import Days, Trends
 from service.detection.state import State, StateLayoutError
 from service.detection.status import STATUSES
@@ -15,6 +15,7 @@ __all__ = [
     "Explanation",
     "ItemChange",
     "Rules",
+    "Shipped",
     "State",
     "StateLayoutError",
     "Status",

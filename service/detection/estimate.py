@@ -61,7 +61,7 @@ def asked_items(history: Days) -> tuple[int, ...]:
 
 def people_count(history: Days) -> int:
     """How many people have answered enough to say something about the population."""
-    return len(_people(history, asked_items(history)).worse)
+    return len(people_of(history, asked_items(history)).worse)
 
 
 def fit_prior(stable: Days, known: Prior | None = None) -> Prior:
@@ -71,7 +71,7 @@ def fit_prior(stable: Days, known: Prior | None = None) -> Prior:
     ValueError when there is something of the kind and nothing is known, or nobody has LEAST_ANSWERS check-ins.
     """
     items = asked_items(stable)
-    people = _people(stable, items)
+    people = people_of(stable, items)
     infused = bool(people.design[:, :, INFUSION].any())
     if not len(people.worse):
         raise ValueError(f"nobody has answered on {LEAST_ANSWERS} days")
@@ -82,29 +82,59 @@ def fit_prior(stable: Days, known: Prior | None = None) -> Prior:
     fit = Fit(first, np.eye(len(first)), np.eye(k), np.ones((n, k)), np.full(n, 0.3), np.zeros((n, EFFECT_COUNT, k)))
     for _ in range(PASSES):
         fit = _pass(people, fit)
-    cov = fit.cov.copy()
+    return prior_of(
+        (fit.mean, fit.cov),
+        fit.correlation,
+        _spread_of_log_sd(fit, people.answered.sum(axis=1)),
+        _spread_of_phi(people, fit),
+        Told(items, infused),
+        known,
+    )
+
+
+class Told(NamedTuple):
+    """What a history can tell of: the items asked, and whether anybody had an infusion."""
+
+    items: tuple[int, ...]
+    infused: bool
+
+    @property
+    def of_missed(self) -> tuple[int, ...]:
+        """The items that missing a day may depend on: craving, or where it was not asked, all."""
+        return self.items[:1] if 0 in self.items else self.items
+
+
+def prior_of(
+    effects: tuple[Array, Array],
+    correlation: Array,
+    log_sd: tuple[Array, Array],
+    phi: tuple[float, float],
+    told: Told,
+    known: Prior | None,
+) -> Prior:
+    """The prior from estimates of the items told of (each a mean and a covariance), the rest as `known`."""
+    mean, cov = effects[0], effects[1].copy()
+    log_sd_mean, log_sd_cov = log_sd
+    k = len(told.items)
     cov[:k, :k] *= BASELINE_WIDENING
-    log_sd, log_sd_cov = _spread_of_log_sd(fit, people.answered.sum(axis=1))
-    phi, phi_var = _spread_of_phi(people, fit)
-    if known is None:
-        mean, correlation = fit.mean, fit.correlation
-    else:
-        effects = [e for e in range(EFFECT_COUNT) if infused or e != INFUSION]
-        own = [e * k + i for e in effects for i in range(k)]
-        at = [e * ITEM_COUNT + i for e in effects for i in items]
-        mean, cov = _completed(fit.mean[own], cov[np.ix_(own, own)], at, known.mean, known.cov)
-        log_sd, log_sd_cov = _completed(log_sd, log_sd_cov, list(items), known.log_sd, known.log_sd_cov)
+    if known is not None:
+        used = [e for e in range(EFFECT_COUNT) if told.infused or e != INFUSION]
+        own = [e * k + i for e in used for i in range(k)]
+        at = [e * ITEM_COUNT + i for e in used for i in told.items]
+        mean, cov = _completed(mean[own], cov[np.ix_(own, own)], at, known.mean, known.cov)
+        items = list(told.items)
+        log_sd_mean, log_sd_cov = _completed(log_sd_mean, log_sd_cov, items, known.log_sd, known.log_sd_cov)
         zero = (0.0,) * ITEM_COUNT
-        joint = _completed(np.zeros(k), fit.correlation, list(items), zero, known.correlation)[1]
+        joint = _completed(np.zeros(k), correlation, items, zero, known.correlation)[1]
         correlation = joint / np.sqrt(np.outer(joint.diagonal(), joint.diagonal()))
     return Prior(
         mean=_vector(mean),
         cov=_matrix(cov),
         correlation=_matrix(correlation),
-        log_sd=_vector(log_sd),
+        log_sd=_vector(log_sd_mean),
         log_sd_cov=_matrix(log_sd_cov),
-        phi=round(phi, 4),
-        phi_var=round(phi_var, 4),
+        phi=round(phi[0], 4),
+        phi_var=round(phi[1], 4),
     )
 
 
@@ -130,7 +160,15 @@ def fit_missingness(stable: Days, prior: Prior) -> Missingness:
     """How missing a day depends on yesterday's and on craving (without it: on the mean of the items asked), by
     logistic regression; the craving term is shrunk towards none by its uncertainty."""
     items = asked_items(stable)
-    people = _people(stable, items[:1] if 0 in items else items)
+    people = people_of(stable, items[:1] if 0 in items else items)
+    design, missed = missed_days(people, prior.phi)
+    slope, se = _logistic(design, missed)
+    share = float((people.active & ~people.answered).sum() / np.maximum(people.active.sum(), 1))
+    return missingness_of(slope, se, share)
+
+
+def missed_days(people: People, phi: float) -> tuple[Array, Array]:
+    """Of every day with a day before it: what its being missed may depend on (M, 4), and whether it was (M,)."""
     missed = people.active & ~people.answered
     days = people.active.sum(axis=1)
     share = (missed.sum(axis=1) + 1) / (days + 2)
@@ -140,23 +178,27 @@ def fit_missingness(stable: Days, prior: Prior) -> Missingness:
     last, faded = np.zeros(len(missed)), np.zeros(missed.shape)
     for day in range(1, missed.shape[1]):
         seen = people.answered[:, day - 1]
-        last = prior.phi * np.where(seen, np.nan_to_num(standard[:, day - 1]), last)
+        last = phi * np.where(seen, np.nan_to_num(standard[:, day - 1]), last)
         faded[:, day] = last
     logit = np.log(share / (1 - share))[:, None] * np.ones_like(faded)
     counted = people.active[:, 1:] & people.active[:, :-1]
     columns = [np.ones_like(faded)[:, 1:], logit[:, 1:], missed[:, :-1], faded[:, 1:]]
     design = np.stack([c[counted] for c in columns], axis=1).astype(np.float64)
-    slope, se = _logistic(design, missed[:, 1:][counted].astype(np.float64))
+    return design, missed[:, 1:][counted].astype(np.float64)
+
+
+def missingness_of(slope: Array, se: Array, share: float) -> Missingness:
+    """From the slopes of `missed_days` and their standard errors; the craving term is shrunk by its uncertainty."""
     shrunk = float(np.clip(slope[3] * 0.04 / (0.04 + se[3] ** 2), 0.0, 0.5))
-    total = float(missed.sum() / np.maximum(days.sum(), 1))
     return Missingness(
         per_craving_sd=round(shrunk, 4),
         after_missed=round(float(slope[2]), 4),
-        share=round(float(np.clip(total, 0.005, 0.9)), 4),
+        share=round(float(np.clip(share, 0.005, 0.9)), 4),
     )
 
 
-def _people(days: Days, items: tuple[int, ...]) -> People:
+def people_of(days: Days, items: tuple[int, ...]) -> People:
+    """Those of LEAST_ANSWERS check-ins or more, on days on which every one of `items` was answered."""
     worse = days.scores.copy()
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     worse[~days.active] = np.nan
@@ -197,6 +239,26 @@ def _whitened(people: People, phi: Array) -> tuple[Array, Array]:
 
 def _pass(people: People, fit: Fit) -> Fit:
     """One pass of EM."""
+    learned = learn(people, fit)
+    mean = learned.effects.mean(axis=0)
+    spread = np.cov(learned.effects.T) + learned.cov.mean(axis=0)
+    correlation = np.atleast_2d(np.corrcoef(learned.standard.T))
+    return Fit(mean, spread, correlation, learned.sd, learned.phi, learned.by_item)
+
+
+class Learned(NamedTuple):
+    """What a population says of its people, given their answers: posterior of each person's effects, then noise."""
+
+    effects: Array  # (N, 3k): mean
+    cov: Array  # (N, 3k, 3k)
+    by_item: Array  # (N, 3, k): the mean again
+    standard: Array  # (M, k): whitened residuals of answered days in the person's sd
+    sd: Array  # (N, k)
+    phi: Array  # (N,)
+
+
+def learn(people: People, fit: Fit) -> Learned:
+    """The people as seen from the population and from what was known of their noise (`fit`)."""
     n, k = len(people.worse), people.worse.shape[2]
     size = EFFECT_COUNT * k
     left, right = _whitened(people, fit.phi)
@@ -208,16 +270,13 @@ def _pass(people: People, fit: Fit) -> Fit:
     pull = (products @ noise).reshape(n, size) + prior_precision @ fit.mean
     cov = np.linalg.inv(precision)
     effects = (cov @ pull[:, :, None])[:, :, 0]
-    mean = effects.mean(axis=0)
-    spread = np.cov(effects.T) + cov.mean(axis=0)
     by_item = effects.reshape(n, EFFECT_COUNT, k)
     residual = left - right @ by_item
     counts = people.answered.sum(axis=1)
     sd = np.sqrt(np.maximum((residual**2).sum(axis=1) / np.maximum(counts - 2, 1)[:, None], LEAST_VARIANCE))
     standard = (residual / sd[:, None, :])[people.answered]
-    correlation = np.atleast_2d(np.corrcoef(standard.T))
-    phi = _phi_of(people, by_item, sd)
-    return Fit(mean, spread, correlation, sd, np.clip(phi, 0.0, 0.85), by_item)
+    phi = np.clip(_phi_of(people, by_item, sd), 0.0, 0.85)
+    return Learned(effects, cov, by_item, standard, sd, phi)
 
 
 def _phi_of(people: People, effects: Array, sd: Array) -> Array:
@@ -252,10 +311,16 @@ def _logistic(design: Array, happened: Array) -> tuple[Array, Array]:
     slope = np.zeros(design.shape[1])
     curvature = np.eye(design.shape[1])
     for _ in range(15):
-        chance = 1 / (1 + np.exp(-(design @ slope)))
-        curvature = design.T @ (design * (chance * (1 - chance))[:, None]) + 1e-6 * np.eye(len(slope))
-        slope = slope + np.linalg.solve(curvature, design.T @ (happened - chance))
+        gradient, curvature = logistic_sums(design, happened, slope)
+        curvature = curvature + 1e-6 * np.eye(len(slope))
+        slope = slope + np.linalg.solve(curvature, gradient)
     return slope, np.sqrt(np.diag(np.linalg.inv(curvature)))
+
+
+def logistic_sums(design: Array, happened: Array, slope: Array) -> tuple[Array, Array]:
+    """Gradient and curvature of the log likelihood: what a step of Newton's rests on."""
+    chance = 1 / (1 + np.exp(-(design @ slope)))
+    return design.T @ (happened - chance), design.T @ (design * (chance * (1 - chance))[:, None])
 
 
 def _vector(numbers: Array) -> Vector:

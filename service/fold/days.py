@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -156,3 +157,16 @@ def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> Non
             rule_set_version=rule_set.version,
         )
     )
+
+
+def history_of(facts: Sequence[ClientFacts], *, now: datetime) -> detection.Days:
+    """The days of some clients on one calendar, without what staff made of them: what a population is learned from."""
+    folded = [FoldedClient(each, each.last_day(now), each.kept_day(now)) for each in facts]
+    going = [each for each in folded if each.last_day >= each.facts.start]
+    if not going:
+        return detection.Days.of(np.zeros((0, 0, len(detection.ITEMS))))
+    first, last = min(each.facts.start for each in going), max(each.last_day for each in going)
+    calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
+    days = _days(going, calendar, [[_scores_of(each, day) for day in calendar] for each in going])
+    none = np.zeros(days.active.shape, dtype=np.bool_)
+    return dataclasses.replace(days, new_usual=none, confirmed=none)
