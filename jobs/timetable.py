@@ -9,10 +9,12 @@ from jobs import (
     close_client_days,
     deliver_messages,
     deliver_webhooks,
+    end_lapsed_leases,
     fold_check_ins,
     plan_untold,
     prune_expired,
     refit_population,
+    seal_audit,
 )
 from jobs.work import ClinicJob, DeploymentJob
 
@@ -45,6 +47,8 @@ PERIODS = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
     Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
     Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
+    Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
+    Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
     Period(
         "refit_population",

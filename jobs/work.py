@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,8 +11,11 @@ from uuid import UUID
 
 import msgspec
 
-from service.database import Pool
+from service import database
+from service.database import Db, Pool
 from service.outbox import Sending
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,3 +51,18 @@ class ClinicJob(Protocol):
     async def __call__(self, tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
         """One run."""
         ...
+
+
+async def in_each_clinic(
+    tools: Tools, clinic_ids: Sequence[UUID], step: Callable[[Db], Awaitable[int]], *, counted: str
+) -> Result:
+    """Take a step in each clinic, a transaction each, and add up what it counts; trouble in one holds up no other."""
+    total, failed = 0, 0
+    for clinic_id in clinic_ids:
+        try:
+            async with database.transaction(tools.pool, clinic_id) as db:
+                total += await step(db)
+        except Exception:
+            failed += 1
+            log.exception("step_failed", extra={"clinic_id": clinic_id, "step": counted})
+    return Result({counted: total}, failed=failed)

@@ -10,7 +10,8 @@ from schemas.alert import AlertState, EventKind
 from service import errors, ids
 from service.database import Db
 
-_OPEN = frozenset({AlertState.OPEN, AlertState.DISPATCHED, AlertState.ACKNOWLEDGED, AlertState.SNOOZED})
+CLOSED = frozenset({AlertState.RESOLVED, AlertState.AUTO_RESOLVED})
+_OPEN = frozenset(AlertState) - CLOSED
 
 TRANSITIONS: Mapping[EventKind, tuple[frozenset[AlertState], AlertState | None]] = {
     EventKind.DISPATCHED: (frozenset({AlertState.OPEN}), AlertState.DISPATCHED),
@@ -19,7 +20,7 @@ TRANSITIONS: Mapping[EventKind, tuple[frozenset[AlertState], AlertState | None]]
     # A tier-1 finding joined, or tier 3 became 2: people must be told again, so what was acknowledged is open again.
     EventKind.REOPENED: (_OPEN, AlertState.OPEN),
     EventKind.RAISED: (_OPEN, AlertState.OPEN),
-    # Something new was found and whoever took the alert on let their time run out.
+    # Whoever took the alert on let their time run out.
     EventKind.LEASE_LAPSED: (frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
     EventKind.JOINED: (_OPEN, None),
     EventKind.NOTED: (frozenset(AlertState), None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,14 +12,11 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
-from service import alert_states, deliveries, errors, findings, ids
+from service import alert_states, deliveries, errors, findings, ids, leases
 from service.database import Db
-from service.facts import client_day, clinic_hours, fold_queue
+from service.facts import client_day, fold_queue
 from service.people import clients, clinics
 from service.sealing import Sealer
-
-URGENT_LEASE = timedelta(minutes=30)
-REVIEW_LEASE = timedelta(days=7)
 
 # What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
 CONFIRMING = frozenset({Outcome.CALLED, Outcome.SESSION_MOVED, Outcome.SAFETY_PLAN, Outcome.INFUSION_REVIEWED})
@@ -138,17 +135,12 @@ async def _tell_again(db: Db, alert: Alert, tier: Tier, *, now: datetime) -> Non
     """What a joining finding asks for: tier 1 is told again, tier 3 may become 2, a lapsed lease ends; else nothing."""
     if tier < alert.tier:
         await _begin_round(db, alert, tier, EventKind.RAISED, now=now)
-    elif tier <= Tier.TODAY and lease_lapsed(alert, now):
+    elif tier <= Tier.TODAY and leases.lapsed(alert, now):
         await _begin_round(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
     elif tier is Tier.URGENT:
         about_to = await deliveries.about_to_tell(db, alert.alert_id, in_round=alert.round, now=now)
         if alert.state is not AlertState.OPEN or not about_to:
             await _begin_round(db, alert, tier, EventKind.REOPENED, now=now)
-
-
-def lease_lapsed(alert: Alert, now: datetime) -> bool:
-    """Whether whoever took the alert on has let the time run out that they took it on for."""
-    return alert.state is AlertState.ACKNOWLEDGED and alert.lease_until is not None and alert.lease_until <= now
 
 
 BEGIN_ROUND = """
@@ -171,6 +163,26 @@ async def _begin_round(db: Db, alert: Alert, tier: Tier, event: EventKind, *, no
     detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
     await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
     await deliveries.plan(db, alert.alert_id, now=now)
+
+
+LAPSED = """
+select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
+  snoozed_until, recalculated_at, closed_at, outcome
+from alert
+where clinic_id = $1
+  and state = 'acknowledged'
+  and lease_until <= $2
+order by tier, lease_until
+for update skip locked
+"""
+
+
+async def end_lapsed_leases(db: Db, *, now: datetime) -> int:
+    """Open again what was taken on and let lapse: the next round tells people; how many. Urgent ones first."""
+    lapsed = await db.rows(Alert, LAPSED, db.clinic_id, now)
+    for alert in lapsed:
+        await _begin_round(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
+    return len(lapsed)
 
 
 LOCK = """
@@ -200,32 +212,39 @@ where clinic_id = $1
 
 
 async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime:
-    """Take it on, as a lease; until when. Raises NotFound, Conflict where the state does not allow it."""
+    """Take it on, as a lease; until when. Raises NotFound, Conflict where the state does not allow it.
+
+    What somebody took on and let lapse can be taken on as if it were open.
+    """
     alert = await _lock(db, alert_id)
-    state = alert_states.after(alert.state, EventKind.ACKNOWLEDGED)
-    lease_until = await _lease_of(db, alert.tier, now=now)
+    taken_over = leases.lapsed(alert, now)
+    state = alert_states.after(AlertState.OPEN if taken_over else alert.state, EventKind.ACKNOWLEDGED)
+    lease_until = await leases.until(db, alert.tier, now=now)
     await db.execute(ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
     detail = {"lease_until": lease_until.isoformat()}
+    if taken_over:
+        detail["taken_over_from"] = str(alert.acknowledged_by)
     await alert_states.record(db, alert_id, EventKind.ACKNOWLEDGED, by=by, now=now, detail=detail)
     return lease_until
 
 
-async def _lease_of(db: Db, tier: Tier, *, now: datetime) -> datetime:
-    if tier is Tier.URGENT:
-        return now + URGENT_LEASE
-    if tier is Tier.REVIEW:
-        return now + REVIEW_LEASE
-    clinic, setting = await clinics.get(db), await clinics.get_setting(db)
-    return clinic_hours.next_closing(setting.hours, ZoneInfo(clinic.time_zone), now=now)
+RENEW_LEASE = """
+update alert
+set lease_until = $3
+where clinic_id = $1
+  and alert_id = $2
+"""
 
 
 async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
-    """Append a note, sealed with the client's key. Raises NotFound, Invalid for an empty one."""
+    """Append a note, sealed with the client's key; a lease begins anew. Raises NotFound, Invalid for an empty one."""
     if not text.strip():
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED)
     await _append_note(db, alert_id, text, by=by, now=now, sealer=sealer)
+    if alert.state is AlertState.ACKNOWLEDGED:
+        await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
 
 
 async def _append_note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:

@@ -16,6 +16,7 @@ from service.people.access import Permission
 from service.web import (
     account,
     alert_actions,
+    api_pages,
     client_admin,
     demo_mail,
     desk,
@@ -32,12 +33,14 @@ from service.web import (
     staff_api,
     staff_auth,
     static_files,
+    treatment_api,
 )
 from service.web.services import Services
 
 ROUTES: Sequence[ControllerRouterHandler] = (
     *health.ROUTES,
     *openapi.ROUTES,
+    *api_pages.ROUTES,
     *problem_pages.ROUTES,
     *phone_api.ROUTES,
     *device_api.ROUTES,
@@ -51,6 +54,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *client_admin.ROUTES,
     *staff_admin.ROUTES,
     *staff_api.ROUTES,
+    *treatment_api.ROUTES,
     *demo_mail.ROUTES,
 )
 

@@ -54,7 +54,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
-# its admins. Everybody of the nearest rank that has somebody able to receive.
+# its admins. Everybody of the nearest rank that has somebody able to receive: a message that died shows who is not.
 RECIPIENTS = """
 with candidate as (
   select s.staff_id, s.email,
@@ -82,6 +82,14 @@ with candidate as (
   from staff s
   where s.clinic_id = $1
     and s.disabled_at is null
+    and not exists (
+      select from delivery d
+      where d.clinic_id = $1
+        and d.alert_id = $4
+        and d.round = $5
+        and d.staff_id = s.staff_id
+        and d.state = 'dead'
+    )
 )
 select staff_id, email
 from candidate
@@ -90,9 +98,9 @@ order by staff_id
 """
 
 
-async def recipients_of(db: Db, client_id: UUID, *, now: datetime) -> list[Recipient]:
-    """Whoever is to be told first of an alert of this client, as assignments stand now."""
-    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, client_id, now)
+async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipient]:
+    """Whoever is to be told of an alert in its present round, as assignments and dead messages stand now."""
+    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, alert.client_id, now, alert.alert_id, alert.round)
 
 
 # A message that was blocked while its recipient was not to be told waits again now that they are.
@@ -114,14 +122,14 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     """Queue this round's first messages of an alert; how many were new or were blocked.
 
     Tier 3 is read in the inbox and an imported alert is history: neither is sent. May be called again: a message that
-    is queued already stays one, one that was sent stays sent. Where nobody can be told, the alert says so
-    ("unroutable") and an error is logged.
+    is queued already stays one, one that was sent stays sent, and whose message died gives way to the next. Where
+    nobody can be told, the alert says so ("unroutable") and an error is logged.
     """
     alert = await routed(db, alert_id)
-    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT:
+    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT or alert.state in alert_states.CLOSED:
         return 0
     planned = 0
-    recipients = await recipients_of(db, alert.client_id, now=now)
+    recipients = await recipients_of(db, alert, now=now)
     for recipient in recipients:
         planned += await db.execute(
             PLAN_EMAIL, db.clinic_id, ids.new(), alert_id, recipient.staff_id, alert.round, FIRST_STEP, now
@@ -212,7 +220,7 @@ async def plan_untold(db: Db, *, now: datetime) -> int:
     """
     planned = 0
     for alert in await db.rows(Routed, UNTOLD, db.clinic_id):
-        if await recipients_of(db, alert.client_id, now=now):
+        if await recipients_of(db, alert, now=now):
             planned += await plan(db, alert.alert_id, now=now)
     return planned
 

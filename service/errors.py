@@ -98,6 +98,15 @@ CONSTRAINTS: dict[str, DomainError] = {
     "clinic_name_length": Invalid(
         "The clinic's name has 1 to 200 characters.", fields=(FieldFault("name", "1 to 200 characters"),)
     ),
+    "infusion_dose_range": Invalid(
+        "The dose is out of range.", fields=(FieldFault("dose_mg_per_kg", "mg per kg, 0.05 to 3"),)
+    ),
+    "infusion_duration_range": Invalid(
+        "The duration is out of range.", fields=(FieldFault("duration_minutes", "5 to 480 minutes"),)
+    ),
+    "infusion_pkey": Conflict("This id is already in use for another infusion."),
+    "schedule_pkey": Conflict("This id is already in use for another plan."),
+    "pause_pkey": Conflict("Somebody changed this pause meanwhile, or its id is in use for another."),
     "course_substance_one_primary": Conflict("The course already has a primary substance."),
 }
 

@@ -145,7 +145,8 @@ async def _message_or_block(
     problem = _overtaken(claimed)
     to, secret = "", b""
     if problem is None and claimed.staff_id is not None:
-        told = {each.staff_id: each.email for each in await deliveries.recipients_of(db, claimed.client_id, now=now)}
+        alert = await deliveries.routed(db, claimed.alert_id)
+        told = {each.staff_id: each.email for each in await deliveries.recipients_of(db, alert, now=now)}
         to = told.get(claimed.staff_id, "")
         problem = None if to else NOT_TO_BE_TOLD
     elif problem is None and claimed.webhook_endpoint_id is not None:
@@ -175,7 +176,7 @@ async def _message_or_block(
 
 
 def _overtaken(claimed: Claimed) -> str | None:
-    if claimed.alert_state in (AlertState.RESOLVED, AlertState.AUTO_RESOLVED):
+    if claimed.alert_state in alert_states.CLOSED:
         return CLOSED
     return SUPERSEDED if claimed.round < claimed.alert_round else None
 
@@ -244,6 +245,9 @@ async def _bury(db: Db, claimed: Claimed, problem: str, counts: Delivered, *, no
     counts.dead += 1
     log.error("delivery_dead", extra={"clinic_id": db.clinic_id, "delivery_id": claimed.delivery_id})
     await _settle(db, claimed, "dead", problem, now=now)
+    if claimed.staff_id is not None:
+        # In the same transaction: whoever is next hears of it now, not when somebody reads the log.
+        await deliveries.plan(db, claimed.alert_id, now=now)
 
 
 SETTLE = """

@@ -57,5 +57,8 @@ class Sealer:
 
     def keyed_hash(self, content: bytes, *, purpose: str) -> bytes:
         """HMAC-SHA-256 (RFC 2104), 32 bytes: equal content compares equal and, without the key, tells nothing."""
-        derived = hmac.digest(self._key, purpose.encode(), hashlib.sha256)
-        return hmac.digest(derived, content, hashlib.sha256)
+        return hmac.digest(self.derived_key(purpose=purpose), content, hashlib.sha256)
+
+    def derived_key(self, *, purpose: str) -> bytes:
+        """A key (32 bytes) of its own for one purpose; no other purpose's key tells anything of it."""
+        return hmac.digest(self._key, purpose.encode(), hashlib.sha256)

@@ -17,13 +17,15 @@ from litestar.handlers import HTTPRouteHandler
 
 from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
+from schemas.course import PauseReason
 from schemas.staff import LinkPurpose, Role
 from service import alerts, app, database, ids
 from service.config import Config
 from service.database import Db, Pool
+from service.facts import pauses
 from service.people import access, clients, one_time_links, webhook_endpoints
 from service.people.access import Party, Permission, Scope
-from tests.builders import MASTER, a_client, a_clinic, a_phone
+from tests.builders import MASTER, a_client, a_clinic, a_phone, an_infusion
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.web import serving
 
@@ -106,7 +108,19 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         "name": "desk.css",
         "kind": "conflict",
         "check_in_id": ids.new(),
+        "schedule_id": ids.new(),
     }
+    if "{infusion_id" in route.path:
+        values["infusion_id"] = await an_infusion(db, client_id, given_at=datetime.now(UTC) - timedelta(days=2))
+    if "{pause_id" in route.path:
+        day = datetime.now(UTC).date()
+        standing = await pauses.of(db, client_id)
+        began = standing or [
+            await pauses.begin(
+                db, client_id, from_on=day, until_on=day, reason=PauseReason.TRAVEL, by=None, now=datetime.now(UTC)
+            )
+        ]
+        values["pause_id"] = began[0].pause_id
     if "{staff_id" in route.path:
         values["staff_id"] = person = await a_person(db, email=f"{ids.new()}@clinic.example")
         await clients.assign(db, client_id, person, Role.THERAPIST, from_at=datetime.now(UTC) - timedelta(hours=1))

@@ -10,11 +10,11 @@ import pytest
 
 from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.staff import Role
-from service import alerts, database, deliveries, errors, findings
+from service import alerts, database, deliveries, errors, findings, leases
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.people import clients, staff
-from tests.builders import NOW, a_client, a_clinic
+from tests.builders import MASTER, NOW, a_client, a_clinic
 
 TODAY = date(2026, 11, 22)
 SECOND = timedelta(seconds=1)
@@ -70,7 +70,7 @@ async def test_a_finding_of_today_joins_a_running_lease_and_ends_a_lapsed_one(
     alert = await an_alert(db, client_id)
     until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
     held = await alerts.get(db, alert.alert_id)
-    assert (alerts.lease_lapsed(held, until - SECOND), alerts.lease_lapsed(held, until)) == (False, True)
+    assert (leases.lapsed(held, until - SECOND), leases.lapsed(held, until)) == (False, True)
     await opened(db, client_id, a_finding(Rule.OTHER_USE), now=until - SECOND)
     assert (await alerts.get(db, alert.alert_id)).round == 1
     await opened(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW), now=until)
@@ -129,3 +129,37 @@ async def test_only_a_worsening_that_stands_is_the_new_usual(db: Db, client_id: 
     with pytest.raises(errors.Invalid, match="new usual"):
         await alerts.resolve(db, other.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW)
     await alerts.resolve(db, other.alert_id, Outcome.FALSE_ALARM, by=therapist, now=NOW)
+
+
+async def test_what_lapsed_can_be_taken_on_by_a_colleague(db: Db, client_id: UUID, therapist: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    nurse = await staff.add(db, email="nadia@harbour.example", name="Nadia", roles=[Role.NURSE], now=NOW)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    with pytest.raises(errors.Conflict, match="acknowledged"):
+        await alerts.acknowledge(db, alert.alert_id, by=nurse, now=until - SECOND)
+    assert await alerts.acknowledge(db, alert.alert_id, by=nurse, now=until) == until + leases.URGENT
+    held, events = await alerts.get(db, alert.alert_id), await alerts.events_of(db, alert.alert_id)
+    assert (held.acknowledged_by, held.round) == (nurse, 1)
+    assert events[-1].detail["taken_over_from"] == str(therapist)
+
+
+async def test_a_note_begins_the_lease_anew_and_nothing_else_does(db: Db, client_id: UUID, therapist: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    await alerts.note(db, alert.alert_id, "seen", by=therapist, now=NOW, sealer=sealer)
+    assert (await alerts.get(db, alert.alert_id)).lease_until is None, "nobody has taken it on"
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alerts.note(db, alert.alert_id, "called, no answer", by=therapist, now=until - SECOND, sealer=sealer)
+    assert (await alerts.get(db, alert.alert_id)).lease_until == until - SECOND + leases.URGENT
+
+
+async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID, therapist: UUID) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    assert await alerts.end_lapsed_leases(db, now=until - SECOND) == 0
+    assert await alerts.end_lapsed_leases(db, now=until) == 1
+    assert await alerts.end_lapsed_leases(db, now=until) == 0
+    again = await alerts.get(db, alert.alert_id)
+    assert (again.state, again.round, again.acknowledged_by, again.lease_until) == (AlertState.OPEN, 2, None, None)
+    assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED
+    assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]

@@ -286,11 +286,11 @@ async def test_the_nearest_people_who_can_be_told_are_told(db: Db, client_id: UU
     coordinator = await a_colleague(db, "cleo", Role.COORDINATOR)
     admin = await a_colleague(db, "ada", Role.ADMIN)
     await clients.assign(db, client_id, nurse, Role.NURSE, from_at=NOW - timedelta(days=1))
-    expected = [therapist, nurse, coordinator, admin]
-    for nearest in expected:
-        assert [each.staff_id for each in await deliveries.recipients_of(db, client_id, now=NOW)] == [nearest]
+    alert = await deliveries.routed(db, (await an_alert(db, client_id)).alert_id)
+    for nearest in (therapist, nurse, coordinator, admin):
+        assert [each.staff_id for each in await deliveries.recipients_of(db, alert, now=NOW)] == [nearest]
         await staff.disable(db, nearest, by=client_id, now=NOW)
-    assert await deliveries.recipients_of(db, client_id, now=NOW) == []
+    assert await deliveries.recipients_of(db, alert, now=NOW) == []
 
 
 async def test_past_and_coming_assignments_do_not_count(db: Db, client_id: UUID, therapist: UUID) -> None:
@@ -298,7 +298,8 @@ async def test_past_and_coming_assignments_do_not_count(db: Db, client_id: UUID,
     later = await a_colleague(db, "lena", Role.THERAPIST)
     await clients.assign(db, client_id, later, Role.THERAPIST, from_at=NOW + timedelta(days=1))
     admin = await a_colleague(db, "ada", Role.ADMIN)
-    assert [each.staff_id for each in await deliveries.recipients_of(db, client_id, now=NOW)] == [admin]
+    alert = await deliveries.routed(db, (await an_alert(db, client_id)).alert_id)
+    assert [each.staff_id for each in await deliveries.recipients_of(db, alert, now=NOW)] == [admin]
 
 
 async def test_an_alert_that_can_reach_nobody_says_so_and_is_logged_by_id_alone(

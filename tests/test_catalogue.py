@@ -17,12 +17,16 @@ TABLES_WITHOUT_TENANT = {"clinic", "population_prior", "deployment_job_run", "sc
 PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 
 # What was known stays known: a correction is a new row.
-APPEND_ONLY = {"check_in", "infusion_event", "finding", "finding_withdrawal", "alert_event", "audit_event", "rule_set"}
+APPEND_ONLY = {
+    "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
+    "audit_event", "audit_seal", "rule_set",
+}  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
 
-# What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to.
-SWEPT_WORDS = {"state", "job", "kind", "tier"}
+# What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to, and the positions
+# of audit rows and seals.
+SWEPT_WORDS = {"state", "job", "kind", "tier", "number", "transaction_id", "until_transaction"}
 SWEPT_TYPES = {"uuid", "timestamptz", "date", "time"}
 
 

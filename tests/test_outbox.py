@@ -150,7 +150,7 @@ async def test_a_message_that_never_goes_through_is_dead_and_shows_it(
         attempts,
         "the mail server refused it (451)",
     )
-    assert [record.getMessage() for record in caplog.records] == ["delivery_dead"]
+    assert [record.getMessage() for record in caplog.records] == ["delivery_dead", "alert_unroutable"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert (await alerts.get(db, alert_id)).state is AlertState.OPEN, "nobody was told"
 

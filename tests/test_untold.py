@@ -7,14 +7,14 @@ from uuid import UUID
 
 import pytest
 
-from jobs import plan_untold
+from jobs import end_lapsed_leases, plan_untold
 from jobs.work import Tools
 from schemas.alert import Channel, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import alerts, database, deliveries, ids, outbox
 from service.database import Pool
-from service.notify import Message, Result, Retry, Sent
+from service.notify import Dead, Message, Result, Retry, Sent
 from service.outbox import Sending
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
@@ -128,3 +128,53 @@ async def test_what_waits_for_its_retry_was_read_elsewhere_or_was_closed_is_not_
         await alerts.acknowledge(db, taken, by=admin, now=NOW)
         await alerts.resolve(db, closed, Outcome.CALLED, by=admin, now=NOW)
     assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
+
+
+async def test_whose_message_died_gives_way_to_the_next_in_the_same_round(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    await a_colleague(web_pool, clinic, "cleo", Role.COORDINATOR)
+    alert_id, _ = await an_alert(web_pool, clinic, therapist)
+    postbox.answer = Dead("no such mailbox")
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    postbox.answer = Sent()
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    assert postbox.written == ["tamsin@harbour.example", "cleo@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        messages = await deliveries.of_alert(db, alert_id)
+        kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+    assert [(each.state, each.round) for each in messages] == [(DeliveryState.DEAD, 1), (DeliveryState.SENT, 1)]
+    assert kinds == [EventKind.OPENED, EventKind.DISPATCHED]
+    assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 0}
+
+
+async def test_when_every_message_died_the_alert_says_that_nobody_could_be_told(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    alert_id, _ = await an_alert(web_pool, clinic, await a_colleague(web_pool, clinic, "tamsin"))
+    await a_colleague(web_pool, clinic, "ada", Role.ADMIN)
+    postbox.answer = Dead("no such mailbox")
+    for _ in range(3):
+        await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    assert postbox.written == ["tamsin@harbour.example", "ada@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+    assert kinds == [EventKind.OPENED, EventKind.UNROUTABLE]
+
+
+async def test_leases_lapse_in_every_clinic_and_people_are_told_again(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools
+) -> None:
+    held = []
+    for each in (clinic, await a_clinic(owner_pool, slug="cove")):
+        therapist = await a_colleague(web_pool, each, "tamsin")
+        alert_id, _ = await an_alert(web_pool, each, therapist)
+        async with database.transaction(web_pool, each.clinic_id) as db:
+            held.append((each, alert_id, await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)))
+    assert (await end_lapsed_leases.run_once(tools, now=NOW)).counts == {"lapsed": 0}
+    assert (await end_lapsed_leases.run_once(tools, now=LATER)).counts == {"lapsed": 2}
+    assert (await end_lapsed_leases.run_once(tools, now=LATER)).counts == {"lapsed": 0}
+    for each, alert_id, _ in held:
+        async with database.transaction(web_pool, each.clinic_id) as db:
+            assert [message.round for message in await deliveries.of_alert(db, alert_id)] == [1, 2]

@@ -107,6 +107,7 @@ def days_of(chunk: Chunk) -> detection.Days:
     return detection.Days(
         scores=scores,
         active=columns < chunk.spans[:, None],
+        paused=none,
         infusion=infusion,
         # The first of January of the year 1 was a Monday, and is day 1.
         weekend=(chunk.first_days[:, None] + columns - 1) % 7 >= WEEKEND,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tqdm import tqdm
 
-from service import database, errors, fold, storage
+from service import database, fold, storage
 from service.config import Config
 from service.database import Pool
 from service.people import clients, clinics
@@ -33,10 +33,7 @@ async def _rebuild(config: Config, slug: str | None) -> fold.Folded:
         pool = await database.open_pool(config.database_url_of("jobs"), size=2, application_name="neap_rebuild")
         async with pool:
             async with database.across_clinics(pool) as connection:
-                every = await clinics.all_clinics(connection)
-            chosen = [each for each in every if slug in (None, each.slug)]
-            if slug is not None and not chosen:
-                raise errors.Invalid(f"There is no clinic {slug}.", fields=(errors.FieldFault("clinic", "a slug"),))
+                chosen = await clinics.chosen(connection, slug)
             for clinic in chosen:
                 await _rebuild_clinic(pool, clinic.clinic_id, clinic.slug, counts)
     return counts

@@ -174,7 +174,7 @@ async def keep(db: Db, demo: DemoClinic, client_id: UUID, today: Appointments) -
         )
         given |= is_given
         if is_given:
-            await _move_to_maintenance(db, client_id, slot.planned_at.date())
+            await _move_to_maintenance(db, demo, client_id, slot)
     met = {each.planned_at: each for each in await sessions.of(db, client_id)} if today.sessions else {}
     for slot in today.sessions:
         if slot.planned_at in met and slot.session is not None:
@@ -182,11 +182,12 @@ async def keep(db: Db, demo: DemoClinic, client_id: UUID, today: Appointments) -
     return given
 
 
-async def _move_to_maintenance(db: Db, client_id: UUID, day: date) -> None:
+async def _move_to_maintenance(db: Db, demo: DemoClinic, client_id: UUID, slot: Slot) -> None:
     """An infusion later than the first month is a booster."""
-    course = (await courses.of(db, client_id))[-1]
+    course, day = (await courses.of(db, client_id))[-1], slot.planned_at.date()
     if course.phase is Phase.INDUCTION and day - course.started_on > INDUCTION:
-        await courses.enter_phase(db, course.course_id, Phase.MAINTENANCE)
+        by, now = demo.staff_ids["ingrid.solis"], slot.planned_at + timedelta(hours=4)
+        await courses.enter_phase(db, course.course_id, Phase.MAINTENANCE, from_on=day, by=by, now=now)
 
 
 MOVE_ENDPOINT = """

@@ -47,7 +47,7 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
 
     def lapsed(self, now: datetime) -> bool:
-        """Whether whoever took it on has let the time run out; see `alerts.lease_lapsed`."""
+        """Whether whoever took it on has let the time run out; see `leases.lapsed`."""
         return self.state is AlertState.ACKNOWLEDGED and self.lease_until is not None and self.lease_until <= now
 
 

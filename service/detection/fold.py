@@ -93,6 +93,8 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
         _step(moved, today, context, trends, acting, day)
         if not whole:
             rows[acting] = moved
+    passing = some[days.paused[some, day]]
+    rows["days_since_infusion"][passing] += rows["days_since_infusion"][passing] >= 0
     heard = some[~days.active[some, day] & days.infusion[some, day]]
     rows["days_since_infusion"][heard] = 0
 

@@ -21,13 +21,15 @@ class Days:
     """Client days of N clients, T days each, every row from that client's own first day on.
 
     `scores` (N, T, 3): craving, mood, anxiety as stored (mood high = good), nan = not answered.
-    The rest (N, T): `active` False is padding or pause, the state does not move; `infusion` was given on that day and
-    acts from the day after (heard on inactive days too); `weekend`; `new_usual` and `confirmed` are the dated facts
+    The rest (N, T): `active` False is padding or pause, the state does not move; `paused`: a day that passes
+    nonetheless for the infusion's clock; `infusion` was given on that day and acts from the day after (heard on
+    inactive days too); `weekend`; `new_usual` and `confirmed` are the dated facts
     that staff resolved the alert with "this is the new usual" and confirmed the last crossing.
     """
 
     scores: Array
     active: Flags
+    paused: Flags
     infusion: Flags
     weekend: Flags
     new_usual: Flags
@@ -41,6 +43,7 @@ class Days:
         return cls(
             scores=np.asarray(scores, dtype=np.float64),
             active=np.ones(shape, dtype=np.bool_),
+            paused=none,
             infusion=none if infusion is None else infusion,
             weekend=none if weekend is None else weekend,
             new_usual=none,

@@ -166,7 +166,8 @@ def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
     scores = np.clip(np.round(worse), 0.0, SCALE_TOP)
     scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
     scores[np.isnan(like.scores)] = np.nan
-    return Days(scores, like.active, like.infusion, like.weekend, like.new_usual & False, like.confirmed & False)
+    none = np.zeros(like.active.shape, dtype=np.bool_)
+    return Days(scores, like.active, like.paused, like.infusion, like.weekend, new_usual=none, confirmed=none)
 
 
 def zeros(clients: int, length_days: int = 150) -> Days:

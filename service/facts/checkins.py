@@ -132,6 +132,13 @@ def is_partly_answered(row_craving: dict[Substance, int], active: Sequence[Subst
     return kind is Kind.DAILY and any(substance not in row_craving for substance in active)
 
 
+def day_craving(row: CheckInRow, active: Sequence[Substance]) -> int | None:
+    """The highest over the substances treated that day; none where one of them was not answered."""
+    if not active or is_partly_answered(row.craving, active, Kind.DAILY):
+        return None
+    return max(row.craving[substance] for substance in active)
+
+
 def shown(
     row: CheckInRow, active: Sequence[Substance], sealer: Sealer | None, *, clinic_id: UUID, clinic_zone: ZoneInfo
 ) -> CheckIn:

@@ -9,11 +9,9 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 
-from schemas.checkin import Kind
 from service import day_rules, detection, rule_sets, trends
 from service.day_rules import FoldedDay, Scores
 from service.facts import checkins, courses
-from service.facts.checkins import CheckInRow
 from service.fold.facts import ClientFacts
 from service.rule_sets import RuleSet
 from service.trends import Checkpoint
@@ -86,15 +84,10 @@ def _stretches(folded: Sequence[FoldedClient], versions: Sequence[RuleSet]) -> I
 
 def _scores_of(each: FoldedClient, day: date) -> Scores | None:
     row = each.facts.days.get(day)
-    return None if row is None else (_day_craving(row, each.facts), row.mood, row.anxiety)
-
-
-def _day_craving(row: CheckInRow, facts: ClientFacts) -> int | None:
-    """The highest over the substances the course treats that day; none where one of them was not answered."""
-    active = courses.active_on(facts.substances, row.client_day)
-    if not active or checkins.is_partly_answered(row.craving, active, Kind.DAILY):
+    if row is None:
         return None
-    return max(row.craving[substance] for substance in active)
+    active = courses.active_on(each.facts.substances, row.client_day)
+    return checkins.day_craving(row, active), row.mood, row.anxiety
 
 
 def _days(
@@ -102,13 +95,14 @@ def _days(
 ) -> detection.Days:
     shape = len(some), len(calendar)
     numbers = np.full((*shape, len(detection.ITEMS)), np.nan)
-    active, infusion, new_usual, confirmed = (np.zeros(shape, dtype=np.bool_) for _ in range(4))
+    active, paused, infusion, new_usual, confirmed = (np.zeros(shape, dtype=np.bool_) for _ in range(5))
     for i, each in enumerate(some):
         facts = each.facts
         for t, day in enumerate(calendar):
             if not facts.start <= day <= each.last_day:
                 continue
             active[i, t] = facts.is_active(day)
+            paused[i, t] = not active[i, t]
             infusion[i, t] = day in facts.infusion_days
             new_usual[i, t] = day in facts.new_usual_days
             confirmed[i, t] = day in facts.confirmed_days
@@ -119,6 +113,7 @@ def _days(
     return detection.Days(
         scores=numbers,
         active=active,
+        paused=paused,
         infusion=infusion,
         weekend=np.broadcast_to(weekend, shape).copy(),
         new_usual=new_usual,

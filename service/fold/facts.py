@@ -12,10 +12,10 @@ import msgspec
 
 from schemas.alert import Finding, Outcome, Rule
 from schemas.client import RecordOrigin
-from schemas.course import CourseSubstance
+from schemas.course import CourseSubstance, Pause
 from service import alerts, findings
 from service.database import Db
-from service.facts import checkins, client_day
+from service.facts import checkins, client_day, pauses
 from service.facts.checkins import CheckInRow
 from service.people import clinics
 
@@ -60,6 +60,7 @@ class ClientFacts:
     days: dict[date, CheckInRow] = field(default_factory=dict)
     courses: list[CoursePeriod] = field(default_factory=list)
     substances: list[CourseSubstance] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
     infusion_days: set[date] = field(default_factory=set)
     booked_days: set[date] = field(default_factory=set)
     new_usual_days: set[date] = field(default_factory=set)
@@ -72,7 +73,9 @@ class ClientFacts:
         return self.due.client_id
 
     def is_active(self, day: date) -> bool:
-        """Whether charts run on that day: before the first course and during each, not after discharge."""
+        """Whether charts run: before the first course and during each, not in a pause, not after discharge."""
+        if pauses.covering(self.pauses, day) is not None:
+            return False
         begun = [course for course in self.courses if course.started_on <= day]
         return not begun or any(course.ended_on is None or day <= course.ended_on for course in begun)
 
@@ -212,6 +215,8 @@ async def _add_courses(db: Db, facts: dict[UUID, ClientFacts]) -> None:
         facts[course.client_id].courses.append(course)
     for substance in await db.rows(_ClientSubstance, SUBSTANCES, db.clinic_id, list(facts)):
         facts[substance.client_id].substances.append(substance)
+    for pause in await pauses.of_many(db, list(facts)):
+        facts[pause.client_id].pauses.append(pause)
 
 
 class _Infusion(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 
@@ -11,6 +11,7 @@ from schemas.alert import NewFinding, Tier
 from schemas.client import RecordOrigin
 from service import day_rules
 from service.day_rules import Found
+from service.facts import pauses
 from service.fold.days import FoldedClient
 
 # Older than this, what is found is no longer news: it is shown for review, not as something of today.
@@ -27,12 +28,19 @@ def of(folded: FoldedClient, *, from_day: date, today: date) -> list[NewFinding]
     for day in folded.days:
         if day.trend.client_day < from_day:
             continue
-        silent_from = facts.due.enrolled_on if live else None
+        silent_from = _asked_since(day.trend.client_day, folded) if live else None
         for finding in day_rules.findings_of_day(day, known, booked_days=facts.booked_days, silent_from=silent_from):
             known.add((finding.rule, finding.client_day))
             late = live and finding.tier is not None and (today - finding.client_day).days > FRESH_DAYS
             findings.append(msgspec.structs.replace(finding, tier=Tier.REVIEW, found_late=True) if late else finding)
     return findings
+
+
+def _asked_since(day: date, folded: FoldedClient) -> date:
+    """The first of the days up to `day` on which an answer was waited for: enrolment, or the end of the last pause."""
+    paused_until = pauses.last_day_before(folded.facts.pauses, day)
+    enrolled_on = folded.facts.due.enrolled_on
+    return enrolled_on if paused_until is None else max(enrolled_on, paused_until + timedelta(days=1))
 
 
 def lost(folded: FoldedClient, findings: Sequence[NewFinding], *, from_day: date) -> list[int]:

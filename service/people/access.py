@@ -46,6 +46,7 @@ class Permission(StrEnum):
     ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     RESOLVE_ALERTS = "resolve_alerts"
     MANAGE_CLIENTS = "manage_clients"
+    MANAGE_TREATMENT = "manage_treatment"
     MANAGE_STAFF = "manage_staff"
     MANAGE_SETTINGS = "manage_settings"
     SEE_AUDIT = "see_audit"
@@ -88,6 +89,8 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
         Permission.RESOLVE_ALERTS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.MANAGE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
+        # Course, plan and pauses: recorded, never computed.
+        Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.MANAGE_STAFF: {Party.ADMIN: Scope.CLINIC},
         Permission.MANAGE_SETTINGS: {Party.ADMIN: Scope.CLINIC},
         Permission.SEE_AUDIT: {Party.PRIVACY_OFFICER: Scope.CLINIC},

@@ -27,7 +27,7 @@ NATIONAL_CRISIS_CONTACTS = (
 # A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
 # fmt: off
 RESERVED_SLUGS = frozenset((
-    "account", "alerts", "caseload", "clients", "demo-mail", "health", "inbox", "link", "operator", "phone",
+    "account", "alerts", "caseload", "clients", "demo-mail", "docs", "health", "inbox", "link", "operator", "phone",
     "problems", "quality", "rules", "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
@@ -120,6 +120,17 @@ order by slug
 async def all_clinics(connection: Connection) -> list[Clinic]:
     """Every clinic of the deployment, by slug."""
     return [msgspec.convert(record, Clinic) for record in await connection.fetch(ALL)]
+
+
+async def chosen(connection: Connection, slug: str | None) -> list[Clinic]:
+    """Every clinic, or the one that a command was given. Raises Invalid where there is none of that slug."""
+    every = await all_clinics(connection)
+    if slug is None:
+        return every
+    those = [each for each in every if each.slug == slug]
+    if not those:
+        raise errors.Invalid(f"There is no clinic {slug}.", fields=(errors.FieldFault("clinic", "a slug"),))
+    return those
 
 
 GET_SETTING = """

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.alert import Outcome, Tier
-from service import alerts, errors
+from service import alerts, errors, leases
 from service.desk import inbox, reasons, sentences
 from service.people import access, clients
 from service.people.access import Permission
@@ -54,7 +54,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "sees_client": await desk.reaches(Permission.SEE_CLIENTS, client_id),
         "may_resolve": await desk.reaches(Permission.RESOLVE_ALERTS, client_id),
         "outcomes": _outcomes_for(view),
-        "lapsed": alerts.lease_lapsed(view.alert, desk.now),
+        "lapsed": leases.lapsed(view.alert, desk.now),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),

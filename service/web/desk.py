@@ -12,7 +12,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
-from service import alerts, errors
+from service import errors, leases
 from service.desk import caseload, client_page, inbox, reasons, sentences
 from service.facts import client_day
 from service.people import clients
@@ -143,7 +143,7 @@ async def show_client(
         "dated": lambda day: sentences.day(day, desk.today),
         "in_short": reasons.in_short,
         "by_weight": reasons.by_weight,
-        "lapsed": lambda alert: alerts.lease_lapsed(alert, desk.now),
+        "lapsed": lambda alert: leases.lapsed(alert, desk.now),
         "status_sentence": _status_sentence(view),
         "treatment": _treatment_line(view, desk),
         "is_outside": chart_spec.is_outside,

@@ -11,7 +11,7 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from schemas.problem import Problem
-from service.people.access import Permission
+from service.people.access import TABLE, Permission
 from service.web import problems
 
 TITLE = "Neap"
@@ -76,6 +76,7 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
             **{str(status): _problem(status) for status in refusals if status not in replies},
         },
         "security": [] if open_to_all else [{"bearer": []}],
+        "x-access": {str(party): str(scope) for party, scope in TABLE[handler.opt["access"]].items()},
     }
     if parameters := _parameters(handler):
         operation["parameters"] = parameters

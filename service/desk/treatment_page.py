@@ -1,0 +1,169 @@
+"""A client's course of treatment as staff read it: substances, phase, pauses, and every infusion with its history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from schemas.client import Client
+from schemas.course import (
+    Course,
+    CourseEvent,
+    CourseSubstance,
+    Infusion,
+    InfusionEvent,
+    InfusionState,
+    Pause,
+    Phase,
+    Substance,
+)
+from schemas.treatment import CheckInDay, CourseView, InfusionHistory, InfusionLine
+from service import errors
+from service.database import Db
+from service.facts import checkins, client_day, course_events, courses, infusion_days, infusions, pauses
+from service.facts.infusion_days import Timeline
+from service.people import clients, clinics
+
+
+class TreatmentView(NamedTuple):
+    """All that the page of a client's treatment shows; `day` is the client day it is."""
+
+    client: Client
+    course: Course
+    substances: list[Substance]
+    periods: list[CourseSubstance]
+    events: list[CourseEvent]
+    pauses: list[Pause]
+    pause_history: list[Pause]
+    infusions: list[Infusion]
+    numbers: Mapping[UUID, int]
+    infusion_events: Mapping[UUID, Sequence[InfusionEvent]]
+    zone: ZoneInfo
+    day: date
+    now: datetime
+
+    @property
+    def discharged(self) -> bool:
+        """Whether the newest course is over."""
+        return self.course.phase is Phase.DISCHARGED
+
+    @property
+    def paused(self) -> Pause | None:
+        """The pause in which today lies."""
+        return pauses.covering(self.pauses, self.day)
+
+    @property
+    def coming_pauses(self) -> list[Pause]:
+        """The pauses that are still to come."""
+        return [each for each in self.pauses if each.from_on > self.day]
+
+    @property
+    def ahead(self) -> list[Infusion]:
+        """What is still planned or held, also where its time has passed and nobody said what became of it."""
+        return [each for each in self.infusions if each.state in (InfusionState.PLANNED, InfusionState.HELD)]
+
+    @property
+    def past(self) -> list[Infusion]:
+        """What is settled, the newest first."""
+        return [each for each in self.infusions if each.state in infusions.SETTLED][::-1]
+
+    @property
+    def next_planned(self) -> Infusion | None:
+        """The next planned infusion."""
+        return next((each for each in self.ahead if self.is_next(each)), None)
+
+    def is_next(self, infusion: Infusion) -> bool:
+        """Whether an infusion is planned for a time that is still to come."""
+        return infusion.state is InfusionState.PLANNED and infusion.planned_at > self.now
+
+    def is_overdue(self, infusion: Infusion) -> bool:
+        """Whether its time has passed and nobody said what became of it."""
+        return infusion.state is InfusionState.PLANNED and infusion.planned_at <= self.now
+
+
+async def read(db: Db, client_id: UUID, *, now: datetime) -> TreatmentView:
+    """A client's treatment. Raises NotFound where there is no such client, or no course."""
+    client = await clients.get(db, client_id)
+    every = await courses.of(db, client_id)
+    if not every:
+        raise errors.NotFound("Not found.")
+    zone = await zone_of(db, client)
+    course, day = every[-1], client_day.of(now, zone)
+    periods = [each for each in await courses.substances_of(db, client_id) if each.course_id == course.course_id]
+    history, booked = await pauses.history_of(db, client_id), await infusions.of(db, client_id)
+    return TreatmentView(
+        client=client,
+        course=course,
+        substances=courses.active_on(periods, min(day, course.ended_on or day)),
+        periods=periods,
+        events=[each for each in await course_events.of(db, client_id) if each.course_id == course.course_id],
+        pauses=await pauses.of(db, client_id),
+        pause_history=history,
+        infusions=booked,
+        numbers=infusion_days.numbers_of(booked),
+        infusion_events=await infusions.events_of(db, client_id),
+        zone=zone,
+        day=day,
+        now=now,
+    )
+
+
+async def zone_of(db: Db, client: Client) -> ZoneInfo:
+    """The zone in which a client's days begin: their own, the clinic's where it is unknown."""
+    return client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+
+
+def course_of(view: TreatmentView) -> CourseView:
+    """The same as the API gives it."""
+    upcoming = view.next_planned
+    return CourseView(
+        course_id=view.course.course_id,
+        phase=view.course.phase,
+        started_on=view.course.started_on,
+        ended_on=view.course.ended_on,
+        substances=view.substances,
+        substance_periods=view.periods,
+        paused=view.paused is not None,
+        pauses=view.pauses,
+        infusions=[InfusionLine(infusion=each, number=view.numbers.get(each.infusion_id)) for each in view.infusions],
+        next_infusion_at=None if upcoming is None else upcoming.planned_at,
+        events=view.events,
+    )
+
+
+def infusion_of(view: TreatmentView, infusion_id: UUID) -> InfusionHistory:
+    """One of the infusions with its history. Raises NotFound."""
+    infusion = next((each for each in view.infusions if each.infusion_id == infusion_id), None)
+    if infusion is None:
+        raise errors.NotFound("Not found.")
+    return InfusionHistory(
+        infusion=infusion,
+        number=view.numbers.get(infusion_id),
+        events=list(view.infusion_events.get(infusion_id, ())),
+    )
+
+
+async def infusion_days_of(db: Db, client_id: UUID, *, limit: int) -> list[CheckInDay]:
+    """Where each of the newest check-ins stands between two infusions, newest first. Raises NotFound."""
+    client = await clients.get(db, client_id)
+    timeline = Timeline.of(await infusions.of(db, client_id), await zone_of(db, client))
+    rows = await checkins.history(db, client_id, limit=limit)
+    return [
+        CheckInDay(
+            check_in_id=row.check_in_id,
+            client_day=row.client_day,
+            counted_at=row.counted_at,
+            infusion_day=timeline.place(row.counted_at, row.client_day),
+        )
+        for row in rows
+    ]
+
+
+def in_words(infusion: Infusion | InfusionEvent) -> str:
+    """What was recorded of a given infusion: "0.5 mg/kg, 40 min"; "" where nothing was."""
+    dose = None if infusion.dose_mg_per_kg is None else f"{infusion.dose_mg_per_kg:g} mg/kg"
+    minutes = None if infusion.duration_minutes is None else f"{infusion.duration_minutes} min"
+    return ", ".join(part for part in (dose, minutes) if part)

@@ -1,0 +1,29 @@
+"""The lease that an acknowledgement is: for how long whoever took an alert on is believed to act on it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from schemas.alert import Alert, AlertState, Tier
+from service.database import Db
+from service.facts import clinic_hours
+from service.people import clinics
+
+URGENT = timedelta(minutes=30)
+REVIEW = timedelta(days=7)
+
+
+async def until(db: Db, tier: Tier, *, now: datetime) -> datetime:
+    """When a lease ends that begins now: tier 1 after 30 minutes, tier 2 with the next clinic day, tier 3 in a week."""
+    if tier is Tier.URGENT:
+        return now + URGENT
+    if tier is Tier.REVIEW:
+        return now + REVIEW
+    clinic, setting = await clinics.get(db), await clinics.get_setting(db)
+    return clinic_hours.next_closing(setting.hours, ZoneInfo(clinic.time_zone), now=now)
+
+
+def lapsed(alert: Alert, now: datetime) -> bool:
+    """Whether whoever took the alert on has let the time run out that they took it on for."""
+    return alert.state is AlertState.ACKNOWLEDGED and alert.lease_until is not None and alert.lease_until <= now

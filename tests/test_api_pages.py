@@ -1,0 +1,58 @@
+"""The API's description for people: whole, from the routes themselves, and from nowhere else."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from service.web import api_pages
+
+
+async def test_the_page_tells_every_operation_and_every_shape(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/docs")).text
+    description = (await http.get("/v1/openapi.json")).json()
+    for path, methods in description["paths"].items():
+        for method, told in methods.items():
+            assert f"{method.upper()} {path}" in page
+            assert f'id="{told["operationId"]}"' in page
+    for name in description["components"]["schemas"]:
+        assert f'id="{name}"' in page
+
+
+async def test_every_link_of_the_page_leads_to_something_of_ours(http: httpx.AsyncClient) -> None:
+    page = await http.get("/docs")
+    links = set(re.findall(r'(?:href|src)="([^"]+)"', page.text))
+    anchors = set(re.findall(r'id="([^"]+)"', page.text))
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        else:
+            assert (await http.get(link)).status_code == 200, link
+
+
+async def test_who_may_use_an_operation_is_told(http: httpx.AsyncClient) -> None:
+    description = (await http.get("/v1/openapi.json")).json()
+    assert description["paths"]["/v1/check-ins/{check_in_id}"]["put"]["x-access"] == {"client": "own"}
+    page = (await http.get("/docs")).text
+    assert "For client (own)." in page
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"type": "integer", "minimum": 0, "maximum": 10}, "integer, 0 to 10"),
+        ({"anyOf": [{"type": "string", "maxLength": 4}, {"type": "null"}]}, "text, at most 4 characters or null"),
+        (
+            {"type": "array", "items": {"$ref": "#/components/schemas/CheckIn"}, "maxItems": 100},
+            "list of CheckIn, at most 100 items",
+        ),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, "map from text to integer"),
+        ({"type": "string", "format": "uuid"}, "uuid"),
+        ({"enum": ["a", "b"]}, "one of a, b"),
+        ({}, "anything"),
+    ],
+)
+def test_what_a_value_may_be_is_said_in_words(schema: dict[str, object], words: str) -> None:
+    assert api_pages.kind_of(schema).words == words
