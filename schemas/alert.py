@@ -29,6 +29,8 @@ class Rule(StrEnum):
     WANING = "waning"
     SILENCE_AFTER_INFUSION = "silence_after_infusion"
     SILENCE = "silence"
+    LEARNING = "learning"
+    IMPROVING = "improving"
 
 
 class AlertState(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -19,9 +19,13 @@ from schemas.client import RecordOrigin
 from schemas.trend import Trend
 from service import detection
 from service.detection import Explanation
+from service.detection.improving import LIMIT_SDS
+from service.detection.limits import OWN_CHECK_INS
 
 SILENT_DAYS = 3
 SILENT_DAYS_AFTER_INFUSION = 2
+# Somebody who stays better than usual is told of once in four weeks; by then the baseline has followed.
+IMPROVING_RESTS_DAYS = 28
 
 Found = set[tuple[Rule, date]]
 Scores = tuple[int | None, int | None, int | None]
@@ -36,17 +40,50 @@ class Waning(NamedTuple):
     high_days: float
 
 
+class Improving(NamedTuple):
+    """How far the level lies on the better side of usual, in its own sd, and each item's change and standard error in
+    points (mood up is positive; None: never answered)."""
+
+    statistic: float
+    change: list[float | None]
+    se: list[float | None]
+
+
 @dataclass(frozen=True)
 class FoldedDay:
-    """A client day as the fold left it: `explanation` where it crosses, `waning` where a benefit wanes."""
+    """A client day as the fold left it: `explanation` where it crosses, `waning` where a benefit wanes, `improving`
+    where the level is better than usual; `begins` says that learning what is usual begins (anew) on it."""
 
     trend: Trend
     explanation: Explanation | None
     waning: Waning | None
+    improving: Improving | None
+    begins: bool
+
+
+class Folded(NamedTuple):
+    """What a fold gave, and what it says of improvement."""
+
+    trends: detection.Trends
+    better: detection.Better
+
+    @classmethod
+    def of(cls, trends: detection.Trends, rules: detection.Rules) -> Self:
+        """With what is better than usual under the rules of the fold."""
+        return cls(trends, detection.better_of(trends, rules))
+
+
+def worth_a_look(folded: Folded, client: int) -> npt.NDArray[np.bool_]:
+    """The days (T,) on which a rule may fire beside those on which learning begins."""
+    trends = folded.trends
+    silent = trends.silent_days[client] >= SILENT_DAYS_AFTER_INFUSION
+    better = folded.better.statistic[client] > LIMIT_SDS
+    looked_at: npt.NDArray[np.bool_] = silent | trends.crossing[client] | trends.waning[client] | better
+    return looked_at
 
 
 def folded_day(
-    found: detection.Trends,
+    folded: Folded,
     client: int,
     column: int,
     *,
@@ -54,9 +91,11 @@ def folded_day(
     scores: Scores,
     origin: RecordOrigin,
     rule_set_version: int,
+    begins: bool,
 ) -> FoldedDay:
     """One active day out of what a fold gave."""
     at = client, column
+    found, better = folded
     since_infusion = int(found.days_since_infusion[at])
     trend = Trend(
         client_day=day,
@@ -85,7 +124,16 @@ def folded_day(
         trend=trend,
         explanation=found.explain(client, column) if found.crossing[at] else None,
         waning=Waning(*(float(days[at]) for days in half_lost)) if found.waning[at] else None,
+        improving=_improving_of(better, client, column),
+        begins=begins,
     )
+
+
+def _improving_of(better: detection.Better, client: int, column: int) -> Improving | None:
+    statistic = float(better.statistic[client, column])
+    if not statistic > LIMIT_SDS:
+        return None
+    return Improving(statistic, _listed(better.change[client, column]), _listed(better.se[client, column]))
 
 
 def _listed(numbers: npt.NDArray[np.float64]) -> list[float | None]:
@@ -104,6 +152,10 @@ def findings_of_day(
         findings.append(_worsening(day.trend, day.explanation))
     if day.waning is not None and _is_first_since_infusion(day.trend, known):
         findings.append(_waning(day.trend, day.waning, booked_days))
+    if day.begins:
+        findings.append(_learning(day.trend))
+    if day.improving is not None and _is_news(day.trend, known):
+        findings.append(_better(day.trend, day.improving))
     if silent_from is not None and day.trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
         findings += _silence(day.trend, known, silent_from=silent_from)
     return findings
@@ -130,7 +182,40 @@ def _waning(trend: Trend, waning: Waning, booked_days: Collection[date]) -> NewF
         "days_to_half_high": waning.high_days,
         "next_infusion_on": None if booked_on is None else booked_on.isoformat(),
     }
-    return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=Tier.REVIEW, numbers=numbers)
+    # With an infusion on the very day on which half is lost there is nothing left to arrange.
+    lost_on = trend.client_day - timedelta(days=(trend.days_since_infusion or 0) - round(waning.days))
+    tier = Tier.REVIEW if booked_on is None or lost_on < booked_on else None
+    return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=tier, numbers=numbers)
+
+
+def _learning(trend: Trend) -> NewFinding:
+    numbers: dict[str, object] = {"check_ins_needed": OWN_CHECK_INS}
+    return NewFinding(client_day=trend.client_day, rule=Rule.LEARNING, tier=None, numbers=numbers)
+
+
+def _is_news(trend: Trend, known: Found) -> bool:
+    since = trend.client_day - timedelta(days=IMPROVING_RESTS_DAYS - 1)
+    return not _is_known(Rule.IMPROVING, since, trend.client_day, known)
+
+
+def _better(trend: Trend, improving: Improving) -> NewFinding:
+    numbers: dict[str, object] = {
+        "statistic": _six(improving.statistic),
+        "limit": LIMIT_SDS,
+        "items": [
+            {"item": item, "change": _six(change), "se": _six(se)}
+            for item, change, se in zip(detection.ITEMS, improving.change, improving.se, strict=True)
+            if change is not None and se is not None
+        ],
+        "baseline": trend.baseline,
+        "sd": trend.sd,
+        "level": trend.level,
+    }
+    return NewFinding(client_day=trend.client_day, rule=Rule.IMPROVING, tier=None, numbers=numbers)
+
+
+def _six(number: float) -> float:
+    return float(f"{number:.6g}")
 
 
 def _is_first_since_infusion(trend: Trend, known: Found) -> bool:

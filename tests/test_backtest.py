@@ -118,9 +118,23 @@ def test_silence_and_waning_have_rules_of_their_own(tmp_path: Path) -> None:
     assert (silence.statistic, silence.limit, silence.onset_estimate) == (3, 3, FIRST + timedelta(days=118))
 
 
+def test_learning_and_improving_are_told_and_alert_nobody(tmp_path: Path) -> None:
+    better = [(1, 9, 1), (2, 9, 0), (1, 8, 1), (0, 9, 1), (1, 9, 1), (1, 9, 0), (1, 9, 1)]
+    usual = [(5 + i % 3, 5 - i % 2, 5 + i % 2) for i in range(60)]
+    rows = found(file_of(tmp_path, lines_of("ada", [*usual, *better])))
+    assert [(row.rule, row.tier) for row in rows] == [(Rule.LEARNING, None), (Rule.IMPROVING, None)]
+    learning, improving = rows
+    assert learning.day == FIRST
+    assert FIRST + timedelta(days=60) <= improving.day <= FIRST + timedelta(days=66)
+    assert improving.statistic is not None
+    assert improving.statistic > (improving.limit or 0) > 0
+    assert (improving.level or 0) < (improving.baseline or 0) - 1
+    assert [row.rule for row in found(file_of(tmp_path, lines_of("ada", usual)))] == [Rule.LEARNING]
+
+
 def test_two_silent_days_after_an_infusion_are_told_at_once(tmp_path: Path) -> None:
     scores = [*steady(30), None, None, *steady(3)]
-    [row] = found(file_of(tmp_path, lines_of("ada", scores, [29])))
+    [row] = [each for each in found(file_of(tmp_path, lines_of("ada", scores, [29]))) if each.tier]
     assert (row.rule, row.tier, row.day) == (Rule.SILENCE_AFTER_INFUSION, 2, FIRST + timedelta(days=31))
 
 

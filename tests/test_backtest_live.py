@@ -80,7 +80,7 @@ async def lived(owner: Pool, jobs: Pool, days: Days) -> Finds:
         (each.client_day, each.rule, each.numbers["statistic"], each.numbers["onset_on"])
         if each.rule is Rule.WORSENING
         else (each.client_day, each.rule, None, None)
-        for each in await findings_of(owner, clinic)
+        for each in await findings_of(owner, clinic, quiet=True)
     )
 
 

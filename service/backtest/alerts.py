@@ -15,7 +15,9 @@ from schemas.client import RecordOrigin
 from schemas.trend import Trend
 from service import day_rules, detection
 from service.backtest.answers import NOT_ANSWERED, Answers
+from service.day_rules import Folded
 from service.detection import ITEMS, Rules
+from service.detection.improving import LIMIT_SDS
 from service.detection.limits import FIRST_ALERT_DAY
 
 # Small enough to bound memory and to move the progress bar, large enough to fill the fold's own batches.
@@ -30,7 +32,8 @@ WEEKEND = 5
 class Row(NamedTuple):
     """A line of the file of alerts; a finding that alerts nobody has no tier.
 
-    `statistic` against `limit`: of a worsening in log odds, of silence and waning in days. `level` and `baseline` are
+    `statistic` against `limit`: of a worsening in log odds, of silence and waning in days, of an
+    improvement in sd of the level. `level` and `baseline` are
     means over the items the client answers, 0 to 10, worse is higher (mood counts as 10 - mood).
     """
 
@@ -120,28 +123,30 @@ def find(chunk: Chunk, rules: Rules) -> Found:
     """Every finding of these clients' days, as if they had been followed live."""
     days = days_of(chunk)
     _, trends = detection.fold(detection.State.fresh(len(chunk.names), rules), days, rules)
-    rows = [row for client in range(len(chunk.names)) for row in _rows_of(chunk, client, days, trends)]
+    folded = Folded.of(trends, rules)
+    rows = [row for client in range(len(chunk.names)) for row in _rows_of(chunk, client, days, folded)]
     watched = np.maximum(chunk.spans - FIRST_ALERT_DAY, 0).sum()
     return Found(rows, int(chunk.spans.sum()), int(watched))
 
 
-def _rows_of(chunk: Chunk, client: int, days: detection.Days, trends: detection.Trends) -> Iterator[Row]:
-    silent = trends.silent_days[client] >= day_rules.SILENT_DAYS_AFTER_INFUSION
-    worth_a_look = np.flatnonzero(silent | trends.crossing[client] | trends.waning[client])
+def _rows_of(chunk: Chunk, client: int, days: detection.Days, found: Folded) -> Iterator[Row]:
+    looked_at = day_rules.worth_a_look(found, client)
+    looked_at[0] = True
     first_day = date.fromordinal(int(chunk.first_days[client]))
     known: day_rules.Found = set()
-    for column in worth_a_look.tolist():
+    for column in np.flatnonzero(looked_at).tolist():
         craving, mood, anxiety = (
             None if score != score else int(score) for score in days.scores[client, column].tolist()
         )
         folded = day_rules.folded_day(
-            trends,
+            found,
             client,
             column,
             day=first_day + timedelta(days=column),
             scores=(craving, mood, anxiety),
             origin=RecordOrigin.LIVE,
             rule_set_version=0,
+            begins=column == 0,
         )
         # An infusion that lies ahead in the file was not known on the day, so none is booked.
         for finding in day_rules.findings_of_day(folded, known, booked_days=(), silent_from=first_day):
@@ -178,6 +183,9 @@ def _measured(finding: NewFinding, trend: Trend) -> tuple[float | None, float | 
             after_infusion = finding.rule is Rule.SILENCE_AFTER_INFUSION
             limit = day_rules.SILENT_DAYS_AFTER_INFUSION if after_infusion else day_rules.SILENT_DAYS
             return float(trend.silent_days), float(limit), on - timedelta(days=trend.silent_days - 1)
+        case Rule.IMPROVING:
+            assert isinstance(numbers["statistic"], float), "an improvement has been measured"
+            return numbers["statistic"], LIMIT_SDS, None
         case _:
             return None, None, None
 

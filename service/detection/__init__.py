@@ -3,6 +3,7 @@
 from schemas.trend import Status
 from service.detection.explain import Explanation, ItemChange
 from service.detection.fold import fold
+from service.detection.improving import Better, better_of
 from service.detection.population import ITEMS, Rules, Shipped, shipped_rules
 from service.detection.series import Days, Trends
 from service.detection.state import State, StateLayoutError
@@ -11,6 +12,7 @@ from service.detection.status import STATUSES
 __all__ = [
     "ITEMS",
     "STATUSES",
+    "Better",
     "Days",
     "Explanation",
     "ItemChange",
@@ -20,6 +22,7 @@ __all__ = [
     "StateLayoutError",
     "Status",
     "Trends",
+    "better_of",
     "fold",
     "shipped_rules",
 ]

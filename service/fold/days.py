@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 
 from service import day_rules, detection, rule_sets, trends
-from service.day_rules import FoldedDay, Scores
+from service.day_rules import Folded, FoldedDay, Scores
 from service.facts import checkins, courses
 from service.fold.facts import ClientFacts
 from service.rule_sets import RuleSet
@@ -47,7 +47,9 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
         some = [folded[i] for i in within]
         calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
         scores = [[_scores_of(each, day) for day in calendar] for each in some]
-        moved, found = detection.fold(state.take(within), _days(some, calendar, scores), rule_sets.detector(rule_set))
+        rules = rule_sets.detector(rule_set)
+        moved, trends_of = detection.fold(state.take(within), _days(some, calendar, scores), rules)
+        found = Folded.of(trends_of, rules)
         state.rows[within] = moved.rows
         for place, each in enumerate(some):
             _collect(each, place, calendar, scores[place], found, rule_set)
@@ -126,11 +128,12 @@ def _collect(
     place: int,
     calendar: Sequence[date],
     scores: Sequence[Scores | None],
-    found: detection.Trends,
+    found: Folded,
     rule_set: RuleSet,
 ) -> None:
     for t, day in enumerate(calendar):
-        if found.status[place, t] >= 0:
+        if found.trends.status[place, t] >= 0:
+            first = not each.days and each.facts.due.checkpoint_day is None
             folded = day_rules.folded_day(
                 found,
                 place,
@@ -139,6 +142,7 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
+                begins=first or day in each.facts.new_usual_days,
             )
             each.days.append(folded)
 
