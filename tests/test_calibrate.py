@@ -16,7 +16,7 @@ from service.commands import calibrate as command
 from service.detection.calibrate import encode, make_shipped
 from service.detection.population import load_shipped
 from service.detection.synthetic import Population, cohort
-from tests.test_backtest import backtest, file_of, lines_of
+from tests.histories import backtest, file_of, lines_of
 
 REPOSITORY = Path(__file__).parents[1]
 

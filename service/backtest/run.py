@@ -8,7 +8,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -16,7 +16,7 @@ from typing import TextIO
 import msgspec
 
 from schemas.alert import Rule
-from service import whole_files
+from service import errors, whole_files
 from service.backtest import alerts
 from service.backtest.alerts import Chunk, Found, Row
 from service.backtest.answers import Answers
@@ -79,19 +79,32 @@ def _worth(answers: Answers) -> int:
 
 def _folded(every: Iterator[Chunk], rules: Rules, workers: int) -> Iterator[Found]:
     """What came of each chunk, in order."""
-    if workers < 2:
+    pool = _pool(workers) if workers > 1 else None
+    if pool is None:
         yield from (alerts.find(chunk, rules) for chunk in every)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent)
     try:
         # A few chunks ahead of the workers, so that a long file is not copied as a whole.
         waiting = [pool.submit(alerts.find, chunk, rules) for chunk in islice(every, 2 * workers)]
         while waiting:
             yield waiting.pop(0).result()
             waiting += [pool.submit(alerts.find, chunk, rules) for chunk in islice(every, 1)]
+    except BrokenExecutor as error:
+        raise errors.NotReady("A worker process was ended from outside; --workers 1 needs the least memory.") from error
     finally:
+        # All is done, or nobody waits for it any more.
+        for worker in multiprocessing.active_children():
+            worker.kill()
         pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    """Processes to fold in; None where the system lets nobody have any."""
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent)
+    except OSError:
+        return None
 
 
 def _leave_signals_to_the_parent() -> None:
