@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from jobs import process, runner, timetable
-from jobs.work import Result, Tools
+from jobs import metrics, process, runner, timetable
+from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import config, database, logs
 from service.config import Config, ConfigError
@@ -84,12 +84,14 @@ def _refuse_options_not_taken(parser: argparse.ArgumentParser, name: str, day: d
 
 
 async def _run_clock(settings: Config) -> int:
+    shown = metrics.served(settings.metrics_host, settings.metrics_port)
     async with process.tools_of(settings) as tools:
         running = process.Process(tools, hint_url=settings.database_url_of("jobs"))
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, running.stop)
-        await running.run()
+        with shown:
+            await running.run()
     return 0
 
 
@@ -111,7 +113,7 @@ async def _run_by_hand(
 
 
 async def _run_daily(
-    tools: Tools, daily: timetable.Daily, clinic: Clinic, day: date | None, parser: argparse.ArgumentParser
+    tools: Tools, daily: Daily, clinic: Clinic, day: date | None, parser: argparse.ArgumentParser
 ) -> int:
     now = process.utc_now()
     zone = ZoneInfo(clinic.time_zone)

@@ -13,8 +13,8 @@ from uuid import uuid4
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from jobs import hints, runner
-from jobs.timetable import DAILIES, PERIODS, Daily, Period
-from jobs.work import Tools
+from jobs.timetable import DAILIES, PERIODS
+from jobs.work import Daily, Period, Tools
 from service import database, notify, roles, schema
 from service.config import Config
 from service.outbox import Sending
@@ -60,6 +60,7 @@ class Loop:
     name: str
     seconds: float
     work: Callable[[], Awaitable[None]]
+    at_once: bool = True
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -99,7 +100,7 @@ class Process:
         self._dailies = dailies
         self._stopping = asyncio.Event()
         self._heart = runner.Heartbeat(tools, self.name, started_at=clock())
-        self._loops = [Loop(each.name, each.seconds, self._periodic(each)) for each in periods]
+        self._loops = [Loop(each.name, each.seconds, self._periodic(each), at_once=each.at_once) for each in periods]
         self._loops.append(Loop("timetable", TIMETABLE_SECONDS, self._run_dailies))
         self._loops.append(Loop("heartbeat", HEARTBEAT_SECONDS, self._beat))
 
@@ -116,7 +117,8 @@ class Process:
             scheduler.add_job(
                 loop.wake, "interval", seconds=loop.seconds, coalesce=True, max_instances=1, misfire_grace_time=None
             )
-            loop.wake()
+            if loop.at_once:
+                loop.wake()
         scheduler.start()
         listening = asyncio.create_task(self._listen(), name="hints")
         loops = [asyncio.create_task(loop.run(self._stopping), name=loop.name) for loop in self._loops]
@@ -131,14 +133,14 @@ class Process:
             await asyncio.gather(listening, *loops, return_exceptions=True)
             log.info("jobs_stopped", extra={"jobs_process": self.name})
 
-    def _wake_periodic(self) -> None:
+    def _wake_hinted(self, *, but: str | None = None) -> None:
         for period, loop in zip(self._periods, self._loops, strict=False):
-            if period.hinted:
+            if period.hinted and period.name != but:
                 loop.wake()
 
     async def _listen(self) -> None:
         if self._hint_url is not None:
-            await hints.listen(self._hint_url, self._wake_periodic)
+            await hints.listen(self._hint_url, self._wake_hinted)
 
     def _periodic(self, period: Period) -> Callable[[], Awaitable[None]]:
         async def work() -> None:
@@ -146,9 +148,7 @@ class Process:
             self._heart.count(period.name, result)
             # What one job does is often another's work: a fold that opened an alert leaves messages to send.
             if any(result.counts.values()):
-                for loop in self._loops[: len(self._periods)]:
-                    if loop.name != period.name:
-                        loop.wake()
+                self._wake_hinted(but=period.name)
 
         return work
 

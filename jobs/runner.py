@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from jobs import slots
-from jobs.timetable import Daily
-from jobs.work import Result, Tools
+from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import database
 from service.people import clinics

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import time
 
 from jobs import (
@@ -13,51 +12,11 @@ from jobs import (
     fold_check_ins,
     plan_untold,
     prune_expired,
+    reconcile,
     refit_population,
     seal_audit,
 )
-from jobs.work import ClinicJob, DeploymentJob
-
-
-@dataclass(frozen=True)
-class Period:
-    """A job of the whole deployment: again and again, at the latest after so many seconds, sooner on a hint.
-
-    One that is not `hinted` keeps to its seconds: what it looks for does not come with a check-in.
-    """
-
-    name: str
-    run_once: DeploymentJob
-    seconds: float
-    why: str
-    hinted: bool = True
-
-
-@dataclass(frozen=True)
-class Daily:
-    """A job of each clinic: at these local times of each local day. A day that was missed is caught up once."""
-
-    name: str
-    run_once: ClinicJob
-    at: tuple[time, ...]
-    why: str
-
-
-PERIODS = (
-    Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
-    Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
-    Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
-    Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
-    Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
-    Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
-    Period(
-        "refit_population",
-        refit_population.run_once,
-        21_600,
-        "once in four weeks there is something to do",
-        hinted=False,
-    ),
-)
+from jobs.work import Daily, Period
 
 DAILIES = (
     Daily(
@@ -67,6 +26,24 @@ DAILIES = (
         "04:00 ends a client's day; a client elsewhere in the world waits four hours at most",
     ),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
+)
+
+PERIODS = (
+    Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
+    Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
+    Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
+    Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
+    Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
+    Period(
+        "reconcile",
+        reconcile.looking_at(DAILIES),
+        60,
+        "whatever does not happen that should is noticed within a minute",
+        hinted=False,
+        at_once=False,
+    ),
+    Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
+    Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Protocol
 from uuid import UUID
 
@@ -51,6 +51,32 @@ class ClinicJob(Protocol):
     async def __call__(self, tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
         """One run."""
         ...
+
+
+@dataclass(frozen=True)
+class Period:
+    """A job of the whole deployment: again and again, at the latest after so many seconds, sooner on a hint.
+
+    One that is not `hinted` keeps to its seconds: what it looks for does not come with a check-in. One that is not run
+    `at_once` waits for its first time: when a process starts, others have not done their work yet.
+    """
+
+    name: str
+    run_once: DeploymentJob
+    seconds: float
+    why: str
+    hinted: bool = True
+    at_once: bool = True
+
+
+@dataclass(frozen=True)
+class Daily:
+    """A job of each clinic: at these local times of each local day. A day that was missed is caught up once."""
+
+    name: str
+    run_once: ClinicJob
+    at: tuple[time, ...]
+    why: str
 
 
 async def in_each_clinic(

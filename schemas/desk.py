@@ -75,6 +75,7 @@ class CaseloadLine(msgspec.Struct, frozen=True, kw_only=True):
     client_day: date | None
     why: str
     needs_somebody: bool
+    paused: bool
     craving_now: int | None
     answered: int
     of_days: int

@@ -16,17 +16,21 @@ class NextInfusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastInfusion(msgspec.Struct, frozen=True, kw_only=True):
-    """The infusion given last: its number in the course, and how many client days ago."""
+    """The infusion given last: its number, and how many client days ago."""
 
     number: int
     days_ago: int
 
 
 class Today(msgspec.Struct, frozen=True, kw_only=True):
-    """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first."""
+    """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first.
+
+    `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
+    """
 
     client_day: date
     due: bool
+    paused: bool
     substances: list[Substance]
     last: CheckIn | None
     next_infusion: NextInfusion | None

@@ -34,6 +34,7 @@ from service.web import (
     staff_auth,
     static_files,
     treatment_api,
+    treatment_pages,
 )
 from service.web.services import Services
 
@@ -52,6 +53,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *desk.ROUTES,
     *alert_actions.ROUTES,
     *client_admin.ROUTES,
+    *treatment_pages.ROUTES,
     *staff_admin.ROUTES,
     *staff_api.ROUTES,
     *treatment_api.ROUTES,

@@ -132,6 +132,11 @@ class Config(Struct, frozen=True, kw_only=True):
 
     demo: Annotated[bool, _says("This is the demonstration: every page says so.")] = False
     demo_mail_dir: Annotated[Path | None, _says("Folder in which the demonstration keeps the mail it caught.")] = None
+    metrics_host: Annotated[str, _says("Address on which the jobs process shows its metrics.")] = "127.0.0.1"
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=1, le=65535)] | None,
+        _says("Port on which the jobs process shows Prometheus metrics; none without."),
+    ] = None
     log_format: Annotated[Literal["console", "json"], _says("How log lines are written.")] = "console"
 
     def __post_init__(self) -> None:

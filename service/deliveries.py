@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,14 @@ from service.database import Db
 log = logging.getLogger(__name__)
 
 FIRST_STEP = 0
+# Nobody has said yet that they have it.
+UNTAKEN = frozenset({AlertState.OPEN, AlertState.DISPATCHED})
+# So many failed tries (half a minute, two, five: eight minutes in all) are as good as none when somebody must act now.
+URGENT_TRIES = 3
+NEVER = 1_000
+# When every message of a round died, they are tried once more after a pause, which grows with the alert's age.
+LEAST_PAUSE = timedelta(minutes=30)
+MOST_PAUSE = timedelta(hours=6)
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +39,20 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True):
     state: AlertState
     origin: RecordOrigin
     round: int
+
+
+HOLD = """
+select alert_id, client_id, tier, state, origin, round
+from alert
+where clinic_id = $1
+  and alert_id = $2
+for update
+"""
+
+
+async def hold(db: Db, alert_id: UUID) -> Routed:
+    """The alert as routing sees it, locked. Whoever changes an alert's messages holds it first. Raises NotFound."""
+    return await db.get(Routed, HOLD, db.clinic_id, alert_id)
 
 
 ROUTED = """
@@ -47,14 +69,16 @@ async def routed(db: Db, alert_id: UUID) -> Routed:
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
-    """A person who is to be told, and their address."""
+    """A person who is to be told, and their address; `reachable`: nothing says that messages do not get through."""
 
     staff_id: UUID
     email: str
+    reachable: bool
 
 
 # Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
-# its admins. Everybody of the nearest rank that has somebody able to receive: a message that died shows who is not.
+# its admins. Everybody as far as the nearest rank in which somebody can be reached; all of them, where nobody can.
+# Whose message died in this round or the one before is out of reach, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
 with candidate as (
   select s.staff_id, s.email,
@@ -78,63 +102,73 @@ with candidate as (
       ) then 2
       when 'coordinator' = any (s.roles) then 3
       when 'admin' = any (s.roles) then 4
-    end as nearness
-  from staff s
-  where s.clinic_id = $1
-    and s.disabled_at is null
-    and not exists (
+    end as nearness,
+    not exists (
       select from delivery d
       where d.clinic_id = $1
         and d.alert_id = $4
-        and d.round = $5
         and d.staff_id = s.staff_id
-        and d.state = 'dead'
-    )
+        and d.round >= $5 - 1
+        and (d.state = 'dead' or (d.state = 'failed' and d.attempts >= $6))
+    ) as reachable
+  from staff s
+  where s.clinic_id = $1
+    and s.disabled_at is null
 )
-select staff_id, email
+select staff_id, email, reachable
 from candidate
-where nearness = (select min(nearness) from candidate)
-order by staff_id
+where nearness <= coalesce((select min(nearness) from candidate where reachable), 4)
+order by nearness, staff_id
 """
 
 
 async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipient]:
-    """Whoever is to be told of an alert in its present round, as assignments and dead messages stand now."""
-    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, alert.client_id, now, alert.alert_id, alert.round)
+    """Whoever is to be told of an alert in its present round, as assignments and lost messages stand now."""
+    tries = URGENT_TRIES if alert.tier is Tier.URGENT else NEVER
+    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, alert.client_id, now, alert.alert_id, alert.round, tries)
 
 
-# A message that was blocked while its recipient was not to be told waits again now that they are.
 PLAN_EMAIL = """
 insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
 values ($1, $2, $3, 'email', $4, $5, $6, 'queued', $7, $7)
-on conflict (clinic_id, alert_id, round, step, channel, staff_id, webhook_endpoint_id) do update
+on conflict do nothing
+"""
+# What was blocked while its recipient was not to be told waits again now that they are. Rows in any other state are
+# not touched, nor locked: their senders may be about to hold the alert.
+QUEUE_BLOCKED = """
+update delivery
 set state = 'queued',
-    due_at = excluded.due_at,
+    due_at = $5,
     attempts = 0,
     leased_until = null,
     problem = null,
     settled_at = null
-where delivery.state = 'blocked'
+where clinic_id = $1
+  and alert_id = $2
+  and round = $3
+  and staff_id = any ($4::uuid[])
+  and state = 'blocked'
 """
 
 
 async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
-    """Queue this round's first messages of an alert; how many were new or were blocked.
+    """Queue this round's messages of an alert that nobody has taken on; how many were new or were blocked.
 
     Tier 3 is read in the inbox and an imported alert is history: neither is sent. May be called again: a message that
     is queued already stays one, one that was sent stays sent, and whose message died gives way to the next. Where
-    nobody can be told, the alert says so ("unroutable") and an error is logged.
+    nobody can be reached, the alert says so ("unroutable") and an error is logged.
     """
     alert = await routed(db, alert_id)
-    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT or alert.state in alert_states.CLOSED:
+    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT or alert.state not in UNTAKEN:
         return 0
-    planned = 0
     recipients = await recipients_of(db, alert, now=now)
-    for recipient in recipients:
+    told = [recipient.staff_id for recipient in recipients]
+    planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, told, now)
+    for staff_id in told:
         planned += await db.execute(
-            PLAN_EMAIL, db.clinic_id, ids.new(), alert_id, recipient.staff_id, alert.round, FIRST_STEP, now
+            PLAN_EMAIL, db.clinic_id, ids.new(), alert_id, staff_id, alert.round, FIRST_STEP, now
         )
-    if not recipients:
+    if not any(recipient.reachable for recipient in recipients):
         await _tell_unroutable(db, alert, now=now)
     return planned + await _plan_webhooks(db, alert, now=now)
 
@@ -213,16 +247,38 @@ order by a.tier, a.opened_at
 
 
 async def plan_untold(db: Db, *, now: datetime) -> int:
-    """Queue what no person was told of and somebody can be told of by now; how many messages.
+    """Queue what no person was told of and somebody may be told of by now; how many messages.
 
-    People come and go: whoever is enabled or joins a care team hears of what waits for them. What still reaches nobody
-    has said so already (see `plan`).
+    People come and go: whoever is enabled or joins a care team hears of what waits for them. Mail servers come and go,
+    too: where everybody's message died, all of them are tried again after a pause. What still reaches nobody has said
+    so already (see `plan`).
     """
     planned = 0
     for alert in await db.rows(Routed, UNTOLD, db.clinic_id):
-        if await recipients_of(db, alert, now=now):
+        if any(each.reachable for each in await recipients_of(db, alert, now=now)):
             planned += await plan(db, alert.alert_id, now=now)
+        else:
+            planned += await _try_the_dead_again(db, alert, now=now)
     return planned
+
+
+TRY_AGAIN = """
+update delivery
+set state = 'queued',
+    due_at = $4,
+    leased_until = null,
+    settled_at = null
+where clinic_id = $1
+  and alert_id = $2
+  and round = $3
+  and staff_id is not null
+  and state = 'dead'
+  and settled_at + least(greatest(settled_at - created_at, $5), $6) <= $4
+"""
+
+
+async def _try_the_dead_again(db: Db, alert: Routed, *, now: datetime) -> int:
+    return await db.execute(TRY_AGAIN, db.clinic_id, alert.alert_id, alert.round, now, LEAST_PAUSE, MOST_PAUSE)
 
 
 # Neither a webhook nor a retry that has to wait its turn reaches anybody now. What a sender holds already may have

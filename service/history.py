@@ -10,7 +10,7 @@ import msgspec
 from schemas.checkin import CheckIn, Kind
 from schemas.today import LastInfusion, NextInfusion, Today
 from service.database import Db
-from service.facts import checkins, client_day, courses, infusions
+from service.facts import checkins, client_day, courses, infusions, pauses
 from service.people import audit, clients
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
@@ -77,6 +77,7 @@ async def today_of(
     return Today(
         client_day=today,
         due=not await checkins.days_of(db, client_id, from_day=today, until_day=today),
+        paused=pauses.covering(await pauses.of(db, client_id), today) is not None,
         substances=courses.active_on(await courses.substances_of(db, client_id), today),
         last=last[0] if last else None,
         next_infusion=NextInfusion(planned_at=planned.planned_at) if planned else None,

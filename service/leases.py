@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from schemas.alert import Alert, AlertState, Tier
+from schemas.alert import AlertState, Tier
 from service.database import Db
 from service.facts import clinic_hours
 from service.people import clinics
@@ -24,6 +25,20 @@ async def until(db: Db, tier: Tier, *, now: datetime) -> datetime:
     return clinic_hours.next_closing(setting.hours, ZoneInfo(clinic.time_zone), now=now)
 
 
-def lapsed(alert: Alert, now: datetime) -> bool:
+class Held(Protocol):
+    """What of an alert says whether a lease runs."""
+
+    @property
+    def state(self) -> AlertState:
+        """The alert's state."""
+        ...
+
+    @property
+    def lease_until(self) -> datetime | None:
+        """The end of the lease, None without one."""
+        ...
+
+
+def lapsed(alert: Held, now: datetime) -> bool:
     """Whether whoever took the alert on has let the time run out that they took it on for."""
     return alert.state is AlertState.ACKNOWLEDGED and alert.lease_until is not None and alert.lease_until <= now

@@ -193,14 +193,21 @@ async def _send(
     now: datetime,
 ) -> None:
     notifier = sending.notifiers[claimed.channel]
+    about = {"clinic_id": clinic_id, "delivery_id": claimed.delivery_id}
     async with gates[claimed.channel]:
         try:
             result = await notifier.send(message, now=now)
         except Exception as error:
-            log.exception("delivery_raised", extra={"clinic_id": clinic_id, "delivery_id": claimed.delivery_id})
+            log.exception("delivery_raised", extra=about)
             result = Retry(f"unexpected {type(error).__name__}")
-    async with database.transaction(pool, clinic_id) as db:
-        await _keep_result(db, claimed, notifier, result, counts, now=now)
+    try:
+        async with database.transaction(pool, clinic_id) as db:
+            await deliveries.hold(db, claimed.alert_id)
+            await _keep_result(db, claimed, notifier, result, counts, now=now)
+    except Exception:
+        # It is sent again when its lease has ended. The other messages of the batch are not to suffer for it.
+        counts.failed += 1
+        log.exception("delivery_not_settled", extra=about)
 
 
 async def _keep_result(
@@ -219,6 +226,8 @@ async def _keep_result(
             counts.failed += 1
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
             await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem)
+            if claimed.staff_id is not None and claimed.attempts == deliveries.URGENT_TRIES:
+                await deliveries.plan(db, claimed.alert_id, now=now)
         case Dead(problem=problem):
             await _bury(db, claimed, problem, counts, now=now)
         case Disable(problem=problem):

@@ -50,15 +50,18 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def place_of(db: Db, client_id: UUID, *, now: datetime) -> Place:
-    """Where a client's treatment stands. Raises NotFound where there is no such client, or no course."""
+    """Where a client's treatment stands, with the course locked: what is done to one is done one after the other.
+
+    Raises NotFound where there is no such client, or no course.
+    """
     client = await clients.get(db, client_id)
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
     zone = client_day.zone_or_none(client.time_zone) or clinic_zone
     every = await courses.of(db, client_id)
     if not every:
         raise errors.NotFound("Not found.")
-    today = client_day.of(now, zone)
-    return Place(client=client, course=every[-1], zone=zone, clinic_zone=clinic_zone, today=today)
+    course, today = await courses.hold_row(db, every[-1].course_id), client_day.of(now, zone)
+    return Place(client=client, course=course, zone=zone, clinic_zone=clinic_zone, today=today)
 
 
 async def make_schedule(
@@ -66,9 +69,9 @@ async def make_schedule(
 ) -> Made:
     """Plan infusions from a template, on the clinic's clock, once for each id. Raises as `schedules.make` does."""
     at = await place_of(db, client_id, now=now)
-    await courses.hold_row(db, at.course.course_id)
-    courses.refuse_ended(at.course)
-    _refuse_outside(form.starts_on, "starts_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
+    if await schedules.find(db, schedule_id) is None:
+        courses.refuse_ended(at.course)
+        _refuse_outside(form.starts_on, "starts_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
     made = await schedules.make(
         db, client_id, at.course.course_id, schedule_id, form, zone=at.clinic_zone, by=by.id, now=now
     )
@@ -84,14 +87,14 @@ async def plan_infusion(
     Raises Conflict for an id that is in use otherwise, or a course that is over.
     """
     at = await place_of(db, client_id, now=now)
-    courses.refuse_ended(at.course)
-    _refuse_far(planned_at, at, now=now)
     before = await infusions.find(db, infusion_id)
     if before is not None:
         first_said = (await infusions.events_of(db, before.client_id))[infusion_id][0].planned_at
         if before.client_id != client_id or first_said != planned_at:
             raise errors.Conflict("This id is already in use for another infusion.")
         return before, False
+    courses.refuse_ended(at.course)
+    _refuse_far(planned_at, at, now=now)
     await infusions.plan(
         db, client_id, at.course.course_id, planned_at=planned_at, by=by.id, now=now, infusion_id=infusion_id
     )
@@ -141,8 +144,8 @@ async def record_infusion(
 
 
 async def _own_infusion(db: Db, client_id: UUID, infusion_id: UUID, *, version: int | None) -> Infusion:
-    infusion = await infusions.hold_row(db, infusion_id)
-    if infusion.client_id != client_id:
+    found = await infusions.find(db, infusion_id)
+    if found is None or found.client_id != client_id:
         raise errors.NotFound("Not found.")
     return await infusions.hold_row(db, infusion_id, version=version)
 
@@ -239,7 +242,6 @@ async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, 
     """
     at = await place_of(db, client_id, now=now)
     course_id = at.course.course_id
-    await courses.hold_row(db, course_id)
     courses.refuse_ended(at.course)
     _refuse_outside(form.last_day, "last_day", first=at.course.started_on, last=at.today)
     after = client_day.ends_at(form.last_day, at.zone)

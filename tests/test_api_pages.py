@@ -32,11 +32,46 @@ async def test_every_link_of_the_page_leads_to_something_of_ours(http: httpx.Asy
             assert (await http.get(link)).status_code == 200, link
 
 
+async def test_a_cell_reads_as_one_sentence_with_its_shapes_linked_in_place(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/docs")).text
+    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td>(.*?)</td>", page)]
+    assert "Outcome or null" in cells
+    assert "list of Substance, at most 4 items or null" in cells
+    assert '<td><a href="#Outcome">Outcome</a> or null</td>' in page
+    assert "`" not in page
+    assert "list of BatchItem, at most 100 items" in re.sub(r"<[^>]+>", "", page)
+
+
+async def test_every_time_is_said_to_be_one(http: httpx.AsyncClient) -> None:
+    schemas = (await http.get("/v1/openapi.json")).json()["components"]["schemas"]
+    times = {
+        (name, field): told
+        for name, schema in schemas.items()
+        for field, told in schema.get("properties", {}).items()
+        if field.endswith("_at")
+    }
+    assert len(times) > 10
+    for named, told in times.items():
+        kinds = [told, *told.get("anyOf", ())]
+        assert any(kind.get("format") == "date-time" for kind in kinds), named
+
+
+async def test_the_page_says_which_credential_opens_what(http: httpx.AsyncClient) -> None:
+    description = (await http.get("/v1/openapi.json")).json()
+    assert description["paths"]["/v1/today"]["get"]["security"] == [{"phone": []}]
+    assert description["paths"]["/v1/alerts"]["get"]["security"] == [{"staff": []}]
+    assert description["paths"]["/health/live"]["get"]["security"] == []
+    assert "401" not in description["paths"]["/health/live"]["get"]["responses"]
+    assert "413" not in description["paths"]["/v1/today"]["get"]["responses"]
+    page = (await http.get("/docs")).text
+    assert "Authorization: Bearer" in page
+
+
 async def test_who_may_use_an_operation_is_told(http: httpx.AsyncClient) -> None:
     description = (await http.get("/v1/openapi.json")).json()
     assert description["paths"]["/v1/check-ins/{check_in_id}"]["put"]["x-access"] == {"client": "own"}
     page = (await http.get("/docs")).text
-    assert "For client (own)." in page
+    assert "For client (own); credential:" in page
 
 
 @pytest.mark.parametrize(

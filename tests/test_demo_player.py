@@ -32,6 +32,7 @@ select
   (select count(*) from alert_event where clinic_id = $1) as alert_events,
   (select count(*) from delivery where clinic_id = $1) as deliveries,
   (select count(*) from infusion where clinic_id = $1) as infusions,
+  (select count(*) from infusion_event where clinic_id = $1) as infusion_events,
   (select count(*) from therapy_session where clinic_id = $1) as sessions
 """
 
@@ -88,6 +89,10 @@ async def test_played_days_have_trends_alerts_that_staff_saw_to_and_messages_tha
     last_moment = datetime.combine(demo.first_day + timedelta(days=72), datetime.min.time(), UTC)
     assert all(event.happened_at < last_moment for event in events)
     assert await count(owner_pool, demo, "select count(*) from course where clinic_id = $1 and phase = 'maintenance'")
+    by_state = "select count(distinct state) from infusion where clinic_id = $1"
+    assert await count(owner_pool, demo, by_state) == 4  # nothing stays held for long
+    recorded = "select bool_and((state = 'given') = (dose_mg_per_kg is not null)) from infusion where clinic_id = $1"
+    assert await count(owner_pool, demo, recorded) is True
     unsent = "select count(*) from delivery where clinic_id = $1 and state <> 'sent'"
     assert await count(owner_pool, demo, unsent) == 0
     in_time = (

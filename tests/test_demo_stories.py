@@ -9,11 +9,13 @@ from statistics import fmean
 import pytest
 
 from schemas.course import InfusionState
-from service.demo import stories
+from service.demo import diary
 from service.demo.people import COLLEAGUES, PEOPLE, Line, Person
 from service.demo.stories import HISTORY_DAYS, Answer, answer_on
+from service.facts import schedules
 
 FIRST_DAY = date(2026, 7, 26)
+LAST_DAY = FIRST_DAY + timedelta(days=HISTORY_DAYS)
 
 
 def told(person: Person, first: int, last: int) -> list[Answer | None]:
@@ -95,10 +97,34 @@ def test_who_syncs_late_sends_several_days_at_once() -> None:
 
 def test_infusions_come_twice_a_week_for_a_month_and_then_as_boosters_on_weekdays() -> None:
     for person in PEOPLE:
-        slots = stories.infusions_until(person, FIRST_DAY, FIRST_DAY + timedelta(days=150))
+        slots = diary.infusions_until(person, FIRST_DAY, FIRST_DAY + timedelta(days=150))
         days = [slot.planned_at.date() for slot in slots]
         gaps = [(later - earlier).days for earlier, later in pairwise(days)]
         assert all(day.weekday() < 5 for day in days)
         assert all(gap <= 6 for gap in gaps[:7])
         assert all(gap >= 28 for gap in gaps[7:])
-        assert {slot.infusion for slot in slots} <= {InfusionState.GIVEN, InfusionState.MISSED}
+        assert all((slot.reason is None) is (slot.infusion is InfusionState.GIVEN) for slot in slots)
+        assert all((slot.dose_mg_per_kg is None) is (slot.infusion is not InfusionState.GIVEN) for slot in slots)
+    fates = {slot.infusion for person in PEOPLE for slot in diary.infusions_until(person, FIRST_DAY, LAST_DAY)}
+    assert fates == set(InfusionState) - {InfusionState.PLANNED}
+
+
+@pytest.mark.parametrize("person", PEOPLE, ids=lambda person: person.key)
+def test_what_is_planned_day_by_day_is_what_the_story_says_takes_place(person: Person) -> None:
+    planned: list[date] = []
+    for at in range(400):
+        form = diary.plan_on(person, FIRST_DAY, FIRST_DAY + timedelta(days=at))
+        planned += [] if form is None else schedules.days_of(form)
+    until = FIRST_DAY + timedelta(days=400)
+    told = [slot.planned_at.date() for slot in diary.infusions_until(person, FIRST_DAY, until)]
+    assert len(planned) == len(set(planned))
+    assert told == [day for day in planned if day < until][: len(told)]
+    assert person.leaves is not None or len(told) >= 10
+
+
+def test_one_client_is_away_one_has_come_back_and_one_has_left_when_the_clinic_is_first_visited() -> None:
+    today = FIRST_DAY + timedelta(days=HISTORY_DAYS)
+    away = [person for person in PEOPLE if diary.is_away(person, FIRST_DAY, today)]
+    assert {person.leaves is None for person in away} == {True, False}
+    assert all(answer is None for person in away for answer in told(person, HISTORY_DAYS - 2, HISTORY_DAYS))
+    assert any(person.away and person.away.last < HISTORY_DAYS for person in PEOPLE)

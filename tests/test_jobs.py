@@ -13,8 +13,7 @@ import msgspec
 import pytest
 
 from jobs import close_client_days, fold_check_ins, prune_expired, runner, slots, timetable
-from jobs.timetable import Daily
-from jobs.work import Result, Tools
+from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import database, ids, trends
 from service.database import Pool

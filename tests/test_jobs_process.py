@@ -17,8 +17,8 @@ import asyncpg
 import pytest
 
 from jobs import hints, process
-from jobs.timetable import DAILIES, PERIODS, Period
-from jobs.work import Result, Tools
+from jobs.timetable import DAILIES, PERIODS
+from jobs.work import Period, Result, Tools
 from schemas.alert import Channel, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role

@@ -26,16 +26,17 @@ class Postbox:
     """An e-mail channel that keeps whom it wrote to."""
 
     channel = Channel.EMAIL
-    retry_after_seconds = (30,)
+    retry_after_seconds = (30, 120, 300, 900)
 
     def __init__(self) -> None:
         self.written: list[str] = []
         self.answer: Result = Sent()
+        self.answers: dict[str, Result] = {}
 
     async def send(self, message: Message, *, now: datetime) -> Result:
         """Keep the address."""
         self.written.append(message.to)
-        return self.answer
+        return self.answers.get(message.to, self.answer)
 
 
 @pytest.fixture
@@ -161,6 +162,96 @@ async def test_when_every_message_died_the_alert_says_that_nobody_could_be_told(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
     assert kinds == [EventKind.OPENED, EventKind.UNROUTABLE]
+
+
+async def test_two_whose_messages_die_at_once_lose_nobodys_message(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    """Both give way in transactions of their own, at the same moment; a third client's message goes out beside them."""
+    for client in range(4):
+        therapists = [await a_colleague(web_pool, clinic, f"{name}{client}") for name in ("tamsin", "tobias")]
+        alert_id, client_id = await an_alert(web_pool, clinic, None)
+        async with database.transaction(web_pool, clinic.clinic_id) as db:
+            for therapist in therapists:
+                await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW)
+            await deliveries.plan(db, alert_id, now=NOW)
+        for name in ("tamsin", "tobias"):
+            postbox.answers[f"{name}{client}@harbour.example"] = Dead("no such mailbox")
+    await a_colleague(web_pool, clinic, "cleo", Role.COORDINATOR)
+    await an_alert(web_pool, clinic, await a_colleague(web_pool, clinic, "nell"))
+    delivered = [await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW) for _ in range(2)]
+    assert [sum(getattr(each, name) for each in delivered) for name in ("dead", "sent", "failed")] == [8, 5, 0]
+    assert sorted(postbox.written).count("cleo@harbour.example") == 4
+    assert "nell@harbour.example" in postbox.written
+
+
+async def test_when_every_message_died_all_are_tried_again_after_a_pause_that_grows(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    await an_alert(web_pool, clinic, await a_colleague(web_pool, clinic, "tamsin"))
+    await a_colleague(web_pool, clinic, "ada", Role.ADMIN)
+    postbox.answer = Dead("relaying denied")
+    tried_after, written = [], 0
+    for minutes in range(0, 24 * 60, 10):
+        now = NOW + timedelta(minutes=minutes)
+        await plan_untold.run_once(tools, now=now)
+        for _ in range(2):
+            await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=now)
+        if len(postbox.written) > written:
+            tried_after.append(minutes)
+            written = len(postbox.written)
+    assert tried_after == [0, 30, 60, 120, 240, 480, 840, 1200]
+    postbox.answer = Sent()
+    later = NOW + timedelta(days=2)
+    await plan_untold.run_once(tools, now=later)
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=later)
+    assert postbox.written[-1] == "tamsin@harbour.example", "whoever is nearest hears of it as soon as it gets through"
+
+
+async def test_the_next_round_remembers_who_could_not_be_reached(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    coordinator = await a_colleague(web_pool, clinic, "cleo", Role.COORDINATOR)
+    alert_id, _ = await an_alert(web_pool, clinic, await a_colleague(web_pool, clinic, "tamsin"))
+    postbox.answers["tamsin@harbour.example"] = Dead("no such mailbox")
+    for _ in range(2):
+        await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await alerts.acknowledge(db, alert_id, by=coordinator, now=NOW)
+    await end_lapsed_leases.run_once(tools, now=LATER)
+    postbox.written.clear()
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=LATER)
+    assert sorted(postbox.written) == ["cleo@harbour.example", "tamsin@harbour.example"]
+
+
+async def test_an_urgent_message_that_keeps_failing_does_not_wait_for_the_end_of_its_tries(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    await a_colleague(web_pool, clinic, "cleo", Role.COORDINATOR)
+    await an_alert(web_pool, clinic, therapist)
+    postbox.answers["tamsin@harbour.example"] = Retry("mailbox full")
+    for seconds in (0, 30, 150, 151):
+        now = NOW + timedelta(seconds=seconds)
+        await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=now)
+    assert postbox.written == ["tamsin@harbour.example"] * 3 + ["cleo@harbour.example"]
+    postbox.answers.clear()
+    await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW + timedelta(seconds=450))
+    assert postbox.written[-1] == "tamsin@harbour.example", "the nearest is still tried"
+
+
+async def test_whose_message_died_gives_way_to_nobody_once_somebody_has_the_alert(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    await a_colleague(web_pool, clinic, "cleo", Role.COORDINATOR)
+    alert_id, _ = await an_alert(web_pool, clinic, therapist)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)
+    postbox.answer = Dead("no such mailbox")
+    for _ in range(2):
+        await outbox.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    assert postbox.written == ["tamsin@harbour.example"]
 
 
 async def test_leases_lapse_in_every_clinic_and_people_are_told_again(

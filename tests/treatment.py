@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import database
+from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.people import clients
@@ -77,3 +77,17 @@ async def a_treated_client(settings: Config, owner: Pool, *, time_zone: str = "U
 def fields_of(problem: Any) -> set[str]:
     """The fields that a problem names."""
     return {each["field"] for each in problem.get("errors", [])}
+
+
+def induction(starts_on: str, **more: object) -> dict[str, object]:
+    """The form of a plan, three times a week for four weeks."""
+    return {"template": "three_times_a_week", "starts_on": starts_on, "at": "10:00", "weeks": 4} | more
+
+
+def monday_after(day: date) -> date:
+    return day + timedelta(days=7 - day.weekday())
+
+
+async def an_infusion_planned(treated: Treated, ago: float = 1) -> Any:
+    planned_at = datetime.now(UTC) - timedelta(days=ago)
+    return await treated.put(f"infusions/{ids.new()}", {"planned_at": planned_at.isoformat()})

@@ -11,22 +11,23 @@ import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
-from schemas.course import InfusionState, Phase
+from schemas.course import DischargeReason, Infusion, InfusionState, Phase
 from schemas.staff import Role
-from service import database
+from schemas.treatment import DischargeForm, PauseForm, PhaseForm, StateForm
+from service import database, ids, treatment
 from service.database import Db, Pool
-from service.demo import stories
+from service.demo import diary, stories
+from service.demo.diary import Slot
 from service.demo.people import COLLEAGUES, Person
-from service.demo.stories import Slot
 from service.facts import client_day, courses, infusions, sessions
-from service.people import clients, clinics, staff, webhook_endpoints
+from service.people import audit, clients, clinics, staff, webhook_endpoints
 from service.sealing import Sealer
 
 SLUG = "demo"
 NAME = "Lakeside Recovery (fictional)"
-TIME_ZONE = "America/Chicago"
+TIME_ZONE = diary.CLINIC_ZONE.key
 SOURCE = "demo"
-INFUSIONS_AHEAD = timedelta(days=45)
+PRESCRIBER, NURSE = "ingrid.solis", "tomas.reyes"
 SESSIONS_AHEAD = timedelta(days=15)
 INDUCTION = timedelta(days=30)
 
@@ -103,8 +104,8 @@ async def join(db: Db, demo: DemoClinic, master: Sealer, person: Person, day: da
     await courses.start(db, client_id, person.substances, started_on=day, now=at)
     team = (
         (person.therapist, Role.THERAPIST),
-        ("tomas.reyes", Role.NURSE),
-        ("ingrid.solis", Role.PRESCRIBER),
+        (NURSE, Role.NURSE),
+        (PRESCRIBER, Role.PRESCRIBER),
     )
     for key, role in team:
         await clients.assign(db, client_id, demo.staff_ids[key], role, from_at=at)
@@ -117,14 +118,11 @@ class Appointments(msgspec.Struct, frozen=True, kw_only=True):
     infusions: list[Slot]
     sessions: list[Slot]
 
-    def to_plan(self, day: date, *, joins: bool) -> Appointments:
-        """What is planned on `day`: whatever comes a few weeks later, on the first day all until then."""
-
-        def due(slots: list[Slot], ahead: timedelta) -> list[Slot]:
-            dates = ((slot, slot.planned_at.date()) for slot in slots)
-            return [slot for slot, on in dates if on == day + ahead or (joins and on <= day + ahead)]
-
-        return Appointments(infusions=due(self.infusions, INFUSIONS_AHEAD), sessions=due(self.sessions, SESSIONS_AHEAD))
+    def sessions_to_plan(self, day: date, *, joins: bool) -> list[Slot]:
+        """The sessions planned on `day`: whatever comes a fortnight later, on the first day all until then."""
+        dates = ((slot, slot.planned_at.date()) for slot in self.sessions)
+        ahead = day + SESSIONS_AHEAD
+        return [slot for slot, on in dates if on == ahead or (joins and on <= ahead)]
 
     def of(self, day: date) -> Appointments:
         """What takes place on `day`."""
@@ -133,61 +131,108 @@ class Appointments(msgspec.Struct, frozen=True, kw_only=True):
             sessions=[slot for slot in self.sessions if slot.planned_at.date() == day],
         )
 
+    def held_on(self, day: date) -> list[Slot]:
+        """The infusions that were held on `day`."""
+        return [slot for slot in self.of(day).infusions if slot.infusion is InfusionState.HELD]
+
 
 def appointments_of(person: Person, demo: DemoClinic, until: date) -> Appointments:
     """The person's appointments as far as playing up to `until` needs them."""
     return Appointments(
-        infusions=stories.infusions_until(person, demo.first_day, until + INFUSIONS_AHEAD),
-        sessions=stories.sessions_until(person, demo.first_day, until + SESSIONS_AHEAD),
+        infusions=diary.infusions_until(person, demo.first_day, until),
+        sessions=diary.sessions_until(person, demo.first_day, until + SESSIONS_AHEAD),
     )
 
 
-async def plan(db: Db, demo: DemoClinic, person: Person, client_id: UUID, coming: Appointments, day: date) -> None:
-    """Book what is to be planned on `day`."""
-    morning = datetime.combine(day, time(8), ZoneInfo(person.time_zone)).astimezone(UTC)
-    prescriber = demo.staff_ids["ingrid.solis"]
-    if coming.infusions:
-        course_id = (await courses.of(db, client_id))[-1].course_id
-        for slot in coming.infusions:
-            await infusions.plan(db, client_id, course_id, planned_at=slot.planned_at, by=prescriber, now=morning)
-    for slot in coming.sessions:
+async def plan(
+    db: Db, demo: DemoClinic, person: Person, client_id: UUID, appointments: Appointments, day: date
+) -> None:
+    """Plan what is planned on `day`: infusions from a template, a fortnight's sessions."""
+    morning = _on(day, time(8), person)
+    form = diary.plan_on(person, demo.first_day, day)
+    if form is not None:
+        await treatment.make_schedule(db, client_id, ids.new(), form, by=_staff(demo, PRESCRIBER), now=morning)
+    joins = diary.joined_on(person, demo.first_day) == day
+    for slot in appointments.sessions_to_plan(day, joins=joins):
         therapist = demo.staff_ids[person.therapist]
         await sessions.plan(db, client_id, staff_id=therapist, planned_at=slot.planned_at)
 
 
-async def keep(db: Db, demo: DemoClinic, client_id: UUID, today: Appointments) -> bool:
-    """Record what became of today's appointments; whether an infusion was given."""
+async def keep(
+    db: Db, demo: DemoClinic, person: Person, client_id: UUID, appointments: Appointments, day: date
+) -> bool:
+    """Record what became of the day's appointments, and of a pause or a leave; whether an infusion was given."""
+    today, held = appointments.of(day), appointments.held_on(day - timedelta(days=1))
+    booked = {each.planned_at: each for each in await infusions.of(db, client_id)} if today.infusions or held else {}
     given = False
-    booked = {each.planned_at: each for each in await infusions.of(db, client_id)} if today.infusions else {}
-    for slot in today.infusions:
-        infusion = booked.get(slot.planned_at)
-        if infusion is None or infusion.state is not InfusionState.PLANNED or slot.infusion is None:
-            continue
-        is_given = slot.infusion is InfusionState.GIVEN
-        await infusions.record_state(
-            db,
-            infusion.infusion_id,
-            slot.infusion,
-            by=demo.staff_ids["tomas.reyes"],
-            now=slot.planned_at + timedelta(hours=4),
-            given_at=slot.planned_at if is_given else None,
+    for slot in held:
+        # Nobody let it go ahead on the next day either.
+        await _record(
+            db, demo, booked.get(slot.planned_at), InfusionState.CANCELLED, slot, now=_on(day, time(9), person)
         )
-        given |= is_given
-        if is_given:
+    for slot in today.infusions:
+        if slot.infusion is None:
+            continue
+        now = slot.planned_at + timedelta(hours=4)
+        recorded = await _record(db, demo, booked.get(slot.planned_at), slot.infusion, slot, now=now)
+        if recorded and slot.infusion is InfusionState.GIVEN:
+            given = True
             await _move_to_maintenance(db, demo, client_id, slot)
     met = {each.planned_at: each for each in await sessions.of(db, client_id)} if today.sessions else {}
     for slot in today.sessions:
         if slot.planned_at in met and slot.session is not None:
             await sessions.record_state(db, met[slot.planned_at].therapy_session_id, slot.session)
+    await _go_away(db, demo, person, client_id, day)
     return given
+
+
+OPEN_STATES = (InfusionState.PLANNED, InfusionState.HELD)
+
+
+async def _record(
+    db: Db, demo: DemoClinic, infusion: Infusion | None, state: InfusionState, slot: Slot, *, now: datetime
+) -> bool:
+    """Record what became of an infusion that is still open; whether there was one."""
+    if infusion is None or infusion.state not in OPEN_STATES:
+        return False
+    form = StateForm(
+        state=state,
+        given_at=slot.planned_at if state is InfusionState.GIVEN else None,
+        dose_mg_per_kg=slot.dose_mg_per_kg,
+        duration_minutes=slot.duration_minutes,
+        reason=slot.reason,
+    )
+    await treatment.record_infusion(db, infusion.client_id, infusion.infusion_id, form, by=_staff(demo, NURSE), now=now)
+    return True
+
+
+async def _go_away(db: Db, demo: DemoClinic, person: Person, client_id: UUID, day: date) -> None:
+    """Pause on the first day of an absence, discharge on the last day of the course."""
+    at = (day - demo.first_day).days
+    if person.away is not None and at == person.away.first:
+        until_on = demo.first_day + timedelta(days=person.away.last)
+        form = PauseForm(from_on=day, until_on=until_on, reason=person.away.reason)
+        await treatment.pause(db, client_id, ids.new(), form, by=_staff(demo, NURSE), now=_on(day, time(9), person))
+    if at == person.leaves:
+        leave = DischargeForm(last_day=day, reason=DischargeReason.COMPLETED)
+        evening = _on(day, time(18), person)
+        await treatment.discharge(db, client_id, leave, by=_staff(demo, PRESCRIBER), now=evening)
+
+
+def _staff(demo: DemoClinic, key: str) -> audit.Actor:
+    return audit.Actor("staff", demo.staff_ids[key])
+
+
+def _on(day: date, at: time, person: Person) -> datetime:
+    return datetime.combine(day, at, ZoneInfo(person.time_zone)).astimezone(UTC)
 
 
 async def _move_to_maintenance(db: Db, demo: DemoClinic, client_id: UUID, slot: Slot) -> None:
     """An infusion later than the first month is a booster."""
     course, day = (await courses.of(db, client_id))[-1], slot.planned_at.date()
     if course.phase is Phase.INDUCTION and day - course.started_on > INDUCTION:
-        by, now = demo.staff_ids["ingrid.solis"], slot.planned_at + timedelta(hours=4)
-        await courses.enter_phase(db, course.course_id, Phase.MAINTENANCE, from_on=day, by=by, now=now)
+        form, now = PhaseForm(phase=Phase.MAINTENANCE, from_on=day), slot.planned_at + timedelta(hours=4)
+        await treatment.enter_phase(db, client_id, form, by=_staff(demo, PRESCRIBER), now=now)
 
 
 MOVE_ENDPOINT = """

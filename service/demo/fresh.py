@@ -18,9 +18,10 @@ from service import alerts, detection, fold, ids
 from service.database import Db
 from service.demo import clinic, player
 from service.demo.clinic import SOURCE, DemoClinic
+from service.demo.diary import infusions_until
 from service.demo.people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, VISITED_THERAPIST, Line, Person
 from service.demo.player import Arrived
-from service.demo.stories import Answer, answer_on, infusions_until
+from service.demo.stories import Answer, answer_on
 from service.facts import courses
 from service.sealing import Sealer
 
@@ -134,9 +135,8 @@ async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now
     answers: list[Answer] = []
     for number in range(HISTORY_DAYS):
         day = first + timedelta(days=number)
-        coming = appointments.to_plan(day, joins=number == 0)
-        await clinic.plan(db, demo, person, client_id, coming, day)
-        await clinic.keep(db, demo, client_id, appointments.of(day))
+        await clinic.plan(db, demo, person, client_id, appointments, day)
+        await clinic.keep(db, demo, person, client_id, appointments, day)
         answer = answer_on(person, demo.first_day, day)
         if answer is not None:
             answers.append(answer)

@@ -20,6 +20,7 @@ from service.demo import clinic
 from service.demo import fresh as demo_fresh
 from service.demo import phone as demo_phone
 from service.demo.clinic import DemoClinic
+from service.demo.diary import is_away
 from service.demo.people import PEOPLE, Person
 from service.demo.phone import Handset, NotEnrolled, Phone
 from service.demo.stories import answer_on
@@ -135,7 +136,7 @@ async def live(phones: Phones, demo: DemoClinic, fresh: Fresh, *, clock: Callabl
         tasks.create_task(_later(FRESH_SECONDS, fresh.person, phones.cross))
         tasks.create_task(_urgent_moment(phones))
         tasks.create_task(_answer_all(phones, SPREAD_SECONDS))
-        tasks.create_task(_moments(phones))
+        tasks.create_task(_moments(phones, demo, clock=clock))
         tasks.create_task(_new_days(phones, demo, clock=clock))
 
 
@@ -162,13 +163,13 @@ async def _urgent_moment(phones: Phones) -> None:
     await _later(URGENT_SECONDS, person, ask_for_help)
 
 
-async def _moments(phones: Phones) -> None:
+async def _moments(phones: Phones, demo: DemoClinic, *, clock: Callable[[], datetime]) -> None:
     draw = Random()  # noqa: S311 - when a moment is logged is no secret
-    people = [person for person in PEOPLE if not person.visitor]
     await asyncio.sleep(FIRST_SECONDS + SPREAD_SECONDS)
     while True:
         await asyncio.sleep(draw.uniform(*MOMENT_SECONDS))
-        craving = draw.randrange(2, 8)
+        craving, today = draw.randrange(2, 8), client_day.of(clock(), demo.zone)
+        people = [each for each in PEOPLE if not (each.visitor or is_away(each, demo.first_day, today))]
         await _attempt(draw.choice(people), partial(phones.log_moment, craving=craving))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from random import Random
 
 import msgspec
 
-from schemas.course import Substance
+from schemas.course import PauseReason, Substance
 from schemas.staff import Role
+
+SEED = 20261123
 
 
 class Line(StrEnum):
@@ -37,13 +40,22 @@ class Colleague(msgspec.Struct, frozen=True):
         return f"{self.key}@demo.example"
 
 
+class Away(msgspec.Struct, frozen=True):
+    """A pause of the story: days after the clinic's first, both inclusive."""
+
+    first: int
+    last: int
+    reason: PauseReason
+
+
 class Person(msgspec.Struct, frozen=True):
     """A fictional client.
 
     `joins`, `turns`: days after the clinic's first day on which the course starts, and the story's turn comes.
     `craving`, `strain`: usual craving, and usual distance of mood from 10 and of anxiety from 0, in points;
     `spread`: sd of the days around it; `answers`: share of days answered; `relief`: what an infusion takes off craving,
-    in points. `visitor`: no simulated phone answers for them, a visitor may.
+    in points. `visitor`: no simulated phone answers for them, a visitor may. `away`: a pause, as its first and last day
+    after the clinic's first; `leaves`: the last day of the course.
     """
 
     given_name: str
@@ -60,11 +72,18 @@ class Person(msgspec.Struct, frozen=True):
     time_zone: str = "America/Chicago"
     visitor: bool = False
     relief: float = 1.2
+    away: Away | None = None
+    leaves: int | None = None
 
     @property
     def key(self) -> str:
         """What every random draw about them is seeded with."""
         return f"{self.given_name} {self.family_name}"
+
+
+def drawn(person: Person, at: int, what: str) -> Random:
+    """The random draws about one thing of a person on one day: the same whenever they are drawn."""
+    return Random(f"{SEED}:{person.key}:{at}:{what}")  # noqa: S311 - a story, not a secret
 
 
 COLLEAGUES = (
@@ -81,6 +100,9 @@ COLLEAGUES = (
 ALC, COC, OPI, OTH = Substance.ALCOHOL, Substance.COCAINE, Substance.OPIOID, Substance.OTHER
 HOLT, FELD, ANAND = "maren.holt", "jonas.feld", "priya.anand"
 
+# One who is away while the clinic is first visited, one who has come back.
+TRAVELS, IN_HOSPITAL = Away(117, 127, PauseReason.TRAVEL), Away(71, 78, PauseReason.INPATIENT)
+
 # Over whose shoulders a visitor looks; what happens while they watch happens to the therapist's own clients.
 VISITED_THERAPIST, VISITED_ADMIN = HOLT, "ruben.ellery"
 
@@ -90,15 +112,15 @@ PEOPLE = (
     Person("Celia", "Marsh", (COC,), FELD, Line.RAMP, 5, 108, 2.0, 2.8, 0.8, 0.88),
     Person("Dario", "Venn", (ALC, COC), FELD, Line.SPIKE, 8, 118, 2.4, 2.6, 0.9, 0.90),
     Person("Edda", "Rowe", (OPI,), ANAND, Line.SILENT, 4, 116, 2.6, 3.2, 0.9, 0.85),
-    Person("Felix", "Amador", (ALC,), ANAND, Line.NOISY, 0, 60, 3.6, 3.8, 1.7, 0.86),
+    Person("Felix", "Amador", (ALC,), ANAND, Line.NOISY, 0, 60, 3.6, 3.8, 1.7, 0.86, away=IN_HOSPITAL),
     Person("Greta", "Lindqvist", (ALC,), HOLT, Line.WANES, 6, 60, 2.6, 2.6, 0.7, 0.90, relief=2.6),
     Person("Hugo", "Barros", (COC,), HOLT, Line.LATE_SYNC, 3, 111, 2.2, 2.6, 0.8, 0.90),
     Person("Iris", "Tamm", (OPI,), FELD, Line.STEADY, 12, 60, 1.8, 2.4, 0.7, 0.93),
     Person("Jasper", "Okoro", (ALC,), FELD, Line.STEP, 1, 62, 2.0, 2.6, 0.8, 0.88),
     Person("Kaya", "Brandt", (ALC,), ANAND, Line.RAMP, 10, 58, 2.3, 3.0, 0.9, 0.84),
     Person("Leon", "Duarte", (OPI, ALC), ANAND, Line.SPIKE, 7, 84, 2.4, 2.8, 0.9, 0.90),
-    Person("Mira", "Salonen", (ALC,), HOLT, Line.IMPROVES, 20, 50, 2.0, 2.4, 0.8, 0.94),
-    Person("Nils", "Ferro", (COC,), HOLT, Line.STEADY, 25, 60, 2.2, 2.6, 0.8, 0.78, "America/Denver"),
+    Person("Mira", "Salonen", (ALC,), HOLT, Line.IMPROVES, 20, 50, 2.0, 2.4, 0.8, 0.94, leaves=114),
+    Person("Nils", "Ferro", (COC,), HOLT, Line.STEADY, 25, 60, 2.2, 2.6, 0.8, 0.78, "America/Denver", away=TRAVELS),
     Person("Odile", "Kerr", (ALC,), FELD, Line.WANES, 18, 60, 2.4, 2.8, 0.7, 0.90, relief=2.6),
     Person("Pablo", "Wynn", (OTH,), FELD, Line.NOISY, 15, 60, 3.2, 3.4, 1.5, 0.82),
     Person("Runa", "Havel", (ALC,), ANAND, Line.SILENT, 30, 88, 2.2, 2.8, 0.8, 0.86),

@@ -18,8 +18,9 @@ from service import alert_states, alerts, database, fold, ids, rules
 from service.database import Db, Pool
 from service.demo import clinic, staff
 from service.demo.clinic import Appointments, DemoClinic
+from service.demo.diary import joined_on
 from service.demo.people import PEOPLE, Line, Person
-from service.demo.stories import Answer, answer_on, joined_on
+from service.demo.stories import Answer, answer_on
 from service.facts import checkins, fold_queue
 from service.people import audit, clients
 from service.sealing import Sealer
@@ -103,9 +104,8 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
         if client_id is None:
             continue
         appointments = cast.appointments[person.key]
-        coming = appointments.to_plan(day, joins=joined_on(person, demo.first_day) == day)
-        await clinic.plan(db, demo, person, client_id, coming, day)
-        if await clinic.keep(db, demo, client_id, appointments.of(day)):
+        await clinic.plan(db, demo, person, client_id, appointments, day)
+        if await clinic.keep(db, demo, person, client_id, appointments, day):
             await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
     answered = await _store_arrivals(db, demo, master, cast, client_ids, day)
     evening = datetime.combine(day, FOLDED_AT, demo.zone).astimezone(UTC)

@@ -8,18 +8,16 @@ of the story line, and noise that remembers the days before (AR(1), written as i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from random import Random
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.course import InfusionState, SessionState, Substance
-from service.demo.people import NOTES_AFTER_USE, NOTES_GOOD, NOTES_HARD, NOTES_PLAIN, Line, Person
+from schemas.course import Substance
+from service.demo.diary import infusion_days, is_away, is_given
+from service.demo.people import NOTES_AFTER_USE, NOTES_GOOD, NOTES_HARD, NOTES_PLAIN, Line, Person, drawn
 
 HISTORY_DAYS = 120
-SEED = 20261123
 
 CORRELATION = 0.35
 MEMORY_DAYS = 10
@@ -27,7 +25,6 @@ MEMORY_DAYS = 10
 TURN_CRAVING, TURN_MOOD, TURN_ANXIETY = 3.4, 2.4, 2.4
 # Every story turns again after some months, so that the clinic goes on living.
 TURN_PERIOD_DAYS = 97
-INDUCTION_INFUSIONS = 8
 NOTE_SHARE = 0.16
 # Nobody answers later in the evening than this, in minutes of the day.
 LATEST_MINUTES = 21 * 60 + 50
@@ -47,27 +44,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """An infusion or a therapy session, and what became of it."""
-
-    planned_at: datetime
-    infusion: InfusionState | None = None
-    session: SessionState | None = None
-
-
-def joined_on(person: Person, first_day: date) -> date:
-    """The client day on which the person's course starts."""
-    return first_day + timedelta(days=person.joins)
-
-
 def answer_on(person: Person, first_day: date, day: date) -> Answer | None:
     """What the person answers on that client day, None where they do not."""
     at = (day - first_day).days
-    if at < person.joins or not _answers(person, at):
+    if at < person.joins or is_away(person, first_day, day) or not _answers(person, at):
         return None
     worse = _distance(person, first_day, at)
     craving = {
-        substance: _whole(worse[0] - 1.1 * rank + 0.5 * _draw(person, at, f"substance {rank}").gauss(0, 1))
+        substance: _whole(worse[0] - 1.1 * rank + 0.5 * drawn(person, at, f"substance {rank}").gauss(0, 1))
         for rank, substance in enumerate(person.substances)
     }
     turn = _turn(person, at)
@@ -86,72 +70,18 @@ def answer_on(person: Person, first_day: date, day: date) -> Answer | None:
     )
 
 
-def infusions_until(person: Person, first_day: date, until: date) -> list[Slot]:
-    """Every infusion planned up to that day: twice a week for a month, then boosters; a few are missed."""
-    slots = []
-    for at in _infusion_days(person, first_day, (until - first_day).days):
-        missed = _is_missed(person, at)
-        clock = time(9 + _draw(person, 0, "hour").randrange(5), 30)
-        slots.append(
-            Slot(
-                planned_at=datetime.combine(first_day + timedelta(days=at), clock, ZoneInfo(person.time_zone)),
-                infusion=InfusionState.MISSED if missed else InfusionState.GIVEN,
-            )
-        )
-    return slots
-
-
-def sessions_until(person: Person, first_day: date, until: date) -> list[Slot]:
-    """Every weekly therapy session up to that day; a few are missed."""
-    weekday = _draw(person, 0, "weekday").randrange(5)
-    clock = time(13 + _draw(person, 0, "session hour").randrange(4))
-    slots = []
-    for at in range(person.joins + 1, (until - first_day).days + 1):
-        day = first_day + timedelta(days=at)
-        if day.weekday() == weekday:
-            missed = _draw(person, at, "session").random() < 0.06
-            slots.append(
-                Slot(
-                    planned_at=datetime.combine(day, clock, ZoneInfo(person.time_zone)),
-                    session=SessionState.MISSED if missed else SessionState.ATTENDED,
-                )
-            )
-    return slots
-
-
 def pick(person: Person, day: date, what: str, choices: tuple[str, ...]) -> str:
     """A seeded choice about the person on that day."""
-    return _draw(person, day.toordinal(), what).choice(choices)
+    return drawn(person, day.toordinal(), what).choice(choices)
 
 
 def share(person: Person, day: date, what: str) -> float:
     """A seeded number from 0 to 1 about the person on that day."""
-    return _draw(person, day.toordinal(), what).random()
-
-
-def _draw(person: Person, at: int, what: str) -> Random:
-    return Random(f"{SEED}:{person.key}:{at}:{what}")  # noqa: S311 - a story, not a secret
+    return drawn(person, day.toordinal(), what).random()
 
 
 def _whole(value: float) -> int:
     return min(10, max(0, math.floor(value + 0.5)))
-
-
-def _infusion_days(person: Person, first_day: date, until: int) -> Iterator[int]:
-    gaps = (3, 4)
-    booster_days = 42 if person.line is Line.WANES else 28 + 7 * (_draw(person, 0, "booster").randrange(2))
-    at = person.joins + 2
-    number = 0
-    while at <= until:
-        on_weekday = at + (7 - (first_day + timedelta(days=at)).weekday()) % 7 * _is_weekend(first_day, at)
-        if on_weekday <= until:
-            yield on_weekday
-        at = on_weekday + (gaps[number % 2] if number < INDUCTION_INFUSIONS - 1 else booster_days)
-        number += 1
-
-
-def _is_missed(person: Person, at: int) -> bool:
-    return _draw(person, at, "infusion").random() < 0.04
 
 
 def _is_weekend(first_day: date, at: int) -> bool:
@@ -161,9 +91,7 @@ def _is_weekend(first_day: date, at: int) -> bool:
 def _relief(person: Person, first_day: date, at: int) -> float:
     """How much of the last infusion's relief is left, 0 to 1; it begins the day after."""
     wanes_days = 7.0 if person.line is Line.WANES else 12.0
-    given = [
-        day for day in _infusion_days(person, first_day, at - 1) if _draw(person, day, "infusion").random() >= 0.04
-    ]
+    given = [day for day in infusion_days(person, first_day, at - 1) if is_given(person, day)]
     return math.exp(-(at - given[-1] - 1) / wanes_days) if given else 0.0
 
 
@@ -185,7 +113,7 @@ def _noise(person: Person, at: int) -> tuple[float, float, float]:
     """AR(1) with sd 1, as the sum of its last shocks; a part of each shock moves all three items."""
     craving = mood = anxiety = 0.0
     for age in range(MEMORY_DAYS):
-        draw = _draw(person, at - age, "shock")
+        draw = drawn(person, at - age, "shock")
         weight = math.sqrt(1 - CORRELATION**2) * CORRELATION**age
         common = 0.6 * draw.gauss(0, 1)
         craving += weight * (common + 0.8 * draw.gauss(0, 1))
@@ -219,14 +147,14 @@ def _answers(person: Person, at: int) -> bool:
     if person.line is Line.SILENT and 0 <= _days_into_turn(person, at) < 9:
         share_of_days = 0.0
     # Who missed yesterday misses today more often: gaps come in clusters.
-    if _draw(person, at - 1, "answers").random() >= share_of_days:
+    if drawn(person, at - 1, "answers").random() >= share_of_days:
         share_of_days -= 0.25
     # The first days are always answered: the clinic sits beside.
-    return at - person.joins < 2 or _draw(person, at, "answers").random() < share_of_days
+    return at - person.joins < 2 or drawn(person, at, "answers").random() < share_of_days
 
 
 def _times(person: Person, day: date, at: int) -> tuple[datetime, datetime]:
-    draw = _draw(person, at, "time")
+    draw = drawn(person, at, "time")
     minutes = min(max(draw.gauss(19 * 60 + 30, 50), 17 * 60), LATEST_MINUTES)
     answered_at = datetime.combine(day, time(0), ZoneInfo(person.time_zone)) + timedelta(minutes=int(minutes))
     received_at = answered_at + timedelta(seconds=draw.randrange(2, 25))
@@ -238,7 +166,7 @@ def _times(person: Person, day: date, at: int) -> tuple[datetime, datetime]:
 
 
 def _used(person: Person, at: int, turn: float) -> list[Substance]:
-    relapsed = turn > 0.6 and _draw(person, at, "used").random() < 0.3
+    relapsed = turn > 0.6 and drawn(person, at, "used").random() < 0.3
     return [person.substances[0]] if relapsed else []
 
 
@@ -248,7 +176,7 @@ def _asks_for_help(person: Person, at: int) -> bool:
 
 
 def _note(person: Person, at: int, craving: int, used: list[Substance]) -> str | None:
-    draw = _draw(person, at, "note")
+    draw = drawn(person, at, "note")
     if used:
         return draw.choice(NOTES_AFTER_USE)
     if draw.random() >= NOTE_SHARE:

@@ -13,12 +13,12 @@ import msgspec
 
 from schemas.alert import AlertState, Finding, Tier
 from schemas.client import RecordOrigin
-from schemas.course import Phase, Substance
+from schemas.course import Pause, Phase, Substance
 from schemas.trend import Status
 from service import errors, findings
 from service.database import Db
 from service.desk import reasons, sentences
-from service.facts import client_day
+from service.facts import client_day, pauses
 from service.people import access, clinics
 from service.people.access import Reach
 
@@ -87,14 +87,17 @@ class Line(NamedTuple):
     urgency: int
     needs: bool
     days_since_infusion: int | None
+    pause: Pause | None
 
     @property
     def mark(self) -> str:
-        """What the line is marked with: "urgent", "discharged", or the status."""
+        """What the line is marked with: "urgent", "discharged", "paused", or the status."""
         if self.urgency == 0:
             return "urgent"
         if self.client.discharged:
             return "discharged"
+        if self.pause is not None:
+            return "paused"
         return self.client.status or Status.LEARNING
 
     @property
@@ -257,8 +260,19 @@ async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]
         alerts[alert.client_id].append(alert)
     said = await _reasons_of(db, [alert.alert_id for each in alerts.values() for alert in each])
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
+    paused: defaultdict[UUID, list[Pause]] = defaultdict(list)
+    for pause in await pauses.of_many(db, visible):
+        paused[pause.client_id].append(pause)
     return [
-        _line(client, sparks[client.client_id], alerts[client.client_id], said, clinic_zone, now=now)
+        _line(
+            client,
+            sparks[client.client_id],
+            alerts[client.client_id],
+            paused[client.client_id],
+            said,
+            clinic_zone,
+            now=now,
+        )
         for client in clients
     ]
 
@@ -277,6 +291,7 @@ def _line(
     client: ClientLine,
     spark: list[SparkDay],
     alerts: list[OpenAlert],
+    paused: list[Pause],
     said: Mapping[UUID, Finding],
     clinic_zone: ZoneInfo,
     *,
@@ -285,23 +300,30 @@ def _line(
     zone = client_day.zone_or_none(client.time_zone) or clinic_zone
     today = client_day.of(now, zone)
     given_on = client_day.of(client.last_infusion_at, zone) if client.last_infusion_at else None
+    pause = pauses.covering(paused, today)
     return Line(
         client,
         spark,
         alerts,
-        _why(client, alerts, said, today),
-        _urgency(client, alerts),
-        _needs(client, alerts),
+        _why(client, alerts, pause, said, today),
+        _urgency(client, alerts, pause),
+        _needs(client, alerts, pause),
         (today - given_on).days if given_on else None,
+        pause,
     )
 
 
-def _needs(client: ClientLine, alerts: Sequence[OpenAlert]) -> bool:
-    """Whether somebody is asked for: by an open alert or by the status; after discharge only by what is urgent."""
+def _needs(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | None) -> bool:
+    """Whether somebody is asked for: by an open alert or by the status; after discharge only by what is urgent.
+
+    In a pause the status is that of the day before it, and asks for nobody.
+    """
     if client.origin is not RecordOrigin.LIVE:
         return False
     if client.discharged:
         return _is_urgent(alerts)
+    if pause is not None:
+        return bool(alerts)
     return bool(alerts) or client.status in (Status.NOT_ON_TRACK, Status.NO_DATA)
 
 
@@ -309,12 +331,14 @@ def _is_urgent(alerts: Sequence[OpenAlert]) -> bool:
     return bool(alerts) and alerts[0].tier is Tier.URGENT
 
 
-def _urgency(client: ClientLine, alerts: Sequence[OpenAlert]) -> int:
-    """0 urgent, then by status; an open alert lifts its client above those who have none. Discharged ones last."""
+def _urgency(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | None) -> int:
+    """0 urgent, then by status; an open alert lifts its client above those who have none. Paused, discharged last."""
     if _is_urgent(alerts):
         return 0
     if client.discharged:
-        return 8
+        return 9
+    if pause is not None:
+        return 2 if alerts else 7
     by_status = {
         Status.NOT_ON_TRACK: 1,
         Status.NO_DATA: 3,
@@ -324,15 +348,23 @@ def _urgency(client: ClientLine, alerts: Sequence[OpenAlert]) -> int:
         None: 5,
     }[client.status]
     lifted = min(by_status, 2) if alerts else by_status
-    return lifted if client.origin is RecordOrigin.LIVE else 7
+    return lifted if client.origin is RecordOrigin.LIVE else 8
 
 
-def _why(client: ClientLine, alerts: Sequence[OpenAlert], said: Mapping[UUID, Finding], today: date) -> str:
+def _why(
+    client: ClientLine,
+    alerts: Sequence[OpenAlert],
+    pause: Pause | None,
+    said: Mapping[UUID, Finding],
+    today: date,
+) -> str:
     if alerts and alerts[0].alert_id in said:
         waiting = alerts[0].state in (AlertState.OPEN, AlertState.DISPATCHED)
         return sentences.of_finding(said[alerts[0].alert_id], today) + (" Not yet acknowledged." if waiting else "")
     if client.discharged:
         return ""
+    if pause is not None:
+        return sentences.of_pause(pause, today)
     return sentences.of_status(
         client.status,
         silent_days=client.silent_days,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -13,12 +13,14 @@ import msgspec
 from schemas.alert import Alert, Finding, Rule
 from schemas.checkin import CheckIn
 from schemas.client import Client
-from schemas.course import Course, Infusion, InfusionState, Phase, SessionState, Substance, TherapySession
+from schemas.course import Course, Infusion, InfusionState, Pause, Phase, SessionState, Substance, TherapySession
 from schemas.device import DeviceRow
+from schemas.treatment import InfusionDay
 from schemas.trend import Trend
 from service import findings
 from service.database import Db
-from service.facts import checkins, client_day, courses, infusions, sessions
+from service.facts import checkins, client_day, courses, infusions, pauses, sessions
+from service.facts.infusion_days import Timeline
 from service.people import clients, devices
 from service.sealing import Sealer
 
@@ -130,6 +132,8 @@ class ClientView(NamedTuple):
     next_session: TherapySession | None
     answered_ever: int
     quiet: list[Finding]
+    pause: Pause | None
+    infusion_days: Mapping[UUID, InfusionDay]
 
     @property
     def discharged(self) -> bool:
@@ -161,6 +165,8 @@ async def read(
     course = next(iter((await courses.of(db, client_id))[::-1]), None)
     booked, appointments = await infusions.of(db, client_id), await sessions.of(db, client_id)
     rows = await checkins.history(db, client_id, limit=CHECK_INS_SHOWN)
+    own_zone = client_day.zone_or_none(client.time_zone) or zone
+    timeline = Timeline.of(booked, own_zone)
     chart = await _chart(db, client, booked, appointments, days=days)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
@@ -190,6 +196,8 @@ async def read(
         ),
         answered_ever=await _answered_ever(db, client_id),
         quiet=await findings.quiet_of(db, client_id, rules=QUIET_RULES, from_day=last_day - QUIET_LASTS),
+        pause=pauses.covering(await pauses.of(db, client_id), client_day.of(now, own_zone)),
+        infusion_days={row.check_in_id: timeline.place(row.counted_at, row.client_day) for row in rows},
     )
 
 

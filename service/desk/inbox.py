@@ -46,10 +46,6 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     webhooks: int
     failed: int
 
-    def lapsed(self, now: datetime) -> bool:
-        """Whether whoever took it on has let the time run out; see `leases.lapsed`."""
-        return self.state is AlertState.ACKNOWLEDGED and self.lease_until is not None and self.lease_until <= now
-
 
 class Entry(NamedTuple):
     """A line of the inbox and the findings that its alert groups, the weightiest first; None: not for this reader."""
@@ -98,6 +94,7 @@ where a.clinic_id = $1
       where sent.clinic_id = $1
         and sent.alert_id = a.alert_id
         and sent.staff_id = $4
+        and sent.state not in ('blocked', 'dead')
     ))
   )
   and (a.state in ('resolved', 'auto_resolved')) = $5
@@ -170,6 +167,7 @@ where a.clinic_id = $1
       where d.clinic_id = $1
         and d.alert_id = a.alert_id
         and d.staff_id = $2
+        and d.state not in ('blocked', 'dead')
     ))
   )
 """

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 
 from schemas.alert import Finding, Rule
+from schemas.course import Pause
 from schemas.trend import Status
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -112,6 +113,12 @@ def of_status(
             return f"Not yet back to usual after an earlier alert.{silent}"
         case Status.ON_TRACK:
             return ""
+
+
+def of_pause(pause: Pause, today: date) -> str:
+    """Until when a client pauses, and why: "Paused until 27 Nov, travel."."""
+    until = "until somebody ends it" if pause.until_on is None else f"until {day(pause.until_on, today)}"
+    return f"Paused {until}, {words(pause.reason)}."
 
 
 def share_of_limit(statistic: float | None, limit: float | None) -> float | None:

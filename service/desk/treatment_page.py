@@ -67,8 +67,17 @@ class TreatmentView(NamedTuple):
 
     @property
     def past(self) -> list[Infusion]:
-        """What is settled, the newest first."""
-        return [each for each in self.infusions if each.state in infusions.SETTLED][::-1]
+        """What is settled and whose time has come, the newest first."""
+        return [each for each in self._settled if (each.given_at or each.planned_at) <= self.now][::-1]
+
+    @property
+    def called_off(self) -> list[Infusion]:
+        """What was cancelled before its time came."""
+        return [each for each in self._settled if (each.given_at or each.planned_at) > self.now]
+
+    @property
+    def _settled(self) -> list[Infusion]:
+        return [each for each in self.infusions if each.state in infusions.SETTLED]
 
     @property
     def next_planned(self) -> Infusion | None:
@@ -160,10 +169,3 @@ async def infusion_days_of(db: Db, client_id: UUID, *, limit: int) -> list[Check
         )
         for row in rows
     ]
-
-
-def in_words(infusion: Infusion | InfusionEvent) -> str:
-    """What was recorded of a given infusion: "0.5 mg/kg, 40 min"; "" where nothing was."""
-    dose = None if infusion.dose_mg_per_kg is None else f"{infusion.dose_mg_per_kg:g} mg/kg"
-    minutes = None if infusion.duration_minutes is None else f"{infusion.duration_minutes} min"
-    return ", ".join(part for part in (dose, minutes) if part)

@@ -108,13 +108,12 @@ async def make(
     or held from the first day on is cancelled before. Raises Conflict for an id used before for another plan, Invalid
     for fields that do not go together.
     """
-    days, at = days_of(form), time.fromisoformat(form.at)
     before = await find(db, schedule_id)
     if before is not None:
         _refuse_other(before, client_id, form)
         planned = [each for each in await infusions.of(db, client_id) if each.schedule_id == schedule_id]
         return Made(first_time=False, planned=planned, kept_on=[], cancelled=0)
-    cancelled = 0
+    days, at, cancelled = days_of(form), time.fromisoformat(form.at), 0
     if form.replace_rest:
         since = instant_of(form.starts_on, time(0), zone)
         cancelled = await infusions.cancel_from(

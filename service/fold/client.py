@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 CLIENTS_AT_ONCE = 16
 # The days before a crossing whose check-ins a finding names: as far back as the detector looks for an onset.
 INPUT_DAYS = 28
-NOT_FOUND_AGAIN = "not found after a later answer"
+NOT_FOUND_AGAIN = "not found after a later answer or a change of the course"
 
 
 class Folded(msgspec.Struct, kw_only=True):

@@ -221,6 +221,7 @@ where a.clinic_id = $1
       where d.clinic_id = $1
         and d.alert_id = a.alert_id
         and d.staff_id = $2
+        and d.state not in ('blocked', 'dead')
     ))
   )
 """

@@ -27,7 +27,7 @@ OUTCOMES = {
     Outcome.NO_ACTION_NEEDED: "No action needed",
     Outcome.FALSE_ALARM: "False alarm",
 }
-# As long as an acknowledgement holds, see `alerts`.
+# As long as an acknowledgement holds, see `leases`.
 LEASE_WORDS = {
     Tier.URGENT: "for 30 minutes",
     Tier.TODAY: "to the end of the next clinic day",

@@ -16,11 +16,22 @@ Schema = Mapping[str, Any]
 OF_A_REFERENCE = "#/components/schemas/"
 
 
-class Kind(NamedTuple):
-    """What a value may be: words, and the shapes they name, which have a place on the page."""
+class Part(NamedTuple):
+    """Some words, and the shape they name where they are one: it has a place on the page."""
 
     words: str
-    shapes: tuple[str, ...] = ()
+    shape: str | None = None
+
+
+class Kind(NamedTuple):
+    """What a value may be, in parts to be read one after the other."""
+
+    parts: Sequence[Part]
+
+    @property
+    def words(self) -> str:
+        """All of it as one text."""
+        return "".join(part.words for part in self.parts)
 
 
 class Field(NamedTuple):
@@ -49,6 +60,7 @@ class Operation(NamedTuple):
     summary: str
     description: str
     access: Sequence[tuple[str, str]]
+    credential: str | None
     parameters: Sequence[Field]
     body: Kind | None
     replies: Sequence[Reply]
@@ -86,9 +98,10 @@ def _operation(path: str, method: str, told: Mapping[str, Any]) -> Operation:
         name=told["operationId"],
         method=method.upper(),
         path=path,
-        summary=told["summary"],
-        description=told["description"].replace("`", ""),
+        summary=_plain(told["summary"]),
+        description=_plain(told["description"]),
         access=list(told["x-access"].items()),
+        credential=next((name for each in told["security"] for name in each), None),
         parameters=[
             Field(each["name"], kind_of(each["schema"]), each["required"], f"in the {each['in']}")
             for each in told.get("parameters", ())
@@ -107,37 +120,48 @@ def _reply(status: str, told: Mapping[str, Any]) -> Reply:
 def _shape(name: str, schema: Schema) -> Shape:
     required = set(schema.get("required", ()))
     fields = [
-        Field(field, kind_of(of), field in required, of.get("description", ""))
+        Field(field, kind_of(of), field in required, _plain(of.get("description", "")))
         for field, of in schema.get("properties", {}).items()
     ]
-    return Shape(name, schema.get("description", ""), fields, [str(value) for value in schema.get("enum", ())])
+    return Shape(name, _plain(schema.get("description", "")), fields, [str(value) for value in schema.get("enum", ())])
+
+
+def _plain(text: str) -> str:
+    """Without the marks that a docstring puts around names."""
+    return text.replace("`", "")
 
 
 def kind_of(schema: Schema) -> Kind:
     """What a schema allows, in words: "integer, 0 to 10", "list of CheckIn", "text or null"."""
+    return Kind(_parts(schema))
+
+
+def _parts(schema: Schema) -> list[Part]:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(OF_A_REFERENCE)
-        return Kind(name, (name,))
+        return [Part(name, name)]
     for alternatives in ("anyOf", "oneOf", "allOf"):
         if alternatives in schema:
-            return _joined([kind_of(each) for each in schema[alternatives]])
+            return _joined([_parts(each) for each in schema[alternatives]])
     if "enum" in schema:
-        return Kind("one of " + ", ".join(str(value) for value in schema["enum"]))
+        return [Part("one of " + ", ".join(str(value) for value in schema["enum"]))]
     if schema.get("type") == "array":
-        held = kind_of(schema.get("items") or _of_first(schema) or {})
-        return Kind(f"list of {held.words}{_bounds(schema, 'Items', ' items')}", held.shapes)
+        held = _parts(schema.get("items") or _of_first(schema) or {})
+        return [Part("list of "), *held, Part(_bounds(schema, "Items", " items"))]
     if schema.get("type") == "object":
-        held = kind_of(schema.get("additionalProperties") or {})
-        return Kind(f"map from text to {held.words}", held.shapes)
-    return Kind(_scalar(schema))
+        return [Part("map from text to "), *_parts(schema.get("additionalProperties") or {})]
+    return [Part(_scalar(schema))]
 
 
 def _of_first(schema: Schema) -> Schema | None:
     return next(iter(schema.get("prefixItems", ())), None)
 
 
-def _joined(kinds: Sequence[Kind]) -> Kind:
-    return Kind(" or ".join(kind.words for kind in kinds), tuple(shape for kind in kinds for shape in kind.shapes))
+def _joined(alternatives: Sequence[list[Part]]) -> list[Part]:
+    joined = list(alternatives[0])
+    for each in alternatives[1:]:
+        joined += [Part(" or "), *each]
+    return joined
 
 
 def _scalar(schema: Schema) -> str:
@@ -159,7 +183,13 @@ def _bounds(schema: Schema, of: str, unit: str) -> str:
 async def show_api(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[str]:
     """The API for people: every operation, who may use it, what it takes and gives."""
     description = openapi.describe(request.app)
-    context = {"info": description["info"], "groups": operations_of(description), "shapes": shapes_of(description)}
+    schemes = description["components"]["securitySchemes"]
+    context = {
+        "info": description["info"],
+        "credentials": {name: _plain(scheme["description"]) for name, scheme in schemes.items()},
+        "groups": operations_of(description),
+        "shapes": shapes_of(description),
+    }
     return services.pages.show("api.html", context)
 
 

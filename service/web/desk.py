@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -88,7 +88,7 @@ async def show_inbox(
 def _version_of(page: inbox.InboxPage, now: datetime) -> str:
     """A digest of whatever the page says that may change: alerts, their reasons, leases that run out."""
     said = [
-        (entry.row, [finding.finding_id for finding in entry.findings or ()], entry.row.lapsed(now))
+        (entry.row, [finding.finding_id for finding in entry.findings or ()], leases.lapsed(entry.row, now))
         for entry in page.entries
     ]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
@@ -116,6 +116,7 @@ async def show_history(desk: NamedDependency[Desk], before: FromQuery[str | None
 
 def _inbox_words(desk: Desk) -> dict[str, object]:
     return {
+        "lapsed": lambda row: leases.lapsed(row, desk.now),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "ago": lambda at: how_long(desk.now - at),
     }
@@ -144,7 +145,7 @@ async def show_client(
         "in_short": reasons.in_short,
         "by_weight": reasons.by_weight,
         "lapsed": lambda alert: leases.lapsed(alert, desk.now),
-        "status_sentence": _status_sentence(view),
+        "status_sentence": _status_sentence(view, desk.today),
         "treatment": _treatment_line(view, desk),
         "is_outside": chart_spec.is_outside,
         "sessions_on": set(view.chart.sessions),
@@ -153,10 +154,12 @@ async def show_client(
     return await desk_page.show(desk, "client.html", context, here="/caseload")
 
 
-def _status_sentence(view: client_page.ClientView) -> str:
+def _status_sentence(view: client_page.ClientView, today: date) -> str:
     """Why the client has the status, unless the reason of an open alert says so already."""
     newest = view.newest
     open_findings = [finding for _, found in view.open_alerts for finding in found]
+    if view.pause is not None and not view.discharged:
+        return sentences.of_pause(view.pause, today)
     if view.discharged or (newest and reasons.explain(newest.status, open_findings)):
         return ""
     return sentences.of_status(

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
 from litestar import HttpMethod, Response, route
 from litestar.di import NamedDependency
 
+from service import database, watch
 from service.people.access import Permission
 from service.web import services as held
 from service.web.services import Services
 
 # Load balancers ask by either.
 ASKED_BY = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+class Deadman(msgspec.Struct, frozen=True):
+    """Names of broken promises; nothing of clinics or people."""
+
+    overdue: list[str]
 
 
 @route(
@@ -40,4 +50,21 @@ async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]
     return Response({"status": "ready"}, headers={"Cache-Control": "no-store"})
 
 
-ROUTES = [live, ready]
+@route(
+    "/health/deadman",
+    http_method=ASKED_BY,
+    status_code=200,
+    opt={"access": Permission.COME_IN, "replies": {200: Deadman, 503: Deadman}},
+    summary="Nothing is overdue",
+    tags=["Health"],
+)
+async def deadman(services: NamedDependency[Services], now: NamedDependency[datetime]) -> Response[Deadman]:
+    """200 while every promise holds and a jobs process reports; 503 with the names of what is overdue."""
+    async with database.across_clinics(services.pool) as connection:
+        overdue = await watch.overdue(connection, now=now)
+    return Response(
+        Deadman(overdue=overdue), status_code=503 if overdue else 200, headers={"Cache-Control": "no-store"}
+    )
+
+
+ROUTES = [live, ready, deadman]

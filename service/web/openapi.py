@@ -11,21 +11,39 @@ from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from schemas.problem import Problem
-from service.people.access import TABLE, Permission
-from service.web import problems
+from service.people.access import TABLE, Party, Permission
+from service.web import openapi_moments, problems
 
 TITLE = "Neap"
 VERSION = "1"
 SCHEMA_REFERENCE = "#/components/schemas/{name}"
-# What any route may answer besides its own replies and the `problems` that its options name.
-SHARED_PROBLEMS = (400, 401, 404, 413, 429, 500, 503)
+SECURITY_SCHEMES = {
+    "phone": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, `Authorization: Bearer neap_access_…`, good for 15 minutes. "
+        "`POST /v1/device/enrol` gives the first for a one-time code of the clinic, `POST /v1/device/token` the next "
+        "ones for a signature by the phone's key.",
+    },
+    "staff": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The session of a person who signed in with password and second factor: the value of the "
+        "cookie `__Host-neap`, as `Authorization: Bearer neap_session_…`. It ends after 15 minutes without a request, "
+        "after 12 hours in any case, and at once when the person signs out or is disabled.",
+    },
+}
+# What a route may answer besides its own replies and the `problems` that its options name.
+SHARED_PROBLEMS = frozenset({400, 429, 500, 503})
+OF_THE_KNOWN = frozenset({401, 404})
+OF_BODIES = frozenset({413})
 DESCRIPTION = (
     "The API of Neap, the backend of a companion app in ketamine infusion therapy for addiction. "
     "Bodies are decoded strictly, unknown fields are refused, and every error is a problem (RFC 9457)."
 )
 
 
-def describe(app: Litestar) -> dict[str, object]:
+def describe(app: Litestar) -> dict[str, Any]:
     """The whole description as an OpenAPI 3.1 document."""
     handlers = [
         (route.path_format, method.lower(), handler)
@@ -36,6 +54,7 @@ def describe(app: Litestar) -> dict[str, object]:
     ]
     shapes = list(_shapes_of(handler for _, _, handler in handlers))
     schemas, components = msgspec.json.schema_components([*shapes, Problem], ref_template=SCHEMA_REFERENCE)
+    openapi_moments.mark(components, [*shapes, Problem])
     by_shape = dict(zip(map(repr, [*shapes, Problem]), schemas, strict=True))
     paths: dict[str, dict[str, object]] = {}
     for path, method, handler in handlers:
@@ -46,9 +65,7 @@ def describe(app: Litestar) -> dict[str, object]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(components.items())),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "a device's access token"}
-            },
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -65,7 +82,9 @@ def _shapes_of(handlers: Iterable[HTTPRouteHandler]) -> Iterable[object]:
 def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
     open_to_all = handler.opt["access"] is Permission.COME_IN
     replies = handler.opt.get("replies") or {handler.status_code: None}
-    refusals = sorted({*SHARED_PROBLEMS, *handler.opt.get("problems", ())})
+    refusals = set(SHARED_PROBLEMS) | set(handler.opt.get("problems", ()))
+    refusals |= OF_THE_KNOWN if not open_to_all else set()
+    refusals |= OF_BODIES if method != "get" else set()
     operation: dict[str, object] = {
         "operationId": handler.handler_name,
         "summary": handler.summary or handler.handler_name.replace("_", " "),
@@ -73,9 +92,9 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
         "tags": list(handler.tags or ()),
         "responses": {
             **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
-            **{str(status): _problem(status) for status in refusals if status not in replies},
+            **{str(status): _problem(status) for status in sorted(refusals) if status not in replies},
         },
-        "security": [] if open_to_all else [{"bearer": []}],
+        "security": [] if open_to_all else [{_scheme_of(handler.opt["access"]): []}],
         "x-access": {str(party): str(scope) for party, scope in TABLE[handler.opt["access"]].items()},
     }
     if parameters := _parameters(handler):
@@ -83,6 +102,10 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
     if (body := handler.opt.get("body")) is not None and method != "get":
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas[repr(body)]}}}
     return operation
+
+
+def _scheme_of(permission: Permission) -> str:
+    return "phone" if Party.CLIENT in TABLE[permission] else "staff"
 
 
 def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:

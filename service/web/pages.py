@@ -42,7 +42,7 @@ A_WEEK = 7
 class Pages:
     """The templates and the files they name; one per process."""
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, *, is_demo: bool = False) -> None:
         self.assets = assets
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -52,6 +52,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["asset"] = assets.url
+        self._environment.globals["is_demo"] = is_demo
         self._environment.filters |= {
             "day": day,
             "long_day": long_day,

@@ -51,6 +51,9 @@ class BatchItem(CheckInForm, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id: UUID
 
 
+BATCH = Annotated[list[BatchItem], msgspec.Meta(max_length=BATCH_ITEMS)]
+
+
 def access_token(request: Request[Any, Any, Any]) -> Token:
     """The phone's access token. Raises Unauthenticated where there is none of the right shape."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
@@ -140,7 +143,7 @@ async def _accept(
 
 @post(
     "/v1/check-ins/batch",
-    opt={"access": Permission.ANSWER_CHECK_INS, "body": list[BatchItem], "replies": {200: BatchReply}},
+    opt={"access": Permission.ANSWER_CHECK_INS, "body": BATCH, "replies": {200: BatchReply}},
     status_code=200,
     request_max_body_size=BATCH_BODY_BYTES,
     summary="Store a queue of check-ins",

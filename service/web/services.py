@@ -84,7 +84,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
                 views=ClinicViews(pool),
                 hinter=hinter,
                 door=Door(pool, master),
-                pages=Pages(Assets()),
+                pages=Pages(Assets(), is_demo=config.demo),
                 passwords=Passwords(),
                 charts=charts,
             )

@@ -169,6 +169,7 @@ def _caseload_line(line: caseload.Line) -> CaseloadLine:
         client_day=line.client.client_day,
         why=line.why,
         needs_somebody=line.needs,
+        paused=line.pause is not None,
         craving_now=line.now,
         answered=answered,
         of_days=of_days,

@@ -1,0 +1,141 @@
+"""What must hold at any moment: statements that return no row, looked at each minute as `neap_sweep`.
+
+Each names the clinics in which it does not hold. A row here is an alarm for the operator: something that a person waits
+for does not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from service.database import Connection
+
+
+class Invariant(NamedTuple):
+    """A promise: its name, the statement that returns where it is broken, how long it may take, why it matters."""
+
+    name: str
+    sql: str
+    within: timedelta
+    why: str
+
+
+class Broken(NamedTuple):
+    """An invariant that does not hold, and in which clinics."""
+
+    name: str
+    clinic_ids: list[UUID]
+
+
+CHECK_IN_NOT_FOLDED = """
+select clinic_id
+from fold_due
+where since <= $1
+group by clinic_id
+"""
+# From the moment on at which the present round of the alert began.
+URGENT_NOT_DISPATCHED = """
+select a.clinic_id
+from alert a
+where a.state = 'open'
+  and a.tier = 1
+  and (
+    select max(e.happened_at)
+    from alert_event e
+    where e.clinic_id = a.clinic_id
+      and e.alert_id = a.alert_id
+      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed')
+  ) <= $1
+group by a.clinic_id
+"""
+ALERT_REACHES_NOBODY = """
+select a.clinic_id
+from alert a
+where a.state = 'open'
+  and a.tier <= 2
+  and (
+    select max(e.happened_at)
+    from alert_event e
+    where e.clinic_id = a.clinic_id
+      and e.alert_id = a.alert_id
+      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed')
+  ) <= $1
+  and not exists (
+    select
+    from delivery d
+    where d.clinic_id = a.clinic_id
+      and d.alert_id = a.alert_id
+      and d.round = a.round
+      and d.staff_id is not null
+      and d.state not in ('blocked', 'dead')
+  )
+group by a.clinic_id
+"""
+MESSAGE_OVERDUE = """
+select clinic_id
+from delivery
+where state in ('queued', 'failed')
+  and due_at <= $1
+  and (leased_until is null or leased_until <= $1)
+group by clinic_id
+"""
+LEASE_NOT_ENDED = """
+select clinic_id
+from alert
+where state = 'acknowledged'
+  and lease_until <= $1
+group by clinic_id
+"""
+RUN_NOT_FINISHED = """
+select clinic_id
+from job_run
+where state in ('running', 'failed')
+  and claimed_at <= $1
+  and local_date >= ($1 - interval '3 days')::date
+group by clinic_id
+"""
+AUDIT_NOT_SEALED = """
+select c.clinic_id
+from clinic c
+where exists (
+  select
+  from audit_event e
+  where e.clinic_id = c.clinic_id
+    and e.happened_at <= $1
+    and e.transaction_id >= coalesce((
+      select s.until_transaction
+      from audit_seal s
+      where s.clinic_id = c.clinic_id
+      order by s.number desc
+      limit 1
+    ), '0')
+)
+"""
+
+MINUTE = timedelta(minutes=1)
+
+
+def every() -> Sequence[Invariant]:
+    """All invariants; what is not here is not watched."""
+    return (
+        Invariant("check_in_not_folded", CHECK_IN_NOT_FOLDED, 2 * MINUTE, "what a client answered is in no trend yet"),
+        Invariant("urgent_not_dispatched", URGENT_NOT_DISPATCHED, MINUTE, "no message of an urgent alert has gone out"),
+        Invariant("alert_reaches_nobody", ALERT_REACHES_NOBODY, MINUTE, "there is nobody whom a message could reach"),
+        Invariant("message_overdue", MESSAGE_OVERDUE, 5 * MINUTE, "a message that is due is not even tried"),
+        Invariant("lease_not_ended", LEASE_NOT_ENDED, 2 * MINUTE, "somebody's time ran out, nobody was told again"),
+        Invariant("run_not_finished", RUN_NOT_FINISHED, 30 * MINUTE, "a clinic's daily job failed and did not recover"),
+        Invariant("audit_not_sealed", AUDIT_NOT_SEALED, 5 * MINUTE, "the audit trail could still be changed unseen"),
+    )
+
+
+async def broken(connection: Connection, *, now: datetime) -> list[Broken]:
+    """Every invariant that does not hold now, with its clinics; a constant number of statements."""
+    found = []
+    for invariant in every():
+        records = await connection.fetch(invariant.sql, now - invariant.within)
+        if records:
+            found.append(Broken(invariant.name, [record["clinic_id"] for record in records]))
+    return found
