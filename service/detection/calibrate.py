@@ -12,10 +12,12 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from service.detection.estimate import fit_missingness, fit_prior
+from service.detection.estimate import asked_items, fit_missingness, fit_prior, people_count
 from service.detection.fold import fold
 from service.detection.limits import FEATURES, FIRST_ALERT_DAY
+from service.detection.noise import fit_noise
 from service.detection.population import (
+    ITEMS,
     Array,
     Counts,
     Flags,
@@ -26,7 +28,7 @@ from service.detection.population import (
 )
 from service.detection.series import Days
 from service.detection.state import State
-from service.detection.synthetic import SHIFTED, Population, cohort
+from service.detection.synthetic import SHIFTED, Population, cohort, drawn_like
 
 BUDGETS_DAYS = (20.0, 30.0, 45.0, 60.0, 90.0, 150.0, 250.0, 365.0)
 CAP_STEP = 0.25
@@ -35,10 +37,30 @@ FIRST_LIMIT = 3.1
 TOLERANCE = 0.01
 MOST_TRIES = 8
 
+# From a history: each crossing of a person raises that person's limit by the least of these steps that keeps the
+# share of people above twice the budget below the bound.
+CAP_STEPS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+MOST_ABOVE_TWICE = 0.11
+SIMULATION_ALERTS = 20.0
+"""What the simulated limit weighs beside the history's own people, in false alerts seen."""
+
 # Nearly normal: what one-step-ahead likelihood chose on made-up people. Real answers have heavier tails and drift.
 NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
 
 Tell = Callable[[str], None]
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules made from a history, and how they fare on it: `kept` names what it could not tell and the known rules had
+    to; `false_alert_days` and `above_twice` are those of its own people, taken as stable throughout."""
+
+    shipped: Shipped
+    people: int
+    client_days: int
+    kept: tuple[str, ...]
+    simulated_limit: float
+    false_alert_days: float
+    above_twice: float
 
 
 def make_shipped(
@@ -88,6 +110,88 @@ def _unfitted(seed: int, clients: int) -> Rules:
     )
 
 
+def make_from(
+    history: Days,
+    known: Rules,
+    *,
+    seed: int,
+    command: str,
+    budgets_days: tuple[float, ...] = (60.0,),
+    budget_days: float = 60.0,
+    simulated_clients: int = 1000,
+    tell: Tell = lambda _: None,
+) -> Fitted:
+    """Rules for a real history's people: population, noise and missed days are theirs, and so is the limit as far as
+    they have days enough; the rest comes from simulating them. What they cannot tell is kept from `known`.
+
+    `budgets_days` ascends and holds `budget_days`, the budget of the rules as stored. Raises ValueError when nobody
+    has enough answers.
+    """
+    rules, kept = _fitted_to(history, replace(known, budget_days=budget_days, seed=seed, command=command))
+    tell(f"population fitted: {rules.noise}")
+    simulated = drawn_like(history, rules, seed, simulated_clients)
+    limits = []
+    for step in CAP_STEPS:
+        rules = replace(rules, cap_step=step)
+        rules = replace(rules, limit=find_limit(rules, history))
+        share = above_twice(crossings(rules, history), history, budget_days)
+        tell(f"cap step {step:g}: {share:.1%} of people above twice the budget")
+        if share <= MOST_ABOVE_TWICE:
+            break
+    drawn = rules.limit
+    for budget in budgets_days:
+        guess = rules.limit + float(np.log(budget / rules.budget_days))
+        rules = replace(rules, budget_days=budget, limit=round(guess, 4))
+        limit, simulated_limit = _joint_limit(rules, history, simulated)
+        rules = replace(rules, limit=limit)
+        limits.append(limit)
+        drawn = simulated_limit if budget == budget_days else drawn
+        tell(f"budget {budget:g} days: limit {limit:.4f}, simulated {simulated_limit:.4f}")
+    rules = replace(rules, budget_days=budget_days, limit=limits[budgets_days.index(budget_days)])
+    crossing = crossings(rules, history)
+    return Fitted(
+        shipped=Shipped(budgets_days=budgets_days, limits=tuple(limits), rules=rules),
+        people=people_count(history),
+        client_days=int(history.active.sum()),
+        kept=kept,
+        simulated_limit=drawn,
+        false_alert_days=_days_an_alert(crossing, history),
+        above_twice=above_twice(crossing, history, budget_days),
+    )
+
+
+def _fitted_to(history: Days, known: Rules) -> tuple[Rules, tuple[str, ...]]:
+    """The rules with the history's population, noise and missed days, and what was kept of `known`."""
+    prior = fit_prior(history, known.prior)
+    kept = [f"{name} (never asked)" for i, name in enumerate(ITEMS) if i not in asked_items(history)]
+    if not history.infusion.any():
+        kept.append("infusion effect (no infusion in the history)")
+    missingness = known.missingness
+    if (history.active & np.isnan(history.scores).all(axis=2)).any():
+        missingness = fit_missingness(history, prior)
+    else:
+        kept.append("missed days (none in the history)")
+    rules = replace(
+        known,
+        version=f"history-{known.seed}",
+        numpy=np.__version__,
+        prior=prior,
+        missingness=missingness,
+    )
+    kept.append("limit surface")
+    return replace(rules, noise=fit_noise(history, rules)), tuple(kept)
+
+
+def _joint_limit(rules: Rules, history: Days, simulated: Days) -> tuple[float, float]:
+    """The limit from the history's people and from simulated ones, weighed by the false alerts seen, and the latter."""
+    days = history.active & (own_days(history.active) >= FIRST_ALERT_DAY)
+    alerts = float(days.sum()) / rules.budget_days
+    share = alerts / (alerts + SIMULATION_ALERTS)
+    drawn = find_limit(rules, simulated)
+    own = find_limit(replace(rules, limit=drawn), history) if alerts >= 1 else drawn
+    return round(share * own + (1 - share) * drawn, 4), drawn
+
+
 def encode(shipped: Shipped) -> bytes:
     """The data file's bytes."""
     return msgspec.json.format(msgspec.json.encode(shipped), indent=1) + b"\n"
@@ -111,10 +215,26 @@ def find_limit(rules: Rules, stable: Days) -> float:
 
 def false_alert_days(rules: Rules, stable: Days) -> float:
     """Stable client days a crossing, from the first day on which one can come; inf when there is none."""
-    crossing = crossings(rules, stable)[:, FIRST_ALERT_DAY:]
-    days = stable.active[:, FIRST_ALERT_DAY:].sum()
+    return _days_an_alert(crossings(rules, stable), stable)
+
+
+def _days_an_alert(crossing: Flags, stable: Days) -> float:
+    days = stable.active & (own_days(stable.active) >= FIRST_ALERT_DAY)
     found = crossing.sum()
-    return float(days / found) if found else float("inf")
+    return float(days.sum() / found) if found else float("inf")
+
+
+def own_days(active: Flags) -> Counts:
+    """The number of each client's own day (0 is the first), where it is active."""
+    counted: Counts = np.cumsum(active, axis=1) - 1
+    return counted
+
+
+def above_twice(crossing: Flags, stable: Days, budget_days: float) -> float:
+    """Share of stable people with more than twice the crossings that the budget allows over their days."""
+    days = (stable.active & (own_days(stable.active) >= FIRST_ALERT_DAY)).sum(axis=1)
+    some = days > 0
+    return float((crossing.sum(axis=1) > 2 * days / budget_days)[some].mean()) if some.any() else 0.0
 
 
 def crossings(rules: Rules, days: Days) -> Flags:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Flags
+from service.detection.estimate import BASELINE_WIDENING
+from service.detection.filter import design_of
+from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Flags, Rules
 from service.detection.series import Days
 
 INDUCTION_DAYS = (0, 2, 5, 7, 9, 12)
@@ -141,6 +143,32 @@ def cohort(
     return Cohort(days, onset, shift, usual, sd, phi, _noise_correlation(drawn_from))
 
 
+def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
+    """Stable people as `rules` describe them, each on the days (calendar, infusions, gaps) of somebody in `history`."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    like = history.part(rng.integers(0, len(history.scores), clients))
+    prior, noise = rules.prior, rules.noise
+    cov = np.array(prior.cov)
+    cov[:ITEM_COUNT, :ITEM_COUNT] /= BASELINE_WIDENING
+    effects = rng.multivariate_normal(np.array(prior.mean), cov, clients, method="eigh").reshape(clients, 3, ITEM_COUNT)
+    sd = np.exp(rng.multivariate_normal(np.array(prior.log_sd), np.array(prior.log_sd_cov), clients, method="eigh"))
+    phi = np.clip(prior.phi + np.sqrt(prior.phi_var) * rng.standard_normal(clients), 0.0, 0.85)
+    length = history.active.shape[1]
+    fresh = rng.standard_normal((clients, length, ITEM_COUNT)) @ np.linalg.cholesky(np.array(prior.correlation)).T
+    fresh *= np.sqrt(noise.scale * noise.degrees / rng.chisquare(noise.degrees, (clients, length, 1)))
+    drift = np.sqrt(noise.drift) * rng.standard_normal((clients, length, ITEM_COUNT)).cumsum(axis=1)
+    since = np.full(clients, -1)
+    worse = (_correlated(fresh, phi) + drift) * sd[:, None, :]
+    for day in range(length):
+        since = np.where(since >= 0, since + 1, since)
+        worse[:, day] += (design_of(since, like.weekend[:, day])[:, :3, None] * effects).sum(axis=1)
+        since = np.where(like.infusion[:, day], 0, since)
+    scores = np.clip(np.round(worse), 0.0, SCALE_TOP)
+    scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
+    scores[np.isnan(like.scores)] = np.nan
+    return Days(scores, like.active, like.infusion, like.weekend, like.new_usual & False, like.confirmed & False)
+
+
 def zeros(clients: int, length_days: int = 150) -> Days:
     """People who answer 0 to everything (mood 10), always."""
     scores = np.zeros((clients, length_days, ITEM_COUNT))
@@ -198,10 +226,15 @@ def _noise(rng: np.random.Generator, n: int, length_days: int, population: Popul
     degrees = population.noise_degrees
     if degrees is not None:
         fresh *= np.sqrt((degrees - 2) / rng.chisquare(degrees, (n, length_days, 1)))
+    return _correlated(fresh, phi)
+
+
+def _correlated(fresh: Array, phi: Array) -> Array:
+    """AR(1) from independent days (N, T, k), with their stationary sd."""
     noise = np.empty_like(fresh)
     noise[:, 0] = fresh[:, 0]
     keep, stir = phi[:, None], np.sqrt(1 - phi**2)[:, None]
-    for day in range(1, length_days):
+    for day in range(1, fresh.shape[1]):
         noise[:, day] = keep * noise[:, day - 1] + stir * fresh[:, day]
     return noise
 
