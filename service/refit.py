@@ -26,6 +26,7 @@ from service.detection import Days, Rules, Shipped, sums
 from service.detection.calibrate import BUDGETS_DAYS, SIMULATION_ALERTS, find_limit
 from service.detection.estimate import Told
 from service.detection.population import load_shipped
+from service.detection.replay import gather
 from service.detection.sums import Answered, Guess, Held, Likelihoods
 from service.detection.synthetic import Population as MadeUp
 from service.detection.synthetic import cohort, drawn_like
@@ -39,14 +40,10 @@ PASSES = 10
 SIMULATED_CLIENTS = 800
 SIMULATED_DAYS = 150
 BUDGET_DAYS = 60.0
-CHECKS = 4
-CHECK_TOLERANCE = 0.03
 # Of the clients of a clinic, the first so many batches say enough about tails and false alerts.
 BATCHES_FOLDED = 4
 
 COMMAND = "python -m jobs run refit_population"
-# Real worsening is among the days taken as stable; more than this must not be made of it.
-MOST_SHIFT = 0.5
 MISSED_SPREAD = 1.4
 MOST_MISSED = 0.95
 NICE = 10
@@ -171,22 +168,12 @@ async def _fitted(gathering: _Gathering, told: Told, version: int) -> tuple[Rule
 
 
 async def _shift(gathering: _Gathering, rules: Rules) -> float:
-    """By how much the clinics' own stable days would move the limit, as far as there are enough of them."""
-    limit, tried = rules.limit, list[tuple[float, float]]()
-    share = 0.0
-    for _ in range(CHECKS):
-        tested = msgspec.structs.replace(rules, limit=limit)
-        held = await gathering.sum(partial(Held.of, rules=tested), most_batches=BATCHES_FOLDED)
-        if held is None or not held.watched_days:
-            return 0.0
-        share = held.watched_days / (held.watched_days + SIMULATION_ALERTS * rules.budget_days)
-        excess = math.log(held.days_an_alert() / rules.budget_days)
-        tried.append((limit, excess))
-        if abs(excess) < CHECK_TOLERANCE:
-            break
-        limit = round(limit - excess, 4)
-    own = min(tried, key=lambda pair: abs(pair[1]))[0]
-    return float(np.clip(share * (own - rules.limit), -MOST_SHIFT, MOST_SHIFT))
+    """By how much the clinics' own stable days move the limit, as far as there are enough of them."""
+    held = await gathering.sum(partial(Held.of, rules=rules), most_batches=BATCHES_FOLDED)
+    if held is None:
+        return 0.0
+    share = held.watched_days / (held.watched_days + SIMULATION_ALERTS * rules.budget_days)
+    return share * held.shift(rules.budget_days)
 
 
 async def _simulated(rules: Rules, *, seed: int, clients: int) -> tuple[float, ...]:
@@ -215,7 +202,8 @@ def simulated_limits(rules: Rules, *, seed: int, clients: int) -> tuple[float, .
     """The limits at which made-up people of this population give the false alerts of each budget of the grid."""
     missed = rules.missingness.share
     like = MadeUp(missing=(missed / MISSED_SPREAD, min(missed * MISSED_SPREAD, MOST_MISSED)))
-    stable = drawn_like(cohort(seed, clients, population=like, length_days=SIMULATED_DAYS).days, rules, seed, clients)
+    days = cohort(seed, clients, population=like, length_days=SIMULATED_DAYS).days
+    stable = gather(drawn_like(days, rules, seed, clients), rules)
     limits: list[float] = []
     for budget_days in BUDGETS_DAYS:
         guess = round(rules.limit + math.log(budget_days / rules.budget_days), 4)

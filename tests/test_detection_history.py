@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.detection import Days, shipped_rules
-from service.detection.calibrate import Fitted, above_twice, crossings, make_from
+from service.detection.calibrate import Fitted, make_from
 from service.detection.estimate import asked_items, fit_missingness, fit_prior
 from service.detection.noise import fit_noise
 from service.detection.population import Noise, Rules
@@ -92,7 +92,6 @@ def test_rules_from_a_history_keep_its_budget_and_say_what_was_kept() -> None:
     assert made.client_days == history.active.sum()
     assert made.kept == ("limit surface",)
     assert made.false_alert_days == pytest.approx(60, rel=0.2)
-    assert made.above_twice == above_twice(crossings(rules, history), history, 60)
     assert made.above_twice <= 0.12
     assert rules.command == "calibrate --from HISTORY.csv"
     assert rules.seed == 3

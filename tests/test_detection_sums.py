@@ -7,13 +7,14 @@ from operator import add
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from service.detection import Days, shipped_rules
-from service.detection.calibrate import above_twice, crossings, false_alert_days
+from service.detection import Days, State, fold, shipped_rules
+from service.detection.calibrate import find_limit
 from service.detection.estimate import fit_missingness, fit_prior
 from service.detection.noise import fit_noise
 from service.detection.population import Missingness, Prior
-from service.detection.sums import Answered, Guess, Held, Likelihoods, next_guess, population_of, sums_of
+from service.detection.sums import SHIFTS, Answered, Guess, Held, Likelihoods, next_guess, population_of, sums_of
 from service.detection.synthetic import Population, cohort
 
 KNOWN = shipped_rules(60)
@@ -73,10 +74,18 @@ def test_the_noise_is_the_likeliest_of_all_together() -> None:
     assert (parts[0] + parts[1]).likeliest() == fit_noise(days, KNOWN)
 
 
-def test_how_rules_fare_is_counted() -> None:
+def test_how_rules_fare_is_counted_for_each_limit_that_is_tried() -> None:
     days = cohort(7, 60, length_days=90).days
     held = Held.of(days.part(slice(0, 20)), KNOWN) + Held.of(days.part(slice(20, 60)), KNOWN)
-    assert held.people == 60
     assert held.watched_days == 60 * (90 - 21)
-    assert held.days_an_alert() == pytest.approx(false_alert_days(KNOWN, days))
-    assert held.above_twice / 60 == above_twice(crossings(KNOWN, days), days, 60)
+    for shift, crossed in zip(SHIFTS[::10], held.crossings[::10], strict=True):
+        rules = replace(KNOWN, limit=KNOWN.limit + shift)
+        assert crossed == fold(State.fresh(60, rules), days, rules)[1].crossing.sum()
+
+
+def test_a_limit_that_is_off_is_moved_back_within_bounds() -> None:
+    days = cohort(8, 150).days
+    exact = replace(KNOWN, limit=find_limit(KNOWN, days))
+    for off, moved in ((0.3, -0.3), (-0.3, 0.3), (2.0, -0.5)):
+        held = Held.of(days, replace(exact, limit=exact.limit + off))
+        assert held.shift(60) == pytest.approx(moved, abs=0.08)

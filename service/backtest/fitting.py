@@ -17,8 +17,8 @@ from service.detection.population import load_shipped
 
 LEAST_PEOPLE = 10
 LONGEST_DAYS = 365
-# Clients times days of the longest of them: what is folded some forty times, in a few minutes.
-MOST_CELLS = 120_000
+# Clients times days of the longest of them: what is folded in a minute or two, and kept in a few hundred megabytes.
+MOST_CELLS = 600_000
 
 
 def fit(

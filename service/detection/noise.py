@@ -73,6 +73,8 @@ def _forecast(worse: Array, days: Days, state: State, known: kalman.Constants, f
     """Runs the filter alone and collects what it had not expected."""
     for day in range(worse.shape[1]):
         acting = days.active[:, day]
+        if not acting.any():
+            continue
         rows = state.rows[acting]
         answers = worse[acting, day]
         seen = ~np.isnan(answers)

@@ -15,12 +15,14 @@ import numpy as np
 from msgspec.structs import replace
 
 from service.detection import estimate, noise
-from service.detection.calibrate import crossings, own_days
 from service.detection.estimate import EFFECT_COUNT, Fit, Told
 from service.detection.limits import FIRST_ALERT_DAY
 from service.detection.population import ITEM_COUNT, Array, Missingness, Noise, Prior, Rules
+from service.detection.replay import crossings, gather
 from service.detection.series import Days
 
+SHIFTS = np.linspace(-0.5, 0.5, 21)
+"""Moves of a limit that are tried: real worsening is among days taken as stable, and more must not be made of it."""
 LEARNING_PASSES = 6
 """A person's noise and effects settle within so many turns, given the population."""
 MISSED_TERMS = 4
@@ -224,28 +226,25 @@ class Likelihoods:
 
 @dataclass(frozen=True)
 class Held:
-    """How rules fare on some people: crossings, days on which one could come, people, those above twice the budget."""
+    """How rules fare on some people: days on which a crossing could come, and crossings were the limit moved by each of
+    SHIFTS (S,)."""
 
-    crossings: int
-    watched_days: int
-    people: int
-    above_twice: int
+    watched_days: float
+    crossings: Array
 
     @classmethod
     def of(cls, days: Days, rules: Rules) -> Self:
-        """Folds them under `rules`."""
-        crossed = crossings(rules, days).sum(axis=1)
-        watched = (days.active & (own_days(days.active) >= FIRST_ALERT_DAY)).sum(axis=1)
-        return cls(
-            crossings=int(crossed.sum()),
-            watched_days=int(watched.sum()),
-            people=int((watched > 0).sum()),
-            above_twice=int((crossed > 2 * watched / rules.budget_days).sum()),
-        )
+        """Folds them once under `rules`."""
+        evidence = gather(days, rules)
+        found = [
+            float(crossings(evidence, replace(rules, limit=rules.limit + shift))[0].sum()) for shift in SHIFTS.tolist()
+        ]
+        return cls(float((evidence.own_day >= FIRST_ALERT_DAY).sum()), np.array(found))
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return type(self)(self.watched_days + other.watched_days, self.crossings + other.crossings)
 
-    def days_an_alert(self) -> float:
-        """Watched days a crossing; of none at all, as if there had been half of one."""
-        return self.watched_days / max(self.crossings, 0.5)
+    def shift(self, budget_days: float) -> float:
+        """By how much the limit would move, within SHIFTS, to give these people one crossing per `budget_days`."""
+        days = self.watched_days / np.maximum(self.crossings, 0.5)
+        return float(np.interp(np.log(budget_days), np.log(np.maximum.accumulate(days)), SHIFTS))

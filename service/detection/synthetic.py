@@ -23,6 +23,8 @@ BOOSTER_GAP_DAYS = (21, 35)
 EARLIEST_ONSET_DAY, LATEST_ONSET_DAY = 45, 99
 RAMP_DAYS = 14
 SPIKE_DAYS = 3.0
+SPIKE_PLATEAU = 0.15
+MISSING_CORRECTION = 0.25
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Population:
     log_sd: float = 0.2
     log_sd_sd: float = 0.27
     log_sd_item_sd: float = 0.1
-    noise_correlation: tuple[float, ...] = (0.4, 0.4, 0.5)  # craving-mood, craving-anxiety, mood-anxiety
+    # craving-mood, craving-anxiety, mood-anxiety; rounding to whole numbers leaves 0.40, 0.40, 0.50
+    noise_correlation: tuple[float, ...] = (0.45, 0.45, 0.55)
     phi: tuple[float, float] = (0.2, 0.6)
     weekday: float = 0.26
     weekday_sd: float = 0.3
@@ -45,6 +48,7 @@ class Population:
     half_life_days: float = 4.0
     half_life_log_sd: float = 0.4
     booster_share: float = 0.6
+    infused: bool = True
     missing: tuple[float, float] = (0.15, 0.30)
     missing_after_missed: float = 1.0
     missing_per_craving_sd: float = 0.3
@@ -72,6 +76,7 @@ WORSENINGS = (
 # Populations on which the shipped rules must hold their budget without a refit.
 SHIFTED = {
     "no infusion effect, few gaps": Population(infusion_points=0.0, infusion_sd=0.0, missing=(0.02, 0.08)),
+    "no infusions": Population(infused=False),
     "sds x 0.6": Population(log_sd=0.2 + float(np.log(0.6))),
     "sds x 1.3": Population(log_sd=0.2 + float(np.log(1.3))),
     "means 0-1": Population(means=(0.5, 0.5, 0.5), mean_sds=(0.3, 0.3, 0.3)),
@@ -101,7 +106,8 @@ def course(shape: str, age_days: Array) -> Array:
         return after.astype(np.float64)
     if shape == "ramp":
         return np.clip((age_days + 1) / RAMP_DAYS, 0.0, 1.0)
-    return np.where(after, np.exp(-np.maximum(age_days, 0) / SPIKE_DAYS), 0.0)
+    faded = np.exp(-np.maximum(age_days, 0) / SPIKE_DAYS)
+    return np.where(after, SPIKE_PLATEAU + (1 - SPIKE_PLATEAU) * faded, 0.0)
 
 
 def cohort(
@@ -166,8 +172,7 @@ def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
     scores = np.clip(np.round(worse), 0.0, SCALE_TOP)
     scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
     scores[np.isnan(like.scores)] = np.nan
-    none = np.zeros(like.active.shape, dtype=np.bool_)
-    return Days(scores, like.active, like.paused, like.infusion, like.weekend, new_usual=none, confirmed=none)
+    return replace(like, scores=scores, new_usual=like.new_usual & False, confirmed=like.confirmed & False)
 
 
 def zeros(clients: int, length_days: int = 150) -> Days:
@@ -200,8 +205,8 @@ def _infusions(
 ) -> tuple[Flags, Array, Array]:
     """Infusion days (N, T), days since the last one before today (N, T; 0 = none), half-life (N,)."""
     infusion = np.zeros((n, length_days), dtype=np.bool_)
-    infusion[:, [day for day in INDUCTION_DAYS if day < length_days]] = True
-    boosted = rng.random(n) < population.booster_share
+    infusion[:, [day for day in INDUCTION_DAYS if day < length_days]] = population.infused
+    boosted = (rng.random(n) < population.booster_share) & population.infused
     at = np.full(n, INDUCTION_DAYS[-1])
     while (at < length_days).any():
         at = at + rng.integers(BOOSTER_GAP_DAYS[0], BOOSTER_GAP_DAYS[1] + 1, n)
@@ -245,7 +250,9 @@ def _missed(rng: np.random.Generator, craving: Array, population: Population) ->
     n, length_days = craving.shape
     share = rng.uniform(*population.missing, n)
     pull = population.missing_after_missed
-    start = np.log(share / (1 - share)) - pull * share - 0.5 * population.missing_per_craving_sd**2 * (0.5 - share)
+    # Clusters and craving would raise a person's share of missed days above `share`; this brings it back.
+    start = np.log(share / (1 - share)) - (1 + MISSING_CORRECTION) * pull * share
+    start -= 0.5 * population.missing_per_craving_sd**2 * (0.5 - share)
     chance = rng.random((n, length_days))
     missed = np.zeros((n, length_days), dtype=np.bool_)
     for day in range(1, length_days):
