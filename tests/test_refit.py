@@ -184,7 +184,7 @@ async def test_too_few_people_are_left_alone_and_fictional_ones_too(owner_pool: 
 async def test_a_refit_that_breaks_off_at_its_last_step_has_stored_nothing(
     owner_pool: Pool, jobs_pool: Pool, tools: Tools
 ) -> None:
-    clinic, _ = await a_real_clinic(owner_pool, "here", people=52, seed=6, days=70)
+    clinic, _ = await a_real_clinic(owner_pool, "here", people=52, seed=6)
     with pytest.raises(refit.SimulationEndedError):
         await refitted(tools, simulated_clients=-1)
     async with databases.across_clinics(jobs_pool) as connection:
