@@ -17,6 +17,7 @@ from service import day_rules, detection
 from service.backtest.answers import NOT_ANSWERED, Answers
 from service.day_rules import Folded
 from service.detection import ITEMS, Rules
+from service.detection.fold import CHUNK
 from service.detection.improving import LIMIT_SDS
 from service.detection.limits import FIRST_ALERT_DAY
 
@@ -75,8 +76,9 @@ def chunks(answers: Answers) -> Iterator[Chunk]:
     order = np.argsort(-spans, kind="stable")
     start = 0
     while start < len(order):
-        longest = int(spans[order[start]])
-        end = start + max(1, min(CHUNK_CLIENTS, CHUNK_DAYS // longest))
+        size = max(1, min(CHUNK_CLIENTS, CHUNK_DAYS // int(spans[order[start]])))
+        # Whole batches of the fold, where there are any.
+        end = start + (size - size % CHUNK if size > CHUNK else size)
         yield chunk_of(answers, order[start:end])
         start = end
 
