@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import dataclasses
 import json
 import sys
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -37,7 +37,7 @@ BEFORE_END = 21
 SHAPES = {"step 1.5": WORSENINGS[1], "step 2.5": WORSENINGS[2], "ramp": WORSENINGS[3], "spike": WORSENINGS[4]}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Half:
     """What the rules of one half do on the people of the other: crossings with nothing put in over `days` client days
     from day 21 (N,), and for each shape the mean delay in days of every person (N, shapes; nan: no room)."""
@@ -141,7 +141,7 @@ def _worsened(people: Days, worsening: Worsening, onset: Counts) -> Days:
     worse += present[:, :, None] * worsening.size * np.array(worsening.by_item) * sd[:, None, :]
     worse = np.clip(worse, 0.0, SCALE_TOP)
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
-    return Days(worse, people.active, people.infusion, people.weekend, people.new_usual, people.confirmed)
+    return dataclasses.replace(people, scores=worse)
 
 
 def _sd_of(values: Array) -> Array:

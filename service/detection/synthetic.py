@@ -85,7 +85,7 @@ SHIFTED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cohort:
     """Clients with their truth: (N,) or (N, 3) per person, `onset` the first changed day (-1: none), `shift` the
     change put in (N, T, 3), `usual` everything but the noise and the change (N, T, 3); worse is higher."""
@@ -172,7 +172,7 @@ def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
     scores = np.clip(np.round(worse), 0.0, SCALE_TOP)
     scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
     scores[np.isnan(like.scores)] = np.nan
-    return Days(scores, like.active, like.infusion, like.weekend, like.new_usual & False, like.confirmed & False)
+    return replace(like, scores=scores, new_usual=like.new_usual & False, confirmed=like.confirmed & False)
 
 
 def zeros(clients: int, length_days: int = 150) -> Days:
