@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.detection_rivals import Rival, calibrated, everyday, false_alert_days, oracle
+from benchmarks.detection_rivals import Rival, calibrated, everyday, false_alert_days, folded, oracle
 from service.detection import State, fold, shipped_rules
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
 from service.detection.population import Array, Flags, Rules
@@ -89,14 +89,14 @@ def measure(sizes: Sizes, seed: int, budget_days: float) -> list[Result]:
     stable = cohort(seed, sizes.calibrate)
     held_out = cohort(seed + 1, sizes.verify)
     worse = [cohort(seed + 10 + i, sizes.score, worsening=w) for i, w in enumerate(VARIANTS)]
-    rivals = everyday()
+    rivals = everyday(budget_days)
     with tqdm(total=len(VARIANTS) + len(rivals) + 1, disable=None, file=sys.stderr) as bar:
         results = [_oracle_result(stable, held_out, worse, budget_days, bar.update)]
         for rival in rivals:
             results.append(_rival_result(rival, stable, held_out, worse, budget_days))
             bar.update()
-        rules = shipped_rules(budget_days)
-        results.append(_result(OURS, ours(held_out, rules), [ours(c, rules) for c in worse], worse, budget_days))
+        held = folded(held_out, budget_days).crossing
+        results.append(_result(OURS, held, [folded(c, budget_days).crossing for c in worse], worse, budget_days))
         bar.update()
     return results
 

@@ -15,7 +15,6 @@ import csv
 import dataclasses
 import json
 import sys
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -38,7 +37,7 @@ BEFORE_END = 21
 SHAPES = {"step 1.5": WORSENINGS[1], "step 2.5": WORSENINGS[2], "ramp": WORSENINGS[3], "spike": WORSENINGS[4]}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Half:
     """What the rules of one half do on the people of the other: crossings with nothing put in over `days` client days
     from day 21 (N,), and for each shape the mean delay in days of every person (N, shapes; nan: no room)."""

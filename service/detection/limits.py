@@ -17,8 +17,9 @@ RESTART_DAY = 14
 OWN_CHECK_INS = 7
 REST_DAYS = 7
 LEAST_LIMIT = 0.5
-"""Whatever the surface says of a person: without evidence nothing crosses."""
-
+MOST_LOWERED = 0.6
+"""By how much the surface may lower a limit: of people unlike any it was fitted to (two items always the same) it
+knows nothing."""
 
 FEATURES = (
     "answered",
@@ -37,7 +38,8 @@ FEATURES = (
 
 def base_limit(seen: Array, rules: Rules) -> Array:
     """The limit (N,) for people of such `features`, without what their own crossings added."""
-    limit: Array = rules.limit + seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
+    surface = seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
+    limit: Array = rules.limit + np.maximum(surface, -MOST_LOWERED)
     return np.maximum(limit, LEAST_LIMIT)
 
 

@@ -85,7 +85,7 @@ SHIFTED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cohort:
     """Clients with their truth: (N,) or (N, 3) per person, `onset` the first changed day (-1: none), `shift` the
     change put in (N, T, 3), `usual` everything but the noise and the change (N, T, 3); worse is higher."""
