@@ -15,6 +15,8 @@ from jobs import (
     reconcile,
     refit_population,
     seal_audit,
+    send_notices,
+    watch_appointments,
 )
 from jobs.work import Daily, Period
 
@@ -24,6 +26,12 @@ DAILIES = (
         close_client_days.run_once,
         tuple(time(hour, 5) for hour in (0, 4, 8, 12, 16, 20)),
         "04:00 ends a client's day; a client elsewhere in the world waits four hours at most",
+    ),
+    Daily(
+        "watch_appointments",
+        watch_appointments.run_once,
+        tuple(time(hour, 20) for hour in range(6, 21, 2)),
+        "what is open a day before a slot is told while somebody can still see to it",
     ),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )
@@ -42,6 +50,7 @@ PERIODS = (
         hinted=False,
         at_once=False,
     ),
+    Period("send_notices", send_notices.run_once, 60, "a brief is told of a day before its session", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
     Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )

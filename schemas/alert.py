@@ -31,6 +31,8 @@ class Rule(StrEnum):
     SILENCE = "silence"
     LEARNING = "learning"
     IMPROVING = "improving"
+    GATE_PENDING = "gate_pending"
+    UNCOVERED_WINDOW = "uncovered_window"
 
 
 class AlertState(StrEnum):

@@ -93,6 +93,18 @@ class Template(StrEnum):
     BOOSTERS = "boosters"
 
 
+class Modality(StrEnum):
+    """What a therapy session is; `integration` takes up what an infusion brought."""
+
+    INTEGRATION = "integration"
+    COGNITIVE_BEHAVIOURAL = "cognitive_behavioural"
+    MOTIVATIONAL = "motivational"
+    RELAPSE_PREVENTION = "relapse_prevention"
+    GROUP = "group"
+    FAMILY = "family"
+    OTHER = "other"
+
+
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     course_id: UUID
     client_id: UUID
@@ -181,3 +193,5 @@ class TherapySession(msgspec.Struct, frozen=True, kw_only=True):
     staff_id: UUID | None
     state: SessionState
     planned_at: datetime
+    modality: Modality
+    minutes: int

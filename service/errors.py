@@ -107,6 +107,9 @@ CONSTRAINTS: dict[str, DomainError] = {
     "infusion_pkey": Conflict("This id is already in use for another infusion."),
     "schedule_pkey": Conflict("This id is already in use for another plan."),
     "pause_pkey": Conflict("Somebody changed this pause meanwhile, or its id is in use for another."),
+    "drug_screen_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
+    "vital_reading_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
+    "contraindication_check_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
     "course_substance_one_primary": Conflict("The course already has a primary substance."),
 }
 

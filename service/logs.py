@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,6 +13,14 @@ import msgspec
 # What every record has, and uvicorn's second wording for terminals, full of escapes; the rest was passed as `extra` and
 # is what the line is about.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+# A credential as `tokens` writes it; addresses of links and calendars carry one. Its clinic may be told.
+_SECRET = re.compile(r"(neap_[a-z]+_[0-9a-f]{32}_)[A-Za-z0-9_-]+", re.ASCII)
+
+
+def masked(line: str) -> str:
+    """The line without the secrets of whatever credential it quotes."""
+    return _SECRET.sub(r"\1***", line)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -44,7 +53,7 @@ class JsonLines(logging.Formatter):
             **_fields(record),
             **_error(record),
         }
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        return masked(msgspec.json.encode(line, enc_hook=str).decode())
 
 
 class ConsoleLines(logging.Formatter):
@@ -54,7 +63,8 @@ class ConsoleLines(logging.Formatter):
         """The record as text."""
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         said = {**_fields(record), **_error(record)}
-        return " ".join([at, record.levelname.lower(), record.getMessage(), *(f"{k}={v}" for k, v in said.items())])
+        words = [at, record.levelname.lower(), record.getMessage(), *(f"{k}={v}" for k, v in said.items())]
+        return masked(" ".join(words))
 
 
 def configure(log_format: Literal["console", "json"]) -> None:

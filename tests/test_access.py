@@ -23,9 +23,10 @@ from service import alerts, app, database, ids
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import pauses
-from service.people import access, clients, one_time_links, webhook_endpoints
+from service.people import access, calendar_feeds, clients, one_time_links, webhook_endpoints
 from service.people.access import Party, Permission, Scope
-from tests.builders import MASTER, a_client, a_clinic, a_phone, an_infusion
+from tests.appointments import a_planned_infusion, a_reading, a_session_of
+from tests.builders import MASTER, a_client, a_clinic, a_phone
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.web import serving
 
@@ -43,7 +44,7 @@ class Route(NamedTuple):
 
     @property
     def about_somebody(self) -> bool:
-        return "{client_id" in self.path or "{alert_id" in self.path
+        return any(f"{{{name}" in self.path for name in ("client_id", "alert_id", "infusion_id", "session_id"))
 
 
 def routes_of(application: Litestar) -> Iterator[Route]:
@@ -110,8 +111,6 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         "check_in_id": ids.new(),
         "schedule_id": ids.new(),
     }
-    if "{infusion_id" in route.path:
-        values["infusion_id"] = await an_infusion(db, client_id, given_at=datetime.now(UTC) - timedelta(days=2))
     if "{pause_id" in route.path:
         day = datetime.now(UTC).date()
         standing = await pauses.of(db, client_id)
@@ -126,6 +125,13 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         await clients.assign(db, client_id, person, Role.THERAPIST, from_at=datetime.now(UTC) - timedelta(hours=1))
         if route.path.endswith("/enable"):
             await db.execute("update staff set disabled_at = now() where staff_id = $1", person)
+    if "{infusion_id" in route.path:
+        values["infusion_id"] = infusion_id = await a_planned_infusion(db, client_id)
+        values["record_id"] = ids.new()
+        if "{record_id" in route.path:
+            values["record_id"] = await a_reading(db, client_id, infusion_id, by=house.people[Party.NURSE])
+    if "{session_id" in route.path:
+        values["session_id"] = await a_session_of(db, client_id)
     if "{device_id" in route.path:
         values["device_id"] = (await a_phone(db, client_id, now=datetime.now(UTC))).device_id
     if "{endpoint_id" in route.path:
@@ -133,6 +139,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
         values["endpoint_id"] = added[0]
     if "{token" in route.path:
         person = house.people[Party.THERAPIST]
+        if route.path.startswith("/calendar"):
+            return await calendar_feeds.issue(db, staff_id=person, by=person, now=datetime.now(UTC))
         link = await one_time_links.issue(db, person, LinkPurpose.DEMO_SIGN_IN, now=datetime.now(UTC))
         values["token"] = link.rpartition("/")[2]
     return re.sub(r"\{(\w+):\w+\}", lambda name: str(values[name[1]]), route.path)
@@ -172,7 +180,9 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
                 reply = await http.request(route.method, address, headers=headers, content=body)
                 if was_let_in(route, reply) != expected(route, party, inside=inside):
                     wrong.append(f"{route.method} {route.path} inside={inside}: {reply.status_code}")
-                assert reply.status_code < 500, f"{route.method} {address}: {reply.text}"
+                # No jobs process runs here, and that is what this address says.
+                broken = reply.status_code >= 500 and route.path != "/health/deadman"
+                assert not broken, f"{route.method} {address}: {reply.text}"
     assert wrong == []
 
 

@@ -184,7 +184,7 @@ async def test_client_page_shows_reasons_charts_values_and_own_words(desk: Desk)
             db, client_id, course.course_id, planned_at=now - timedelta(days=5), by=None, now=now
         )
         await infusions.give(db, infusion, given_at=now - timedelta(days=5), by=None, now=now)
-        await sessions.plan(db, client_id, staff_id=None, planned_at=now + timedelta(days=2))
+        await sessions.plan(db, client_id, staff_id=None, planned_at=now + timedelta(days=2), by=None, now=now)
         await an_alert(db, client_id)
         answer = await an_answer(db, client_id, now.date() - timedelta(days=1))
         sealer = await clients.sealer_of(db, MASTER, client_id)

@@ -49,3 +49,11 @@ async def test_the_description_names_the_refusals_of_a_route_and_each_operation_
     assert "head" not in document["paths"]["/health/live"]
     operations = [each["operationId"] for path in document["paths"].values() for each in path.values()]
     assert len(operations) == len(set(operations))
+
+
+async def test_a_browser_at_an_unknown_address_gets_a_page_and_a_program_a_problem(http: httpx.AsyncClient) -> None:
+    page = await http.get("/no/such/place", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (404, "text/html")
+    for path, accept in (("/no/such/place", "*/*"), ("/v1/no/such", "text/html")):
+        told = await http.get(path, headers={"Accept": accept})
+        assert (told.status_code, told.headers["content-type"]) == (404, "application/problem+json")

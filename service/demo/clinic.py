@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
-from schemas.course import DischargeReason, Infusion, InfusionState, Phase
+from schemas.course import DischargeReason, Infusion, InfusionState, Modality, Phase
 from schemas.staff import Role
 from schemas.treatment import DischargeForm, PauseForm, PhaseForm, StateForm
 from service import database, ids, treatment
@@ -30,6 +30,7 @@ SOURCE = "demo"
 PRESCRIBER, NURSE = "ingrid.solis", "tomas.reyes"
 SESSIONS_AHEAD = timedelta(days=15)
 INDUCTION = timedelta(days=30)
+MODALITIES = (Modality.INTEGRATION, Modality.COGNITIVE_BEHAVIOURAL, Modality.RELAPSE_PREVENTION, Modality.INTEGRATION)
 
 
 class DemoClinic(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +156,15 @@ async def plan(
     joins = diary.joined_on(person, demo.first_day) == day
     for slot in appointments.sessions_to_plan(day, joins=joins):
         therapist = demo.staff_ids[person.therapist]
-        await sessions.plan(db, client_id, staff_id=therapist, planned_at=slot.planned_at)
+        await sessions.plan(
+            db,
+            client_id,
+            staff_id=therapist,
+            planned_at=slot.planned_at,
+            modality=Modality(stories.pick(person, slot.planned_at.date(), "modality", MODALITIES)),
+            by=therapist,
+            now=morning,
+        )
 
 
 async def keep(
@@ -181,7 +190,9 @@ async def keep(
     met = {each.planned_at: each for each in await sessions.of(db, client_id)} if today.sessions else {}
     for slot in today.sessions:
         if slot.planned_at in met and slot.session is not None:
-            await sessions.record_state(db, met[slot.planned_at].therapy_session_id, slot.session)
+            session = met[slot.planned_at]
+            over = slot.planned_at + timedelta(minutes=session.minutes)
+            await sessions.record_state(db, session.therapy_session_id, slot.session, by=session.staff_id, now=over)
     await _go_away(db, demo, person, client_id, day)
     return given
 

@@ -16,7 +16,7 @@ from schemas.course import InfusionState, Phase, Substance
 from schemas.trend import Status
 from service import alerts, detection, fold, ids
 from service.database import Db
-from service.demo import clinic, player
+from service.demo import clinic, gates, player
 from service.demo.clinic import SOURCE, DemoClinic
 from service.demo.diary import infusions_until
 from service.demo.people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, VISITED_THERAPIST, Line, Person
@@ -136,6 +136,7 @@ async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now
     for number in range(HISTORY_DAYS):
         day = first + timedelta(days=number)
         await clinic.plan(db, demo, person, client_id, appointments, day)
+        await gates.on_day(db, demo, master, person, client_id, appointments, day)
         await clinic.keep(db, demo, person, client_id, appointments, day)
         answer = answer_on(person, demo.first_day, day)
         if answer is not None:

@@ -104,7 +104,7 @@ HOLT, FELD, ANAND = "maren.holt", "jonas.feld", "priya.anand"
 TRAVELS, IN_HOSPITAL = Away(117, 127, PauseReason.TRAVEL), Away(71, 78, PauseReason.INPATIENT)
 
 # Over whose shoulders a visitor looks; what happens while they watch happens to the therapist's own clients.
-VISITED_THERAPIST, VISITED_ADMIN = HOLT, "ruben.ellery"
+VISITED_THERAPIST, VISITED_NURSE, VISITED_ADMIN = HOLT, "tomas.reyes", "ruben.ellery"
 
 PEOPLE = (
     Person("Alma", "Quist", (ALC,), HOLT, Line.IMPROVES, 0, 30, 2.4, 2.6, 0.8, 0.90),

@@ -16,7 +16,7 @@ from schemas.checkin import Kind, Origin
 from schemas.course import Substance
 from service import alert_states, alerts, database, fold, ids, rules
 from service.database import Db, Pool
-from service.demo import clinic, staff
+from service.demo import clinic, gates, staff
 from service.demo.clinic import Appointments, DemoClinic
 from service.demo.diary import joined_on
 from service.demo.people import PEOPLE, Line, Person
@@ -105,6 +105,7 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
             continue
         appointments = cast.appointments[person.key]
         await clinic.plan(db, demo, person, client_id, appointments, day)
+        await gates.on_day(db, demo, master, person, client_id, appointments, day)
         if await clinic.keep(db, demo, person, client_id, appointments, day):
             await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
     answered = await _store_arrivals(db, demo, master, cast, client_ids, day)

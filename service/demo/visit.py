@@ -12,7 +12,7 @@ from service import database
 from service.database import Pool
 from service.demo import clinic as demo_clinic
 from service.demo.clinic import DemoClinic
-from service.demo.people import PEOPLE, VISITED_ADMIN, VISITED_THERAPIST
+from service.demo.people import PEOPLE, VISITED_ADMIN, VISITED_NURSE, VISITED_THERAPIST
 from service.people import devices, one_time_links
 
 
@@ -27,6 +27,7 @@ class Links(msgspec.Struct, frozen=True, kw_only=True):
     """Where a visitor walks in; each link works once."""
 
     therapist: str
+    nurse: str
     client: str
     admin: str
 
@@ -59,7 +60,7 @@ async def let_in(pool: Pool, demo: DemoClinic, place: Place, owner_url: str, pid
         codes = [(await devices.issue_code(db, each, by=None, now=now)).code for each in found if each is not None]
         links = {
             key: await one_time_links.issue(db, demo.staff_ids[key], LinkPurpose.DEMO_SIGN_IN, now=now)
-            for key in (VISITED_THERAPIST, VISITED_ADMIN)
+            for key in (VISITED_THERAPIST, VISITED_NURSE, VISITED_ADMIN)
         }
     slug = demo.clinic.slug
     return Running(
@@ -67,6 +68,7 @@ async def let_in(pool: Pool, demo: DemoClinic, place: Place, owner_url: str, pid
         database_url=owner_url,
         links=Links(
             therapist=place.base_url + links[VISITED_THERAPIST],
+            nurse=place.base_url + links[VISITED_NURSE],
             client=f"{place.base_url}/phone/{slug}#{codes[0]}",
             admin=place.base_url + links[VISITED_ADMIN],
         ),
@@ -88,6 +90,7 @@ def announcement(running: Running, data_dir: Path) -> list[str]:
         "",
         "The demonstration is ready. The clinic and everybody in it are fictional. Each link works once.",
         f"  therapist  {running.links.therapist}",
+        f"  nurse      {running.links.nurse}",
         f"  client     {running.links.client}",
         f"  admin      {running.links.admin}",
         f"  address    {running.base_url}   data, mail and logs: {data_dir}",

@@ -25,8 +25,13 @@ def by_weight(found: Sequence[Finding]) -> list[Finding]:
 
 
 def withdrawn(found: Sequence[Finding]) -> list[Finding]:
-    """Those that a late answer took away, newest first."""
+    """Those that a late answer took away or that people settled, newest first."""
     return [each for each in reversed(found) if each.withdrawn_at is not None]
+
+
+def is_settled(finding: Finding) -> bool:
+    """Whether people settled it by what they decided or booked; else it took a late answer."""
+    return finding.withdrawn_at is not None and finding.rule in (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW)
 
 
 def in_short(found: Sequence[Finding]) -> list[Finding]:

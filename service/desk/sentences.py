@@ -14,6 +14,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 ITEMS = ("craving", "mood", "anxiety")
 # An item's change is worth a word when the item more likely than not takes part in the worsening.
 TAKES_PART = 0.5
+GATE_ITEMS = {"screen": "drug screen", "pressure": "blood pressure", "checklist": "complete list of contraindications"}
 OWN_CHECK_INS_NEEDED = 7
 # So many standard errors to each side hold the middle 80 %.
 MIDDLE_80 = 1.2816
@@ -45,6 +46,10 @@ def of_finding(finding: Finding, today: date) -> str:
             return f"Learning what is usual since {on}: it takes {needed} check-ins."
         case Rule.IMPROVING:
             return _improving(finding)
+        case Rule.GATE_PENDING:
+            return f"Gate of the infusion on {on} still open {_hours(numbers)} before{_still_missing(numbers)}."
+        case Rule.UNCOVERED_WINDOW:
+            return f"The therapy window{_of_infusion(numbers, today)} closes on {on}, and nothing is booked in it."
 
 
 def evidence_of(finding: Finding) -> list[tuple[str, str]]:
@@ -213,6 +218,25 @@ def _after_infusion(numbers: Mapping[str, object]) -> str:
     if silent == since:
         return "the first after an infusion"
     return f"the last {since} after an infusion" if 0 < since < silent else "after an infusion"
+
+
+def _hours(numbers: Mapping[str, object]) -> str:
+    hours = round(_number(numbers.get("hours_left")))
+    return "less than an hour" if hours < 1 else f"{hours} h"
+
+
+def _still_missing(numbers: Mapping[str, object]) -> str:
+    missing = numbers.get("missing")
+    named = [GATE_ITEMS.get(str(each), words(str(each))) for each in missing] if isinstance(missing, list) else []
+    parts = [f"no {' and no '.join(named)}"] if named else []
+    if _whole(numbers.get("speaking_for_hold"), 0):
+        parts.append("a hold is proposed")
+    return ": " + "; ".join(parts) if parts else ""
+
+
+def _of_infusion(numbers: Mapping[str, object], today: date) -> str:
+    given_on = numbers.get("given_on")
+    return f" after the infusion of {day(date.fromisoformat(given_on), today)}" if isinstance(given_on, str) else ""
 
 
 def _used(numbers: Mapping[str, object]) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from schemas.alert import Channel
 from service.config import Config
 from service.notify.email import Email
-from service.notify.message import Dead, Disable, Message, Notifier, Result, Retry, Sent
+from service.notify.message import Dead, Disable, Message, Notifier, Result, Retry, Sent, Template
 from service.notify.webhook import Webhook
 
-__all__ = ["Dead", "Disable", "Message", "Notifier", "Result", "Retry", "Sent", "notifiers"]
+__all__ = ["Dead", "Disable", "Message", "Notifier", "Result", "Retry", "Sent", "Template", "notifiers"]
 
 
 def notifiers(config: Config) -> Mapping[Channel, Notifier]:

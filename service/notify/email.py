@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Literal, Self
 
 import aiosmtplib
 
 from schemas.alert import Channel
 from service.config import Config
-from service.notify.message import Dead, Message, Result, Retry, Sent
+from service.notify.message import Dead, Message, Result, Retry, Sent, Template
 
 # The whole conversation: others wait for the run that this is part of.
 TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
 
-SUBJECT = "New alert in the inbox"
-TEXT = """\
-There is a new alert in your inbox.
-
+CLOSING = """\
 {link}
 
 This message says nothing about it on purpose: please sign in to read it.
 It is sent automatically; answers to it are not read.
 """
+# Subject and text of each template. No word of health, no name, no number.
+TEXTS: Mapping[Template, tuple[str, str]] = MappingProxyType(
+    {
+        Template.ALERT: ("New alert in the inbox", f"There is a new alert in your inbox.\n\n{CLOSING}"),
+        Template.BRIEF: ("Before an appointment", f"There is something to read before an appointment.\n\n{CLOSING}"),
+    }
+)
 
 
 class Email:
@@ -99,9 +105,10 @@ class Email:
         email["Date"] = format_datetime(message.written_at)
         email["From"] = self._sender
         email["To"] = message.to
-        email["Subject"] = SUBJECT
+        subject, text = TEXTS[message.template]
+        email["Subject"] = subject
         email["Auto-Submitted"] = "auto-generated"
-        email.set_content(TEXT.format(link=message.link))
+        email.set_content(text.format(link=message.link))
         return email
 
 

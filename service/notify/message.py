@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -12,15 +13,23 @@ import msgspec
 from schemas.alert import Channel
 
 
+class Template(StrEnum):
+    """What a message says: a fixed text, whatever it is about."""
+
+    ALERT = "alert"
+    BRIEF = "brief"
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message, neutral by construction: it has no field for a name, a score or anything a client said.
 
     `delivery_id` is stable over every attempt, so that a receiver can drop a second copy. `to`: an e-mail address or
-    a URL; `secret` signs what goes to a URL.
+    a URL; `secret` signs what goes to a URL. `alert_id`: None for what is about no alert.
     """
 
     delivery_id: UUID
-    alert_id: UUID
+    alert_id: UUID | None = None
+    template: Template = Template.ALERT
     to: str
     link: str
     written_at: datetime

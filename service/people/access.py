@@ -45,6 +45,11 @@ class Permission(StrEnum):
     SEE_ALERT_FINDINGS = "see_alert_findings"
     ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     RESOLVE_ALERTS = "resolve_alerts"
+    SEE_GATES = "see_gates"
+    RECORD_GATES = "record_gates"
+    OVERRIDE_GATES = "override_gates"
+    SEE_SESSIONS = "see_sessions"
+    BOOK_SESSIONS = "book_sessions"
     MANAGE_CLIENTS = "manage_clients"
     MANAGE_TREATMENT = "manage_treatment"
     MANAGE_STAFF = "manage_staff"
@@ -88,6 +93,13 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.SEE_ALERT_FINDINGS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
         Permission.RESOLVE_ALERTS: _WITH_CARE_TEAM_OR_CLINIC,
+        # Screens, pressures and the list before an infusion: for whoever treats the client.
+        Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
+        Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),
+        # To go ahead although something is open or speaks for a hold.
+        Permission.OVERRIDE_GATES: {Party.PRESCRIBER: Scope.CARE_TEAM},
+        Permission.SEE_SESSIONS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.BOOK_SESSIONS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.MANAGE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
         # Course, plan and pauses: recorded, never computed.
         Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
@@ -235,3 +247,37 @@ async def require_alert(db: Db, who: Reach, alert_id: UUID, *, now: datetime) ->
     if not isinstance(client_id, UUID):
         raise OutOfReach
     return client_id
+
+
+CLIENT_OF_INFUSION = """
+select client_id
+from infusion
+where clinic_id = $1
+  and infusion_id = $2
+"""
+
+
+async def require_infusion(db: Db, who: Reach, infusion_id: UUID, *, now: datetime) -> UUID:
+    """The client of an infusion, whom this reach covers now. Raises NotFound otherwise."""
+    return await _require_client_of(db, who, await db.value(CLIENT_OF_INFUSION, db.clinic_id, infusion_id), now=now)
+
+
+CLIENT_OF_SESSION = """
+select client_id
+from therapy_session
+where clinic_id = $1
+  and therapy_session_id = $2
+"""
+
+
+async def require_session(db: Db, who: Reach, therapy_session_id: UUID, *, now: datetime) -> UUID:
+    """The client of a therapy session, whom this reach covers now. Raises NotFound otherwise."""
+    found = await db.value(CLIENT_OF_SESSION, db.clinic_id, therapy_session_id)
+    return await _require_client_of(db, who, found, now=now)
+
+
+async def _require_client_of(db: Db, who: Reach, found: object, *, now: datetime) -> UUID:
+    if not isinstance(found, UUID):
+        raise OutOfReach
+    await require_client(db, who, found, now=now)
+    return found

@@ -27,8 +27,9 @@ NATIONAL_CRISIS_CONTACTS = (
 # A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
 # fmt: off
 RESERVED_SLUGS = frozenset((
-    "account", "alerts", "caseload", "clients", "demo-mail", "docs", "health", "inbox", "link", "operator", "phone",
-    "problems", "quality", "rules", "settings", "sign-in", "sign-out", "staff", "static", "v1",
+    "account", "alerts", "calendar", "caseload", "clients", "demo-mail", "docs", "gates", "health", "inbox",
+    "infusions", "link", "operator", "phone", "problems", "quality", "rules", "sessions", "settings", "sign-in",
+    "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
 # The constraint clinic_slug_shape, in Python's words.

@@ -8,7 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 
 from service import errors
-from service.people import recovery_codes, sign_in
+from service.people import calendar_feeds, recovery_codes, sign_in
 from service.people.access import Permission
 from service.web import desk_page, page_problems, problems
 from service.web.desk_session import Desk, form_of, open_desk
@@ -44,7 +44,8 @@ async def renew_codes(request: Request[Any, Any, Any], desk: NamedDependency[Des
 
 async def _account_page(desk: Desk, *, message: str | None = None, status: int = 200) -> Response[str]:
     left = await recovery_codes.count_left(desk.db, desk.who.staff_id)
-    context = {"codes_left": left, "message": message}
+    since = await calendar_feeds.since(desk.db, staff_id=desk.who.staff_id)
+    context = {"codes_left": left, "message": message, "calendar_since": since}
     return await desk_page.show(desk, "account.html", context, here="/account", status=status)
 
 

@@ -58,6 +58,8 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),
+        "settled": any(reasons.is_settled(each) for each in reasons.withdrawn(view.findings)),
+        "is_settled": reasons.is_settled,
         "sentence_of": lambda finding: told[finding.finding_id],
         # What joined an alert is as much a reason as the rest of it.
         "joined": lambda event: told.get(event.finding_id) if sees_findings else None,

@@ -150,8 +150,16 @@ async def show_client(
         "is_outside": chart_spec.is_outside,
         "sessions_on": set(view.chart.sessions),
         "infusion_on": dict(view.chart.infusions),
+        "gate_of_next": await _gate_of_next(desk, view),
     }
     return await desk_page.show(desk, "client.html", context, here="/caseload")
+
+
+async def _gate_of_next(desk: Desk, view: client_page.ClientView) -> UUID | None:
+    """The infusion whose gate is next, for whoever may see it."""
+    if view.next_infusion is None or not await desk.reaches(Permission.SEE_GATES, view.client.client_id):
+        return None
+    return view.next_infusion.infusion_id
 
 
 def _status_sentence(view: client_page.ClientView, today: date) -> str:

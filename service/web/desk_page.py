@@ -29,6 +29,7 @@ class Place(NamedTuple):
 PLACES = (
     Place("Caseload", "/caseload", Permission.SEE_CLIENTS),
     Place("Inbox", "/inbox", Permission.SEE_ALERTS),
+    Place("Infusions", "/gates", Permission.SEE_GATES),
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),
 )

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from litestar import Litestar, Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import QueryParameter
 
 from schemas.problem import Problem
 from service.people.access import TABLE, Party, Permission
@@ -136,13 +137,19 @@ def _parameters(handler: HTTPRouteHandler) -> list[dict[str, object]]:
             continue
         parameters.append(
             {
-                "name": name,
+                "name": _name_on_the_wire(name, parameter.annotation),
                 "in": where,
                 "required": where == "path",
                 "schema": {"type": "integer" if _holds(parameter.annotation, int) else "string"},
             }
         )
     return parameters
+
+
+def _name_on_the_wire(name: str, annotation: object) -> str:
+    """What the caller writes: a parameter whose name Python keeps for itself is called otherwise in code."""
+    told = [each.name for each in get_args(annotation) if isinstance(each, QueryParameter) and each.name]
+    return told[0] if told else name
 
 
 class _PathParameter(msgspec.Struct, frozen=True):

@@ -26,6 +26,9 @@ WHAT_NEXT = {
 }
 
 
+FOR_PROGRAMS = ("/v1/", "/health/", "/static/")
+
+
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's exception handler for whatever a page raises."""
     error = problems.plain(error)
@@ -43,6 +46,14 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     page = services.pages.show("error.html", context, status=problem.status)
     page.headers.update(headers)
     return page
+
+
+def handle_stray(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """What no route has a handler for: a page for a browser that asks for an address, a problem for programs."""
+    wants_page = request.method in SAFE_METHODS and "text/html" in request.headers.get("accept", "")
+    if wants_page and not request.url.path.startswith(FOR_PROGRAMS):
+        return handle(request, error)
+    return problems.handle(request, error)
 
 
 def _frame_of(request: Request[Any, Any, Any], services: Services) -> dict[str, object]:

@@ -58,6 +58,7 @@ class Pages:
             "long_day": long_day,
             "moment": moment,
             "slot": slot,
+            "clock": clock,
             "count_word": count_word,
             "words": words,
             "score": score,
@@ -97,6 +98,11 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
     """An instant on the clinic's clock: "21 Nov 08:12"."""
     local = value.astimezone(zone)
     return f"{day(local.date())} {local:%H:%M}"
+
+
+def clock(value: datetime, zone: ZoneInfo) -> str:
+    """The time of day on the clinic's clock: "08:12"."""
+    return f"{value.astimezone(zone):%H:%M}"
 
 
 def slot(value: datetime, zone: ZoneInfo, now: datetime) -> str:

@@ -6,12 +6,14 @@ import base64
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.staff import LinkPurpose, Role
 from service import errors
+from service.facts import gate_checks
 from service.notify import endpoint
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
@@ -84,7 +86,11 @@ async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Respo
 @get("/settings", opt=SETTINGS)
 async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
     """The clinic's settings and webhook endpoints."""
-    context = {"setting": await clinics.get_setting(desk.db), "endpoints": await webhook_endpoints.of(desk.db)}
+    context = {
+        "setting": await clinics.get_setting(desk.db),
+        "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
+        "endpoints": await webhook_endpoints.of(desk.db),
+    }
     return await desk_page.show(desk, "settings.html", context, here="/settings")
 
 

@@ -33,7 +33,8 @@ MOST_DAYS = 400
 HEADERS = {"Cache-Control": "no-store"}
 
 
-def _json(value: msgspec.Struct, status: int = 200) -> Response[bytes]:
+def json_reply(value: msgspec.Struct, status: int = 200) -> Response[bytes]:
+    """A value as it goes out to a program of the staff, kept by nobody on the way."""
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json", headers=HEADERS)
 
 
@@ -48,7 +49,7 @@ async def list_alerts(
         desk.db, desk.reach(), findings_for=findings_for, closed=closed, now=desk.now, before=position
     )
     await desk.record("inbox.read")
-    return _json(
+    return json_reply(
         AlertPage(
             items=[_line(entry, desk.today) for entry in page.entries],
             next=cursors.encode(page.next) if page.next else None,
@@ -97,7 +98,7 @@ async def acknowledge_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID
     client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
     lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
-    return _json(Acknowledged(lease_until=lease_until))
+    return json_reply(Acknowledged(lease_until=lease_until))
 
 
 @post(
@@ -141,7 +142,7 @@ async def list_clients(desk: NamedDependency[Desk]) -> Response[bytes]:
     """Every client this person may see, the most pressing first."""
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
     await desk.record("caseload.read")
-    return _json(CaseloadReply(items=[_caseload_line(line) for line in read.lines]))
+    return json_reply(CaseloadReply(items=[_caseload_line(line) for line in read.lines]))
 
 
 @get(
@@ -154,7 +155,7 @@ async def get_client(desk: NamedDependency[Desk], client_id: FromPath[UUID]) -> 
     await desk.require_client(client_id)
     line = await caseload.line_of(desk.db, client_id, now=desk.now)
     await desk.record("client.read", client_id=client_id)
-    return _json(_caseload_line(line))
+    return json_reply(_caseload_line(line))
 
 
 def _caseload_line(line: caseload.Line) -> CaseloadLine:
@@ -195,7 +196,7 @@ async def get_trend(
     """The newest client days of a client's trend."""
     await desk.require_client(client_id)
     await desk.record("client.read_trend", client_id=client_id)
-    return _json(TrendReply(items=await client_page.trend_of(desk.db, client_id, days=days)))
+    return json_reply(TrendReply(items=await client_page.trend_of(desk.db, client_id, days=days)))
 
 
 ROUTES = (

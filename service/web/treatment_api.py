@@ -29,6 +29,7 @@ from schemas.treatment import (
     SubstancesForm,
 )
 from service import treatment
+from service.appointments import watch
 from service.desk import curves, treatment_page
 from service.people.access import Permission
 from service.web import strict
@@ -196,7 +197,9 @@ async def move_infusion(
     """Give a planned or held infusion another time."""
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), MoveForm)
-    return _json(await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now))
+    moved = await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
+    await watch.settle(desk.db, client_id, now=desk.now)
+    return _json(moved)
 
 
 @post(
@@ -213,7 +216,9 @@ async def record_infusion(
     """Record that it was given, held, missed or cancelled; said of a settled one, it corrects that."""
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), StateForm)
-    return _json(await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now))
+    recorded = await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
+    await watch.settle(desk.db, client_id, now=desk.now)
+    return _json(recorded)
 
 
 @put(

@@ -1,0 +1,162 @@
+"""What a visitor finds at the gates at every start: one infusion of each kind today, and a window without a session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
+from uuid import UUID
+
+import msgspec
+
+from schemas.course import InfusionState, SessionState
+from schemas.gate import Analyte, Decision
+from schemas.session import CoverageState
+from service.database import Db
+from service.demo import clinic, diary
+from service.demo.clinic import NURSE, PRESCRIBER, DemoClinic
+from service.demo.gates import Visit, a_list, a_reading, a_screen
+from service.demo.people import PEOPLE, Person
+from service.facts import courses, coverage, gate_checks, infusions, sessions
+from service.people.clients import ids_of
+from service.sealing import Sealer
+
+EARLIEST, LATEST = time(9), time(18)
+BETWEEN = timedelta(minutes=45)
+BEFORE_NOW = timedelta(minutes=50)
+READ, ASKED, DECIDED = timedelta(minutes=4), timedelta(minutes=11), timedelta(minutes=18)
+
+
+class Staged(msgspec.Struct, frozen=True):
+    """An infusion that is staged: whose, and when somebody of the staff begins at its gate."""
+
+    visit: Visit
+    person: Person
+    at: datetime
+
+
+async def _clear(staged: Staged) -> None:
+    visit, at = staged.visit, staged.at
+    await visit.record(a_screen([], at=at), at=at)
+    await visit.record(a_reading(121, 77, at=at + READ), at=at + READ)
+    await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
+    await visit.decide(Decision.CLEAR, by=NURSE, at=at + DECIDED)
+
+
+async def _held(staged: Staged) -> None:
+    visit, at = staged.visit, staged.at
+    await visit.record(a_reading(158, 98, at=at + READ), at=at + READ)
+    await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
+    reason = "Headache since the morning and a high pressure twice; rest first, then measure again."
+    await visit.decide(Decision.HOLD, by=NURSE, at=at + DECIDED, reason=reason)
+
+
+async def _overridden(staged: Staged) -> None:
+    visit, at = staged.visit, staged.at
+    await visit.record(a_screen([], at=at), at=at)
+    await visit.record(a_reading(144, 88, at=at + READ), at=at + READ)
+    await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
+    reason = "132/82 at home this morning and nervous here each time; monitored as always."
+    await visit.decide(Decision.OVERRIDE, by=PRESCRIBER, at=at + DECIDED, reason=reason)
+
+
+async def _screen_positive(staged: Staged) -> None:
+    visit, at = staged.visit, staged.at
+    await visit.record(a_screen([Analyte.COCAINE], at=at), at=at)
+    await visit.record(a_reading(126, 80, at=at + READ), at=at + READ)
+    await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
+
+
+async def _pressure_high(staged: Staged) -> None:
+    visit, at = staged.visit, staged.at
+    await visit.record(a_screen([], at=at), at=at)
+    await visit.record(a_reading(152, 94, at=at + READ), at=at + READ)
+    await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
+
+
+async def _begun(staged: Staged) -> None:
+    await staged.visit.record(a_screen([], at=staged.at), at=staged.at)
+
+
+SCENES: Mapping[str, Callable[[Staged], Awaitable[None]]] = MappingProxyType(
+    {
+        "Alma Quist": _clear,
+        "Silas Monk": _screen_positive,
+        "Greta Lindqvist": _overridden,
+        "Iris Tamm": _pressure_high,
+        "Hugo Barros": _held,
+        "Odile Kerr": _begun,
+    }
+)
+"""By client, in the order of their slots."""
+
+
+async def stage(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now: datetime) -> None:
+    """Book an extra infusion for each scene and play it up to now; those of former starts are cancelled."""
+    found = [(person, await clinic.find_client(db, person)) for person in PEOPLE if person.key in SCENES]
+    acting = {client_id: person for person, client_id in found if client_id is not None}
+    await _cancel_former(db, demo, acting, today, now=now)
+    slot, prescriber, planned_on = _first_slot(demo, today, now), demo.staff_ids[PRESCRIBER], now - timedelta(days=4)
+    order = list(SCENES)
+    for client_id, person in sorted(acting.items(), key=lambda each: order.index(each[1].key)):
+        course_id = (await courses.of(db, client_id))[-1].course_id
+        infusion_id = await infusions.plan(db, client_id, course_id, planned_at=slot, by=prescriber, now=planned_on)
+        visit = Visit(db, demo, master, client_id, infusion_id)
+        await SCENES[person.key](Staged(visit, person, now - BEFORE_NOW))
+        slot += BETWEEN
+    await _leave_uncovered(db, demo, now=now)
+
+
+def _first_slot(demo: DemoClinic, today: date, now: datetime) -> datetime:
+    """The next half hour; in the evening tomorrow's first."""
+    local = now.astimezone(demo.zone)
+    if local.time() >= LATEST or local.date() < today:
+        return datetime.combine(local.date() + timedelta(days=1), EARLIEST, demo.zone).astimezone(UTC)
+    half_hour = local.replace(minute=0, second=0, microsecond=0) + timedelta(minutes=60)
+    return max(half_hour, datetime.combine(local.date(), EARLIEST, demo.zone)).astimezone(UTC)
+
+
+LEFT_OPEN = """
+select infusion_id, client_id, planned_at
+from infusion
+where clinic_id = $1
+  and state in ('planned', 'held')
+  and (planned_at < $2 or (client_id = any ($3::uuid[]) and planned_at < $4))
+order by planned_at
+"""
+
+
+async def _cancel_former(
+    db: Db, demo: DemoClinic, acting: Mapping[UUID, Person], today: date, *, now: datetime
+) -> None:
+    """Cancel what is left open from the days before, and of the actors whatever their stories do not know."""
+    began = datetime.combine(today, time(4), demo.zone).astimezone(UTC)
+    soon = began + timedelta(days=2)
+    told = {
+        (client_id, slot.planned_at)
+        for client_id, person in acting.items()
+        for slot in diary.infusions_until(person, demo.first_day, soon.date())
+    }
+    for left in await db.connection.fetch(LEFT_OPEN, db.clinic_id, began, list(acting), soon):
+        if left["planned_at"] < began or (left["client_id"], left["planned_at"]) not in told:
+            by = demo.staff_ids["ada.whitlock"]
+            await infusions.record_state(db, left["infusion_id"], InfusionState.CANCELLED, by=by, now=now)
+
+
+async def _leave_uncovered(db: Db, demo: DemoClinic, *, now: datetime) -> UUID | None:
+    """Cancel what is booked in the window that closes next, at the client's wish; whose it is."""
+    hours = (await gate_checks.setting_of(db)).therapy_window_hours
+    windows = []
+    for client_id in await ids_of(db):
+        booked = await sessions.of(db, client_id)
+        found = coverage.of(await infusions.of(db, client_id), booked, window_hours=hours, now=now)
+        still_open = (CoverageState.OPEN, CoverageState.BOOKED)
+        windows += [(each.closes_at, client_id, each.given_at) for each in found if each.state in still_open]
+    if not windows:
+        return None
+    closes_at, client_id, given_at = min(windows)
+    for session in await sessions.of(db, client_id):
+        if session.state is SessionState.PLANNED and given_at < session.planned_at <= closes_at:
+            by = demo.staff_ids["ada.whitlock"]
+            await sessions.record_state(db, session.therapy_session_id, SessionState.CANCELLED, by=by, now=now)
+    return client_id

@@ -1,0 +1,74 @@
+"""What a nurse or prescriber reads before an infusion: gate, screen and pressure, use, alerts, missed days; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.brief import BriefSection, BriefSentence, Evidence
+from schemas.gate import DrugScreen, VitalReading
+from service.desk import brief_words as words
+from service.desk import gate_words
+from service.desk.brief_facts import BriefFacts
+from service.gate.read import Gate
+
+
+def sections_of(
+    facts: BriefFacts, gate: Gate | None, screen: DrugScreen | None, vital: VitalReading | None, *, sees_gates: bool
+) -> list[BriefSection]:
+    """The whole brief; the gate, screens and pressures for whoever may see them."""
+    since = words.since_on(facts, "infusion")
+    clinical = [
+        words.section("gate", "May this go ahead", [_gate(facts, gate)]),
+        words.section("records", "Last screen and pressure", [_screen(facts, screen), _vital(facts, vital)]),
+    ]
+    return [
+        *(clinical if sees_gates else []),
+        words.section("use", f"Use {since}", [words.use(facts, "since")]),
+        words.section("alerts", "Open alerts", _open_alerts(facts)),
+        words.section("answers", "Missed days", [words.paused(facts), words.answers(facts)]),
+        words.section("changed", f"How things were {since}", words.changed(facts, "since")),
+    ]
+
+
+def _gate(facts: BriefFacts, gate: Gate | None) -> BriefSentence:
+    if gate is None:
+        return words.say("No infusion is planned.", [])
+    slot = gate.slot
+    href = f"/infusions/{slot.infusion_id}/gate"
+    evidence = [Evidence(kind="gate", id=slot.infusion_id, href=href)]
+    return words.say(f"{words.at(facts, slot.planned_at)}. {gate_words.answer(gate.line())}", evidence)
+
+
+def _screen(facts: BriefFacts, screen: DrugScreen | None) -> BriefSentence:
+    if screen is None:
+        return words.say("No drug screen is recorded.", [])
+    found = f" for {_named(screen.positive)}" if screen.positive else ""
+    return words.say(
+        f"Screen of {words.at(facts, screen.collected_at)}: {screen.result}{found}, {screen.confirmation} "
+        f"(panel: {_named(screen.panel)}).",
+        [Evidence(kind="drug_screen", id=screen.drug_screen_id, href=_page_of(facts, screen.infusion_id))],
+    )
+
+
+def _named(analytes: Sequence[str]) -> str:
+    named = {str(key): name for key, name in gate_words.ANALYTES.items()}
+    return ", ".join(named.get(str(each), str(each)) for each in analytes)
+
+
+def _vital(facts: BriefFacts, vital: VitalReading | None) -> BriefSentence:
+    if vital is None:
+        return words.say("No blood pressure is recorded.", [])
+    pulse = f", pulse {vital.pulse}" if vital.pulse is not None else ""
+    return words.say(
+        f"Pressure of {words.at(facts, vital.measured_at)}: {vital.systolic}/{vital.diastolic} mmHg{pulse}.",
+        [Evidence(kind="vital_reading", id=vital.vital_reading_id, href=_page_of(facts, vital.infusion_id))],
+    )
+
+
+def _page_of(facts: BriefFacts, infusion_id: object) -> str:
+    return f"/infusions/{infusion_id}/gate" if infusion_id is not None else f"/clients/{facts.client.client_id}"
+
+
+def _open_alerts(facts: BriefFacts) -> list[BriefSentence]:
+    told = words.alerts(facts._replace(alerts=[each for each in facts.alerts if each[0].closed_at is None]))
+    return told or [words.say("No alert is open.", [])]

@@ -1,0 +1,170 @@
+"""The sentences that both briefs share, filled from numbers; pure. Nothing is said that has no evidence beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime, timedelta
+from statistics import fmean
+
+from schemas.alert import AlertState, Finding
+from schemas.brief import BriefSection, BriefSentence, Evidence
+from schemas.course import Infusion, Substance
+from service.desk import reasons, sentences
+from service.desk.brief_facts import AlertSince, BriefFacts, Day
+from service.facts import courses, pauses
+from service.facts.checkins import CheckInRow
+from service.facts.client_day import of as client_day_of
+
+MOST_DAYS_NAMED = 5
+
+
+def section(code: str, title: str, told: Iterable[BriefSentence | None]) -> BriefSection:
+    """A section of what there is to say."""
+    return BriefSection(code=code, title=title, sentences=[each for each in told if each is not None])
+
+
+def say(text: str, evidence: Sequence[Evidence], *, quote: str | None = None) -> BriefSentence:
+    """One sentence with what it rests on."""
+    return BriefSentence(text=text, evidence=list(evidence), quote=quote)
+
+
+def of_check_ins(facts: BriefFacts, rows: Iterable[CheckInRow]) -> list[Evidence]:
+    """Check-ins as evidence, each at its day in the table of the client's page."""
+    page = f"/clients/{facts.client.client_id}"
+    return [
+        Evidence(kind="check_in", id=row.check_in_id, href=f"{page}#d-{row.client_day.isoformat()}") for row in rows
+    ]
+
+
+def of_infusion(infusion: Infusion) -> Evidence:
+    """An infusion as evidence, on the page of the client's treatment."""
+    page = f"/clients/{infusion.client_id}/treatment"
+    return Evidence(kind="infusion", id=infusion.infusion_id, href=page)
+
+
+def on(facts: BriefFacts, day: date) -> str:
+    """A day as it is said: "18 Nov"."""
+    return sentences.day(day, facts.today)
+
+
+def at(facts: BriefFacts, moment: datetime) -> str:
+    """An instant as it is said, on the client's clock: "18 Nov 14:00"."""
+    local = moment.astimezone(facts.zone)
+    return f"{on(facts, local.date())} {local:%H:%M}"
+
+
+def changed(facts: BriefFacts, since_words: str) -> list[BriefSentence]:
+    """Each substance's craving, mood and anxiety: the mean since, beside that of the days before."""
+    treated = courses.active_on(facts.substances, facts.today)
+    told = [_mean_of(facts, f"Craving for {each}", since_words, _craving_for(each)) for each in treated]
+    told.append(_mean_of(facts, "Mood (high is good)", since_words, lambda day: day.row.mood))
+    told.append(_mean_of(facts, "Anxiety", since_words, lambda day: day.row.anxiety))
+    return [each for each in told if each is not None]
+
+
+def _craving_for(substance: Substance) -> Callable[[Day], int | None]:
+    return lambda day: day.row.craving.get(substance)
+
+
+def _mean_of(
+    facts: BriefFacts, name: str, since_words: str, value_of: Callable[[Day], int | None]
+) -> BriefSentence | None:
+    since = [(day, value) for day in facts.days if (value := value_of(day)) is not None]
+    if not since:
+        return None
+    before = [(day, value) for day in facts.before if (value := value_of(day)) is not None]
+    text = f"{name} {_mean(since)} on average {since_words} ({_answers(len(since))})"
+    if before:
+        text += f", {_mean(before)} in the 14 days before ({_answers(len(before))})"
+    return say(f"{text}.", of_check_ins(facts, (day.row for day, _ in [*before, *since])))
+
+
+def _mean(values: Sequence[tuple[Day, int]]) -> str:
+    return f"{fmean(value for _, value in values):.1f}"
+
+
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count} answers"
+
+
+def answers(facts: BriefFacts) -> BriefSentence:
+    """How many of the days since were answered, and which were not."""
+    first = facts.since_on + timedelta(days=1)
+    asked = [
+        day
+        for ahead in range((facts.today - first).days)
+        if pauses.covering(facts.pauses, day := first + timedelta(days=ahead)) is None
+    ]
+    answered = {day.row.client_day for day in facts.days}
+    silent = [day for day in asked if day not in answered]
+    text = f"{len(asked) - len(silent)} of {len(asked)} full days answered"
+    if silent:
+        named = ", ".join(on(facts, day) for day in silent[-MOST_DAYS_NAMED:])
+        text += f"; no answer on {named}" + (" and before" if len(silent) > MOST_DAYS_NAMED else "")
+    return say(f"{text}.", of_check_ins(facts, (day.row for day in facts.days)))
+
+
+def use(facts: BriefFacts, since_words: str) -> BriefSentence:
+    """Use that was reported since, by day; that none was is said with how often it was asked."""
+    asked = [row for row in facts.reports if row.used is not None]
+    reported = [row for row in asked if row.used]
+    if not asked:
+        return say(f"The question about use was not answered {since_words}.", [])
+    if not reported:
+        return say(f"No use reported {since_words} ({_answers(len(asked))}).", of_check_ins(facts, asked))
+    named = "; ".join(f"{' and '.join(row.used or ())} on {on(facts, row.client_day)}" for row in reported[-5:])
+    earlier = f", and {len(reported) - 5} more" if len(reported) > 5 else ""
+    return say(f"Use reported {since_words}: {named}{earlier}.", of_check_ins(facts, reported))
+
+
+def alerts(facts: BriefFacts) -> list[BriefSentence]:
+    """Each alert that is open or was closed since: why, and what became of it."""
+    return [_alert(facts, alert, found) for alert, found in facts.alerts]
+
+
+def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> BriefSentence:
+    weighed = reasons.by_weight(found)
+    why = sentences.of_finding(weighed[0], facts.today) if weighed else "No reason stands any more."
+    more = f" And {len(weighed) - 1} more." if len(weighed) > 1 else ""
+    evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
+    return say(
+        f"Tier {alert.tier}, {on(facts, _local(facts, alert.opened_at))}: {why}{more} {_done(alert)}", [evidence]
+    )
+
+
+def _local(facts: BriefFacts, moment: datetime) -> date:
+    return moment.astimezone(facts.zone).date()
+
+
+def _done(alert: AlertSince) -> str:
+    match alert.state:
+        case AlertState.RESOLVED:
+            return f"Resolved: {sentences.words(alert.outcome or 'closed')}."
+        case AlertState.AUTO_RESOLVED:
+            return "Closed by itself."
+        case AlertState.ACKNOWLEDGED:
+            return f"{alert.acknowledged_by or 'Somebody'} has it."
+        case AlertState.SNOOZED:
+            return "Snoozed."
+        case AlertState.OPEN | AlertState.DISPATCHED:
+            return "Nobody has it yet."
+
+
+def paused(facts: BriefFacts) -> BriefSentence | None:
+    """That the client is paused, where they are."""
+    pause = pauses.covering(facts.pauses, facts.today)
+    if pause is None:
+        return None
+    until = f" until {on(facts, pause.until_on)}" if pause.until_on is not None else ""
+    href = f"/clients/{facts.client.client_id}/treatment"
+    return say(
+        f"Paused{until} ({sentences.words(pause.reason)}): no reminders, and silence says nothing.",
+        [Evidence(kind="pause", id=pause.pause_id, href=href)],
+    )
+
+
+def since_on(facts: BriefFacts, what: str) -> str:
+    """ "since the session of 12 Nov", or since the course began where there was none."""
+    if not facts.since_appointment:
+        return f"since the course began on {on(facts, client_day_of(facts.since, facts.zone))}"
+    return f"since the {what} of {on(facts, _local(facts, facts.since))}"

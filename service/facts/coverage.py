@@ -1,0 +1,58 @@
+"""Which given infusions are followed by talk therapy inside the clinic's window; pure.
+
+Therapy in the days after an infusion is believed to work better than later; the window is a setting of the clinic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from schemas.course import Infusion, SessionState, TherapySession
+from schemas.session import Coverage, CoverageState
+
+
+def of(
+    infusions: Sequence[Infusion], sessions: Sequence[TherapySession], *, window_hours: int, now: datetime
+) -> list[Coverage]:
+    """Every given infusion with the session that covers it or may, by time.
+
+    A session lies in the window when it begins after the infusion was given and not later than `window_hours` after.
+    One session may cover several infusions, for windows overlap when infusions come close together.
+    """
+    given = sorted((each.given_at, each.infusion_id) for each in infusions if each.given_at is not None)
+    in_order = sorted(sessions, key=lambda each: (each.planned_at, each.therapy_session_id))
+    covered = []
+    for given_at, infusion_id in given:
+        closes_at = given_at + timedelta(hours=window_hours)
+        inside = [each for each in in_order if given_at < each.planned_at <= closes_at]
+        state, session = _judge(inside, closes_at, now)
+        covered.append(
+            Coverage(
+                infusion_id=infusion_id,
+                given_at=given_at,
+                closes_at=closes_at,
+                state=state,
+                therapy_session_id=None if session is None else session.therapy_session_id,
+            )
+        )
+    return covered
+
+
+def _judge(
+    inside: Sequence[TherapySession], closes_at: datetime, now: datetime
+) -> tuple[CoverageState, TherapySession | None]:
+    attended = next((each for each in inside if each.state is SessionState.ATTENDED), None)
+    if attended is not None:
+        return CoverageState.COVERED, attended
+    planned = [each for each in inside if each.state is SessionState.PLANNED]
+    if closes_at > now:
+        return (CoverageState.BOOKED, planned[0]) if planned else (CoverageState.OPEN, None)
+    return (CoverageState.UNRECORDED, planned[0]) if planned else (CoverageState.UNCOVERED, None)
+
+
+def counts(found: Sequence[Coverage]) -> tuple[int, int]:
+    """How many infusions are covered, of how many whose window is over or who are covered already."""
+    covered = sum(each.state is CoverageState.COVERED for each in found)
+    over = sum(each.state in (CoverageState.UNRECORDED, CoverageState.UNCOVERED) for each in found)
+    return covered, covered + over

@@ -1,0 +1,117 @@
+"""What is recorded at the gate, read: drug screens, blood pressure and pulse, the list of contraindications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from schemas.gate import ContraindicationCheck, DrugScreen, VitalReading
+from service.database import Db
+
+
+class Superseding(Protocol):
+    """What every record has."""
+
+    @property
+    def supersedes(self) -> UUID | None:
+        """The record that this one corrects."""
+        ...
+
+    @property
+    def entered_in_error(self) -> bool:
+        """Whether it only takes the other one back."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=Superseding)
+
+
+def standing(records: Iterable[Kept], ids_of: Iterable[UUID]) -> list[Kept]:
+    """Those that nothing corrects and that were not entered in error; `ids_of` the records' ids in their order."""
+    every = list(records)
+    superseded = {each.supersedes for each in every}
+    return [
+        each
+        for each, record_id in zip(every, ids_of, strict=True)
+        if record_id not in superseded and not each.entered_in_error
+    ]
+
+
+def standing_screens(records: Sequence[DrugScreen]) -> list[DrugScreen]:
+    """The screens that stand."""
+    return standing(records, (each.drug_screen_id for each in records))
+
+
+def standing_vitals(records: Sequence[VitalReading]) -> list[VitalReading]:
+    """The readings that stand."""
+    return standing(records, (each.vital_reading_id for each in records))
+
+
+def standing_checklists(records: Sequence[ContraindicationCheck]) -> list[ContraindicationCheck]:
+    """The lists that stand."""
+    return standing(records, (each.contraindication_check_id for each in records))
+
+
+SCREENS_OF_INFUSIONS = """
+select
+  drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by, recorded_at,
+  supersedes, entered_in_error
+from drug_screen
+where clinic_id = $1
+  and infusion_id = any ($2::uuid[])
+order by recorded_at desc, drug_screen_id desc
+"""
+
+
+async def screens_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[DrugScreen]:
+    """Every screen that was recorded for some infusions, the newest record first, superseded ones too."""
+    return await db.rows(DrugScreen, SCREENS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
+
+
+SCREENS_OF = """
+select
+  drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by, recorded_at,
+  supersedes, entered_in_error
+from drug_screen
+where clinic_id = $1
+  and client_id = $2
+order by collected_at desc, drug_screen_id desc
+"""
+
+
+async def screens_of(db: Db, client_id: UUID) -> list[DrugScreen]:
+    """Every screen of a client, the newest sample first, superseded ones too."""
+    return await db.rows(DrugScreen, SCREENS_OF, db.clinic_id, client_id)
+
+
+VITALS_OF_INFUSIONS = """
+select
+  vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, measured_at, recorded_by, recorded_at,
+  supersedes, entered_in_error
+from vital_reading
+where clinic_id = $1
+  and infusion_id = any ($2::uuid[])
+order by recorded_at desc, vital_reading_id desc
+"""
+
+
+async def vitals_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[VitalReading]:
+    """Every reading that was recorded for some infusions, the newest record first, superseded ones too."""
+    return await db.rows(VitalReading, VITALS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
+
+
+CHECKLISTS_OF_INFUSIONS = """
+select
+  contraindication_check_id, client_id, infusion_id, unstable_cardiovascular_disease, hypertension, pregnancy,
+  ketamine_allergy, raised_intracranial_pressure, checked_at, recorded_by, recorded_at, supersedes, entered_in_error
+from contraindication_check
+where clinic_id = $1
+  and infusion_id = any ($2::uuid[])
+order by recorded_at desc, contraindication_check_id desc
+"""
+
+
+async def checklists_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[ContraindicationCheck]:
+    """Every list that was recorded for some infusions, the newest record first, superseded ones too."""
+    return await db.rows(ContraindicationCheck, CHECKLISTS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))

@@ -1,0 +1,1 @@
+"""The gate before an infusion: what is open, what is proposed, and what people decided about it."""

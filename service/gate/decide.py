@@ -1,0 +1,119 @@
+"""Recording and deciding at the gate. Only people decide; every decision keeps what it rested on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from uuid import UUID
+
+from schemas.course import ChangeReason, InfusionState
+from schemas.gate import ChecklistForm, Decision, GateCheck, Proposal, ScreenForm, VitalForm
+from service import errors, ids
+from service.database import Db
+from service.facts import gate_checks, gate_recording, infusions
+from service.gate import read, states
+from service.gate.read import Gate
+from service.sealing import Sealer
+
+Form = ScreenForm | VitalForm | ChecklistForm
+
+
+async def record(db: Db, client_id: UUID, infusion_id: UUID, form: Form, *, by: UUID, now: datetime) -> UUID:
+    """Record a screen, a reading or the list; the record's id. Raises Invalid, NotFound, Conflict for a correction."""
+    await gate_checks.hold_infusion(db, infusion_id)
+    if isinstance(form, ScreenForm):
+        return await gate_recording.add_screen(db, client_id, infusion_id, form, by=by, now=now)
+    if isinstance(form, VitalForm):
+        return await gate_recording.add_vital(db, client_id, infusion_id, form, by=by, now=now)
+    return await gate_recording.add_checklist(db, client_id, infusion_id, form, by=by, now=now)
+
+
+async def decide(
+    db: Db,
+    client_id: UUID,
+    infusion_id: UUID,
+    decision: Decision,
+    *,
+    reason: str | None,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+) -> UUID:
+    """Record a decision; its id. A hold also holds the infusion, and going ahead plans it again.
+
+    Raises NotFound; Conflict where the state does not allow it, something is open for a clearance, or nothing is there
+    to be overridden; Invalid where the reason is missing.
+    """
+    await gate_checks.hold_infusion(db, infusion_id)
+    gate = await read.of_infusion(db, client_id, infusion_id, now=now)
+    states.after(gate.standing.state, decision)
+    _refuse_unfit(gate, decision, reason)
+    gate_check_id = ids.new()
+    text = (reason or "").strip()
+    lasts = timedelta(hours=gate.setting.gate_clear_hours)
+    check = GateCheck(
+        gate_check_id=gate_check_id,
+        infusion_id=infusion_id,
+        client_id=client_id,
+        decision=decision,
+        reason_sealed=sealer.seal(text.encode(), bound_to=_binding(db.clinic_id, gate_check_id)) if text else None,
+        planned_at=gate.slot.planned_at,
+        decided_by=by,
+        decided_at=now,
+        expires_at=now + lasts if decision in (Decision.CLEAR, Decision.OVERRIDE) else None,
+        missing=gate.assessment.missing,
+        proposals=gate.assessment.proposals,
+        record_ids=[each.record_id for each in gate.records.seen(gate.setting)],
+    )
+    await gate_checks.add(db, check)
+    await _follow(db, gate, decision, by=by, now=now)
+    return gate_check_id
+
+
+def _refuse_unfit(gate: Gate, decision: Decision, reason: str | None) -> None:
+    if gate.settled:
+        raise errors.Conflict(f"The infusion is {gate.slot.state}; nothing is to be decided any more.")
+    nothing_open = not gate.assessment.missing and not gate.assessment.proposals
+    if decision is Decision.CLEAR and not nothing_open:
+        raise errors.Conflict("Something is open or speaks for a hold; record it, hold, or override with a reason.")
+    if decision is Decision.OVERRIDE and nothing_open:
+        raise errors.Conflict("Nothing is open and nothing speaks for a hold: clear it.")
+    if decision in (Decision.HOLD, Decision.OVERRIDE) and not (reason or "").strip():
+        fault = errors.FieldFault("reason", "why")
+        raise errors.Invalid("This needs a reason.", fields=(fault,))
+
+
+WHY_HELD: Mapping[Proposal, ChangeReason] = MappingProxyType(
+    {
+        Proposal.SCREEN_POSITIVE: ChangeReason.DRUG_SCREEN,
+        Proposal.PRESSURE_ABOVE_LIMIT: ChangeReason.BLOOD_PRESSURE,
+        Proposal.CONTRAINDICATION: ChangeReason.CONTRAINDICATION,
+    }
+)
+
+
+async def _follow(db: Db, gate: Gate, decision: Decision, *, by: UUID, now: datetime) -> None:
+    state, infusion_id = gate.slot.state, gate.slot.infusion_id
+    if decision is Decision.HOLD and state is InfusionState.PLANNED:
+        reasons = [WHY_HELD[each] for each in gate.assessment.proposals] or [ChangeReason.OTHER]
+        await infusions.record_state(db, infusion_id, InfusionState.HELD, by=by, now=now, reason=reasons[0])
+    elif decision is not Decision.HOLD and state is InfusionState.HELD:
+        await infusions.record_state(db, infusion_id, InfusionState.PLANNED, by=by, now=now)
+
+
+def reason_of(check: GateCheck, sealer: Sealer, *, clinic_id: UUID) -> str | None:
+    """The text of a reason, None where none was given. Raises Invalid when it does not open."""
+    if check.reason_sealed is None:
+        return None
+    return sealer.open(check.reason_sealed, bound_to=_binding(clinic_id, check.gate_check_id)).decode()
+
+
+def _binding(clinic_id: UUID, gate_check_id: UUID) -> str:
+    return f"gate_check:{clinic_id}:{gate_check_id}:reason"
+
+
+async def take_back(db: Db, infusion_id: UUID, record_id: UUID, *, by: UUID, now: datetime) -> UUID:
+    """Say that a record was entered in error; the id of the row that says so. Raises NotFound, Conflict."""
+    await gate_checks.hold_infusion(db, infusion_id)
+    return await gate_recording.take_back(db, infusion_id, record_id, by=by, now=now)

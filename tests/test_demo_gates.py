@@ -1,0 +1,94 @@
+"""The fictional clinic's gates and sessions: everything a visitor is to see is there, at every start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from schemas.course import InfusionState
+from schemas.gate import GateState, Proposal
+from service import database
+from service.appointments import watch
+from service.database import Pool
+from service.demo import clinic, player, staged
+from service.demo.clinic import DemoClinic
+from service.demo.people import PEOPLE, Person
+from service.desk import gates
+from service.facts import client_day
+from service.gate import screens
+from service.gate.read import Gate
+from service.people import access
+from service.people.access import Permission
+from tests.builders import MASTER
+
+NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
+# Whoever is staged, and two in whose story something is used.
+FEW: Sequence[Person] = [
+    *(person for person in PEOPLE if person.key in staged.SCENES),
+    *(person for person in PEOPLE if person.key in ("Jasper Okoro", "Kaya Brandt")),
+]
+
+
+@pytest.fixture
+async def demo(owner_pool: Pool) -> DemoClinic:
+    return await clinic.find_or_make(owner_pool, now=NOW)
+
+
+async def gates_on(db: database.Db, demo: DemoClinic, day: date, *, now: datetime) -> list[Gate]:
+    who = access.Reach(staff_id=demo.staff_ids["ada.whitlock"], scopes=access.scopes_of(["coordinator"], EVERYBODY))
+    return await gates.of_day(db, who, day, demo.zone, now=now)
+
+
+EVERYBODY = Permission.SEE_CLIENTS
+
+
+async def test_played_infusions_went_through_a_gate_that_people_decided(owner_pool: Pool, demo: DemoClinic) -> None:
+    last = demo.first_day + timedelta(days=75)
+    await player.play(owner_pool, demo, MASTER, until=last, people=FEW, played=lambda day: None)
+    given: Counter[GateState] = Counter()
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        for number in range(75):
+            day = demo.first_day + timedelta(days=number)
+            for gate in await gates_on(db, demo, day, now=NOW):
+                if gate.slot.state is InfusionState.GIVEN:
+                    given[gate.standing.state] += 1
+        told = [await screens.read(db, gate.slot.client_id, now=NOW) for gate in await gates_on(db, demo, day, now=NOW)]
+    assert set(given) <= {GateState.CLEAR, GateState.OVERRIDDEN}
+    assert given[GateState.CLEAR] > 40
+    assert all(each.abstinence.occasions for each in told)
+
+
+async def test_every_start_stages_one_gate_of_each_kind_and_cancels_those_of_the_start_before(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    today = client_day.of(NOW, demo.zone)
+    await player.play(
+        owner_pool, demo, MASTER, until=demo.first_day + timedelta(days=45), people=FEW, played=lambda day: None
+    )
+    for start in (NOW, NOW + timedelta(hours=1), NOW + timedelta(days=1)):
+        async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+            await staged.stage(db, demo, MASTER, client_day.of(start, demo.zone), now=start)
+            found = await gates_on(db, demo, client_day.of(start, demo.zone), now=start)
+        states = Counter(gate.standing.state for gate in found)
+        assert states[GateState.PENDING] == 3
+        assert states[GateState.CLEAR] == states[GateState.HOLD] == states[GateState.OVERRIDDEN] == 1
+        proposed = {each for gate in found for each in gate.assessment.proposals}
+        assert {Proposal.SCREEN_POSITIVE, Proposal.PRESSURE_ABOVE_LIMIT} <= proposed
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        assert await gates_on(db, demo, today, now=NOW + timedelta(days=1)) == []
+
+
+async def test_in_the_evening_the_staged_infusions_are_tomorrow_s(owner_pool: Pool, demo: DemoClinic) -> None:
+    await player.play(
+        owner_pool, demo, MASTER, until=demo.first_day + timedelta(days=45), people=FEW, played=lambda day: None
+    )
+    evening = datetime(2026, 11, 24, 3, tzinfo=UTC)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        await staged.stage(db, demo, MASTER, client_day.of(evening, demo.zone), now=evening)
+        assert await gates_on(db, demo, date(2026, 11, 23), now=evening) == []
+        assert len(await gates_on(db, demo, date(2026, 11, 24), now=evening)) == len(staged.SCENES)
+        watched = [await watch.watch(db, each, now=evening) for each in await watch.to_watch(db, now=evening)]
+    assert sum(each.found for each in watched) >= 3

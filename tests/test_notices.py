@@ -1,0 +1,163 @@
+"""A therapist hears once, neutrally, that there is a brief to read before a session of the next day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from jobs import send_notices
+from jobs.work import Tools
+from schemas.alert import Channel
+from schemas.clinic import Clinic
+from schemas.course import SessionState
+from schemas.staff import Role
+from service import database, ids, notices
+from service.database import Pool
+from service.facts import sessions
+from service.notify import Dead, Message, Result, Retry, Sent, Template
+from service.notify.email import TEXTS
+from service.outbox import Sending
+from service.people import staff
+from tests.builders import MASTER, NOW, a_client, a_clinic
+
+HOUR = timedelta(hours=1)
+
+
+class Postbox:
+    """An e-mail channel that keeps what it was given."""
+
+    channel = Channel.EMAIL
+    retry_after_seconds = (30,)
+
+    def __init__(self) -> None:
+        self.written: list[Message] = []
+        self.answer: Result = Sent()
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """Keep the message."""
+        self.written.append(message)
+        return self.answer
+
+
+@pytest.fixture
+def postbox() -> Postbox:
+    return Postbox()
+
+
+@pytest.fixture
+def tools(jobs_pool: Pool, sweep_pool: Pool, postbox: Postbox) -> Tools:
+    return Tools(jobs_pool, sweep_pool, Sending({Channel.EMAIL: postbox}, MASTER, "https://neap.example"))
+
+
+@pytest.fixture
+async def clinic(owner_pool: Pool) -> Clinic:
+    return await a_clinic(owner_pool)
+
+
+async def a_booked_session(
+    pool: Pool, clinic: Clinic, *, hours_ahead: float = 20, therapist: bool = True
+) -> tuple[UUID, UUID | None]:
+    """A planned session and its therapist."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        email = f"{ids.new()}@harbour.example"
+        tamsin = await staff.add(db, email=email, name="Tamsin", roles=[Role.THERAPIST], now=NOW)
+        client_id = await a_client(db)
+        staff_id = tamsin if therapist else None
+        planned_at = NOW + hours_ahead * HOUR
+        session_id = await sessions.plan(db, client_id, staff_id=staff_id, planned_at=planned_at, by=None, now=NOW)
+    return session_id, staff_id
+
+
+async def states_of(pool: Pool, clinic: Clinic) -> list[str]:
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        rows = await db.connection.fetch(
+            "select state from notice where clinic_id = $1 order by created_at", db.clinic_id
+        )
+    return [row["state"] for row in rows]
+
+
+async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    await a_booked_session(web_pool, clinic)
+    await a_booked_session(web_pool, clinic, hours_ahead=25)
+    await a_booked_session(web_pool, clinic, hours_ahead=-1)
+    await a_booked_session(web_pool, clinic, therapist=False)
+    first = await send_notices.run_once(tools, now=NOW)
+    again = await send_notices.run_once(tools, now=NOW)
+    assert (first.counts["planned"], first.counts["sent"]) == (1, 1)
+    assert (again.counts["planned"], again.counts["sent"]) == (0, 0)
+    [message] = postbox.written
+    assert (message.template, message.alert_id, message.link) == (Template.BRIEF, None, "https://neap.example/caseload")
+    assert (await send_notices.run_once(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
+
+
+def test_no_text_says_a_word_of_health() -> None:
+    assert set(TEXTS) == set(Template)
+    for subject, text in TEXTS.values():
+        said = f"{subject} {text}".lower()
+        assert not [
+            word for word in ("craving", "ketamine", "therapy", "infusion", "client", "patient") if word in said
+        ]
+
+
+@pytest.mark.parametrize("why", ["cancelled", "disabled", "moved into the past"])
+async def test_what_is_not_needed_when_it_would_be_sent_is_blocked(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox, why: str
+) -> None:
+    session_id, staff_id = await a_booked_session(web_pool, clinic)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert staff_id is not None
+    async with database.transaction(tools.pool, clinic.clinic_id) as db:
+        assert await notices.plan_briefs(db, now=NOW) == 1
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        if why == "cancelled":
+            await sessions.record_state(db, session_id, SessionState.CANCELLED, by=None, now=NOW)
+        elif why == "disabled":
+            await staff.disable(db, staff_id, by=ids.new(), now=NOW)
+        else:
+            await db.execute(
+                "update therapy_session set planned_at = $2 where clinic_id = $1", db.clinic_id, NOW - HOUR
+            )
+    assert (await send_notices.run_once(tools, now=NOW)).counts["blocked"] == 1
+    assert (postbox.written, await states_of(web_pool, clinic)) == ([], ["blocked"])
+
+
+async def test_what_fails_is_tried_again_under_its_id_and_then_given_up(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    await a_booked_session(web_pool, clinic)
+    postbox.answer = Retry("later")
+    await send_notices.run_once(tools, now=NOW)
+    assert await states_of(web_pool, clinic) == ["failed"]
+    await send_notices.run_once(tools, now=NOW + timedelta(seconds=29))
+    assert len(postbox.written) == 1
+    await send_notices.run_once(tools, now=NOW + timedelta(seconds=30))
+    assert await states_of(web_pool, clinic) == ["dead"]
+    assert len({message.delivery_id for message in postbox.written}) == 1
+
+
+async def test_a_mailbox_that_is_gone_ends_it(web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox) -> None:
+    await a_booked_session(web_pool, clinic)
+    postbox.answer = Dead("no such mailbox")
+    assert (await send_notices.run_once(tools, now=NOW)).counts["dead"] == 1
+
+
+async def test_a_sender_killed_in_the_middle_sends_again_under_the_same_id(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_booked_session(web_pool, clinic)
+
+    async def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notices, "_settle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await send_notices.run_once(tools, now=NOW)
+    assert (await send_notices.run_once(tools, now=NOW)).counts["sent"] == 0, "the lease of the one that died holds"
+    assert (await send_notices.run_once(tools, now=NOW + notices.LEASE)).counts["sent"] == 1
+    assert len(postbox.written) == 2
+    assert len({message.delivery_id for message in postbox.written}) == 1

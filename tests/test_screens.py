@@ -1,0 +1,152 @@
+"""Screens beside answers, and how often they were negative: counted both ways, in any order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.course import InfusionState, Substance
+from schemas.gate import Agreement, Analyte, GateSetting, Missing, Proposal
+from service.facts import gate_records
+from service.gate import agreement, assessment
+from service.gate.agreement import UseAnswer
+from service.gate.assessment import Records
+from tests.appointments import a_screen_row, an_infusion_row
+
+AT = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SETTING = GateSetting(
+    gate_opens_hours=72,
+    gate_clear_hours=48,
+    gate_warning_hours=24,
+    systolic_limit=140,
+    diastolic_limit=90,
+    therapy_window_hours=72,
+)
+
+
+def answer(hours_before: float, *used: Substance) -> UseAnswer:
+    return UseAnswer(counted_at=AT - hours_before * HOUR, used=list(used))
+
+
+@pytest.mark.parametrize(
+    ("positive", "answers", "said"),
+    [
+        ([], [answer(20)], Agreement.AGREE),
+        ([Analyte.COCAINE], [answer(20, Substance.COCAINE)], Agreement.AGREE),
+        ([Analyte.COCAINE], [answer(20), answer(44)], Agreement.UNDER_REPORTED),
+        ([], [answer(20, Substance.COCAINE)], Agreement.OVER_REPORTED),
+        ([Analyte.COCAINE], [], Agreement.NO_DATA),
+        # Longer ago than a screen can see, or after the sample: neither is about this screen.
+        ([], [answer(97, Substance.COCAINE)], Agreement.NO_DATA),
+        ([], [answer(-2, Substance.COCAINE)], Agreement.NO_DATA),
+        ([Analyte.COCAINE], [answer(20, Substance.ALCOHOL)], Agreement.UNDER_REPORTED),
+    ],
+)
+def test_an_answer_and_a_screen_agree_or_do_not(
+    positive: list[Analyte], answers: list[UseAnswer], said: Agreement
+) -> None:
+    found = agreement.of_screen(a_screen_row(*positive, at=AT), answers, [Substance.COCAINE])
+    assert [each.agreement for each in found] == [said]
+
+
+def test_what_a_panel_does_not_look_for_has_no_data() -> None:
+    screen = a_screen_row(Analyte.CANNABIS, at=AT, panel=[Analyte.CANNABIS])
+    found = agreement.of_screen(screen, [answer(5, Substance.ALCOHOL)], [Substance.ALCOHOL, Substance.OTHER])
+    assert [(each.substance, each.agreement, each.window_hours) for each in found] == [
+        (Substance.ALCOHOL, Agreement.NO_DATA, None),
+        (Substance.OTHER, Agreement.UNDER_REPORTED, 72),
+    ]
+
+
+def test_a_screen_that_could_not_be_read_has_no_data() -> None:
+    screen = a_screen_row(at=AT, valid=False)
+    assert agreement.of_screen(screen, [answer(5)], [Substance.COCAINE])[0].agreement is Agreement.NO_DATA
+
+
+def test_missing_screens_are_counted_apart_and_the_share_is_given_both_ways() -> None:
+    every = [an_infusion_row(planned_at=AT - 72 * n * HOUR, state=InfusionState.HELD) for n in range(5)]
+    coming = an_infusion_row(planned_at=AT + 72 * HOUR)
+    cancelled = an_infusion_row(planned_at=AT - 10 * HOUR, state=InfusionState.CANCELLED)
+    screens = [
+        a_screen_row(at=AT, infusion_id=every[0].infusion_id),
+        a_screen_row(Analyte.ALCOHOL_MARKER, at=AT, infusion_id=every[1].infusion_id),
+        # Found something, but nothing that is treated.
+        a_screen_row(Analyte.COCAINE, at=AT, infusion_id=every[2].infusion_id),
+        a_screen_row(at=AT, infusion_id=every[3].infusion_id, panel=[Analyte.COCAINE]),
+    ]
+    treated = {each.infusion_id: [Substance.ALCOHOL] for each in [*every, coming, cancelled]}
+    figures = agreement.abstinence([*every, coming, cancelled], screens, treated, now=AT)
+    assert (figures.occasions, figures.negative, figures.positive, figures.missing) == (5, 2, 1, 2)
+    assert figures.share_missing_as_positive == pytest.approx(0.4)
+    assert figures.share_missing_excluded == pytest.approx(2 / 3)
+
+
+def test_without_an_occasion_there_is_no_share() -> None:
+    figures = agreement.abstinence([], [], {}, now=AT)
+    assert (figures.share_missing_as_positive, figures.share_missing_excluded) == (None, None)
+
+
+OUTCOMES = st.lists(st.sampled_from(["negative", "positive", "none", "invalid"]), max_size=8)
+
+
+@given(OUTCOMES, st.randoms())
+def test_the_figures_add_up_and_do_not_depend_on_the_order_of_screens(outcomes: list[str], order: Random) -> None:
+    booked = [an_infusion_row(planned_at=AT - n * HOUR) for n in range(len(outcomes))]
+    screens = [
+        a_screen_row(
+            *([Analyte.OPIOID] if outcome == "positive" else []),
+            at=AT - n * HOUR,
+            infusion_id=booked[n].infusion_id,
+            valid=outcome != "invalid",
+        )
+        for n, outcome in enumerate(outcomes)
+        if outcome != "none"
+    ]
+    treated = {each.infusion_id: [Substance.OPIOID] for each in booked}
+    told = agreement.abstinence(booked, screens, treated, now=AT)
+    assert told.occasions == told.negative + told.positive + told.missing == len(outcomes)
+    assert told.negative == outcomes.count("negative")
+    assert told.positive == outcomes.count("positive")
+    if told.share_missing_as_positive is not None and told.share_missing_excluded is not None:
+        assert told.share_missing_as_positive <= told.share_missing_excluded
+    shuffled = list(screens)
+    order.shuffle(shuffled)
+    assert agreement.abstinence(booked, shuffled, treated, now=AT) == told
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 60)), max_size=6), st.randoms())
+def test_what_a_gate_rests_on_does_not_depend_on_the_order_of_screens(
+    taken: list[tuple[bool, bool, int]], order: Random
+) -> None:
+    screens = [
+        a_screen_row(*([Analyte.COCAINE] if positive else []), at=AT - hours * HOUR, valid=valid or positive)
+        for positive, valid, hours in taken
+    ]
+    told = assessment.of(Records(screens=screens), SETTING, planned_at=AT)
+    shuffled = list(screens)
+    order.shuffle(shuffled)
+    assert assessment.of(Records(screens=shuffled), SETTING, planned_at=AT) == told
+    readable = [each for each in screens if each.result != "invalid"]
+    assert (Missing.SCREEN in told.missing) == (not readable)
+    if readable:
+        newest = max(readable, key=lambda each: (each.collected_at, each.drug_screen_id))
+        assert (Proposal.SCREEN_POSITIVE in told.proposals) == bool(newest.positive)
+
+
+def test_a_screen_from_before_the_gate_opened_is_too_old() -> None:
+    records = Records(screens=[a_screen_row(at=AT - 73 * HOUR)])
+    assert Missing.SCREEN in assessment.of(records, SETTING, planned_at=AT).missing
+    assert Missing.SCREEN not in assessment.of(records, SETTING, planned_at=AT - 2 * HOUR).missing
+
+
+def test_of_corrected_records_only_the_newest_version_stands_and_none_that_was_entered_in_error() -> None:
+    wrong = a_screen_row(Analyte.COCAINE, at=AT)
+    right = a_screen_row(at=AT, supersedes=wrong.drug_screen_id)
+    assert gate_records.standing_screens([wrong, right]) == gate_records.standing_screens([right, wrong]) == [right]
+    error = a_screen_row(at=AT, supersedes=right.drug_screen_id, entered_in_error=True)
+    assert gate_records.standing_screens([error, wrong, right]) == []
