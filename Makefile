@@ -17,7 +17,7 @@ UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: help setup setup-dev browser demo demo-reset test quick slow bench screenshots lint format secrets clean
+.PHONY: help setup setup-dev browser demo demo-reset test quick slow bench bench-detection screenshots lint format secrets clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ slow: $(DEVELOPMENT) browser ## long state machines, kill tests and property run
 
 bench: $(DEVELOPMENT) ## speed, memory and detection: one JSON object a line
 	@$(BIN)/python -m benchmarks
+
+bench-detection: $(DEVELOPMENT) ## the detector against an oracle and everyday rules (ARGUMENTS="--quick --json")
+	@$(BIN)/python -m benchmarks.detection $(ARGUMENTS)
 
 screenshots: $(DEVELOPMENT) browser ## take the pictures of the README from a demonstration of their own
 	$(BIN)/python -m docs.screenshots

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from service.detection import State, fold, shipped_rules
+from service.detection import State, Trends, fold, shipped_rules
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
 from service.detection.population import Array, Flags
 from service.detection.state import AGES
@@ -38,8 +39,8 @@ class Rival:
     high: float
 
 
-def everyday() -> list[Rival]:
-    """The rules found in products and papers, from crude to better."""
+def everyday(budget_days: float) -> list[Rival]:
+    """The rules found in products and papers, from crude to better; the last takes its baseline from our filter."""
     return [
         Rival("craving over a threshold", lambda c: memoryless(_worse(c)[:, :, 0] + _together(c) / 100, c), 0, 12),
         Rival("jump against the answer before", lambda c: memoryless(_jump(c), c), 0, 11),
@@ -48,7 +49,7 @@ def everyday() -> list[Rival]:
         Rival("EWMA on a personal baseline", lambda c: restarting([personal(_together(c))], c, _ewma), 0, 6),
         Rival("CUSUM on a personal baseline", lambda c: restarting([personal(_together(c))], c, _cusum), 0, 40),
         Rival("BOCPD", lambda c: memoryless(bocpd(_together(c)), c), 0, 1),
-        Rival("two CUSUM on the filter's baseline", lambda c: restarting(filtered(c), c, _cusum), 0, 40),
+        Rival("two CUSUM on the filter's baseline", lambda c: restarting(filtered(c, budget_days), c, _cusum), 0, 40),
     ]
 
 
@@ -122,10 +123,16 @@ def personal(values: Array) -> Array:
     return standard
 
 
-def filtered(cohort: Cohort) -> list[Array]:
+@lru_cache(maxsize=16)
+def folded(cohort: Cohort, budget_days: float) -> Trends:
+    """The cohort's days under the shipped rules, folded once for all who ask."""
+    rules = shipped_rules(budget_days)
+    return fold(State.fresh(len(cohort.onset), rules), cohort.days, rules)[1]
+
+
+def filtered(cohort: Cohort, budget_days: float) -> list[Array]:
     """Craving, and mood with anxiety, in sd from the shrunk baseline of the day before."""
-    rules = shipped_rules()
-    _, trends = fold(State.fresh(len(cohort.onset), rules), cohort.days, rules)
+    trends = folded(cohort, budget_days)
     baseline, sd = trends.baseline.copy(), trends.sd
     baseline[:, :, 1] = 10 - baseline[:, :, 1]
     standard = np.full_like(baseline, np.nan)

@@ -13,6 +13,7 @@ from jobs import (
     plan_untold,
     prune_expired,
     reconcile,
+    refit_population,
     seal_audit,
     send_notices,
     watch_appointments,
@@ -51,6 +52,7 @@ PERIODS = (
     ),
     Period("send_notices", send_notices.run_once, 60, "a brief is told of a day before its session", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
+    Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )
 
 

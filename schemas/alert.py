@@ -30,6 +30,8 @@ class Rule(StrEnum):
     WANING = "waning"
     SILENCE_AFTER_INFUSION = "silence_after_infusion"
     SILENCE = "silence"
+    LEARNING = "learning"
+    IMPROVING = "improving"
     GATE_PENDING = "gate_pending"
     UNCOVERED_WINDOW = "uncovered_window"
 

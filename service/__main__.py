@@ -5,11 +5,8 @@ import signal
 import sys
 from types import FrameType
 
-import asyncpg
-
 from service import commands, config
 from service.config import ConfigError
-from service.embedded.errors import EmbeddedError
 from service.errors import Conflict, DomainError, Invalid
 
 INTERRUPTED_STATUS = 130
@@ -41,14 +38,14 @@ def main(arguments: list[str]) -> int:
     except (Invalid, Conflict) as error:
         print(f"neap: {error}", file=sys.stderr)
         return 2
-    except (DomainError, EmbeddedError) as error:
+    except DomainError as error:
         print(f"neap: {error}", file=sys.stderr)
-        return 1
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        print(f"neap: {_outside_fault(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS
+    except _outside_faults() as error:
+        print(f"neap: {_outside_fault(error)}", file=sys.stderr)
+        return 1
     return status
 
 
@@ -59,8 +56,23 @@ def _stop_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
+def _outside_faults() -> tuple[type[Exception], ...]:
+    """What the system or the database may raise; a command without a database does not load what speaks to it."""
+    import asyncpg
+
+    from service.embedded.errors import EmbeddedError
+
+    return (EmbeddedError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
 def _outside_fault(error: Exception) -> str:
     """Say in one line what the system or the database refused; what it says of rows is left out."""
+    import asyncpg
+
+    from service.embedded.errors import EmbeddedError
+
+    if isinstance(error, EmbeddedError):
+        return str(error)
     if isinstance(error, OSError):
         said = str(error) or "no answer in time"
         return said.splitlines()[0]

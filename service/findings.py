@@ -146,6 +146,31 @@ async def standing_of_many(db: Db, client_ids: Sequence[UUID], *, rules: Sequenc
     return await db.rows(Finding, STANDING, db.clinic_id, list(client_ids), list(rules))
 
 
+QUIET = """
+select
+  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
+  f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
+from finding f
+where f.clinic_id = $1
+  and f.client_id = $2
+  and f.rule = any ($3::text[])
+  and f.client_day >= $4
+  and f.tier is null
+  and not exists (
+    select
+    from finding_withdrawal w
+    where w.clinic_id = f.clinic_id
+      and w.finding_id = f.finding_id
+  )
+order by f.client_day desc, f.finding_id
+"""
+
+
+async def quiet_of(db: Db, client_id: UUID, *, rules: Sequence[Rule], from_day: date) -> list[Finding]:
+    """What some rules found since a client day that alerts nobody, newest first."""
+    return await db.rows(Finding, QUIET, db.clinic_id, client_id, list(rules), from_day)
+
+
 def standing(found: Sequence[Finding]) -> list[Finding]:
     """Those that nobody withdrew: what an alert rests on now."""
     return [each for each in found if each.withdrawn_at is None]

@@ -36,7 +36,9 @@ order by f.client_day, f.rule
 """
 
 
-async def findings_of(pool: Pool, clinic: Clinic, *, of_silence: bool = False) -> list[Finding]:
+async def findings_of(pool: Pool, clinic: Clinic, *, of_silence: bool = False, quiet: bool = False) -> list[Finding]:
+    """What stands; with `quiet` also what alerts nobody."""
     async with databases.transaction(pool, clinic.clinic_id) as db:
         found = await db.rows(Finding, FINDINGS, clinic.clinic_id)
+    found = [each for each in found if quiet or each.tier is not None]
     return [each for each in found if not of_silence or each.rule in (Rule.SILENCE, Rule.SILENCE_AFTER_INFUSION)]

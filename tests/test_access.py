@@ -275,7 +275,7 @@ async def test_notes_are_read_on_the_care_team_only(settings: Config, owner_pool
     assert "Shook for an hour." in (await texts_of(settings, nurse.bearer, address))[0]
     seen_by_coordinator = (await texts_of(settings, coordinator.bearer, address))[0]
     assert "Shook for an hour." not in seen_by_coordinator
-    assert "Craving 2.1 above usual" in seen_by_coordinator
+    assert "Craving 2.1 points above usual" in seen_by_coordinator
 
 
 async def test_an_admin_reads_of_a_routed_alert_who_and_when_but_neither_scores_nor_reasons(

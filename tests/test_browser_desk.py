@@ -94,7 +94,7 @@ async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: D
         await page.goto("/caseload")
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
-        await page.get_by_role("link", name="Craving 2.1 above usual").press("Enter")
+        await page.get_by_role("link", name="Craving 2.1 points above usual").press("Enter")
         await page.get_by_role("button", name="Acknowledge").press("Enter")
         await expect(page.get_by_text("acknowledged by Maren Holt")).to_be_visible()
         await page.get_by_label("What came of it").select_option("called")

@@ -178,7 +178,7 @@ async def test_staff_api_lists_decides_and_refuses_like_the_pages(desk: Desk) ->
     assert [day["craving"] for day in trend][-1] == 8
     assert len(trend) == 5
     (alert,) = (await http.get("/v1/alerts", headers=who)).json()["items"]
-    assert alert["reasons"][0]["sentence"].startswith("Craving 2.1 above usual")
+    assert alert["reasons"][0]["sentence"].startswith("Craving 2.1 points above usual")
     assert alert["reasons"][0]["numbers"]["statistic"] == 5.61
     taken = await http.post(f"/v1/alerts/{alert_id}/acknowledge", headers=who)
     assert "lease_until" in taken.json()

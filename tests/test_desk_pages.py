@@ -51,7 +51,7 @@ async def test_caseload_says_first_who_needs_somebody_and_why(desk: Desk) -> Non
     order = [page.index(name) for name in ("Marlow, Zoe", "Marlow, Ylva", "Marlow, Berta", "Marlow, Aaron")]
     assert order == sorted(order)
     assert "Safety question answered yes on" in page
-    assert "Craving 2.1 above usual since about" in page
+    assert "Craving 2.1 points above usual since about" in page
     assert str(watched) in page
 
 
@@ -193,7 +193,7 @@ async def test_client_page_shows_reasons_charts_values_and_own_words(desk: Desk)
     page = (await desk.get(f"/clients/{client_id}")).text
     for text in (
         "Not on track",
-        "Craving 2.1 above usual",
+        "Craving 2.1 points above usual",
         "infusion 1 given",
         "Walked away.",
         "All values as a table",
@@ -260,7 +260,7 @@ def test_every_rule_has_a_sentence_with_its_numbers() -> None:
             Finding,
         )
         said[rule] = sentences.of_finding(finding, on)
-    assert said[Rule.WORSENING] == "Craving 2.1 above usual since about 18 Nov; 6 of 7 days answered."
+    assert said[Rule.WORSENING] == "Craving 2.1 points above usual since about 18 Nov; 6 of 7 days answered."
     assert said[Rule.OPIOID_USE].startswith("Use of opioid reported on 22 Nov, none in the 7 days before")
     assert said[Rule.SILENCE] == "No answer for 3 days."
     assert said[Rule.WANING] == "The benefit of the last infusion is waning, 6 days after the infusion."

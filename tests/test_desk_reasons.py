@@ -13,7 +13,7 @@ import pytest
 from schemas.alert import Finding, NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.trend import Status
-from service import alerts, database, findings, ids
+from service import alerts, database, findings, ids, trends
 from service.config import Config
 from service.database import Db, Pool
 from service.desk import reasons, sentences
@@ -92,6 +92,38 @@ def test_waning_names_the_interval_and_whether_half_is_gone_before_the_next_infu
     )
 
 
+def test_a_worsening_says_how_much_since_when_and_on_how_many_answers_and_how_sure_that_is() -> None:
+    items = [
+        {"item": "craving", "change": 2.1, "se": 0.6, "share": 0.97},
+        {"item": "mood", "change": -1.0, "se": 0.9, "share": 0.7},
+        {"item": "anxiety", "change": 0.4, "se": 0.7, "share": 0.3},
+    ]
+    numbers = {"items": items, "onset_days": 3, "onset_days_low": 2, "onset_days_high": 6, "answered_of_last_7": 6}
+    assert said(Rule.WORSENING, **numbers) == (
+        "Craving 2.1 points above usual, mood 1.0 points below usual since about 19 Nov; 6 of 7 days answered."
+    )
+    new = NewFinding(client_day=TODAY, rule=Rule.WORSENING, tier=Tier.TODAY, numbers=dict(numbers))
+    assert sentences.precision_of(stored(new), TODAY) == (
+        "With 80 % certainty craving is 1.3 to 2.9 points above usual, mood is 0.0 to 2.2 points below usual, "
+        "it began between 16 Nov and 20 Nov."
+    )
+    on_the_day = stored(new, onset_days=0, onset_days_low=0, onset_days_high=0)
+    assert sentences.precision_of(on_the_day, TODAY).endswith("it began on 22 Nov.")
+    silence = stored(NewFinding(client_day=TODAY, rule=Rule.SILENCE, tier=Tier.REVIEW, numbers={}))
+    assert sentences.precision_of(silence, TODAY) == ""
+
+
+def test_what_alerts_nobody_is_said_too() -> None:
+    items = [
+        {"item": "craving", "change": -1.8, "se": 0.5},
+        {"item": "mood", "change": 2.0, "se": 0.6},
+        {"item": "anxiety", "change": 0.2, "se": 0.6},
+    ]
+    better = "Better than usual: mood 2.0 points above usual, craving 1.8 points below usual."
+    assert said(Rule.IMPROVING, items=items) == better
+    assert said(Rule.LEARNING, check_ins_needed=7) == "Learning what is usual since 22 Nov: it takes 7 check-ins."
+
+
 def test_silence_after_an_infusion_says_how_much_of_it_came_after() -> None:
     first = said(Rule.SILENCE_AFTER_INFUSION, silent_days=2, days_since_infusion=2)
     assert first == "No answer for 2 days, the first after an infusion."
@@ -124,6 +156,20 @@ async def joined(db: Db, client_id: UUID, *found: NewFinding) -> None:
     await alerts.open_or_join(db, client_id, found, now=datetime.now(UTC), rule_set_version=1)
 
 
+async def test_the_client_s_page_says_what_alerted_nobody(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+        newest = (await trends.of(db, client_id, from_day=date(2000, 1, 1), until_day=date(2100, 1, 1)))[-1].client_day
+        for days_ago, craving in ((13, -1.8), (14, -1.7)):
+            numbers: dict[str, object] = {"items": [{"item": "craving", "change": craving, "se": 0.5}]}
+            on = newest - timedelta(days=days_ago)
+            await joined(db, client_id, NewFinding(client_day=on, rule=Rule.IMPROVING, tier=None, numbers=numbers))
+    page = (await desk.get(f"/clients/{client_id}")).text
+    assert "Better than usual: craving 1.8 points below usual." in page
+    assert "1.7 points" not in page
+    assert "Better than usual" not in (await desk.get("/inbox")).text
+
+
 async def test_an_alert_s_page_strikes_out_what_no_longer_holds_and_offers_no_new_usual_without_a_worsening(
     desk: Desk,
 ) -> None:
@@ -137,22 +183,22 @@ async def test_an_alert_s_page_strikes_out_what_no_longer_holds_and_offers_no_ne
     assert "joined: No answer for 4 days." in page
     assert "it comes back" not in page
     client = (await desk.get(f"/clients/{client_id}")).text
-    assert "Craving 2.1 above usual" in client
+    assert "Craving 2.1 points above usual" in client
     assert "Not yet back to usual" not in client
     inbox = (await desk.get("/inbox")).text
-    assert inbox.index("Craving 2.1 above usual") < inbox.index("and 1 more")
+    assert inbox.index("Craving 2.1 points above usual") < inbox.index("and 1 more")
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         worsening = next(each for each in await findings.of_alerts(db, [alert_id]) if each.rule is Rule.WORSENING)
         await findings.withdraw(db, worsening.finding_id, why="recalculated", now=datetime.now(UTC))
     page = (await desk.get(f"/alerts/{alert_id}")).text
     assert "This is the new usual" not in page
-    assert "<s>Craving 2.1 above usual" in page
+    assert "<s>Craving 2.1 points above usual" in page
     assert "No longer holds after a late answer" in page
     client = (await desk.get(f"/clients/{client_id}")).text
-    assert "Craving 2.1 above usual" not in client
+    assert "Craving 2.1 points above usual" not in client
     assert "Not yet back to usual" in client
-    assert "Craving 2.1 above usual" not in (await desk.get("/inbox")).text
-    assert "Craving 2.1 above usual" not in (await desk.get("/caseload")).text
+    assert "Craving 2.1 points above usual" not in (await desk.get("/inbox")).text
+    assert "Craving 2.1 points above usual" not in (await desk.get("/caseload")).text
 
 
 async def test_an_acknowledgement_that_ran_out_says_so(desk: Desk) -> None:

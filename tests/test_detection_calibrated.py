@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from service.detection import Days, State, fold, shipped_rules
-from service.detection.calibrate import encode, false_alert_days, find_limit, make_shipped
+from service.detection.calibrate import encode, find_limit, make_shipped
 from service.detection.estimate import fit_missingness, fit_prior
 from service.detection.limits import FEATURES
-from service.detection.population import Array, Rules, Shipped, Surface, load_shipped
+from service.detection.population import Array, Flags, Rules, Shipped, Surface, load_shipped
+from service.detection.replay import alert_days, crossings, gather
 from service.detection.synthetic import SHIFTED, Population, cohort
 
 
@@ -77,9 +78,14 @@ def test_nothing_changes_when_all_answers_are_shifted_and_scaled_and_the_populat
     assert np.quantile(difference, 0.99) < 0.1
 
 
+def folded(rules: Rules, days: Days) -> Flags:
+    return fold(State.fresh(len(days.scores), rules), days, rules)[1].crossing
+
+
 def held(rules: Rules, population: Population, clients: int, seed: int) -> float:
     """Stable days a false alert, on people of `population`."""
-    return false_alert_days(rules, cohort(seed, clients, population=population).days)
+    days = cohort(seed, clients, population=population).days
+    return float(1 / folded(rules, days)[:, 21:].mean())
 
 
 def test_the_budget_holds_on_people_the_rules_have_not_seen() -> None:
@@ -103,4 +109,20 @@ def test_a_limit_is_found_for_a_budget() -> None:
     rules = replace(shipped_rules(60), limit=2.0)
     stable = cohort(94, 600).days
     found = find_limit(rules, stable)
-    assert false_alert_days(replace(rules, limit=found), stable) == pytest.approx(60, rel=0.02)
+    crossing = folded(replace(rules, limit=found), stable)
+    assert 1 / crossing[:, 21:].mean() == pytest.approx(60, rel=0.02)
+
+
+@pytest.mark.parametrize("change", [{}, {"cap_step": 2.0}, {"limit": 1.5}, {"budget_days": 30.0, "limit": 2.2}])
+def test_crossings_replayed_from_one_fold_are_those_of_a_fold(change: dict[str, float]) -> None:
+    rules = replace(shipped_rules(60), **change)
+    days = cohort(95, 60).days
+    days.active[:20, 100:] = False
+    days.active[20:40, 50:60] = False
+    evidence = gather(days, shipped_rules(60))
+    crossing, resting = crossings(evidence, rules)
+    trends = fold(State.fresh(60, rules), days, rules)[1]
+    np.testing.assert_array_equal(crossing, trends.crossing)
+    np.testing.assert_array_equal(resting, trends.resting)
+    counted = days.active & (np.cumsum(days.active, axis=1) > 21)
+    assert alert_days(evidence, crossing) == pytest.approx(counted.sum() / trends.crossing.sum())

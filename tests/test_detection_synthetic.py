@@ -57,7 +57,7 @@ def test_courses_of_worsening_are_as_named() -> None:
     days = np.array([-1.0, 0.0, 6.0, 13.0, 30.0])
     assert course("step", days).tolist() == [0, 1, 1, 1, 1]
     assert course("ramp", days).tolist() == [0, 1 / 14, 0.5, 1, 1]
-    np.testing.assert_allclose(course("spike", days), [0, 1, np.exp(-2), np.exp(-13 / 3), np.exp(-10)])
+    np.testing.assert_allclose(course("spike", days), [0, 1, *(0.15 + 0.85 * np.exp([-2, -13 / 3, -10]))])
 
 
 def test_heavy_tails_keep_the_sd() -> None:

@@ -52,7 +52,7 @@ async def outcome_of(
     async with databases.transaction(owner, clinic.clinic_id) as db:
         await day_close.mark_due(db, now=NOW)
     await folded(jobs, clinic, client_id)
-    found = [(each.rule, each.client_day) for each in await findings_of(owner, clinic)]
+    found = [(each.rule, each.client_day) for each in await findings_of(owner, clinic, quiet=True)]
     return await trend_of(owner, clinic, client_id), found
 
 

@@ -13,7 +13,7 @@ from service import errors
 from service.import_history import file as import_file
 from service.import_history import maps
 from service.import_history.file import History, Refusal
-from service.import_history.table import BadFile
+from service.tables import BadFile
 
 TODAY = date(2026, 11, 22)
 EXCERPT = Path(__file__).parent / "data" / "jang2024_excerpt.tsv"

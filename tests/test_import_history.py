@@ -346,7 +346,7 @@ async def test_a_coordinator_reads_the_imported_alerts_and_their_reasons_with_nu
     async with serving(settings) as http:
         history = (await http.get("/inbox/history", headers=reader.cookie)).text
         assert history.count("found when the history was imported") == counts.alerts == len(known)
-        assert re.search(r'<p class="reason">(Mood|Anxiety) [0-9.]+ (above|below) usual', history)
+        assert re.search(r'<p class="reason">(Mood|Anxiety) [0-9.]+ points (above|below) usual', history)
         for alert in known:
             assert f"/alerts/{alert.alert_id}" in history
             page = (await http.get(f"/alerts/{alert.alert_id}", headers=reader.cookie)).text

@@ -379,4 +379,5 @@ def test_the_timetable_names_every_job_once_and_says_why() -> None:
     assert len(set(names)) == len(names) == len(timetable.lines())
     assert all(each.why for each in timetable.PERIODS)
     assert all(each.why for each in timetable.DAILIES)
-    assert all(period.seconds <= (2 if period.hinted else 60) for period in timetable.PERIODS)
+    someone_waits = [period for period in timetable.PERIODS if period.name != "refit_population"]
+    assert all(period.seconds <= (2 if period.hinted else 60) for period in someone_waits)

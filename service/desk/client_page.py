@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.alert import Alert, Finding
+from schemas.alert import Alert, Finding, Rule
 from schemas.checkin import CheckIn
 from schemas.client import Client
 from schemas.course import Course, Infusion, InfusionState, Pause, Phase, SessionState, Substance, TherapySession
@@ -25,6 +25,9 @@ from service.people import clients, devices
 from service.sealing import Sealer
 
 CHECK_INS_SHOWN = 28
+# What alerts nobody is still worth a line in the two weeks after it was found; learning shows as the status.
+QUIET_RULES = (Rule.IMPROVING, Rule.WANING)
+QUIET_LASTS = timedelta(days=13)
 ALERTS_SHOWN = 20
 OPEN_STATES = frozenset({"open", "dispatched", "acknowledged", "snoozed"})
 
@@ -128,6 +131,7 @@ class ClientView(NamedTuple):
     next_infusion: Infusion | None
     next_session: TherapySession | None
     answered_ever: int
+    quiet: list[Finding]
     pause: Pause | None
     infusion_days: Mapping[UUID, InfusionDay]
 
@@ -191,6 +195,7 @@ async def read(
             (each for each in appointments if each.state is SessionState.PLANNED and each.planned_at > now), None
         ),
         answered_ever=await _answered_ever(db, client_id),
+        quiet=await findings.quiet_of(db, client_id, rules=QUIET_RULES, from_day=last_day - QUIET_LASTS),
         pause=pauses.covering(await pauses.of(db, client_id), client_day.of(now, own_zone)),
         infusion_days={row.check_in_id: timeline.place(row.counted_at, row.client_day) for row in rows},
     )

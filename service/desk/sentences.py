@@ -16,6 +16,8 @@ ITEMS = ("craving", "mood", "anxiety")
 TAKES_PART = 0.5
 GATE_ITEMS = {"screen": "drug screen", "pressure": "blood pressure", "checklist": "complete list of contraindications"}
 OWN_CHECK_INS_NEEDED = 7
+# So many standard errors to each side hold the middle 80 %.
+MIDDLE_80 = 1.2816
 # From this share of the limit on a statistic is watched; a client not above it is watched because a benefit wanes.
 WATCHED_SHARE = 0.5
 
@@ -41,6 +43,11 @@ def of_finding(finding: Finding, today: date) -> str:
             return f"No answer for {_days(numbers.get('silent_days'))}, {_after_infusion(numbers)}."
         case Rule.SILENCE:
             return f"No answer for {_days(numbers.get('silent_days'))}."
+        case Rule.LEARNING:
+            needed = _whole(numbers.get("check_ins_needed"), OWN_CHECK_INS_NEEDED)
+            return f"Learning what is usual since {on}: it takes {needed} check-ins."
+        case Rule.IMPROVING:
+            return _improving(finding)
         case Rule.GATE_PENDING:
             return f"Gate of the infusion on {on} still open {_hours(numbers)} before{_still_missing(numbers)}."
         case Rule.UNCOVERED_WINDOW:
@@ -65,7 +72,7 @@ def evidence_of(finding: Finding) -> list[tuple[str, str]]:
 
 
 def changes_of(finding: Finding) -> list[Mapping[str, object]]:
-    """Of a worsening: how each item changed since the onset."""
+    """Of a worsening: how each item changed since the onset; of an improvement: how it lies against usual."""
     items = finding.numbers.get("items")
     return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
 
@@ -77,6 +84,17 @@ def onset_of(finding: Finding) -> tuple[date, date, date] | None:
         return None
     first, likeliest, last = (finding.client_day - timedelta(days=_whole(each, 0)) for each in days)
     return first, likeliest, last
+
+
+def precision_of(finding: Finding, today: date) -> str:
+    """Of a worsening: between which numbers its size and its beginning lie, in words; "" of anything else."""
+    onset = onset_of(finding)
+    if onset is None:
+        return ""
+    sizes = [f"{each.get('item')} {_range(each)}" for each in _taking_part(finding)]
+    first, last = day(onset[0], today), day(onset[2], today)
+    began = f"began on {first}" if first == last else f"began between {first} and {last}"
+    return f"With 80 % certainty {', '.join([*sizes, f'it {began}'])}."
 
 
 def of_status(
@@ -135,9 +153,7 @@ def _instrument_safety(numbers: Mapping[str, object]) -> str:
 
 
 def _worsening(finding: Finding, today: date) -> str:
-    moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART]
-    moved.sort(key=lambda each: -abs(_number(each.get("change"))))
-    parts = [_change(each) for each in moved] or ["Scores worse than usual"]
+    parts = [_change(each) for each in _taking_part(finding)] or ["Scores worse than usual"]
     onset = onset_of(finding)
     since = f" since about {day(onset[1], today)}" if onset else ""
     answered = finding.numbers.get("answered_of_last_7")
@@ -148,7 +164,36 @@ def _worsening(finding: Finding, today: date) -> str:
 
 def _change(item: Mapping[str, object]) -> str:
     change = _number(item.get("change"))
-    return f"{item.get('item')} {abs(change):.1f} {'above' if change > 0 else 'below'} usual"
+    return f"{item.get('item')} {abs(change):.1f} points {_side(change)} usual"
+
+
+def _side(change: float) -> str:
+    return "above" if change > 0 else "below"
+
+
+def _taking_part(finding: Finding) -> list[Mapping[str, object]]:
+    """The items that more likely than not take part in a worsening, the largest change first."""
+    moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART]
+    return sorted(moved, key=lambda each: -abs(_number(each.get("change"))))
+
+
+def _range(item: Mapping[str, object]) -> str:
+    """The middle 80 % of an item's change; one that may as well be nothing begins at 0."""
+    change, around = _number(item.get("change")), MIDDLE_80 * _number(item.get("se"))
+    low, high = max(abs(change) - around, 0.0), abs(change) + around
+    return f"is {low:.1f} to {high:.1f} points {_side(change)} usual"
+
+
+def _improving(finding: Finding) -> str:
+    better = [each for each in changes_of(finding) if _is_better(each)]
+    better.sort(key=lambda each: -abs(_number(each.get("change"))))
+    return f"Better than usual: {', '.join(_change(each) for each in better) or 'all items a little'}."
+
+
+def _is_better(item: Mapping[str, object]) -> bool:
+    """Whether an item lies on its better side by more than its standard error."""
+    change = _number(item.get("change"))
+    return (change if item.get("item") == "mood" else -change) > _number(item.get("se"))
 
 
 def _waning(finding: Finding, today: date) -> str:

@@ -12,28 +12,38 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from service.detection.estimate import fit_missingness, fit_prior
-from service.detection.fold import fold
+from service.detection.estimate import asked_items, fit_missingness, fit_prior, people_count
 from service.detection.limits import FEATURES, FIRST_ALERT_DAY
+from service.detection.noise import fit_noise
 from service.detection.population import (
+    ITEMS,
     Array,
-    Counts,
-    Flags,
     Noise,
     Rules,
     Shipped,
     Surface,
 )
+from service.detection.replay import Evidence, above_twice, alert_days, crossings, gather
 from service.detection.series import Days
-from service.detection.state import State
-from service.detection.synthetic import SHIFTED, Population, cohort
+from service.detection.synthetic import SHIFTED, Population, cohort, drawn_like
 
 BUDGETS_DAYS = (20.0, 30.0, 45.0, 60.0, 90.0, 150.0, 250.0, 365.0)
 CAP_STEP = 0.25
 COMMAND = "python -m service calibrate"
 FIRST_LIMIT = 3.1
-TOLERANCE = 0.01
+TOLERANCE = 0.005
+DAMPING = 0.6
+"""Of the surface's steps: a whole one overshoots where two features say nearly the same."""
+SURFACE_ROUNDS = 8
 MOST_TRIES = 8
+
+# From a history: each crossing of a person raises that person's limit by the least of these steps that keeps the
+# share of people above twice the budget below the bound. A larger step would meet the cap's own bound, half the limit,
+# at once, and be gone the sooner.
+CAP_STEPS = (0.0, 0.25, 0.5, 1.0, 1.5)
+MOST_ABOVE_TWICE = 0.11
+SIMULATION_ALERTS = 20.0
+"""What the simulated limit weighs beside the history's own people, in false alerts seen."""
 
 # Nearly normal: what one-step-ahead likelihood chose on made-up people. Real answers have heavier tails and drift.
 NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
@@ -41,22 +51,35 @@ NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
 Tell = Callable[[str], None]
 
 
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules made from a history, and how they fare on it: `kept` names what it could not tell and the known rules had
+    to; `false_alert_days` and `above_twice` are those of its own people, taken as stable throughout."""
+
+    shipped: Shipped
+    people: int
+    client_days: int
+    kept: tuple[str, ...]
+    simulated_limit: float
+    false_alert_days: float
+    above_twice: float
+
+
 def make_shipped(
     seed: int,
     *,
     clients: int = 2000,
-    rounds: int = 3,
+    rounds: int = SURFACE_ROUNDS,
     budgets_days: tuple[float, ...] = BUDGETS_DAYS,
     tell: Tell = lambda _: None,
 ) -> Shipped:
-    """The shipped data file from nothing but `seed`; `tell` hears of progress. Takes about 10 minutes of one core.
+    """The shipped data file from nothing but `seed`; `tell` hears of progress. Takes about 2 minutes of one core.
 
     `budgets_days` ascends and holds 60, the budget of the rules as stored.
     """
     rules = _unfitted(seed, clients)
     tell("population fitted")
     rules = fit_surface(rules, seed + 1, clients=clients // 3, rounds=rounds, tell=tell)
-    stable = cohort(seed + 2, clients).days
+    stable = gather(cohort(seed + 2, clients).days, rules)
     limits = []
     for budget_days in budgets_days:
         guess = round(rules.limit + float(np.log(budget_days / rules.budget_days)), 4)
@@ -88,16 +111,109 @@ def _unfitted(seed: int, clients: int) -> Rules:
     )
 
 
+def make_from(
+    history: Days,
+    known: Rules,
+    *,
+    seed: int,
+    command: str,
+    budgets_days: tuple[float, ...] = (60.0,),
+    budget_days: float = 60.0,
+    simulated_clients: int = 1000,
+    tell: Tell = lambda _: None,
+) -> Fitted:
+    """Rules for a real history's people: population, noise and missed days are theirs, and so is the limit as far as
+    they have days enough; the rest comes from simulating them. What they cannot tell is kept from `known`.
+
+    `budgets_days` ascends and holds `budget_days`, the budget of the rules as stored. Raises ValueError when nobody
+    has enough answers.
+    """
+    rules, kept = _fitted_to(history, replace(known, budget_days=budget_days, seed=seed, command=command))
+    tell(f"population fitted: {rules.noise}")
+    own = gather(history, rules)
+    simulated = gather(drawn_like(history, rules, seed, simulated_clients), rules)
+    rules = _capped(rules, own, tell)
+    limits, drawn = [], rules.limit
+    for budget in budgets_days:
+        guess = rules.limit + float(np.log(budget / rules.budget_days))
+        rules = replace(rules, budget_days=budget, limit=round(guess, 4))
+        limit, simulated_limit = _joint_limit(rules, own, simulated)
+        rules = replace(rules, limit=limit)
+        limits.append(limit)
+        drawn = simulated_limit if budget == budget_days else drawn
+        tell(f"budget {budget:g} days: limit {limit:.4f}, simulated {simulated_limit:.4f}")
+    rules = replace(rules, budget_days=budget_days, limit=limits[budgets_days.index(budget_days)])
+    crossing, _ = crossings(own, rules)
+    return Fitted(
+        shipped=Shipped(budgets_days=budgets_days, limits=tuple(limits), rules=rules),
+        people=people_count(history),
+        client_days=int(history.active.sum()),
+        kept=kept,
+        simulated_limit=drawn,
+        false_alert_days=alert_days(own, crossing),
+        above_twice=above_twice(own, crossing, budget_days),
+    )
+
+
+def _fitted_to(history: Days, known: Rules) -> tuple[Rules, tuple[str, ...]]:
+    """The rules with the history's population, noise and missed days, and what was kept of `known`."""
+    prior = fit_prior(history, known.prior)
+    kept = [f"{name} (never asked)" for i, name in enumerate(ITEMS) if i not in asked_items(history)]
+    if not history.infusion.any():
+        kept.append("infusion effect (no infusion in the history)")
+    missingness = known.missingness
+    if (history.active & np.isnan(history.scores).all(axis=2)).any():
+        missingness = fit_missingness(history, prior)
+    else:
+        kept.append("missed days (none in the history)")
+    rules = replace(
+        known,
+        version=f"history-{known.seed}",
+        numpy=np.__version__,
+        prior=prior,
+        missingness=missingness,
+    )
+    kept.append("limit surface")
+    return replace(rules, noise=fit_noise(history, rules)), tuple(kept)
+
+
+def _capped(rules: Rules, own: Evidence, tell: Tell) -> Rules:
+    """The rules with the least cap step that is fair enough to people of odd noise, else with the fairest."""
+    shares = list[tuple[float, Rules]]()
+    for step in CAP_STEPS:
+        rules = replace(rules, cap_step=step)
+        rules = replace(rules, limit=find_limit(rules, own))
+        share = above_twice(own, crossings(own, rules)[0], rules.budget_days)
+        tell(f"cap step {step:g}: {share:.1%} of people above twice the budget")
+        if share <= MOST_ABOVE_TWICE:
+            return rules
+        shares.append((share, rules))
+    return min(shares, key=lambda pair: pair[0])[1]
+
+
+def _joint_limit(rules: Rules, own: Evidence, simulated: Evidence) -> tuple[float, float]:
+    """The limit from the history's people and from simulated ones, weighed by the false alerts seen, and the latter."""
+    alerts = float((own.own_day >= FIRST_ALERT_DAY).sum()) / rules.budget_days
+    share = alerts / (alerts + SIMULATION_ALERTS)
+    drawn = find_limit(rules, simulated)
+    found = find_limit(replace(rules, limit=drawn), own) if alerts >= 1 else drawn
+    return round(share * found + (1 - share) * drawn, 4), drawn
+
+
 def encode(shipped: Shipped) -> bytes:
     """The data file's bytes."""
     return msgspec.json.format(msgspec.json.encode(shipped), indent=1) + b"\n"
 
 
-def find_limit(rules: Rules, stable: Days) -> float:
+def find_limit(rules: Rules, stable: Days | Evidence) -> float:
     """The limit at which stable people give one false alert per `rules.budget_days` days (secant on the log rate)."""
+    if isinstance(stable, Days):
+        stable = gather(stable, rules)
     limit, tried = rules.limit, list[tuple[float, float]]()
     for _ in range(MOST_TRIES):
-        excess = float(np.log(false_alert_days(replace(rules, limit=limit), stable) / rules.budget_days))
+        found, _ = crossings(stable, replace(rules, limit=limit))
+        # Without any crossing the excess has no end; two is more than a step of the secant should be.
+        excess = float(np.clip(np.log(alert_days(stable, found) / rules.budget_days), -2.0, 2.0))
         tried.append((limit, excess))
         if abs(excess) < TOLERANCE:
             break
@@ -109,19 +225,6 @@ def find_limit(rules: Rules, stable: Days) -> float:
     return min(tried, key=lambda pair: abs(pair[1]))[0]
 
 
-def false_alert_days(rules: Rules, stable: Days) -> float:
-    """Stable client days a crossing, from the first day on which one can come; inf when there is none."""
-    crossing = crossings(rules, stable)[:, FIRST_ALERT_DAY:]
-    days = stable.active[:, FIRST_ALERT_DAY:].sum()
-    found = crossing.sum()
-    return float(days / found) if found else float("inf")
-
-
-def crossings(rules: Rules, days: Days) -> Flags:
-    """Where the charts cross."""
-    return fold(State.fresh(len(days.scores), rules), days, rules)[1].crossing
-
-
 def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tell = lambda _: None) -> Rules:
     """Fits the surface so that the hazard of a false alert is flat over populations the rules were not made for."""
     populations = [
@@ -131,31 +234,28 @@ def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tel
         Population(asked=(True, False, False)),
         Population(asked=(False, False, True)),
     ]
-    cohorts = [cohort(seed + 101 * i, clients, population=p).days for i, p in enumerate(populations)]
+    drawn = [gather(cohort(seed + 101 * i, clients, population=p).days, rules) for i, p in enumerate(populations)]
+    tell("people of other populations folded")
     kept = rules.cap_step
     rules = replace(rules, cap_step=0.0)
     for index in range(rounds):
-        parts = [_risk(rules, days) for days in cohorts]
+        parts = [_risk(rules, evidence) for evidence in drawn]
         step = _log_hazard(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
         now = [getattr(rules.surface, name) for name in FEATURES]
+        step[0] += np.log(rules.budget_days)
+        step *= DAMPING
         surface = dict(zip(FEATURES, (round(float(a + b), 4) for a, b in zip(now, step[1:], strict=True)), strict=True))
-        limit = round(rules.limit + float(step[0] + np.log(rules.budget_days)), 4)
+        limit = round(rules.limit + float(step[0]), 4)
         rules = replace(rules, surface=Surface(**surface), limit=limit)
         tell(f"surface round {index + 1}: {surface}")
     return replace(rules, cap_step=kept)
 
 
-def _risk(rules: Rules, days: Days) -> tuple[Array, Array]:
-    """Features (rows, FEATURES) of every day from the first alert day on, and whether it crossed (rows,)."""
-    seen = np.zeros((*days.active.shape, len(FEATURES)))
-
-    def observe(clients: Counts, day: int, features: Array) -> None:
-        seen[clients, day] = features
-
-    _, trends = fold(State.fresh(len(days.scores), rules), days, rules, observer=observe)
-    late = slice(FIRST_ALERT_DAY, None)
-    at_risk = ~trends.resting[:, late]
-    return seen[:, late][at_risk], trends.crossing[:, late][at_risk].astype(np.float64)
+def _risk(rules: Rules, evidence: Evidence) -> tuple[Array, Array]:
+    """Features (rows, FEATURES) of every day at risk from the first alert day on, and whether it crossed (rows,)."""
+    crossing, resting = crossings(evidence, rules)
+    at_risk = (evidence.own_day >= FIRST_ALERT_DAY) & ~resting
+    return evidence.seen[at_risk].astype(np.float64), crossing[at_risk].astype(np.float64)
 
 
 def _log_hazard(seen: Array, crossed: Array) -> Array:

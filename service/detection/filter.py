@@ -129,24 +129,37 @@ def summed(by_effect: Array, design: Array) -> Array:
     return total
 
 
-def observe(rows: Rows, worse: Array, expected: Array, design: Array, person: Person, known: Constants) -> Innovation:
-    """Learns from today's answers `worse` (N, 3; nan = not answered), where `expected` (N, 3) was forecast."""
+def forecast_spread(rows: Rows, seen: Flags, design: Array) -> tuple[Array, Array]:
+    """Covariance of the unknowns with today's answers (N, 12, 3), and of the answers (N, 3, 3); an item that was not
+    answered has unit variance and nothing to do with the others."""
     n = len(rows)
-    seen = ~np.isnan(worse)
-    error = np.where(seen, worse - expected, 0.0)
     cross = summed(rows["cov"].reshape(n, -1, len(EFFECTS), ITEM_COUNT).swapaxes(1, 2), design) * seen[:, None, :]
     spread = summed(cross.reshape(n, len(EFFECTS), ITEM_COUNT, ITEM_COUNT), design) * seen[:, :, None]
     diagonal = np.arange(ITEM_COUNT)
     spread[:, diagonal, diagonal] += ~seen
+    return cross, spread
+
+
+def degrees_of(rows: Rows, seen: Flags, known: Constants) -> Array:
+    """One over the degrees of freedom of today's forecast (N,): the noise's, and fewer while sd is known badly."""
+    counted = (rows["item_answers"] * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    inverse: Array = known.inverse_degrees + 2 / (1 / known.log_sd_var + 3.6 * counted)
+    return inverse
+
+
+def observe(rows: Rows, worse: Array, expected: Array, design: Array, person: Person, known: Constants) -> Innovation:
+    """Learns from today's answers `worse` (N, 3; nan = not answered), where `expected` (N, 3) was forecast."""
+    seen = ~np.isnan(worse)
+    error = np.where(seen, worse - expected, 0.0)
+    cross, spread = forecast_spread(rows, seen, design)
+    diagonal = np.arange(ITEM_COUNT)
     variance = spread[:, diagonal, diagonal]
     bound = known.clip_sds * np.sqrt(variance)
     error = np.clip(error, -bound, bound)
     precision: Array = np.where(seen[:, :, None] & seen[:, None, :], np.linalg.inv(spread), 0.0)
     gain = cross @ precision
     energy = (error * (precision @ error[:, :, None])[:, :, 0]).sum(axis=1)
-    answers = rows["item_answers"]
-    counted = (answers * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    inverse_degrees = known.inverse_degrees + 2 / (1 / known.log_sd_var + 3.6 * counted)
+    inverse_degrees = degrees_of(rows, seen, known)
     _learn(rows, gain, cross, error)
     rows["residual_squares"] += np.where(seen, np.minimum(error**2 / variance, 9.0), 0.0) * person.sd**2
     rows["item_answers"] += seen

@@ -23,8 +23,17 @@ BAND_SDS = 1.2816
 """The usual band holds the middle 80 % of this person's usual days."""
 
 
-Observer = Callable[[Counts, int, Array], None]
-"""Told, for each day, which clients acted, the day's column and what the limit's surface saw of them."""
+class Sight(NamedTuple):
+    """What the limit and its calibration see of a day (N, ...): the surface's features, the weighed likelihood ratio of
+    onsets 0 to 27 days ago (N, AGES), and whether a crossing may come (answered, and answers enough before)."""
+
+    features: Array
+    by_age: Array
+    may_cross: Flags
+
+
+Observer = Callable[[Counts, int, Sight], None]
+"""Told, for each day, which clients acted, the day's column and what was seen of them before it was judged."""
 
 
 class Context(NamedTuple):
@@ -113,8 +122,6 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     kalman.predict(rows, person, known)
     expected = kalman.summed(rows["mean"], design)
     seen = limits.features(rows, person, expected)
-    if observer is not None:
-        observer(clients, day, seen)
     innovation = kalman.observe(rows, today.worse, expected, design, person, known)
     hypotheses.update(rows, innovation, person, known.scale)
     kalman.learn_correlation(rows, yesterday, both, person, known)
@@ -124,7 +131,10 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     rows["recent"][np.arange(len(rows)), :, rows["day"] % AGES] = plain
     _count(rows, answers, answered)
     weights = hypotheses.live_weights(rows)
-    judgement = _judge(rows, answered, weights, limits.base_limit(seen, rules), rules)
+    may_cross = answered & (rows["check_ins_since_restart"] > limits.OWN_CHECK_INS)
+    if observer is not None:
+        observer(clients, day, Sight(seen, hypotheses.by_age(rows, weights), may_cross))
+    judgement = _judge(rows, may_cross, weights, limits.base_limit(seen, rules), rules)
     _record_crossings(rows, judgement, weights, person, trends, clients, day)
     status.follow(rows, answered & ~judgement.crossing, person.sd)
     limits.lower_confirmed(rows, today.confirmed)
@@ -142,7 +152,7 @@ def _count(rows: Rows, answers: Flags, answered: Flags) -> None:
     rows["item_silent_days"] = np.where(answers, 0, rows["item_silent_days"] + 1)
 
 
-def _judge(rows: Rows, answered: Flags, weights: Array, base: Array, rules: Rules) -> Judgement:
+def _judge(rows: Rows, may_cross: Flags, weights: Array, base: Array, rules: Rules) -> Judgement:
     """Whether today crosses; a crossing on days 14 to 20 only restarts, the rest is cleared on day 21."""
     day = rows["day"]
     rows["rest_days"] = np.where(day == limits.FIRST_ALERT_DAY, 0, rows["rest_days"])
@@ -150,8 +160,10 @@ def _judge(rows: Rows, answered: Flags, weights: Array, base: Array, rules: Rule
     raised = np.minimum(rows["raised"], np.maximum(base / 2, 0.0))
     statistic = np.maximum(hypotheses.score(rows, weights), 0.0)
     statistic, limit, raised = _six(np.stack([statistic, base + raised, raised]))
-    over = answered & ~resting & (statistic > limit) & (day >= limits.RESTART_DAY)
-    over &= rows["check_ins_since_restart"] > limits.OWN_CHECK_INS
+    over = may_cross & ~resting & (statistic > limit) & (day >= limits.RESTART_DAY)
+    if over.any():
+        # A sum over many onsets can pass a low limit on nothing, as after a long silence.
+        over[over] = hypotheses.by_age(rows[over], weights[over]).max(axis=1) > 1
     crossing = over & (day >= limits.FIRST_ALERT_DAY)
     rows["rest_days"] = np.where(over, limits.REST_DAYS, np.maximum(rows["rest_days"] - 1, 0))
     limits.raise_and_decay(rows, crossing, base, rules)

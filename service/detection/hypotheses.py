@@ -35,17 +35,17 @@ class Template(NamedTuple):
 
 
 TEMPLATES = (
-    Template("step", 1.0, 0.75, 0.195),
-    Template("step", 1.75, 1.3125, 0.175),
-    Template("step", 3.0, 2.25, 0.120),
-    Template("ramp", 2.5, 1.875, 0.060),
-    Template("spike", 3.5, 2.625, 0.250),
-    Template("step", 1.25, 0.0, 0.085),
-    Template("spike", 4.0, 0.0, 0.030),
-    Template("ramp", 2.5, 0.0, 0.025),
-    Template("step", 0.0, 1.25, 0.030),
-    Template("step", 0.0, 2.5, 0.025),
-    Template("spike", 0.0, 3.5, 0.005),
+    Template("step", 1.0, 0.75, 0.16),
+    Template("step", 1.4, 1.05, 0.16),
+    Template("step", 1.9, 1.425, 0.11),
+    Template("step", 3.0, 2.25, 0.09),
+    Template("ramp", 2.5, 1.875, 0.05),
+    Template("spike", 3.5, 2.625, 0.14),
+    Template("step", 1.25, 0.0, 0.14),
+    Template("spike", 4.0, 0.0, 0.03),
+    Template("ramp", 2.5, 0.0, 0.03),
+    Template("step", 0.0, 1.25, 0.05),
+    Template("step", 0.0, 2.5, 0.03),
 )
 assert len(TEMPLATES) == TEMPLATE_COUNT
 
@@ -193,6 +193,13 @@ def score(rows: Rows, weights: Array) -> Array:
     with np.errstate(divide="ignore"):
         logarithm: Array = np.log(total)
     return logarithm
+
+
+def by_age(rows: Rows, weights: Array) -> Array:
+    """The weighted likelihood ratio of each onset (N, AGES), today's first; `score` is the log of their sum."""
+    weighted = (np.exp(rows["log_ratio"]) * weights[:, :, None]).sum(axis=1, dtype=np.float64)
+    ordered: Array = np.take_along_axis(weighted, (rows["day"][:, None] - np.arange(AGES)) % AGES, axis=1)
+    return ordered
 
 
 def clear(rows: Rows, chosen: Flags) -> None:

@@ -1,6 +1,6 @@
-"""The limit of one person on one day: calibrated height, early days, personal surface, and the cap.
+"""The limit of one person on one day: calibrated height, personal surface, and the cap.
 
-The statistic crosses when it exceeds height(budget) + early + surface + raised. `raised` is the per-person cap: each
+The statistic crosses when it exceeds height(budget) + surface + raised. `raised` is the per-person cap: each
 crossing that staff have not confirmed lifts it, every day lowers it, and it never exceeds half the limit below it.
 """
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from service.detection.filter import Person
 from service.detection.population import Array, Flags, Rules
-from service.detection.state import AGES, Rows
+from service.detection.state import Rows
 
 FIRST_ALERT_DAY = 21
 RESTART_DAY = 14
 OWN_CHECK_INS = 7
 REST_DAYS = 7
-EARLY_UNTIL_DAY = 60
 LEAST_LIMIT = 0.5
-"""Whatever the surface says of a person: without evidence nothing crosses."""
-
+MOST_LOWERED = 0.6
+"""By how much the surface may lower a limit: of people unlike any it was fitted to (two items always the same) it
+knows nothing."""
 
 FEATURES = (
     "answered",
@@ -29,8 +29,7 @@ FEATURES = (
     "floor",
     "floor_usual",
     "floor_small_sd",
-    "infusion",
-    "early",
+    "relief",
     "one_item",
     "two_items",
 )
@@ -39,12 +38,14 @@ FEATURES = (
 
 def base_limit(seen: Array, rules: Rules) -> Array:
     """The limit (N,) for people of such `features`, without what their own crossings added."""
-    limit: Array = rules.limit + seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
+    surface = seen @ np.array([getattr(rules.surface, name) for name in FEATURES])
+    limit: Array = rules.limit + np.maximum(surface, -MOST_LOWERED)
     return np.maximum(limit, LEAST_LIMIT)
 
 
 def features(rows: Rows, person: Person, expected: Array) -> Array:
-    """How this person answers (N, FEATURES), known before today's answer: share answered, noise, floor, infusion.
+    """How this person answers (N, FEATURES), known before today's answer: share answered, noise, floor, and how much
+    an infusion helps.
 
     `expected` is today's forecast (N, 3), worse is higher; sums run over the items the person answers.
     """
@@ -57,8 +58,6 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
     floor = (np.clip(1.5 - expected / person.sd, 0.0, 1.5) * in_use).sum(axis=1) / items
     floor_usual = (np.clip(1.5 - rows["mean"][:, 0] / person.sd, 0.0, 1.5) * in_use).sum(axis=1) / items
     relief = np.clip((-rows["mean"][:, 1] / person.sd * in_use).sum(axis=1) / items, 0.0, 3.0)
-    recent = (rows["days_since_infusion"] >= 0) & (rows["days_since_infusion"] <= AGES)
-    early = np.maximum(EARLY_UNTIL_DAY - rows["day"], 0) / (EARLY_UNTIL_DAY - FIRST_ALERT_DAY)
     columns = (
         answered,
         np.abs(answered),
@@ -67,8 +66,7 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
         floor,
         floor_usual,
         floor * small,
-        relief * recent,
-        early,
+        relief * (rows["days_since_infusion"] >= 0),
     )
     seen: Array = np.stack([*columns, used == 1, used == 2], axis=1)
     return seen

@@ -72,8 +72,7 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     floor: float
     floor_usual: float
     floor_small_sd: float
-    infusion: float
-    early: float
+    relief: float
     one_item: float
     two_items: float
 

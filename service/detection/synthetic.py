@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Flags
+from service.detection.estimate import BASELINE_WIDENING
+from service.detection.filter import design_of
+from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Flags, Rules
 from service.detection.series import Days
 
 INDUCTION_DAYS = (0, 2, 5, 7, 9, 12)
@@ -21,6 +23,8 @@ BOOSTER_GAP_DAYS = (21, 35)
 EARLIEST_ONSET_DAY, LATEST_ONSET_DAY = 45, 99
 RAMP_DAYS = 14
 SPIKE_DAYS = 3.0
+SPIKE_PLATEAU = 0.15
+MISSING_CORRECTION = 0.25
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Population:
     log_sd: float = 0.2
     log_sd_sd: float = 0.27
     log_sd_item_sd: float = 0.1
-    noise_correlation: tuple[float, ...] = (0.4, 0.4, 0.5)  # craving-mood, craving-anxiety, mood-anxiety
+    # craving-mood, craving-anxiety, mood-anxiety; rounding to whole numbers leaves 0.40, 0.40, 0.50
+    noise_correlation: tuple[float, ...] = (0.45, 0.45, 0.55)
     phi: tuple[float, float] = (0.2, 0.6)
     weekday: float = 0.26
     weekday_sd: float = 0.3
@@ -43,6 +48,7 @@ class Population:
     half_life_days: float = 4.0
     half_life_log_sd: float = 0.4
     booster_share: float = 0.6
+    infused: bool = True
     missing: tuple[float, float] = (0.15, 0.30)
     missing_after_missed: float = 1.0
     missing_per_craving_sd: float = 0.3
@@ -70,6 +76,7 @@ WORSENINGS = (
 # Populations on which the shipped rules must hold their budget without a refit.
 SHIFTED = {
     "no infusion effect, few gaps": Population(infusion_points=0.0, infusion_sd=0.0, missing=(0.02, 0.08)),
+    "no infusions": Population(infused=False),
     "sds x 0.6": Population(log_sd=0.2 + float(np.log(0.6))),
     "sds x 1.3": Population(log_sd=0.2 + float(np.log(1.3))),
     "means 0-1": Population(means=(0.5, 0.5, 0.5), mean_sds=(0.3, 0.3, 0.3)),
@@ -78,7 +85,7 @@ SHIFTED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cohort:
     """Clients with their truth: (N,) or (N, 3) per person, `onset` the first changed day (-1: none), `shift` the
     change put in (N, T, 3), `usual` everything but the noise and the change (N, T, 3); worse is higher."""
@@ -99,7 +106,8 @@ def course(shape: str, age_days: Array) -> Array:
         return after.astype(np.float64)
     if shape == "ramp":
         return np.clip((age_days + 1) / RAMP_DAYS, 0.0, 1.0)
-    return np.where(after, np.exp(-np.maximum(age_days, 0) / SPIKE_DAYS), 0.0)
+    faded = np.exp(-np.maximum(age_days, 0) / SPIKE_DAYS)
+    return np.where(after, SPIKE_PLATEAU + (1 - SPIKE_PLATEAU) * faded, 0.0)
 
 
 def cohort(
@@ -141,6 +149,32 @@ def cohort(
     return Cohort(days, onset, shift, usual, sd, phi, _noise_correlation(drawn_from))
 
 
+def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
+    """Stable people as `rules` describe them, each on the days (calendar, infusions, gaps) of somebody in `history`."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    like = history.part(rng.integers(0, len(history.scores), clients))
+    prior, noise = rules.prior, rules.noise
+    cov = np.array(prior.cov)
+    cov[:ITEM_COUNT, :ITEM_COUNT] /= BASELINE_WIDENING
+    effects = rng.multivariate_normal(np.array(prior.mean), cov, clients, method="eigh").reshape(clients, 3, ITEM_COUNT)
+    sd = np.exp(rng.multivariate_normal(np.array(prior.log_sd), np.array(prior.log_sd_cov), clients, method="eigh"))
+    phi = np.clip(prior.phi + np.sqrt(prior.phi_var) * rng.standard_normal(clients), 0.0, 0.85)
+    length = history.active.shape[1]
+    fresh = rng.standard_normal((clients, length, ITEM_COUNT)) @ np.linalg.cholesky(np.array(prior.correlation)).T
+    fresh *= np.sqrt(noise.scale * noise.degrees / rng.chisquare(noise.degrees, (clients, length, 1)))
+    drift = np.sqrt(noise.drift) * rng.standard_normal((clients, length, ITEM_COUNT)).cumsum(axis=1)
+    since = np.full(clients, -1)
+    worse = (_correlated(fresh, phi) + drift) * sd[:, None, :]
+    for day in range(length):
+        since = np.where(since >= 0, since + 1, since)
+        worse[:, day] += (design_of(since, like.weekend[:, day])[:, :3, None] * effects).sum(axis=1)
+        since = np.where(like.infusion[:, day], 0, since)
+    scores = np.clip(np.round(worse), 0.0, SCALE_TOP)
+    scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
+    scores[np.isnan(like.scores)] = np.nan
+    return replace(like, scores=scores, new_usual=like.new_usual & False, confirmed=like.confirmed & False)
+
+
 def zeros(clients: int, length_days: int = 150) -> Days:
     """People who answer 0 to everything (mood 10), always."""
     scores = np.zeros((clients, length_days, ITEM_COUNT))
@@ -171,8 +205,8 @@ def _infusions(
 ) -> tuple[Flags, Array, Array]:
     """Infusion days (N, T), days since the last one before today (N, T; 0 = none), half-life (N,)."""
     infusion = np.zeros((n, length_days), dtype=np.bool_)
-    infusion[:, [day for day in INDUCTION_DAYS if day < length_days]] = True
-    boosted = rng.random(n) < population.booster_share
+    infusion[:, [day for day in INDUCTION_DAYS if day < length_days]] = population.infused
+    boosted = (rng.random(n) < population.booster_share) & population.infused
     at = np.full(n, INDUCTION_DAYS[-1])
     while (at < length_days).any():
         at = at + rng.integers(BOOSTER_GAP_DAYS[0], BOOSTER_GAP_DAYS[1] + 1, n)
@@ -198,10 +232,15 @@ def _noise(rng: np.random.Generator, n: int, length_days: int, population: Popul
     degrees = population.noise_degrees
     if degrees is not None:
         fresh *= np.sqrt((degrees - 2) / rng.chisquare(degrees, (n, length_days, 1)))
+    return _correlated(fresh, phi)
+
+
+def _correlated(fresh: Array, phi: Array) -> Array:
+    """AR(1) from independent days (N, T, k), with their stationary sd."""
     noise = np.empty_like(fresh)
     noise[:, 0] = fresh[:, 0]
     keep, stir = phi[:, None], np.sqrt(1 - phi**2)[:, None]
-    for day in range(1, length_days):
+    for day in range(1, fresh.shape[1]):
         noise[:, day] = keep * noise[:, day - 1] + stir * fresh[:, day]
     return noise
 
@@ -211,7 +250,9 @@ def _missed(rng: np.random.Generator, craving: Array, population: Population) ->
     n, length_days = craving.shape
     share = rng.uniform(*population.missing, n)
     pull = population.missing_after_missed
-    start = np.log(share / (1 - share)) - pull * share - 0.5 * population.missing_per_craving_sd**2 * (0.5 - share)
+    # Clusters and craving would raise a person's share of missed days above `share`; this brings it back.
+    start = np.log(share / (1 - share)) - (1 + MISSING_CORRECTION) * pull * share
+    start -= 0.5 * population.missing_per_craving_sd**2 * (0.5 - share)
     chance = rng.random((n, length_days))
     missed = np.zeros((n, length_days), dtype=np.bool_)
     for day in range(1, length_days):

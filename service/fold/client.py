@@ -23,7 +23,7 @@ from service.fold import days
 from service.fold import facts as fold_facts
 from service.fold import findings as fold_findings
 from service.fold.days import FoldedClient
-from service.fold.facts import Due
+from service.fold.facts import ClientFacts, Due
 from service.people import audit
 from service.rule_sets import RuleSet
 
@@ -74,7 +74,8 @@ async def fold_clients(
     if not due:
         return counts
     facts = await fold_facts.read(db, due)
-    versions = await rule_sets.of(db)
+    first_day = min(_rules_needed_from(each) for each in facts)
+    versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=first_day)
     # In a thread, because years of days take seconds and the loop has urgent messages to send meanwhile.
     every = await asyncio.to_thread(days.run, facts, versions, now=now)
     held = await fold_facts.hold(db, due)
@@ -88,10 +89,10 @@ async def _write(
 ) -> None:
     from_days = {each.facts.client_id: _changed_from(each) for each in folded}
     rows = [
-        (each.facts.client_id, trend)
+        (each.facts.client_id, day.trend)
         for each in folded
-        for trend in each.trends
-        if trend.client_day >= from_days[each.facts.client_id]
+        for day in each.days
+        if day.trend.client_day >= from_days[each.facts.client_id]
     ]
     await trends.replace(db, from_days, rows)
     await trends.replace_checkpoints(db, from_days, [kept for each in folded for kept in each.checkpoints])
@@ -132,6 +133,11 @@ def _with_usable_state(db: Db, due: Due) -> Due:
             due, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
         )
     return due
+
+
+def _rules_needed_from(facts: ClientFacts) -> date:
+    """The first day whose rules a fold may ask for: that of the state it begins with, or of its own first day."""
+    return facts.start if facts.due.checkpoint_day is None else min(facts.start, facts.due.checkpoint_day)
 
 
 def _changed_from(folded: FoldedClient) -> date:

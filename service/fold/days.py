@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from schemas.trend import Trend
-from service import detection, rule_sets, trends
-from service.detection import Explanation
+from service import day_rules, detection, rule_sets, trends
+from service.day_rules import Folded, FoldedDay, Scores
 from service.facts import checkins, courses
 from service.fold.facts import ClientFacts
 from service.rule_sets import RuleSet
@@ -21,31 +19,19 @@ from service.trends import Checkpoint
 ONE_DAY = timedelta(days=1)
 SATURDAY = 5
 
-Scores = tuple[int | None, int | None, int | None]
-
-
-class Waning(NamedTuple):
-    """Days from an infusion to half of its benefit lost, with an 80 % interval."""
-
-    days: float
-    low_days: float
-    high_days: float
-
 
 @dataclass(frozen=True)
 class FoldedClient:
     """What came of one client's days up to `last_day`, in order.
 
     The state after `kept_day` is kept: the last day that is over, for a day that is not may still be answered again.
-    `explanations` by the days of crossings, `waning` by the days on which a benefit wanes, `checkpoints` to be kept.
+    `checkpoints` are to be kept.
     """
 
     facts: ClientFacts
     last_day: date
     kept_day: date
-    trends: list[Trend] = field(default_factory=list)
-    explanations: dict[date, Explanation] = field(default_factory=dict)
-    waning: dict[date, Waning] = field(default_factory=dict)
+    days: list[FoldedDay] = field(default_factory=list)
     checkpoints: list[Checkpoint] = field(default_factory=list)
 
 
@@ -61,7 +47,9 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
         some = [folded[i] for i in within]
         calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
         scores = [[_scores_of(each, day) for day in calendar] for each in some]
-        moved, found = detection.fold(state.take(within), _days(some, calendar, scores), rule_sets.detector(rule_set))
+        rules = rule_sets.detector(rule_set)
+        moved, trends_of = detection.fold(state.take(within), _days(some, calendar, scores), rules)
+        found = Folded.of(trends_of, rules)
         state.rows[within] = moved.rows
         for place, each in enumerate(some):
             _collect(each, place, calendar, scores[place], found, rule_set)
@@ -140,49 +128,23 @@ def _collect(
     place: int,
     calendar: Sequence[date],
     scores: Sequence[Scores | None],
-    found: detection.Trends,
+    found: Folded,
     rule_set: RuleSet,
 ) -> None:
-    columns = [_listed(column[place]) for column in (found.baseline, found.sd, found.level)]
-    columns += [_listed(column[place]) for column in (found.band_low, found.band_high)]
     for t, day in enumerate(calendar):
-        if found.status[place, t] < 0:
-            continue
-        craving, mood, anxiety = scores[t] or (None, None, None)
-        since_infusion = int(found.days_since_infusion[place, t])
-        each.trends.append(
-            Trend(
-                client_day=day,
-                status=found.status_of(place, t),
-                answered=bool(found.answered[place, t]),
-                partly=bool(found.partly[place, t]),
-                craving=craving,
-                mood=mood,
-                anxiety=anxiety,
-                baseline=columns[0][t],
-                sd=columns[1][t],
-                level=columns[2][t],
-                band_low=columns[3][t],
-                band_high=columns[4][t],
-                statistic=float(found.statistic[place, t]),
-                limit_value=float(found.limit[place, t]),
-                crossing=bool(found.crossing[place, t]),
-                resting=bool(found.resting[place, t]),
-                silent_days=int(found.silent_days[place, t]),
-                days_since_infusion=None if since_infusion < 0 else since_infusion,
+        if found.trends.status[place, t] >= 0:
+            first = not each.days and each.facts.due.checkpoint_day is None
+            folded = day_rules.folded_day(
+                found,
+                place,
+                t,
+                day=day,
+                scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
+                begins=first or day in each.facts.new_usual_days,
             )
-        )
-        if found.crossing[place, t]:
-            each.explanations[day] = found.explain(place, t)
-        if found.waning[place, t]:
-            half_lost = (found.half_lost_days, found.half_lost_low_days, found.half_lost_high_days)
-            each.waning[day] = Waning(*(float(days[place, t]) for days in half_lost))
-
-
-def _listed(column: npt.NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if number != number else number for number in day] for day in column.tolist()]
+            each.days.append(folded)
 
 
 def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> None:
@@ -194,3 +156,16 @@ def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> Non
             rule_set_version=rule_set.version,
         )
     )
+
+
+def history_of(facts: Sequence[ClientFacts], *, now: datetime) -> detection.Days:
+    """The days of some clients on one calendar, without what staff made of them: what a population is learned from."""
+    folded = [FoldedClient(each, each.last_day(now), each.kept_day(now)) for each in facts]
+    going = [each for each in folded if each.last_day >= each.facts.start]
+    if not going:
+        return detection.Days.of(np.zeros((0, 0, len(detection.ITEMS))))
+    first, last = min(each.facts.start for each in going), max(each.last_day for each in going)
+    calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
+    days = _days(going, calendar, [[_scores_of(each, day) for day in calendar] for each in going])
+    none = np.zeros(days.active.shape, dtype=np.bool_)
+    return dataclasses.replace(days, new_usual=none, confirmed=none)

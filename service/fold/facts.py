@@ -22,7 +22,14 @@ from service.people import clinics
 # A queue may hold answers from before the enrolment of its present phone. Anything older comes from a clock that had
 # lost its date: it is stored and shown, and opens no years of silence.
 LONGEST_BEFORE_ENROLMENT = timedelta(days=400)
-FOLD_RULES = (Rule.WORSENING, Rule.WANING, Rule.SILENCE_AFTER_INFUSION, Rule.SILENCE)
+FOLD_RULES = (
+    Rule.WORSENING,
+    Rule.WANING,
+    Rule.SILENCE_AFTER_INFUSION,
+    Rule.SILENCE,
+    Rule.LEARNING,
+    Rule.IMPROVING,
+)
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,14 +17,13 @@ import msgspec
 
 from schemas.checkin import NOTE_CHARACTERS
 from schemas.course import Substance
-from service.import_history import maps, table
+from service import tables
+from service.import_history import maps
 from service.import_history.maps import SCORE_TOP, Combination, ImportMap
-from service.import_history.table import BadFile
+from service.tables import BadFile
 
 EARLIEST = date(1970, 1, 1)
 CLIENT_CHARACTERS = 200
-NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
-ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 BETWEEN_SUBSTANCES = re.compile(r"[\s;,|+]+")
 
 
@@ -92,7 +91,7 @@ def read(path: Path, *, map_name: str | None, today: date) -> History:
 
     Raises BadFile when the file, its encoding or its header cannot be read, Invalid for an unknown map.
     """
-    rows = table.rows_of(path)
+    rows = tables.rows_of(path)
     header = [name.strip() for name in next(rows, [])]
     reading = maps.choose(map_name, header)
     _check_header(path, header, reading)
@@ -132,7 +131,7 @@ def _days(
 ) -> Iterator[HistoryDay | Refusal]:
     scores = reading.scores(header)
     sources = sorted({column for combination in scores.values() for column in combination.columns})
-    for line, cells in _numbered(rows):
+    for line, cells in tables.numbered(rows):
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
@@ -144,14 +143,6 @@ def _days(
             yield _day(row, line, reading, scores, numbers, today)
         except Refused as refused:
             yield Refusal(line, refused.column, refused.why)
-
-
-def _numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Give each row with the line it starts on: line 1 was the header, and a quoted note may span lines."""
-    start = 2
-    for cells in rows:
-        yield start, cells
-        start += 1 + sum(cell.count("\n") for cell in cells)
 
 
 def _day(
@@ -184,7 +175,7 @@ def _number(row: dict[str, str], column: str, reading: ImportMap) -> Fraction | 
     text = row[column]
     if not text:
         return None
-    if not NUMBER.fullmatch(text):
+    if not tables.NUMBER.fullmatch(text):
         raise Refused(column, "not a number")
     number = Fraction(text.rstrip("."))
     low, high = reading.ranges.get(column, (None, None))
@@ -213,7 +204,7 @@ def _client(text: str, column: str) -> str:
 
 
 def _iso_day(text: str, column: str, today: date) -> date:
-    if not ISO_DAY.fullmatch(text):
+    if not tables.ISO_DAY.fullmatch(text):
         raise Refused(column, "must be a date such as 2026-11-22")
     try:
         day = date.fromisoformat(text)

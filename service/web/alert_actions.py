@@ -66,7 +66,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "dated": lambda day: sentences.day(day, desk.today),
         "evidence_of": sentences.evidence_of,
         "changes_of": sentences.changes_of,
-        "onset_of": sentences.onset_of,
+        "precision_of": lambda finding: sentences.precision_of(finding, desk.today),
         "ago": lambda at: how_long(desk.now - at),
     }
     return await desk_page.show(desk, "alert.html", context, here="/inbox")

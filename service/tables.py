@@ -16,6 +16,10 @@ QUOTED_CELL = re.compile(r'"((?:[^"\t]|"")*)"(?=[\t\r\n]|\Z)')
 PLAIN_CELL = re.compile(r"[^\t\r\n]*")
 LINE_END = re.compile(r"\r\n|\r|\n")
 
+# What a cell may hold that is a number, or a day.
+NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
+ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
 
 class BadFile(errors.Invalid):
     """The file as a whole cannot be read; one line that names file, line and column."""
@@ -43,6 +47,14 @@ def rows_of(path: Path) -> Iterator[list[str]]:
         yield from rows
     except csv.Error as error:
         raise BadFile(path, rows.line_num, "-", f"not a table ({error})") from error
+
+
+def numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Give each row with the line it starts on: line 1 was the header, and a quoted note may span lines."""
+    start = 2
+    for cells in rows:
+        yield start, cells
+        start += 1 + "".join(cells).count("\n")
 
 
 def _text_of(path: Path) -> str:

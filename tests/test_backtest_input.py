@@ -1,0 +1,155 @@
+"""What a back-test cannot read or use is one line that says where, and leaves what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from service.backtest import answers, rules_file
+from service.tables import BadFile
+from tests.histories import (
+    HEADER,
+    REPOSITORY,
+    alerts_in,
+    backtest,
+    file_of,
+    lines_of,
+    relapsing,
+    steady,
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "column", "why"),
+    [
+        (f"{HEADER}\na,2026-01-05,11,6,3,\n", 2, "craving", "must be 0 to 10"),
+        (f"{HEADER}\na,2026-01-05,3,6,3,\na,2026-01-06,-1,6,3,\n", 3, "craving", "must be 0 to 10"),
+        (f"{HEADER}\na,2026-01-05,3,6.5,3,\n", 2, "mood", "must be a whole number"),
+        (f"{HEADER}\na,2026-01-05,3,6,much,\n", 2, "anxiety", "not a number"),
+        (f"{HEADER}\na,2026-01-05,3,6,nan,\n", 2, "anxiety", "not a number"),
+        (f"{HEADER}\na,2026-01-05,3,6,3,yes\n", 2, "infusion", "must be 1, 0 or empty"),
+        (f"{HEADER}\na,2026-01-05,3,6,3,2\n", 2, "infusion", "must be 1, 0 or empty"),
+        (f"{HEADER}\na,05.01.2026,3,6,3,\n", 2, "day", "must be a date such as 2026-11-22"),
+        (f"{HEADER}\na,2026-02-30,3,6,3,\n", 2, "day", "there is no such date"),
+        (f"{HEADER}\na,1026-02-20,3,6,3,\n", 2, "day", "must be 1970-01-01 or later"),
+        (f"{HEADER}\na,2026-01-05,3,6,3,\na,2062-01-05,3,6,3,\n", 3, "day", "more than 20 years after"),
+        (f"{HEADER}\n,2026-01-05,3,6,3,\n", 2, "client", "empty"),
+        (f"{HEADER}\na,2026-01-05,3,6\n", 2, "-", "4 cells under 6 columns"),
+        (
+            f"{HEADER}\na,2026-01-05,3,6,3,\nb,2026-01-05,3,6,3,\na,2026-01-05,,,,\n",
+            4,
+            "day",
+            "lines 2 and 4 hold the same client and day",
+        ),
+        ("client,craving,mood,anxiety\na,3,6,3\n", 1, "day", "missing"),
+        ("client,day,craving,modd,anxiety\n", 1, "modd", "unknown column; did you mean mood?"),
+        ("client,day,note\n", 1, "-", "no column holds craving, mood or anxiety"),
+        ("client,day,mood,mood\n", 1, "mood", "named twice"),
+        ("client;day;mood\n", 1, "-", "split by semicolons"),
+        ("", 1, "-", "the file is empty"),
+    ],
+)
+def test_what_cannot_be_taken_is_told_by_line_and_column(
+    tmp_path: Path, content: str, line: int, column: str, why: str
+) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(BadFile) as caught:
+        answers.read(path)
+    assert str(caught.value).startswith(f"{path}: line {line}, column {column}: ")
+    assert why in str(caught.value)
+
+
+def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("of before")
+    done = backtest(file_of(tmp_path, ["a,2026-01-05,3,6,3,", "a,2026-01-06,3,77,3,"]), "--alerts", out)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [said] = done.stderr.splitlines()
+    assert said == f"neap: {tmp_path / 'history.csv'}: line 3, column mood: must be 0 to 10"
+    assert out.read_text() == "of before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nowhere.csv", "--alerts", "out.csv"], "nowhere.csv: line 0, column -: cannot be read"),
+        (["history.csv", "--alerts", "nowhere/out.csv"], "--alerts: there is no folder"),
+        (["history.csv", "--alerts", "."], "is a folder"),
+        (["history.csv", "--alerts", "history.csv"], "--alerts: would write over the history itself"),
+        (["history.csv", "--alerts", "out.csv", "--budget-days", "5"], "--budget-days: must lie in 20-365"),
+        (["history.csv", "--alerts", "out.csv", "--budget-days", "nan"], "--budget-days: must lie in 20-365"),
+        (["history.csv", "--alerts", "out.csv", "--workers", "0"], "--workers: at least 1"),
+        (["history.csv", "--alerts", "out.csv", "--rules", "none.json"], "none.json: cannot be read"),
+        (["history.csv", "--alerts", "out.csv", "--rules", "history.csv"], "history.csv: no rules file: $: not JSON"),
+        (["history.csv", "--alerts", "out.csv", "--rules", "two.json"], "two.json: no rules file: $.rules: Expected"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
+    tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    file_of(tmp_path, lines_of("a", steady(3)))
+    (tmp_path / "two.json").write_text('{"rules": 2}')
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "backtest", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "two.json"]
+
+
+def broken(tmp_path: Path, where: Sequence[str], value: object) -> Path:
+    """The shipped rules with one of their numbers changed."""
+    rules = json.loads((REPOSITORY / "service" / "detection" / "rules.json").read_text())
+    inside = rules
+    for name in where[:-1]:
+        inside = inside[name]
+    inside[where[-1]] = value
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(rules))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (["limits"], [3.0]),
+        (["budgets_days"], [60, 30]),
+        (["rules", "limit"], "high"),
+        (["rules", "prior", "mean"], [1, 2, 3]),
+        (["rules", "prior", "cov"], [[1, 2], [3]]),
+        (["rules", "prior", "correlation"], [[1, 2, 0], [2, 1, 0], [0, 0, 1]]),
+        (["rules", "prior", "phi"], 1.5),
+        (["rules", "noise", "degrees"], 0),
+        (["rules", "missingness", "share"], 1),
+        (["rules", "budget_days"], 1000),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused_by_their_place(tmp_path: Path, where: list[str], value: object) -> None:
+    path = broken(tmp_path, where, value)
+    with pytest.raises(Exception, match="no rules file") as caught:
+        rules_file.load(path, budget_days=None)
+    assert f"{path}: no rules file: $." in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_rules_from_a_file_are_the_rules_that_run(tmp_path: Path) -> None:
+    history = file_of(tmp_path, lines_of("ada", relapsing()))
+    path = broken(tmp_path, ["limits"], [99.0] * 8)
+    done = backtest(history, "--alerts", tmp_path / "out.csv", "--rules", path)
+    assert done.returncode == 0
+    assert "worsening" not in {row["rule"] for row in alerts_in(tmp_path / "out.csv")}

@@ -1,0 +1,132 @@
+"""`python -m service calibrate`: the shipped rules again from their seed, or rules fitted to a history."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.backtest import rules_file
+from service.commands import calibrate as command
+from service.detection.calibrate import encode, make_shipped
+from service.detection.population import load_shipped
+from service.detection.synthetic import Population, cohort
+from tests.histories import backtest, file_of, lines_of
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command, as a person runs it; without any setting."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", "calibrate", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"]},
+    )
+
+
+def a_history(folder: Path, clients: int, *, length: int, population: Population | None = None) -> Path:
+    """A file of people who stay as they are."""
+    days = cohort(8, clients, population=population, length_days=length).days
+    lines = []
+    for client in range(clients):
+        scores = [tuple("" if np.isnan(cell) else int(cell) for cell in each) for each in days.scores[client]]
+        lines += lines_of(f"c{client}", scores, np.flatnonzero(days.infusion[client]).tolist())
+    return file_of(folder, lines)
+
+
+def test_rules_of_a_history_run_the_back_test_at_any_budget(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 16, length=50)
+    made = calibrate(
+        "--from", history, "--budget-days", "50", "--out", tmp_path / "rules.json", "--clients", "30", "--seed", "3"
+    )
+    assert made.returncode == 0, made.stderr
+    assert "16 people, 800 client days" in made.stdout
+    assert "kept from the shipped rules: limit surface" in made.stdout
+    own = rules_file.load(tmp_path / "rules.json", budget_days=None)
+    assert own.budget_days == 50
+    assert own.command == "python -m service calibrate --from history.csv --budget-days 50 --seed 3 --clients 30"
+    assert own.prior != load_shipped().rules.prior
+    assert [rules_file.load(tmp_path / "rules.json", budget_days=days).budget_days for days in (20, 60, 365)]
+    rules = tmp_path / "rules.json"
+    done = backtest(history, "--alerts", tmp_path / "out.csv", "--rules", rules, "--budget-days", "90", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["budget_days"], summary["rules"]) == (90, own.version)
+
+
+def test_a_history_of_too_few_people_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = calibrate("--from", a_history(tmp_path, 4, length=40), "--out", tmp_path / "rules.json")
+    assert done.returncode == 2
+    assert "4 clients answered everything asked on 14 days or more; a population takes 10" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "rules.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--from", "history.csv"], "--out: where the rules go"),
+        (["--from", "nowhere.csv", "--out", "rules.json"], "nowhere.csv: line 0, column -: cannot be read"),
+        (["--from", "history.csv", "--out", "rules.json", "--budget-days", "7"], "--budget-days: must lie in 20-365"),
+        (["--from", "history.csv", "--out", "history.csv"], "--out: would write over the history itself"),
+        (["--out", "nowhere/rules.json"], "--out: there is no folder nowhere"),
+        (["--out", "rules.json", "--clients", "3"], "--clients: at least 30"),
+        (["--out", "rules.json", "--seed", "-1"], "--seed: not below 0"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
+    tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    a_history(tmp_path, 1, length=2)
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "calibrate", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_the_shipped_rules_say_the_command_that_makes_them_again() -> None:
+    shipped = load_shipped().rules
+    assert shipped.command == f"python -m service calibrate --seed {shipped.seed} --clients {command.SHIPPED_CLIENTS}"
+
+
+@pytest.mark.slow
+def test_the_same_seed_makes_the_same_file_byte_for_byte(tmp_path: Path) -> None:
+    out = tmp_path / "rules.json"
+    first = calibrate("--seed", "5", "--clients", "60", "--out", out)
+    assert first.returncode == 0, first.stderr
+    assert out.read_bytes() == encode(make_shipped(5, clients=60))
+    again = calibrate("--seed", "5", "--clients", "60", "--out", out)
+    assert again.stdout == f"{out}: made again, byte for byte\n"
+    other = calibrate("--seed", "6", "--clients", "60", "--out", out)
+    assert "it is not the file that was there" in other.stdout
+
+
+@pytest.mark.slow
+def test_a_history_makes_the_same_rules_twice_and_says_what_it_cannot_tell(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 14, length=45, population=Population(asked=(False, True, True)))
+    text = history.read_text().replace(",1\n", ",\n")
+    history.write_text(text)
+    made = []
+    for name in ("one.json", "two.json"):
+        done = calibrate("--from", history, "--out", tmp_path / name, "--clients", "30")
+        assert done.returncode == 0, done.stderr
+        assert "craving (never asked), infusion effect (no infusion in the history), limit surface" in done.stdout
+        made.append((tmp_path / name).read_bytes())
+    assert made[0] == made[1]

@@ -1,0 +1,193 @@
+"""The population is refitted to a deployment's own clients: what was folded stays, and a kill leaves no half."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from jobs import refit_population
+from jobs.work import Result, Tools
+from schemas.clinic import Clinic
+from schemas.course import Substance
+from schemas.trend import Trend
+from service import database as databases
+from service import day_close, detection, fold, ids, populations, refit, rule_sets
+from service.database import Pool
+from service.detection.population import Array, load_shipped
+from service.detection.synthetic import Population as MadeUp
+from service.detection.synthetic import cohort
+from service.facts import courses
+from service.outbox import Sending
+from service.people import clients, clinics
+from tests.builders import INSERT_CHECK_IN, MASTER, NOW
+from tests.folding import trend_of
+
+LAST = date(2026, 11, 21)
+DAYS = 75
+# People who are worse off and more restless than the made-up ones of the shipped rules.
+OTHERS = MadeUp(means=(5.5, 5.0, 5.0), log_sd=0.6, missing=(0.05, 0.1), infusion_points=0.0, infusion_sd=0.0)
+
+
+@pytest.fixture
+async def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
+    return Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
+
+
+async def a_real_clinic(
+    owner: Pool, slug: str, *, people: int, seed: int, days: int = DAYS
+) -> tuple[Clinic, list[UUID]]:
+    """A clinic whose clients have answered most of the days up to LAST."""
+    made = cohort(seed, people, population=OTHERS, length_days=days).days
+    async with databases.transaction(owner, ids.new()) as db:
+        clinic = await clinics.create(db, slug=slug, name=slug, time_zone="America/Chicago", now=NOW)
+        client_ids = [await _a_client(db, made.scores[client]) for client in range(people)]
+    return clinic, client_ids
+
+
+async def _a_client(db: databases.Db, scores: Array) -> UUID:
+    first = LAST - timedelta(days=len(scores) - 1)
+    client_id = await clients.add(
+        db, MASTER, given_name="Ines", family_name="Marlow", time_zone="America/Chicago", enrolled_on=first, now=NOW
+    )
+    await courses.start(db, client_id, [Substance.ALCOHOL], started_on=first, now=NOW)
+    rows: list[tuple[object, ...]] = []
+    for place, answer in enumerate(scores):
+        if not np.isnan(answer).any():
+            craving, mood, anxiety = (int(score) for score in answer)
+            day, check_in_id = first + timedelta(days=place), ids.new()
+            at = datetime.combine(day, time(18), NOW.tzinfo)
+            content = (day, {"alcohol": craving}, mood, anxiety, "phone", None, check_in_id.bytes)
+            rows.append((db.clinic_id, check_in_id, client_id, at, *content))
+    await db.execute_many(INSERT_CHECK_IN, rows)
+    return client_id
+
+
+async def refitted(tools: Tools, *, now: datetime = NOW, simulated_clients: int = 30) -> Result:
+    return await refit_population.run_once(tools, now=now, simulated_clients=simulated_clients)
+
+
+async def versions_of(pool: Pool, clinic: Clinic) -> list[tuple[int, date, int | None]]:
+    async with databases.transaction(pool, clinic.clinic_id) as db:
+        return [(each.version, each.valid_from, each.rules.population) for each in await rule_sets.of(db)]
+
+
+async def population_of(pool: Pool) -> populations.Population:
+    async with databases.across_clinics(pool) as connection:
+        newest = await populations.newest(connection)
+    assert newest is not None
+    return newest
+
+
+async def folded(pool: Pool, clinic: Clinic, client_ids: Sequence[UUID], *, now: datetime) -> list[list[Trend]]:
+    async with databases.transaction(pool, clinic.clinic_id) as db:
+        await day_close.mark_due(db, now=now)
+    await fold.fold_many(pool, clinic.clinic_id, client_ids, now=now)
+    return [await trend_of(pool, clinic, client_id) for client_id in client_ids]
+
+
+async def rebuilt(pool: Pool, clinic: Clinic, client_ids: Sequence[UUID], *, now: datetime) -> list[list[Trend]]:
+    for client_id in client_ids:
+        async with databases.transaction(pool, clinic.clinic_id) as db:
+            await fold.rebuild(db, client_id, now=now)
+    return [await trend_of(pool, clinic, client_id) for client_id in client_ids]
+
+
+async def test_a_refit_holds_from_the_next_day_on_and_changes_no_day_before(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    here, people = await a_real_clinic(owner_pool, "here", people=30, seed=1)
+    there, _ = await a_real_clinic(owner_pool, "there", people=24, seed=2)
+    some = people[:3]
+    before = await folded(jobs_pool, here, some, now=NOW)
+
+    assert await refitted(tools) == Result({"fitted": 1, "rule_sets": 2})
+    # Chicago's 22 November has begun, and so has the 23rd in the east of the world.
+    for clinic in (here, there):
+        assert await versions_of(owner_pool, clinic) == [(1, date(1900, 1, 1), None), (2, date(2026, 11, 24), 1)]
+    made = await population_of(jobs_pool)
+    assert (made.clients, made.client_days) == (54, 54 * DAYS)
+    prior = made.rules.rules.prior
+    assert prior.mean[:3] == pytest.approx(OTHERS.means, abs=0.6)
+    assert prior.log_sd == pytest.approx([OTHERS.log_sd] * 3, abs=0.15)
+    assert list(made.rules.limits) == sorted(made.rules.limits)
+
+    assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+    assert await refitted(tools, now=NOW + timedelta(days=27)) == Result({"fitted": 0, "rule_sets": 0})
+    assert await rebuilt(jobs_pool, here, some, now=NOW) == before
+
+    later = NOW + timedelta(days=5)
+    after = await folded(jobs_pool, here, some, now=later)
+    for days, old in zip(after, before, strict=True):
+        assert days[: len(old)] == old
+        assert {day.rule_set_version for day in old} == {1}
+        assert [day.rule_set_version for day in days if day.client_day >= date(2026, 11, 24)] == [2, 2, 2]
+    assert await rebuilt(jobs_pool, here, some, now=later) == after
+
+    _, newcomers = await a_real_clinic(owner_pool, "late", people=1, seed=3)
+    assert len(newcomers) == 1
+    assert await refitted(tools, now=later) == Result({"fitted": 0, "rule_sets": 1})
+
+
+async def a_population(pool: Pool) -> None:
+    """The state after a kill between storing a population and giving it to the clinics."""
+    shipped = load_shipped()
+    async with pool.acquire() as connection:
+        made = populations.Population(version=1, rules=shipped, clients=60, client_days=4_000, created_at=NOW)
+        assert await populations.add(connection, made)
+        assert not await populations.add(connection, made)
+
+
+async def test_what_a_kill_left_out_is_made_up_for_by_the_next_run(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    first, _ = await a_real_clinic(owner_pool, "first", people=1, seed=1, days=5)
+    second, _ = await a_real_clinic(owner_pool, "second", people=1, seed=2, days=5)
+    await a_population(jobs_pool)
+    async with databases.transaction(jobs_pool, first.clinic_id) as db:
+        assert await rule_sets.adopt_population(db, 1, valid_from=date(2026, 11, 24), now=NOW)
+    tomorrow = NOW + timedelta(days=1)
+    assert await refitted(tools, now=tomorrow) == Result({"fitted": 0, "rule_sets": 1})
+    assert [each[1] for each in await versions_of(owner_pool, first)] == [date(1900, 1, 1), date(2026, 11, 24)]
+    assert [each[1] for each in await versions_of(owner_pool, second)] == [date(1900, 1, 1), date(2026, 11, 25)]
+
+
+async def test_the_clinic_s_budget_stays_when_its_population_changes(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    clinic, _ = await a_real_clinic(owner_pool, "here", people=1, seed=1, days=5)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        chosen = (db.clinic_id, ids.new(), 2, date(2026, 11, 1), {"budget_days": 90}, NOW)
+        await db.execute(rule_sets.INSERT, *chosen)
+    await a_population(jobs_pool)
+    await refitted(tools)
+    async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
+        every = await rule_sets.ready(db, await rule_sets.of(db), from_day=date(2026, 11, 20))
+    newest = rule_sets.on(every, date(2026, 12, 1))
+    assert (newest.version, newest.rules) == (3, rule_sets.Choices(budget_days=90, population=1))
+    assert rule_sets.detector(newest) == detection.shipped_rules(90)
+
+
+async def test_too_few_people_are_left_alone_and_fictional_ones_too(owner_pool: Pool, tools: Tools) -> None:
+    clinic, _ = await a_real_clinic(owner_pool, "few", people=49, seed=4, days=70)
+    fictional, _ = await a_real_clinic(owner_pool, "made-up", people=5, seed=5, days=70)
+    async with databases.transaction(owner_pool, fictional.clinic_id) as db:
+        await db.execute("update clinic_setting set fictional = true where clinic_id = $1", db.clinic_id)
+    assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+    assert len(await versions_of(owner_pool, clinic)) == 1
+
+
+@pytest.mark.slow
+async def test_a_refit_that_breaks_off_at_its_last_step_has_stored_nothing(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    clinic, _ = await a_real_clinic(owner_pool, "here", people=52, seed=6)
+    with pytest.raises(refit.SimulationEndedError):
+        await refitted(tools, simulated_clients=-1)
+    async with databases.across_clinics(jobs_pool) as connection:
+        assert await populations.newest(connection) is None
+    assert len(await versions_of(owner_pool, clinic)) == 1
+    assert (await refitted(tools)).counts["fitted"] == 1
