@@ -118,21 +118,21 @@ def _crossings(rules: Rules, days: Days) -> Flags:
 def _delays(rules: Rules, people: Days, worsening: Worsening, seed: int) -> Array:
     """Each person's mean delay over DRAWS onsets; onsets within the rest after an earlier alert are left out."""
     rng = np.random.Generator(np.random.PCG64(seed))
-    last = people.active.sum(axis=1) - BEFORE_END
-    waited = np.full((DRAWS, len(last)), np.nan)
-    for draw in range(DRAWS):
-        onset = (FIRST_ALERT_DAY + rng.random(len(last)) * np.maximum(last - FIRST_ALERT_DAY, 1)).astype(np.int64)
-        alerts = _crossings(rules, _worsened(people, worsening, onset))
-        after = np.arange(alerts.shape[1]) - onset[:, None]
-        rests = (alerts & (after < 0) & (after >= -REST_DAYS)).any(axis=1)
-        found = alerts & (after >= 0) & (after < UNDETECTED_DAYS)
-        waited[draw] = np.where(rests, np.nan, np.where(found, after, UNDETECTED_DAYS).min(axis=1))
+    count = len(people.scores)
+    drawn = people.part(np.tile(np.arange(count), DRAWS))
+    last = drawn.active.sum(axis=1) - BEFORE_END
+    onset = (FIRST_ALERT_DAY + rng.random(len(last)) * np.maximum(last - FIRST_ALERT_DAY, 1)).astype(np.int64)
+    alerts = _crossings(rules, worsened(drawn, worsening, onset))
+    after = np.arange(alerts.shape[1]) - onset[:, None]
+    rests = (alerts & (after < 0) & (after >= -REST_DAYS)).any(axis=1)
+    found = alerts & (after >= 0) & (after < UNDETECTED_DAYS)
+    waited = np.where(rests, np.nan, np.where(found, after, UNDETECTED_DAYS).min(axis=1)).reshape(DRAWS, count)
     some = ~np.isnan(waited)
     mean: Array = np.where(some, waited, 0.0).sum(axis=0) / np.maximum(some.sum(axis=0), 1)
     return np.where(some.any(axis=0), mean, np.nan)
 
 
-def _worsened(people: Days, worsening: Worsening, onset: Counts) -> Days:
+def worsened(people: Days, worsening: Worsening, onset: Counts) -> Days:
     """The same days with a worsening put in, in sd of each person's answers, within the scale."""
     worse = people.scores.copy()
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]

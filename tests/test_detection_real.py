@@ -1,0 +1,37 @@
+"""The benchmark on a real diary reads it as the import does, and puts a worsening in from its day on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.detection_real import LEAST_ANSWERS, read, worsened
+from service.detection.synthetic import WORSENINGS, cohort
+
+WHOLE = Path(__file__).parents[2] / "shared" / "data" / "jang2024_panic_daily" / "daily.tsv"
+
+
+@pytest.mark.skipif(not WHOLE.is_file(), reason="the diary is not here")
+def test_people_with_answers_enough_are_read_from_their_first_day_to_their_last() -> None:
+    days = read(WHOLE)
+    days.check()
+    answered = np.asarray(~np.isnan(days.scores).all(axis=2))
+    assert len(days.scores) == 23
+    assert (answered.sum(axis=1) >= LEAST_ANSWERS).all()
+    assert answered[:, 0].all()
+    assert not (answered & ~days.active).any()
+    assert np.isnan(days.scores[:, :, 0]).all()
+    assert set(np.unique(np.round(days.scores[:, :, 2][answered] * 3 / 10, 3))) <= {0.0, 1.0, 2.0, 3.0}
+
+
+def test_a_worsening_is_put_in_from_its_onset_and_stays_within_the_scale() -> None:
+    people = cohort(1, 20).days
+    onset = np.full(20, 60)
+    worse = worsened(people, WORSENINGS[2], onset)
+    np.testing.assert_array_equal(worse.scores[:, :60], people.scores[:, :60])
+    moved = np.nanmean(worse.scores[:, 60:] - people.scores[:, 60:], axis=(0, 1))
+    assert moved[0] > 1.5
+    assert moved[1] < -1
+    worse.check()
