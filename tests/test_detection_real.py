@@ -10,15 +10,17 @@ import pytest
 from benchmarks.detection_real import LEAST_ANSWERS, read, worsened
 from service.detection.synthetic import WORSENINGS, cohort
 
+EXCERPT = Path(__file__).parent / "data" / "jang2024_excerpt.tsv"
 WHOLE = Path(__file__).parents[2] / "shared" / "data" / "jang2024_panic_daily" / "daily.tsv"
+AT_HAND = [each for each in ((EXCERPT, 1), (WHOLE, 23)) if each[0].is_file()]
 
 
-@pytest.mark.skipif(not WHOLE.is_file(), reason="the diary is not here")
-def test_people_with_answers_enough_are_read_from_their_first_day_to_their_last() -> None:
-    days = read(WHOLE)
+@pytest.mark.parametrize(("file", "people"), AT_HAND)
+def test_people_with_answers_enough_are_read_from_their_first_day_to_their_last(file: Path, people: int) -> None:
+    days = read(file)
     days.check()
     answered = np.asarray(~np.isnan(days.scores).all(axis=2))
-    assert len(days.scores) == 23
+    assert len(days.scores) == people
     assert (answered.sum(axis=1) >= LEAST_ANSWERS).all()
     assert answered[:, 0].all()
     assert not (answered & ~days.active).any()
