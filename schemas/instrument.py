@@ -70,7 +70,7 @@ class Loinc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     total: LoincCode | None = None
 
 
-class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MissingRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up to how many items may be left out; the mean of the answered ones stands in for them. Beyond: no total."""
 
     at_most: Annotated[int, Meta(ge=1, le=MOST_ITEMS)]
@@ -148,7 +148,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     options: Annotated[list[Option], Meta(min_length=2, max_length=MOST_OPTIONS)] | None = None
     worse: Worse = Worse.HIGHER
     loinc: Loinc | None = None
-    missing: Missing | None = None
+    missing: MissingRule | None = None
     bands: Annotated[list[Band], Meta(max_length=20)] = []
     bands_source: LongWords | None = None
     urgent: Annotated[list[Urgent], Meta(max_length=MOST_ITEMS)] = []

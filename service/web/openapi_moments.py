@@ -9,7 +9,10 @@ import msgspec.inspect as kinds
 
 
 def mark(components: Mapping[str, Mapping[str, Any]], shapes: Iterable[object]) -> None:
-    """Give `format: date-time` to every field that is a time, in the components of all shapes and of what they hold."""
+    """Give `format: date-time` to every field that is a time, in the components of all shapes and of what they hold.
+
+    Raises KeyError where two of them share a name: what a reader of the description could not tell apart either.
+    """
     seen: set[type] = set()
     for shape in shapes:
         for struct in _structs_in(kinds.type_info(shape), seen):
