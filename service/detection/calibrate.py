@@ -40,8 +40,8 @@ MOST_TRIES = 8
 # From a history: each crossing of a person raises that person's limit by the least of these steps that keeps the
 # share of people above twice the budget below the bound. A larger step would meet the cap's own bound, half the limit,
 # at once, and be gone the sooner.
-CAP_STEPS = (0.0, 0.25, 0.5, 1.0, 1.5)
-MOST_ABOVE_TWICE = 0.11
+CAP_STEPS = (0.25, 0.5, 1.0, 1.5)
+MOST_ABOVE_TWICE = 0.1
 SIMULATION_ALERTS = 20.0
 """What the simulated limit weighs beside the history's own people, in false alerts seen."""
 

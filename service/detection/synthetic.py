@@ -156,8 +156,8 @@ def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
     prior, noise = rules.prior, rules.noise
     cov = np.array(prior.cov)
     cov[:ITEM_COUNT, :ITEM_COUNT] /= BASELINE_WIDENING
-    effects = rng.multivariate_normal(np.array(prior.mean), cov, clients, method="eigh").reshape(clients, 3, ITEM_COUNT)
-    sd = np.exp(rng.multivariate_normal(np.array(prior.log_sd), np.array(prior.log_sd_cov), clients, method="eigh"))
+    effects = _normal(rng, prior.mean, cov, clients).reshape(clients, 3, ITEM_COUNT)
+    sd = np.exp(_normal(rng, prior.log_sd, np.array(prior.log_sd_cov), clients))
     phi = np.clip(prior.phi + np.sqrt(prior.phi_var) * rng.standard_normal(clients), 0.0, 0.85)
     length = history.active.shape[1]
     fresh = rng.standard_normal((clients, length, ITEM_COUNT)) @ np.linalg.cholesky(np.array(prior.correlation)).T
@@ -173,6 +173,15 @@ def drawn_like(history: Days, rules: Rules, seed: int, clients: int) -> Days:
     scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
     scores[np.isnan(like.scores)] = np.nan
     return replace(like, scores=scores, new_usual=like.new_usual & False, confirmed=like.confirmed & False)
+
+
+def _normal(rng: np.random.Generator, mean: tuple[float, ...], cov: Array, clients: int) -> Array:
+    """Draws (clients, k); a covariance that rounding or a kept part has left not quite one is taken as the nearest."""
+    values, vectors = np.linalg.eigh(cov)
+    drawn: Array = (
+        np.array(mean) + rng.standard_normal((clients, len(mean))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    )
+    return drawn
 
 
 def zeros(clients: int, length_days: int = 150) -> Days:
