@@ -148,8 +148,8 @@ async def standing_of_many(db: Db, client_ids: Sequence[UUID], *, rules: Sequenc
 
 QUIET = """
 select
-  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.alert_id, f.found_at, f.found_late,
-  f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
+  f.finding_id, f.client_id, f.client_day, f.rule, f.tier, f.check_in_id, f.instrument_response_id, f.alert_id,
+  f.found_at, f.found_late, f.origin, f.numbers, f.rule_set_version, null::timestamptz as withdrawn_at
 from finding f
 where f.clinic_id = $1
   and f.client_id = $2
