@@ -16,9 +16,11 @@ from service import database
 from service.config import Config
 from service.database import Pool
 from service.gate import decide
+from tests.answering import phq9
 from tests.appointments import a_planned_infusion, a_pressure, a_screen
 from tests.desk import a_person, a_session
 from tests.telling import DAY, a_story
+from tests.test_instrument_staff import answer
 from tests.treatment import Treated, a_treated_client
 
 
@@ -59,6 +61,16 @@ async def test_the_therapist_reads_what_changed_since_the_last_session(treated: 
     assert "No use reported since" in texts(said["use"])
     assert "Nobody has it yet." in texts(said["alerts"])
     assert "Nobody has taken on 1 alert yet." in texts(said["open"])
+
+
+async def test_the_newest_questionnaire_stands_beside_the_one_before(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await answer(db, treated.client_id, treated.today - 15 * DAY, phq9(*[2] * 9))
+        await answer(db, treated.client_id, treated.today - 2 * DAY, phq9(*[1] * 9))
+    [sentence] = sections_of(await treated.get("brief?for=therapy"))["instruments"]
+    assert ": 9 (" in sentence["text"]
+    assert "9 lower than on" in sentence["text"]
+    assert sentence["text"].endswith("a reliable change.")
 
 
 async def test_every_sentence_rests_on_something_that_can_be_opened(treated: Treated) -> None:

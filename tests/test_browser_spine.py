@@ -8,7 +8,7 @@ import email.policy
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from uuid import UUID
@@ -68,7 +68,8 @@ async def a_client_with_a_therapist(owner: Pool) -> tuple[Clinic, UUID, str, str
     now = datetime.now(UTC)
     clinic = await a_clinic(owner, now=now)
     async with databases.transaction(owner, clinic.clinic_id) as db:
-        client_id = await a_client(db, now=now, started_on=now.date())
+        # The day before: the client day may still be yesterday of the date in UTC.
+        client_id = await a_client(db, now=now, started_on=now.date() - timedelta(days=1))
         staff_id = await a_person(db, Role.THERAPIST, email=THERAPIST)
         await clients.assign(db, client_id, staff_id, Role.THERAPIST, from_at=now)
         code = await devices.issue_code(db, client_id, by=staff_id, now=now)

@@ -14,11 +14,12 @@ from schemas.alert import AlertState, Finding, Outcome, Tier
 from schemas.brief import BriefFor
 from schemas.client import Client
 from schemas.course import CourseSubstance, Infusion, InfusionState, Pause, SessionState, TherapySession
+from schemas.instrument_response import InstrumentSeries
 from schemas.session import CoverageReply
 from schemas.treatment import Curve
 from service import findings
 from service.database import Db
-from service.desk import curves, sessions, treatment_page
+from service.desk import curves, instruments_page, sessions, treatment_page
 from service.facts import checkins, client_day, courses, infusions, pauses
 from service.facts import sessions as booked_sessions
 from service.facts.checkins import CheckInRow
@@ -71,6 +72,7 @@ class BriefFacts(NamedTuple):
     sessions: Sequence[TherapySession]
     coverage: CoverageReply
     alerts: Sequence[tuple[AlertSince, Sequence[Finding]]]
+    instruments: Sequence[InstrumentSeries]
 
     @property
     def since_on(self) -> date:
@@ -123,6 +125,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         sessions=booked,
         coverage=await sessions.coverage_of(db, client_id, now=now),
         alerts=await _alerts_since(db, client_id, since),
+        instruments=(await instruments_page.read(db, client_id, now=now)).series,
     )
 
 

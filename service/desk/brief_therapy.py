@@ -24,6 +24,7 @@ def sections_of(facts: BriefFacts) -> list[BriefSection]:
         words.section("days", "Worst and best day", _days(facts)),
         words.section("infusion", "Effect of the infusions", _infusion(facts)),
         words.section("use", "Use", [words.use(facts, "since")]),
+        words.section("instruments", "Instruments", words.instruments(facts)),
         words.section("answers", "Answers given", [words.answers(facts)]),
         words.section("alerts", "Alerts and what was done", words.alerts(facts)),
         words.section("open", "Open questions", _open(facts)),

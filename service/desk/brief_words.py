@@ -9,6 +9,7 @@ from statistics import fmean
 from schemas.alert import AlertState, Finding
 from schemas.brief import BriefSection, BriefSentence, Evidence
 from schemas.course import Infusion, Substance
+from schemas.instrument_response import Change, InstrumentSeries, SeriesPoint
 from service.desk import reasons, sentences
 from service.desk.brief_facts import AlertSince, BriefFacts, Day
 from service.facts import courses, pauses
@@ -148,6 +149,29 @@ def _done(alert: AlertSince) -> str:
             return "Snoozed."
         case AlertState.OPEN | AlertState.DISPATCHED:
             return "Nobody has it yet."
+
+
+def instruments(facts: BriefFacts) -> list[BriefSentence]:
+    """Of each instrument the newest total, beside the one before it: reliable change by the instrument's own rule."""
+    return [_instrument(facts, each, each.points[-1]) for each in facts.instruments if each.points]
+
+
+def _instrument(facts: BriefFacts, series: InstrumentSeries, point: SeriesPoint) -> BriefSentence:
+    total = "not scored, too much was left out" if point.total is None else f"{point.total:g}"
+    band = f" ({point.band})" if point.band else ""
+    href = f"/clients/{facts.client.client_id}/instruments"
+    evidence = [Evidence(kind="instrument_response", id=point.response_id, href=href)]
+    change = "" if point.since_previous is None else f", {_compared(facts, point.since_previous)}"
+    return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{change}.", evidence)
+
+
+def _compared(facts: BriefFacts, change: Change) -> str:
+    if not change.points:
+        return f"the same as on {on(facts, change.since)}"
+    told = f"{abs(change.points):g} {'higher' if change.points > 0 else 'lower'} than on {on(facts, change.since)}"
+    if change.reliable is None:
+        return told
+    return f"{told}, {'a reliable change' if change.reliable else 'within what may be chance'}"
 
 
 def paused(facts: BriefFacts) -> BriefSentence | None:
