@@ -29,6 +29,7 @@ where t.state = 'planned'
       and n.kind = 'brief'
       and n.staff_id = t.staff_id
       and n.subject_id = t.therapy_session_id
+      and n.planned_at = t.planned_at
   )
 union
 select clinic_id

@@ -119,7 +119,7 @@ class DrugScreen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VitalReading(msgspec.Struct, frozen=True, kw_only=True):
-    """Blood pressure in mmHg, pulse in beats a minute."""
+    """Blood pressure in mmHg, pulse in beats a minute; the clinic's limits (mmHg) when it was recorded."""
 
     vital_reading_id: UUID
     client_id: UUID
@@ -127,6 +127,8 @@ class VitalReading(msgspec.Struct, frozen=True, kw_only=True):
     systolic: int
     diastolic: int
     pulse: int | None
+    systolic_limit: int
+    diastolic_limit: int
     measured_at: datetime
     recorded_by: UUID
     recorded_at: datetime

@@ -50,7 +50,8 @@ class SessionEvent(msgspec.Struct, frozen=True, kw_only=True):
 class CoverageState(StrEnum):
     """Whether a given infusion is followed by therapy inside the clinic's window.
 
-    `unrecorded`: the window is over, and of a session in it nobody wrote down whether it was attended.
+    `unrecorded`: of a session in the window whose time is past nobody wrote down whether it was attended, and no
+    further one is booked.
     """
 
     COVERED = "covered"

@@ -34,10 +34,12 @@ class Sendings(msgspec.Struct, kw_only=True):
 class _Coming(msgspec.Struct, frozen=True):
     therapy_session_id: UUID
     staff_id: UUID
+    planned_at: datetime
 
 
+# Whoever may read what the notice leads to: on the client's team, while the course runs.
 COMING = """
-select t.therapy_session_id, t.staff_id
+select t.therapy_session_id, t.staff_id, t.planned_at
 from therapy_session t
 join staff s
   on s.clinic_id = t.clinic_id
@@ -47,6 +49,22 @@ where t.clinic_id = $1
   and t.state = 'planned'
   and t.planned_at > $2
   and t.planned_at <= $3
+  and exists (
+    select
+    from care_team_member m
+    where m.clinic_id = $1
+      and m.client_id = t.client_id
+      and m.staff_id = t.staff_id
+      and m.from_at <= $2
+      and (m.until_at is null or m.until_at > $2)
+  )
+  and exists (
+    select
+    from course c
+    where c.clinic_id = $1
+      and c.client_id = t.client_id
+      and c.ended_on is null
+  )
   and not exists (
     select
     from notice n
@@ -54,12 +72,14 @@ where t.clinic_id = $1
       and n.kind = 'brief'
       and n.staff_id = t.staff_id
       and n.subject_id = t.therapy_session_id
+      and n.planned_at = t.planned_at
   )
 order by t.planned_at, t.therapy_session_id
 """
 INSERT = """
-insert into notice (clinic_id, notice_id, kind, staff_id, subject_id, channel, state, due_at, created_at)
-values ($1, $2, 'brief', $3, $4, 'email', 'queued', $5, $5)
+insert into notice
+  (clinic_id, notice_id, kind, staff_id, subject_id, planned_at, channel, state, due_at, created_at)
+values ($1, $2, 'brief', $3, $4, $6, 'email', 'queued', $5, $5)
 on conflict do nothing
 """
 
@@ -68,7 +88,9 @@ async def plan_briefs(db: Db, *, now: datetime) -> int:
     """Queue a notice for the therapist of each session of the next 24 hours; how many are new."""
     planned = 0
     for coming in await db.rows(_Coming, COMING, db.clinic_id, now, now + BEFORE_SESSION):
-        planned += await db.execute(INSERT, db.clinic_id, ids.new(), coming.staff_id, coming.therapy_session_id, now)
+        planned += await db.execute(
+            INSERT, db.clinic_id, ids.new(), coming.staff_id, coming.therapy_session_id, now, coming.planned_at
+        )
     return planned
 
 
@@ -100,7 +122,7 @@ with due as (
   from due
   where n.clinic_id = $1
     and n.notice_id = due.notice_id
-  returning n.notice_id, n.attempts, n.created_at, n.staff_id, n.subject_id
+  returning n.notice_id, n.attempts, n.created_at, n.staff_id, n.subject_id, n.planned_at
 )
 select c.notice_id, c.attempts, c.created_at, s.email, t.client_id
 from claimed c
@@ -109,7 +131,15 @@ left join therapy_session t
   and t.therapy_session_id = c.subject_id
   and t.staff_id = c.staff_id
   and t.state = 'planned'
+  and t.planned_at = c.planned_at
   and t.planned_at > $2
+  and exists (
+    select
+    from course running
+    where running.clinic_id = $1
+      and running.client_id = t.client_id
+      and running.ended_on is null
+  )
 left join staff s
   on s.clinic_id = $1
   and s.staff_id = c.staff_id

@@ -13,6 +13,7 @@ import msgspec
 
 from schemas.client import Client
 from schemas.course import ChangeReason, Course, Infusion, InfusionState, Pause, PauseReason
+from schemas.gate import Decision
 from schemas.treatment import (
     DischargeForm,
     EndPauseForm,
@@ -27,7 +28,7 @@ from schemas.treatment import (
 from service import errors
 from service.database import Db
 from service.errors import FieldFault
-from service.facts import client_day, courses, infusion_events, infusions, pauses, placing, schedules
+from service.facts import client_day, courses, gate_checks, infusion_events, infusions, pauses, placing, schedules
 from service.facts.infusions import Given
 from service.facts.schedules import Made
 from service.people import audit, clients, clinics
@@ -131,6 +132,8 @@ async def record_infusion(
         courses.refuse_ended(at.course)
     if form.state is before.state is InfusionState.PLANNED:
         raise errors.Conflict("It is planned as it is. Give it another time by moving it.")
+    if form.state is InfusionState.PLANNED:
+        await _refuse_past_the_gate(db, infusion_id)
     given = None
     if form.given_at is not None:
         given = Given(
@@ -141,6 +144,13 @@ async def record_infusion(
     )
     await audit.record(db, by, "infusion.record", client_id=client_id, object_id=infusion_id, now=now)
     return changed
+
+
+async def _refuse_past_the_gate(db: Db, infusion_id: UUID) -> None:
+    """What the gate holds goes ahead by a decision there, not by a plan of somebody who may not see why."""
+    decisions = await gate_checks.of_infusions(db, [infusion_id])
+    if decisions and decisions[-1].decision is Decision.HOLD:
+        raise errors.Conflict("The gate holds it. It is planned again when the hold is taken back there.")
 
 
 async def _own_infusion(db: Db, client_id: UUID, infusion_id: UUID, *, version: int | None) -> Infusion:

@@ -25,7 +25,7 @@ WINDOW = 72
         (24, None, None, CoverageState.OPEN),
         (24, 2, SessionState.ATTENDED, CoverageState.COVERED),
         (24, 2, SessionState.MISSED, CoverageState.OPEN),
-        (24, 2, SessionState.PLANNED, CoverageState.BOOKED),
+        (24, 2, SessionState.PLANNED, CoverageState.UNRECORDED),
         (24, -30, SessionState.PLANNED, CoverageState.BOOKED),
         (24, -48, SessionState.PLANNED, CoverageState.BOOKED),
         (24, -49, SessionState.PLANNED, CoverageState.OPEN),
@@ -56,7 +56,7 @@ def test_one_session_covers_every_infusion_in_whose_window_it_lies() -> None:
     attended = a_session_row(NOW - 40 * HOUR, SessionState.ATTENDED)
     found = coverage.of(given, [attended], window_hours=WINDOW, now=NOW)
     assert [each.therapy_session_id for each in found] == [attended.therapy_session_id] * 2
-    assert coverage.counts(found) == (2, 2)
+    assert coverage.counts(found, now=NOW) == (2, 2)
 
 
 def test_only_given_infusions_have_a_window() -> None:
@@ -80,14 +80,18 @@ def test_coverage_is_what_a_plain_recomputation_says(
         still_open = hours < window
         if SessionState.ATTENDED in inside:
             expected.append(CoverageState.COVERED)
+        elif still_open and any(state is SessionState.PLANNED and h < 0 and hours - h <= window for h, state in booked):
+            expected.append(CoverageState.BOOKED)
         elif SessionState.PLANNED in inside:
-            expected.append(CoverageState.BOOKED if still_open else CoverageState.UNRECORDED)
+            expected.append(CoverageState.UNRECORDED)
         else:
             expected.append(CoverageState.OPEN if still_open else CoverageState.UNCOVERED)
     order.shuffle(infusions)
     order.shuffle(sessions)
     found = coverage.of(infusions, sessions, window_hours=window, now=NOW)
     assert [each.state for each in found] == expected
-    covered, closed = coverage.counts(found)
+    covered, closed = coverage.counts(found, now=NOW)
     assert covered == expected.count(CoverageState.COVERED)
-    assert closed - covered == sum(each in (CoverageState.UNRECORDED, CoverageState.UNCOVERED) for each in expected)
+    over = [hours >= window for hours in sorted(given_hours, reverse=True)]
+    pairs = zip(expected, over, strict=True)
+    assert closed - covered == sum(late and each is not CoverageState.COVERED for each, late in pairs)

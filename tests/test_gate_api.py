@@ -132,7 +132,14 @@ async def test_the_limit_itself_still_stands_and_it_is_the_clinic_s(ward: Ward) 
     assert setting["systolic_limit"] == 140
     changed = await ward.http.put("/v1/settings/gate", json={**setting, "systolic_limit": 130}, headers=admin.bearer)
     assert changed.status_code == 200
+    assert (await ward.read())["line"]["proposals"] == [], (
+        "what was recorded is judged by the limit it was recorded under"
+    )
+    await ward.record_all(systolic=135)
     assert (await ward.read())["line"]["proposals"] == ["pressure_above_limit"]
+    wider = await ward.http.put("/v1/settings/gate", json={**setting, "systolic_limit": 160}, headers=admin.bearer)
+    assert wider.status_code == 200
+    assert (await ward.read())["line"]["proposals"] == ["pressure_above_limit"], "no setting clears what stands"
     wrong = await ward.http.put("/v1/settings/gate", json={**setting, "gate_warning_hours": 100}, headers=admin.bearer)
     assert wrong.status_code == 400
     assert wrong.json()["errors"][0]["field"] == "gate_warning_hours"
@@ -342,3 +349,46 @@ async def test_a_coordinator_sees_no_gate(ward: Ward) -> None:
 
 def test_every_analyte_has_a_window_and_a_substance() -> None:
     assert set(agreement.WINDOW_HOURS) == set(agreement.SUBSTANCE_OF) == set(Analyte)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("checklists", {"hypertension": "unknown"}),
+        ("vitals", {"systolic": 215, "diastolic": 130}),
+        ("screens", {"positive": ["cocaine"]}),
+    ],
+)
+@pytest.mark.parametrize("overridden", [False, True])
+async def test_what_is_recorded_after_a_decision_and_speaks_against_it_ends_it(
+    ward: Ward, path: str, body: dict[str, object], *, overridden: bool
+) -> None:
+    """Also where an override had met the like of it before."""
+    await ward.record_all(positive=("cocaine",) if overridden else (), systolic=144 if overridden else 124)
+    decision = "override" if overridden else "clear"
+    role = Role.PRESCRIBER if overridden else Role.NURSE
+    assert (await ward.send(decision, {"reason": "Known."} if overridden else {}, role=role)).status_code == 201
+    form = {"checklists": a_list(), "vitals": a_reading(), "screens": a_screen()}[path]
+    assert (await ward.send(path, {**form, **body})).status_code == 201
+    line = (await ward.read())["line"]
+    assert (line["state"], line["lapse"]) == ("pending", "new_record")
+
+
+async def test_a_screen_that_looked_for_nothing_treated_is_not_the_screen_but_what_it_found_counts(ward: Ward) -> None:
+    for path, body in (("vitals", a_reading()), ("checklists", a_list())):
+        assert (await ward.send(path, body)).status_code == 201
+    assert (await ward.send("screens", a_screen("cannabis", panel=["cannabis"]))).status_code == 201
+    line = (await ward.read())["line"]
+    assert (line["missing"], line["proposals"]) == (["screen"], ["screen_positive"])
+    assert (await ward.send("screens", a_screen())).status_code == 201
+    line = (await ward.read())["line"]
+    assert (line["missing"], line["proposals"]) == ([], ["screen_positive"]), "nobody looked for it again"
+
+
+async def test_what_the_gate_holds_is_not_planned_past_it(ward: Ward) -> None:
+    await ward.record_all(positive=("cocaine",))
+    assert (await ward.send("hold", {"reason": "Screen."})).status_code == 201
+    address = f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state"
+    refused = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
+    assert refused.status_code == 409, refused.text
+    assert (await ward.read())["line"]["infusion_state"] == "held"

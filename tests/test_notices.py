@@ -15,11 +15,11 @@ from schemas.course import SessionState
 from schemas.staff import Role
 from service import database, ids, notices
 from service.database import Pool
-from service.facts import sessions
+from service.facts import courses, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.email import TEXTS
 from service.outbox import Sending
-from service.people import staff
+from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 HOUR = timedelta(hours=1)
@@ -65,6 +65,7 @@ async def a_booked_session(
         tamsin = await staff.add(db, email=email, name="Tamsin", roles=[Role.THERAPIST], now=NOW)
         client_id = await a_client(db)
         staff_id = tamsin if therapist else None
+        await clients.assign(db, client_id, tamsin, Role.THERAPIST, from_at=NOW - HOUR)
         planned_at = NOW + hours_ahead * HOUR
         session_id = await sessions.plan(db, client_id, staff_id=staff_id, planned_at=planned_at, by=None, now=NOW)
     return session_id, staff_id
@@ -101,6 +102,39 @@ def test_no_text_says_a_word_of_health() -> None:
         assert not [
             word for word in ("craving", "ketamine", "therapy", "infusion", "client", "patient") if word in said
         ]
+
+
+async def test_a_session_that_moves_is_told_of_again(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    session_id, _ = await a_booked_session(web_pool, clinic)
+    await send_notices.run_once(tools, now=NOW)
+    later = NOW + 240 * HOUR
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute(
+            "update therapy_session set planned_at = $3 where clinic_id = $1 and therapy_session_id = $2",
+            db.clinic_id,
+            session_id,
+            later,
+        )
+    assert (await send_notices.run_once(tools, now=NOW)).counts["planned"] == 0
+    assert (await send_notices.run_once(tools, now=later - HOUR)).counts["sent"] == 1
+    assert len(postbox.written) == 2
+
+
+async def test_nobody_is_told_of_a_client_who_is_none_of_theirs_or_discharged(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    session_id, staff_id = await a_booked_session(web_pool, clinic)
+    other_id, _ = await a_booked_session(web_pool, clinic)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert staff_id is not None
+        client_of = {each: (await sessions.get(db, each)).client_id for each in (session_id, other_id)}
+        await clients.unassign(db, client_of[session_id], staff_id, now=NOW)
+        course = (await courses.of(db, client_of[other_id]))[0]
+        await courses.end(db, course.course_id, ended_on=NOW.date(), now=NOW)
+    assert (await send_notices.run_once(tools, now=NOW)).counts["planned"] == 0
+    assert postbox.written == []
 
 
 @pytest.mark.parametrize("why", ["cancelled", "disabled", "moved into the past"])

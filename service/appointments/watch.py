@@ -177,9 +177,10 @@ def gate_settled(finding: Finding, gates: Sequence[Gate]) -> str | None:
 
 
 def closes_tomorrow_without_session(window: Coverage, clinic_zone: ZoneInfo, now: datetime) -> bool:
-    """Whether an open window ends today or tomorrow on the clinic's calendar, and nothing is booked in it."""
+    """Whether an open window ends today or tomorrow on the clinic's calendar, and nothing is to come in it."""
     tomorrow = now.astimezone(clinic_zone).date() + timedelta(days=1)
-    return window.state is CoverageState.OPEN and window.closes_at.astimezone(clinic_zone).date() <= tomorrow
+    unheld = window.state in (CoverageState.OPEN, CoverageState.UNRECORDED) and window.closes_at > now
+    return unheld and window.closes_at.astimezone(clinic_zone).date() <= tomorrow
 
 
 def window_settled(finding: Finding, windows: Sequence[Coverage]) -> str | None:
@@ -189,7 +190,8 @@ def window_settled(finding: Finding, windows: Sequence[Coverage]) -> str | None:
         return "the infusion was not given"
     if window.closes_at.isoformat() != finding.numbers.get("closes_at"):
         return "the window changed"
-    return None if window.state in (CoverageState.OPEN, CoverageState.UNCOVERED) else "a session is booked"
+    without = (CoverageState.OPEN, CoverageState.UNRECORDED, CoverageState.UNCOVERED)
+    return None if window.state in without else "a session is booked"
 
 
 def _pending(gate: Gate, zone: ZoneInfo, now: datetime) -> NewFinding:

@@ -13,7 +13,7 @@ import msgspec
 from schemas.alert import AlertState, Finding, Outcome, Tier
 from schemas.brief import BriefFor
 from schemas.client import Client
-from schemas.course import CourseSubstance, Infusion, InfusionState, Pause, SessionState, TherapySession
+from schemas.course import Course, CourseSubstance, Infusion, InfusionState, Pause, SessionState, TherapySession
 from schemas.instrument_response import InstrumentSeries
 from schemas.session import CoverageReply
 from schemas.treatment import Curve
@@ -57,6 +57,7 @@ class BriefFacts(NamedTuple):
     first day. `reports`: every check-in since, of either kind, oldest first: use may be told in any of them."""
 
     client: Client
+    course: Course
     zone: ZoneInfo
     now: datetime
     today: date
@@ -81,9 +82,9 @@ class BriefFacts(NamedTuple):
 
     @property
     def next_infusion(self) -> Infusion | None:
-        """The next infusion that is planned or held."""
-        waiting = (InfusionState.PLANNED, InfusionState.HELD)
-        return next((each for each in self.infusions if each.state in waiting and each.planned_at > self.now), None)
+        """The next infusion that is planned or held; one of today also when its time has passed."""
+        waiting = [each for each in self.infusions if each.state in (InfusionState.PLANNED, InfusionState.HELD)]
+        return next((each for each in waiting if client_day_of(each.planned_at, self.zone) >= self.today), None)
 
     @property
     def next_session(self) -> TherapySession | None:
@@ -110,6 +111,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
     days = [_day(db, row, view.periods, sealer) for row in rows]
     return BriefFacts(
         client=view.client,
+        course=view.course,
         zone=view.zone,
         now=now,
         today=view.day,

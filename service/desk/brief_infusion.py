@@ -25,7 +25,7 @@ def sections_of(
         *(clinical if sees_gates else []),
         words.section("use", f"Use {since}", [words.use(facts, "since")]),
         words.section("alerts", "Open alerts", _open_alerts(facts)),
-        words.section("answers", "Missed days", [words.paused(facts), words.answers(facts)]),
+        words.section("answers", "Missed days", [words.away(facts), words.answers(facts)]),
         words.section("changed", f"How things were {since}", words.changed(facts, "since")),
     ]
 

@@ -11,6 +11,7 @@ from schemas.session import CoverageState
 from schemas.treatment import Curve, CurvePoint
 from service.desk import brief_words as words
 from service.desk.brief_facts import BriefFacts, Day
+from service.facts.client_day import of as client_day_of
 
 CURVE_SHOWN_DAYS = 3
 ITEMS = ("craving", "mood", "anxiety")
@@ -20,7 +21,7 @@ def sections_of(facts: BriefFacts) -> list[BriefSection]:
     """The whole brief, the first question first."""
     since = words.since_on(facts, "session")
     return [
-        words.section("changed", f"What changed {since}", [words.paused(facts), *words.changed(facts, "since")]),
+        words.section("changed", f"What changed {since}", [words.away(facts), *words.changed(facts, "since")]),
         words.section("days", "Worst and best day", _days(facts)),
         words.section("infusion", "Effect of the infusions", _infusion(facts)),
         words.section("use", "Use", [words.use(facts, "since")]),
@@ -68,26 +69,28 @@ def _infusion(facts: BriefFacts) -> list[BriefSentence | None]:
 
 
 def _effect(facts: BriefFacts, curve: Curve) -> BriefSentence:
+    over = (facts.today - client_day_of(curve.given_at, facts.zone)).days
     first = [point for point in curve.points if 1 <= point.days_since <= CURVE_SHOWN_DAYS]
     told = [told for item in ITEMS if (told := _course_of(curve, first, item))]
-    text = "; ".join(told) if told else "no answer on the three days after it"
     given = f"Infusion {curve.number}, {words.at(facts, curve.given_at)}"
-    return words.say(f"{given}: {text}.", _evidence_of(facts, curve, first))
+    if not told:
+        said = "its first day after has not come yet" if over < 1 else f"no answer on {_days_after(over)}"
+        return words.say(f"{given}: {said}.", _evidence_of(facts, curve, first))
+    return words.say(f"{given}: {'; '.join(told)}.", _evidence_of(facts, curve, first))
+
+
+def _days_after(over: int) -> str:
+    return "the day after it" if over == 1 else f"the {min(over, CURVE_SHOWN_DAYS)} days after it"
 
 
 def _course_of(curve: Curve, first: Sequence[CurvePoint], item: str) -> str:
-    """ "craving 7 before, 3, 3, 4 on 3 of the first three days after", "" where nothing was answered."""
-    values = [value for point in first if (value := getattr(point, item)) is not None]
+    """ "craving 7 before, then 3 on day 1, 3 on day 2", "" where nothing was answered."""
+    values = [(point.days_since, value) for point in first if (value := getattr(point, item)) is not None]
     if not values:
         return ""
     before = None if curve.before is None else getattr(curve.before, item)
-    was = "" if before is None else f"{before} before, "
-    return f"{item} {was}{_after(values)}"
-
-
-def _after(values: Sequence[int]) -> str:
-    days = "the first day after" if len(values) == 1 else f"{len(values)} of the first three days after"
-    return f"{', '.join(map(str, values))} on {days}"
+    was = "" if before is None else f"{before} before, then "
+    return f"{item} {was}{', '.join(f'{value} on day {day}' for day, value in values)}"
 
 
 def _against(facts: BriefFacts, last: Curve, previous: Curve | None) -> BriefSentence | None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from statistics import fmean
 
-from schemas.alert import AlertState, Finding
+from schemas.alert import AlertState, Finding, Tier
 from schemas.brief import BriefSection, BriefSentence, Evidence
-from schemas.course import Infusion, Substance
+from schemas.course import Infusion, Phase, Substance
 from schemas.instrument_response import Change, InstrumentSeries, SeriesPoint
 from service.desk import reasons, sentences
 from service.desk.brief_facts import AlertSince, BriefFacts, Day
@@ -125,8 +125,10 @@ def alerts(facts: BriefFacts) -> list[BriefSentence]:
 
 def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> BriefSentence:
     weighed = reasons.by_weight(found)
-    why = sentences.of_finding(weighed[0], facts.today) if weighed else "No reason stands any more."
-    more = f" And {len(weighed) - 1} more." if len(weighed) > 1 else ""
+    # What is urgent is never behind "and more".
+    told = [each for each in weighed if each.tier is Tier.URGENT] or weighed[:1]
+    why = " ".join(sentences.of_finding(each, facts.today) for each in told) or "No reason stands any more."
+    more = f" And {len(weighed) - len(told)} more." if len(weighed) > len(told) else ""
     evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
     return say(
         f"Tier {alert.tier}, {on(facts, _local(facts, alert.opened_at))}: {why}{more} {_done(alert)}", [evidence]
@@ -174,8 +176,12 @@ def _compared(facts: BriefFacts, change: Change) -> str:
     return f"{told}, {'a reliable change' if change.reliable else 'within what may be chance'}"
 
 
-def paused(facts: BriefFacts) -> BriefSentence | None:
-    """That the client is paused, where they are."""
+def away(facts: BriefFacts) -> BriefSentence | None:
+    """That the client is discharged or paused, where they are."""
+    if facts.course.phase is Phase.DISCHARGED and facts.course.ended_on is not None:
+        href = f"/clients/{facts.client.client_id}/treatment"
+        evidence = Evidence(kind="course", id=facts.course.course_id, href=href)
+        return say(f"Discharged; the last day of the course was {on(facts, facts.course.ended_on)}.", [evidence])
     pause = pauses.covering(facts.pauses, facts.today)
     if pause is None:
         return None

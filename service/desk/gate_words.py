@@ -23,7 +23,7 @@ from schemas.session import CoverageState
 STATES: Mapping[GateState, str] = MappingProxyType(
     {
         GateState.NOT_DUE: "Not due yet",
-        GateState.PENDING: "Open",
+        GateState.PENDING: "Not decided",
         GateState.CLEAR: "Clear",
         GateState.HOLD: "On hold",
         GateState.OVERRIDDEN: "Overridden",
@@ -113,6 +113,8 @@ def answer(line: GateLine) -> str:
     """May this go ahead, and what is open? In one sentence."""
     match line.infusion_state:
         case InfusionState.GIVEN:
+            if line.state in (GateState.PENDING, GateState.NOT_DUE):
+                return "Given, and nobody had decided at the gate."
             return f"Given. The gate was {STATES[line.state].lower()}."
         case InfusionState.MISSED | InfusionState.CANCELLED:
             return f"The infusion is {line.infusion_state}."
@@ -155,6 +157,6 @@ def agreement(found: SubstanceAgreement) -> str:
         case Agreement.OVER_REPORTED:
             return f"{found.substance}: the answers mention it, the screen did not find it"
         case Agreement.NO_DATA if found.positive is None:
-            return f"{found.substance}: not on the panel"
+            return f"{found.substance}: not on the panel, or the screen could not be read"
         case Agreement.NO_DATA:
             return f"{found.substance}: no answer within the screen's {found.window_hours} hours"

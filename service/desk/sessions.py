@@ -56,5 +56,5 @@ async def coverage_of(db: Db, client_id: UUID, *, now: datetime) -> CoverageRepl
     found: list[Coverage] = coverage.of(
         await infusions.of(db, client_id), await sessions.of(db, client_id), window_hours=window_hours, now=now
     )
-    covered, closed = coverage.counts(found)
+    covered, closed = coverage.counts(found, now=now)
     return CoverageReply(items=found[::-1], window_hours=window_hours, covered=covered, closed=closed)

@@ -46,13 +46,14 @@ def _judge(
     if attended is not None:
         return CoverageState.COVERED, attended
     planned = [each for each in inside if each.state is SessionState.PLANNED]
-    if closes_at > now:
-        return (CoverageState.BOOKED, planned[0]) if planned else (CoverageState.OPEN, None)
+    coming = [each for each in planned if each.planned_at > now]
+    if closes_at > now and (coming or not planned):
+        return (CoverageState.BOOKED, coming[0]) if coming else (CoverageState.OPEN, None)
     return (CoverageState.UNRECORDED, planned[0]) if planned else (CoverageState.UNCOVERED, None)
 
 
-def counts(found: Sequence[Coverage]) -> tuple[int, int]:
+def counts(found: Sequence[Coverage], *, now: datetime) -> tuple[int, int]:
     """How many infusions are covered, of how many whose window is over or who are covered already."""
     covered = sum(each.state is CoverageState.COVERED for each in found)
-    over = sum(each.state in (CoverageState.UNRECORDED, CoverageState.UNCOVERED) for each in found)
-    return covered, covered + over
+    over = [each for each in found if each.state is not CoverageState.COVERED and each.closes_at <= now]
+    return covered, covered + len(over)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.course import InfusionState
+from schemas.course import InfusionState, Substance
 from schemas.gate import GateCheck, GateSetting
 from service import errors
 from service.database import Db
@@ -58,7 +58,8 @@ async def choose(db: Db, setting: GateSetting, *, now: datetime) -> None:
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """An infusion as the gate sees it; `moved_at`: when its slot was changed last, null where it never was."""
+    """An infusion as the gate sees it; `moved_at`: when its slot was changed last, null where it never was; `treated`:
+    the substances of the course on the slot's day."""
 
     infusion_id: UUID
     client_id: UUID
@@ -67,6 +68,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: datetime
     given_at: datetime | None
     moved_at: datetime | None
+    treated: list[Substance]
 
 
 SLOTS = """
@@ -83,7 +85,19 @@ select
         and e.infusion_id = i.infusion_id
     ) changed
     where changed.planned_at <> changed.planned_before
-  ) as moved_at
+  ) as moved_at,
+  array(
+    select cs.substance
+    from course_substance cs
+    join course owner
+      on owner.clinic_id = cs.clinic_id
+      and owner.course_id = cs.course_id
+    where cs.clinic_id = $1
+      and owner.client_id = i.client_id
+      and cs.from_on <= i.planned_at::date
+      and i.planned_at::date <= coalesce(least(cs.until_on, owner.ended_on), 'infinity')
+    order by cs.is_primary desc, cs.substance
+  ) as treated
 from infusion i
 join client c
   on c.clinic_id = i.clinic_id

@@ -79,10 +79,14 @@ async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenFor
 
 INSERT_VITAL = """
 insert into vital_reading (
-  clinic_id, vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, measured_at, recorded_by,
-  recorded_at, supersedes, entered_in_error
+  clinic_id, vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit,
+  measured_at, recorded_by, recorded_at, supersedes, entered_in_error
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, false)
+select
+  $1, $2::uuid, $3::uuid, $4::uuid, $5::smallint, $6::smallint, $7::smallint, systolic_limit, diastolic_limit,
+  $8::timestamptz, $9::uuid, $10::timestamptz, $11::uuid, false
+from clinic_setting
+where clinic_id = $1
 """
 
 
@@ -178,12 +182,12 @@ where clinic_id = $1
 """
 TAKE_BACK_VITAL = """
 insert into vital_reading (
-  clinic_id, vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, measured_at, recorded_by,
-  recorded_at, supersedes, entered_in_error
+  clinic_id, vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit,
+  measured_at, recorded_by, recorded_at, supersedes, entered_in_error
 )
 select
-  clinic_id, $4::uuid, client_id, infusion_id, systolic, diastolic, pulse, measured_at, $5::uuid,
-  $6::timestamptz, vital_reading_id, true
+  clinic_id, $4::uuid, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit,
+  measured_at, $5::uuid, $6::timestamptz, vital_reading_id, true
 from vital_reading
 where clinic_id = $1
   and infusion_id = $2

@@ -87,8 +87,8 @@ async def screens_of(db: Db, client_id: UUID) -> list[DrugScreen]:
 
 VITALS_OF_INFUSIONS = """
 select
-  vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, measured_at, recorded_by, recorded_at,
-  supersedes, entered_in_error
+  vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit, measured_at,
+  recorded_by, recorded_at, supersedes, entered_in_error
 from vital_reading
 where clinic_id = $1
   and infusion_id = any ($2::uuid[])

@@ -121,7 +121,8 @@ def abstinence(
     standing `screens` of an infusion the newest that could be read counts; one that looked for no treated substance is
     missing. `treated_at`: the treated substances by infusion.
     """
-    occasions = [each for each in infusions if each.planned_at <= now and each.state is not InfusionState.CANCELLED]
+    begun = [each for each in infusions if (each.given_at or each.planned_at) <= now]
+    occasions = [each for each in begun if each.state is not InfusionState.CANCELLED]
     found = [_is_negative(each.infusion_id, screens, treated_at.get(each.infusion_id, ())) for each in occasions]
     negative, positive, missing = found.count(True), found.count(False), found.count(None)
     return AbstinenceFigures(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
+from schemas.course import Substance
 from schemas.gate import (
+    Analyte,
     ContraindicationCheck,
     DrugScreen,
     GateSetting,
@@ -18,6 +20,7 @@ from schemas.gate import (
     VitalReading,
 )
 from service.facts import gate_records
+from service.gate.agreement import SUBSTANCE_OF
 from service.gate.states import Seen
 
 
@@ -28,12 +31,15 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     vitals: Sequence[VitalReading] = ()
     checklists: Sequence[ContraindicationCheck] = ()
 
-    def seen(self, setting: GateSetting) -> list[Seen]:
-        """Each record with what it proposes by itself."""
+    def seen(self) -> list[Seen]:
+        """Each record with whether it speaks against going ahead by itself."""
         return [
-            *(Seen(each.drug_screen_id, each.supersedes, of_screen(each)) for each in self.screens),
-            *(Seen(each.vital_reading_id, each.supersedes, of_vital(each, setting)) for each in self.vitals),
-            *(Seen(each.contraindication_check_id, each.supersedes, of_checklist(each)) for each in self.checklists),
+            *(Seen(each.drug_screen_id, each.supersedes, bool(of_screen(each))) for each in self.screens),
+            *(Seen(each.vital_reading_id, each.supersedes, bool(of_vital(each))) for each in self.vitals),
+            *(
+                Seen(each.contraindication_check_id, each.supersedes, bool(of_checklist(each)) or leaves_open(each))
+                for each in self.checklists
+            ),
         ]
 
 
@@ -47,10 +53,14 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     proposals: list[Proposal]
 
 
-def of(records: Records, setting: GateSetting, *, planned_at: datetime) -> Assessment:
+def of(
+    records: Records, setting: GateSetting, *, planned_at: datetime, treated: Collection[Substance] = ()
+) -> Assessment:
     """Judge what stands. A record counts for a slot when it was made after the slot's gate opened, else it is too old.
 
-    Of several of a kind the newest counts: a second reading of the pressure after a rest replaces the first.
+    Of several of a kind the newest counts: a second reading of the pressure after a rest replaces the first. What a
+    screen found stands until a later one looked for the same; one that looked for none of the `treated` substances is
+    not the screen that each infusion begins with.
     """
     since = planned_at - timedelta(hours=setting.gate_opens_hours)
     screens = [each for each in gate_records.standing_screens(records.screens) if each.collected_at >= since]
@@ -61,15 +71,15 @@ def of(records: Records, setting: GateSetting, *, planned_at: datetime) -> Asses
     vital = max(vitals, key=lambda each: (each.measured_at, each.vital_reading_id), default=None)
     checklist = max(lists, key=lambda each: (each.checked_at, each.contraindication_check_id), default=None)
     missing = []
-    if screen is None:
+    if not any(_looks_for(each, treated) for each in readable):
         missing.append(Missing.SCREEN)
     if vital is None:
         missing.append(Missing.PRESSURE)
-    if checklist is None or Presence.UNKNOWN in answers_of(checklist).values():
+    if checklist is None or leaves_open(checklist):
         missing.append(Missing.CHECKLIST)
     proposed: frozenset[Proposal] = frozenset()
-    proposed |= of_screen(screen) if screen is not None else proposed
-    proposed |= of_vital(vital, setting) if vital is not None else proposed
+    proposed |= {Proposal.SCREEN_POSITIVE} if _found(readable) else proposed
+    proposed |= of_vital(vital) if vital is not None else proposed
     proposed |= of_checklist(checklist) if checklist is not None else proposed
     return Assessment(
         screen=screen,
@@ -86,9 +96,17 @@ def of_screen(screen: DrugScreen) -> frozenset[Proposal]:
     return frozenset({Proposal.SCREEN_POSITIVE}) if found else frozenset()
 
 
-def of_vital(vital: VitalReading, setting: GateSetting) -> frozenset[Proposal]:
-    """What a pressure proposes: either number above the clinic's limit."""
-    above = vital.systolic > setting.systolic_limit or vital.diastolic > setting.diastolic_limit
+def _found(readable: Sequence[DrugScreen]) -> bool:
+    """Whether the newest screen that looked for it found any analyte."""
+    newest: dict[Analyte, bool] = {}
+    for screen in sorted(readable, key=lambda each: (each.collected_at, each.drug_screen_id)):
+        newest |= {analyte: analyte in screen.positive for analyte in screen.panel}
+    return any(newest.values())
+
+
+def of_vital(vital: VitalReading) -> frozenset[Proposal]:
+    """What a pressure proposes: either number above the clinic's limit when it was recorded."""
+    above = vital.systolic > vital.systolic_limit or vital.diastolic > vital.diastolic_limit
     return frozenset({Proposal.PRESSURE_ABOVE_LIMIT}) if above and not vital.entered_in_error else frozenset()
 
 
@@ -96,6 +114,16 @@ def of_checklist(checklist: ContraindicationCheck) -> frozenset[Proposal]:
     """What the list proposes: any contraindication that is present."""
     present = Presence.PRESENT in answers_of(checklist).values() and not checklist.entered_in_error
     return frozenset({Proposal.CONTRAINDICATION}) if present else frozenset()
+
+
+def leaves_open(checklist: ContraindicationCheck) -> bool:
+    """Whether something on the list is not known."""
+    return Presence.UNKNOWN in answers_of(checklist).values() and not checklist.entered_in_error
+
+
+def _looks_for(screen: DrugScreen, treated: Collection[Substance]) -> bool:
+    sought = {SUBSTANCE_OF[analyte] for analyte in screen.panel}
+    return not treated or bool(sought & set(treated))
 
 
 def answers_of(checklist: ContraindicationCheck) -> dict[str, Presence]:

@@ -64,7 +64,7 @@ async def decide(
         expires_at=now + lasts if decision in (Decision.CLEAR, Decision.OVERRIDE) else None,
         missing=gate.assessment.missing,
         proposals=gate.assessment.proposals,
-        record_ids=[each.record_id for each in gate.records.seen(gate.setting)],
+        record_ids=[each.record_id for each in gate.records.seen()],
     )
     await gate_checks.add(db, check)
     await _follow(db, gate, decision, by=by, now=now)

@@ -94,13 +94,13 @@ async def of_slots(db: Db, slots: Sequence[Slot], *, now: datetime) -> list[Gate
 def _gate(slot: Slot, setting: GateSetting, records: Records, decisions: list[GateCheck], *, now: datetime) -> Gate:
     # What was recorded after an infusion was given says nothing about the gate it went through.
     at = slot.given_at or now
-    seen = records.seen(setting) if slot.given_at is None else _seen_before(records, setting, slot.given_at)
+    seen = records.seen() if slot.given_at is None else _seen_before(records, slot.given_at)
     return Gate(
         slot=slot,
         setting=setting,
         records=records,
         decisions=decisions,
-        assessment=assessment.of(records, setting, planned_at=slot.planned_at),
+        assessment=assessment.of(records, setting, planned_at=slot.planned_at, treated=slot.treated),
         standing=states.at(
             decisions,
             seen,
@@ -112,13 +112,13 @@ def _gate(slot: Slot, setting: GateSetting, records: Records, decisions: list[Ga
     )
 
 
-def _seen_before(records: Records, setting: GateSetting, at: datetime) -> list[states.Seen]:
+def _seen_before(records: Records, at: datetime) -> list[states.Seen]:
     early = Records(
         screens=[each for each in records.screens if each.recorded_at <= at],
         vitals=[each for each in records.vitals if each.recorded_at <= at],
         checklists=[each for each in records.checklists if each.recorded_at <= at],
     )
-    return early.seen(setting)
+    return early.seen()
 
 
 async def of_infusion(db: Db, client_id: UUID, infusion_id: UUID, *, now: datetime) -> Gate:

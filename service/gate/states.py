@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.gate import Decision, GateCheck, GateState, Lapse, Proposal
+from schemas.gate import Decision, GateCheck, GateState, Lapse
 from service import errors
 
 _DUE = frozenset({GateState.PENDING, GateState.CLEAR, GateState.HOLD, GateState.OVERRIDDEN})
@@ -43,11 +43,12 @@ def after(state: GateState, decision: Decision) -> GateState:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A record as a clearance may lapse by it: its id, what it corrects, and what it proposes."""
+    """A record as a clearance may lapse by it: its id, what it corrects, and whether it speaks against going ahead,
+    because it proposes a hold or leaves open what it was to answer."""
 
     record_id: UUID
     supersedes: UUID | None
-    proposals: frozenset[Proposal]
+    speaks_against: bool
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,8 +99,9 @@ def _lapse_of(
         return Lapse.MOVED
     if clearance.expires_at is None or now >= clearance.expires_at:
         return Lapse.EXPIRED
-    known, foreseen = set(clearance.record_ids), set(clearance.proposals)
+    # Also where an override had met the like of it: a pressure of 148 that was overridden says nothing about 215.
+    known = set(clearance.record_ids)
     fresh = [each for each in records if each.record_id not in known]
-    if any(each.proposals - foreseen or each.supersedes in known for each in fresh):
+    if any(each.speaks_against or each.supersedes in known for each in fresh):
         return Lapse.NEW_RECORD
     return None

@@ -51,6 +51,9 @@ create table vital_reading (
   systolic smallint not null,
   diastolic smallint not null,
   pulse smallint,
+  -- The clinic's limits when it was recorded: a later setting judges later readings.
+  systolic_limit smallint not null,
+  diastolic_limit smallint not null,
   measured_at timestamptz not null,
   recorded_by uuid not null,
   recorded_at timestamptz not null,
