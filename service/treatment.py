@@ -248,13 +248,17 @@ async def enter_phase(db: Db, client_id: UUID, form: PhaseForm, *, by: Actor, no
 async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, now: datetime) -> int:
     """End the course with a client day that has begun; how many infusions planned or held after it are cancelled by it.
 
-    Raises as `courses.end` does.
+    Raises as `courses.end` does, and Invalid where an infusion was given after that day.
     """
     at = await place_of(db, client_id, now=now)
     course_id = at.course.course_id
     courses.refuse_ended(at.course)
     _refuse_outside(form.last_day, "last_day", first=at.course.started_on, last=at.today)
     after = client_day.ends_at(form.last_day, at.zone)
+    given = [each.given_at for each in await infusions.of(db, client_id) if each.course_id == course_id]
+    if any(given_at is not None and given_at >= after for given_at in given):
+        fault = FieldFault("last_day", "not before the last infusion that was given")
+        raise errors.Invalid("An infusion was given after that day.", fields=(fault,))
     cancelled = await infusions.cancel_from(
         db, course_id, since=after, reason=ChangeReason.DISCHARGED, by=by.id, now=now
     )

@@ -19,6 +19,7 @@ from service.database import Pool
 from service.facts import infusions
 from service.facts.infusion_days import Timeline
 from service.people.audit import COMMAND
+from tests.appointments import a_given_infusion
 from tests.builders import a_client, a_clinic, a_phone, days_of
 from tests.folding import findings_of, trend_of
 from tests.treatment import Treated, a_treated_client, an_infusion_planned, fields_of, induction, monday_after
@@ -274,3 +275,12 @@ async def test_the_documentation_s_worked_example_comes_out_as_it_says(owner_poo
     }
     before = timeline.place(at(9, 9), date(2026, 11, 9))
     assert (before.number, before.days_since) == (1, 7)
+
+
+async def test_a_course_does_not_end_before_the_last_infusion_that_was_given(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await a_given_infusion(db, treated.client_id, hours_ago=5 * 24)
+    early = {"last_day": treated.day(20), "reason": "completed"}
+    refused = await treated.post("course/discharge", early, status=400)
+    assert fields_of(refused) == {"last_day"}
+    await treated.post("course/discharge", {**early, "last_day": treated.day(2)})

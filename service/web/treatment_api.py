@@ -27,8 +27,6 @@ from service.web import strict
 from service.web.desk_session import Desk, open_desk
 from service.web.staff_api import json_reply
 
-MOST_CURVE_DAYS = 60
-MOST_CHECK_INS = 200
 SEE, MANAGE = Permission.SEE_CLIENTS, Permission.MANAGE_TREATMENT
 TAGS = ["Treatment"]
 
