@@ -35,8 +35,9 @@ def show(figures: Figures, broken: Mapping[str, int], *, now: datetime) -> None:
     for tier in ("1", "2", "3"):
         ALERTS_OPEN.labels(tier).set(figures.alerts_open.get(tier, 0))
         ACKNOWLEDGE.labels(tier).set(figures.acknowledge_median_seconds.get(tier, 0))
-    for invariant in invariants.every():
-        BROKEN.labels(invariant.name).set(broken.get(invariant.name, 0))
+    BROKEN.clear()
+    for name in {invariant.name for invariant in invariants.every()} | broken.keys():
+        BROKEN.labels(name).set(broken.get(name, 0))
     LOOKED_AT.set(now.timestamp())
 
 

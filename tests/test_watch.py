@@ -195,6 +195,7 @@ async def test_the_metrics_are_numbers_of_the_whole_deployment(owner_pool: Pool,
     assert "neap_outbox_waiting 1.0" in shown
     assert "neap_outbox_age_seconds 600.0" in shown
     assert 'neap_invariant_broken_clinics{invariant="message_overdue"} 1.0' in shown
+    assert 'neap_invariant_broken_clinics{invariant="run_overdue"} 1.0' in shown
     assert str(clinic.clinic_id) not in shown
 
 
