@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FIRST_STEP = 0
 # Nobody has said yet that they have it.
 UNTAKEN = frozenset({AlertState.OPEN, AlertState.DISPATCHED})
-# So many failed tries (half a minute, two, five: eight minutes in all) are as good as none when somebody must act now.
+# So many failed tries (at once, after half a minute, after two more) are as good as none when somebody must act now.
 URGENT_TRIES = 3
 NEVER = 1_000
 # When every message of a round died, they are tried once more after a pause, which grows with the alert's age.
