@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -14,8 +13,8 @@ from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, New
 from schemas.client import RecordOrigin
 from service import alert_states, deliveries, errors, findings, ids, leases
 from service.database import Db
-from service.facts import client_day, fold_queue
-from service.people import clients, clinics
+from service.facts import client_day, client_zone, fold_queue
+from service.people import clients
 from service.sealing import Sealer
 
 # What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
@@ -318,7 +317,7 @@ def offers_new_usual(found: Sequence[Finding]) -> bool:
 
 async def _client_day_of(db: Db, client_id: UUID, *, now: datetime) -> date:
     client = await clients.get(db, client_id)
-    zone = client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+    zone = await client_zone.of(db, client)
     return client_day.of(now, zone)
 
 

@@ -20,7 +20,7 @@ from schemas.treatment import Curve
 from service import findings
 from service.database import Db
 from service.desk import curves, instruments_page, sessions, treatment_page
-from service.facts import checkins, client_day, courses, infusions, pauses
+from service.facts import checkins, client_day, courses
 from service.facts import sessions as booked_sessions
 from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
@@ -121,8 +121,8 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         days=[each for each in days if each.row.counted_at > since],
         reports=await _reports_since(db, client_id, since),
         substances=await courses.substances_of(db, client_id),
-        pauses=await pauses.of(db, client_id),
-        infusions=await infusions.of(db, client_id),
+        pauses=view.pauses,
+        infusions=view.infusions,
         curves=await curves.of(db, client_id, days=CURVE_DAYS),
         sessions=booked,
         coverage=await sessions.coverage_of(db, client_id, now=now),

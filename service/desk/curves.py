@@ -9,8 +9,7 @@ from uuid import UUID
 from schemas.course import CourseSubstance, Infusion
 from schemas.treatment import Curve, CurveChange, CurvePoint
 from service.database import Db
-from service.desk.treatment_page import zone_of
-from service.facts import checkins, client_day, courses, infusions
+from service.facts import checkins, client_day, client_zone, courses, infusions
 from service.facts.checkins import CheckInRow
 from service.facts.infusion_days import Timeline, hours_between
 from service.people import clients
@@ -29,7 +28,7 @@ async def of(db: Db, client_id: UUID, *, days: int) -> list[Curve]:
     given = [each for each in booked if each.given_at is not None]
     if not given:
         return []
-    timeline = Timeline.of(booked, await zone_of(db, client))
+    timeline = Timeline.of(booked, await client_zone.of(db, client))
     first = client_day.of(timeline.given[0], timeline.zone) - timedelta(days=BEFORE_DAYS)
     last = client_day.of(timeline.given[-1], timeline.zone) + timedelta(days=days)
     rows = await checkins.days_of(db, client_id, from_day=first, until_day=last)

@@ -20,11 +20,10 @@ from schemas.instrument_response import (
 )
 from service import instrument_log
 from service.database import Db
-from service.facts import client_day, instruments
+from service.facts import client_day, client_zone, instruments
 from service.facts.instruments import ResponseRow
 from service.instrument_log import Facts
 from service.instruments import change, scoring
-from service.people import clinics
 
 NO_MISSING = RuleInWords(
     formula="every item must be answered; otherwise there is no total", source="no rule is published"
@@ -41,7 +40,7 @@ class InstrumentsView(NamedTuple):
 async def read(db: Db, client_id: UUID, *, now: datetime) -> InstrumentsView:
     """Every instrument the client is or was asked, or answered. Raises NotFound."""
     facts, rows = await instrument_log.read(db, client_id), await instruments.responses_of(db, client_id)
-    zone = client_day.zone_or_none(facts.client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+    zone = await client_zone.of(db, facts.client)
     today = client_day.of(now, zone)
     series = [
         _series(facts, code, [row for row in rows if row.code == code], today=today, zone=zone)

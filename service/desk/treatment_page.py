@@ -26,6 +26,7 @@ from service.database import Db
 from service.facts import (
     checkins,
     client_day,
+    client_zone,
     course_events,
     courses,
     infusion_days,
@@ -34,7 +35,7 @@ from service.facts import (
     pauses,
 )
 from service.facts.infusion_days import Timeline
-from service.people import clients, clinics
+from service.people import clients
 
 
 class TreatmentView(NamedTuple):
@@ -108,7 +109,7 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> TreatmentView:
     every = await courses.of(db, client_id)
     if not every:
         raise errors.NotFound("Not found.")
-    zone = await zone_of(db, client)
+    zone = await client_zone.of(db, client)
     course, day = every[-1], client_day.of(now, zone)
     periods = [each for each in await courses.substances_of(db, client_id) if each.course_id == course.course_id]
     history, booked = await pauses.history_of(db, client_id), await infusions.of(db, client_id)
@@ -127,11 +128,6 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> TreatmentView:
         day=day,
         now=now,
     )
-
-
-async def zone_of(db: Db, client: Client) -> ZoneInfo:
-    """The zone in which a client's days begin: their own, the clinic's where it is unknown."""
-    return client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
 
 
 def course_of(view: TreatmentView) -> CourseView:
@@ -167,7 +163,7 @@ def infusion_of(view: TreatmentView, infusion_id: UUID) -> InfusionHistory:
 async def infusion_days_of(db: Db, client_id: UUID, *, limit: int) -> list[CheckInDay]:
     """Where each of the newest check-ins stands between two infusions, newest first. Raises NotFound."""
     client = await clients.get(db, client_id)
-    timeline = Timeline.of(await infusions.of(db, client_id), await zone_of(db, client))
+    timeline = Timeline.of(await infusions.of(db, client_id), await client_zone.of(db, client))
     rows = await checkins.history(db, client_id, limit=limit)
     return [
         CheckInDay(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.course import ChangeReason, Infusion, InfusionState
 from service import errors, ids
 from service.database import Db
-from service.facts import client_day, fold_queue
-from service.people import clients, clinics
+from service.facts import client_day, client_zone, fold_queue
+from service.people import clients
 
 # What is said of an infusion in one of these states corrects what was said before.
 SETTLED = frozenset({InfusionState.GIVEN, InfusionState.MISSED, InfusionState.CANCELLED})
@@ -162,7 +161,7 @@ async def _change(
     times_given = [at for at in (before.given_at, infusion.given_at) if at is not None]
     if times_given:
         client = await clients.get(db, infusion.client_id)
-        zone = client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+        zone = await client_zone.of(db, client)
         first_day = client_day.of(min(times_given), zone)
         await fold_queue.mark_due(db, client.client_id, from_day=first_day, now=now)
     return infusion

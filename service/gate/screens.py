@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from schemas.gate import ScreenLine, ScreensReply
 from service.database import Db
-from service.facts import client_day, courses, gate_records, infusions
+from service.facts import client_day, client_zone, courses, gate_records, infusions
 from service.gate import agreement
 from service.gate.agreement import UseAnswer
-from service.people import clients, clinics
+from service.people import clients
 
 USE_ANSWERS = """
 select counted_at, used
@@ -33,7 +32,7 @@ order by c.counted_at
 async def read(db: Db, client_id: UUID, *, now: datetime) -> ScreensReply:
     """Every standing screen, newest first, with its agreement, and the figures both ways. Raises NotFound."""
     client = await clients.get(db, client_id)
-    zone = client_day.zone_or_none(client.time_zone) or ZoneInfo((await clinics.get(db)).time_zone)
+    zone = await client_zone.of(db, client)
     screens = gate_records.standing_screens(await gate_records.screens_of(db, client_id))
     substances = await courses.substances_of(db, client_id)
     since = agreement.earliest(screens)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-import msgspec
 from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter
@@ -16,8 +15,8 @@ from service.people import clients
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, open_desk
+from service.web.staff_api import json_reply
 
-HEADERS = {"Cache-Control": "no-store"}
 For = Annotated[BriefFor, QueryParameter(name="for", description="before which appointment it is read")]
 
 
@@ -41,8 +40,7 @@ async def get_brief(
     desk: NamedDependency[Desk], client_id: FromPath[UUID], brief_for: For = BriefFor.THERAPY
 ) -> Response[bytes]:
     """What happened since the last appointment, in sentences with their evidence; notes for whoever may read them."""
-    written = await _written(desk, client_id, brief_for)
-    return Response(msgspec.json.encode(written), media_type="application/json", headers=HEADERS)
+    return json_reply(await _written(desk, client_id, brief_for))
 
 
 @get("/clients/{client_id:uuid}/brief", opt={"access": Permission.SEE_CLIENTS})

@@ -26,17 +26,12 @@ from service.desk import curves, treatment_page
 from service.people.access import Permission
 from service.web import strict
 from service.web.desk_session import Desk, open_desk
-from service.web.staff_api import json_reply
+from service.web.staff_api import json_reply, made_or_known
 
 MOST_CURVE_DAYS = 60
 MOST_CHECK_INS = 200
 SEE, MANAGE = Permission.SEE_CLIENTS, Permission.MANAGE_TREATMENT
 TAGS = ["Treatment"]
-
-
-def _once(first_time: bool) -> int:
-    """201 for what was made now, 200 for what the same call made before."""
-    return 201 if first_time else 200
 
 
 @put(
@@ -61,7 +56,7 @@ async def put_schedule(
     made = await treatment.make_schedule(desk.db, client_id, schedule_id, form, by=desk.actor, now=desk.now)
     await watch.settle(desk.db, client_id, now=desk.now)
     reply = Scheduled(schedule_id=schedule_id, planned=made.planned, kept_on=made.kept_on, cancelled=made.cancelled)
-    return json_reply(reply, _once(made.first_time))
+    return json_reply(reply, made_or_known(made.first_time))
 
 
 @put(
@@ -81,7 +76,7 @@ async def put_infusion(
     infusion, first_time = await treatment.plan_infusion(
         desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now
     )
-    return json_reply(infusion, _once(first_time))
+    return json_reply(infusion, made_or_known(first_time))
 
 
 @get(

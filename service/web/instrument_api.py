@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
@@ -32,7 +31,6 @@ from service.web.desk_session import Desk, open_desk
 from service.web.limits import Limit
 from service.web.phone_api import (
     BATCH_BODY_BYTES,
-    JSON,
     READS,
     SINGLE_BODY_BYTES,
     access_token,
@@ -41,17 +39,13 @@ from service.web.phone_api import (
     with_crisis_card,
 )
 from service.web.services import Services
+from service.web.staff_api import json_reply, made_or_known
 
 RESPONSES = Limit(120, per_seconds=60)
 TAGS = ["Instruments"]
-HEADERS = {"Cache-Control": "no-store"}
 TOML = "application/toml"
 # An answer in a body that is no JSON any more.
 ANSWER = re.compile(rb'"(?P<item>[a-z0-9_]{1,32})"\s*:\s*"?(?P<value>[0-9]{1,4})\b')
-
-
-def _json(value: msgspec.Struct, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(value), status_code=status, media_type=JSON, headers=HEADERS)
 
 
 def says_unsafe(raw: bytes) -> bool:
@@ -115,7 +109,7 @@ async def put_response(
                 db, token.digest, chosen_id, form, master=services.master, view=view, now=now
             )
         services.hinter.hint()
-        return _json(accepted.reply, 201 if accepted.first_time else 200)
+        return json_reply(accepted.reply, made_or_known(accepted.first_time))
 
     return await with_crisis_card(request, services, answer, limit=RESPONSES, is_unsafe=says_unsafe)
 
@@ -135,7 +129,7 @@ async def get_instrument(
     await view_of(services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
-        return _json(await history.instrument_of(db, reader, code, now=now))
+        return json_reply(await history.instrument_of(db, reader, code, now=now))
 
 
 @get(
@@ -149,7 +143,7 @@ async def get_client_instruments(desk: NamedDependency[Desk], client_id: FromPat
     await desk.require_client(client_id)
     view = await instruments_page.read(desk.db, client_id, now=desk.now)
     await desk.record("client.read_instruments", client_id=client_id)
-    return _json(instruments_page.reply_of(view))
+    return json_reply(instruments_page.reply_of(view))
 
 
 @get(
@@ -160,7 +154,7 @@ async def get_client_instruments(desk: NamedDependency[Desk], client_id: FromPat
 )
 async def list_instruments(desk: NamedDependency[Desk]) -> Response[bytes]:
     """Every instrument that ships or that the clinic brought in, and how often it is asked."""
-    return _json(InstrumentList(items=await instrument_settings.all_of(desk.db)))
+    return json_reply(InstrumentList(items=await instrument_settings.all_of(desk.db)))
 
 
 @post(
@@ -181,7 +175,7 @@ async def add_instrument(request: Request[Any, Any, Any], desk: NamedDependency[
         raw = instrument_settings.json_of(raw)
     instrument = strict.decode(raw, Instrument)
     first_time = await instrument_settings.add(desk.db, instrument, by=desk.actor, now=desk.now)
-    return _json(instrument, 201 if first_time else 200)
+    return json_reply(instrument, made_or_known(first_time))
 
 
 @put(
@@ -195,7 +189,7 @@ async def put_rhythm(
 ) -> Response[bytes]:
     """Ask it every so many client days in a phase, or never, from today or a later day on."""
     form = strict.decode(await request.body(), RhythmForm)
-    return _json(await instrument_settings.choose(desk.db, code, form, by=desk.actor, now=desk.now))
+    return json_reply(await instrument_settings.choose(desk.db, code, form, by=desk.actor, now=desk.now))
 
 
 ROUTES = (

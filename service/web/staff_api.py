@@ -33,6 +33,11 @@ MOST_DAYS = 400
 HEADERS = {"Cache-Control": "no-store"}
 
 
+def made_or_known(first_time: bool) -> int:
+    """201 for what was made now, 200 for what the same call made before."""
+    return 201 if first_time else 200
+
+
 def json_reply(value: msgspec.Struct, status: int = 200) -> Response[bytes]:
     """A value as it goes out to a program of the staff, kept by nobody on the way."""
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json", headers=HEADERS)

@@ -25,15 +25,10 @@ from service.desk import treatment_page
 from service.people.access import Permission
 from service.web import strict
 from service.web.desk_session import Desk, open_desk
-from service.web.staff_api import json_reply
+from service.web.staff_api import json_reply, made_or_known
 
 SEE, MANAGE = Permission.SEE_CLIENTS, Permission.MANAGE_TREATMENT
 TAGS = ["Treatment"]
-
-
-def _once(first_time: bool) -> int:
-    """201 for what was made now, 200 for what the same call made before."""
-    return 201 if first_time else 200
 
 
 async def _course(desk: Desk, client_id: UUID) -> Response[bytes]:
@@ -125,7 +120,7 @@ async def put_pause(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), PauseForm)
     pause, first_time = await treatment.pause(desk.db, client_id, pause_id, form, by=desk.actor, now=desk.now)
-    return json_reply(pause, _once(first_time))
+    return json_reply(pause, made_or_known(first_time))
 
 
 @post(
