@@ -33,10 +33,10 @@ async def a_story(db: Db, client_id: UUID, today: date) -> dict[date, UUID]:
     await a_given_infusion(db, client_id, hours_ago=12 * 24)
     await a_given_infusion(db, client_id, hours_ago=5 * 24)
     for ago in range(20, 0, -1):
-        if ago in (3, 4):
-            continue  # two silent days
+        if ago in (3, 4, 9):
+            continue  # two silent days, and the day of the session, which would fall before it or after by the hour
         day = today - ago * DAY
-        craving, mood, anxiety = (2, 7, 2) if ago >= 9 else (9, 1, 8) if ago == 6 else (6, 4, 5)
+        craving, mood, anxiety = (2, 7, 2) if ago > 9 else (9, 1, 8) if ago == 6 else (6, 4, 5)
         answers[day] = await an_answer(db, client_id, day, craving=craving, mood=mood, anxiety=anxiety, at=time(12))
     await noted(db, answers[today - 6 * DAY], "Met the old crowd. Hardly slept.")
     await an_alert(db, client_id)

@@ -75,14 +75,15 @@ def test_coverage_is_what_a_plain_recomputation_says(
     sessions = [a_session_row(NOW - h * HOUR, state) for h, state in booked]
     expected = []
     for hours in sorted(given_hours, reverse=True):
-        # Whole hours after the infusion in which a session begins, by state.
-        inside = {state for h, state in booked if 1 <= hours - h <= window}
+        # The sessions that begin some hours after the infusion, and not too many.
+        inside = {(state, h < 0) for h, state in booked if 1 <= hours - h <= window}
+        states = {state for state, _ in inside}
         still_open = hours < window
-        if SessionState.ATTENDED in inside:
+        if SessionState.ATTENDED in states:
             expected.append(CoverageState.COVERED)
-        elif still_open and any(state is SessionState.PLANNED and h < 0 and hours - h <= window for h, state in booked):
+        elif still_open and (SessionState.PLANNED, True) in inside:
             expected.append(CoverageState.BOOKED)
-        elif SessionState.PLANNED in inside:
+        elif SessionState.PLANNED in states:
             expected.append(CoverageState.UNRECORDED)
         else:
             expected.append(CoverageState.OPEN if still_open else CoverageState.UNCOVERED)

@@ -243,13 +243,13 @@ async def test_a_sender_killed_before_it_settles_sends_again_under_the_same_id(
     """The endpoint has the message and the process dies before it can write that down."""
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     hooks.answers = [None]
-    sending = asyncio.create_task(deliver_all(tools, now=NOW))
+    sending = asyncio.create_task(deliver_webhooks.run_once(tools, now=NOW))
     await hooks.asked.wait()
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    leased = await deliver_all(tools, now=NOW + timedelta(seconds=60))
+    leased = await deliver_webhooks.run_once(tools, now=NOW + timedelta(seconds=60))
     assert leased.counts == nothing(), "the lease of the one that died still holds"
-    await deliver_all(tools, now=NOW + outbox.LEASE)
+    await deliver_webhooks.run_once(tools, now=NOW + outbox.LEASE)
     assert len({hook.headers["webhook-id"] for hook in hooks.hooks}) == 1
     assert len(hooks.hooks) == 2
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.SENT
