@@ -11,8 +11,9 @@ import msgspec
 
 from jobs.work import Result, Tools
 from schemas.alert import Channel
-from service import database, outbox
-from service.outbox import Delivered
+from service import database
+from service.alerting import outbox
+from service.alerting.outbox import Delivered
 
 log = logging.getLogger(__name__)
 

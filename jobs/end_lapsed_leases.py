@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.work import Result, Tools, in_each_clinic
-from service import alerts, database
+from service import database
+from service.alerting import alerts
 
 CLINICS_WITH_WORK = """
 select clinic_id

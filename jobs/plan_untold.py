@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.work import Result, Tools, in_each_clinic
-from service import database, deliveries
+from service import database
+from service.alerting import deliveries
 
 CLINICS_WITH_WORK = """
 select clinic_id

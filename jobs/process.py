@@ -16,8 +16,8 @@ from jobs import hints, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Daily, Period, Tools
 from service import database, notify, roles, schema
+from service.alerting.outbox import Sending
 from service.config import Config
-from service.outbox import Sending
 from service.sealing import Sealer
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ import msgspec
 
 from jobs.work import Result, Tools
 from schemas.alert import Channel
-from service import database, notices
-from service.notices import Sendings
+from service import database
+from service.alerting import notices
+from service.alerting.notices import Sendings
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 
 from service import database
+from service.alerting.outbox import Sending
 from service.database import Db, Pool
-from service.outbox import Sending
 
 log = logging.getLogger(__name__)
 

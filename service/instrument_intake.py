@@ -9,7 +9,8 @@ import msgspec
 
 from schemas.instrument import Instrument
 from schemas.instrument_response import InstrumentResponse, ResponseForm, ResponseReply
-from service import alerts, errors, rule_sets, rules
+from service import errors, rule_sets, rules
+from service.alerting import alerts
 from service.database import Db
 from service.errors import FieldFault
 from service.facts import client_day, instruments, placing

@@ -14,7 +14,8 @@ import msgspec
 
 from schemas.checkin import CheckIn, CheckInForm, CheckInReply, Kind, Next, Origin
 from schemas.course import Substance
-from service import alerts, errors, ids, rules
+from service import errors, ids, rules
+from service.alerting import alerts
 from service.database import Db
 from service.facts import checkins, courses, placing
 from service.people import audit, clients, devices

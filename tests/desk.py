@@ -12,7 +12,8 @@ from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.staff import Role, SessionStage
 from schemas.trend import Status, Trend
-from service import alerts, tokens, trends
+from service import tokens, trends
+from service.alerting import alerts
 from service.database import Db
 from service.people import staff, staff_sessions
 from service.web.desk_session import COOKIE

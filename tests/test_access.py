@@ -19,7 +19,8 @@ from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
 from schemas.course import PauseReason
 from schemas.staff import LinkPurpose, Role
-from service import alerts, app, database, ids
+from service import app, database, ids
+from service.alerting import alerts
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import pauses

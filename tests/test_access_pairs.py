@@ -10,7 +10,8 @@ import httpx
 
 from schemas.alert import Outcome
 from schemas.staff import Role
-from service import alerts, database, ids
+from service import database, ids
+from service.alerting import alerts
 from service.config import Config
 from service.database import Db, Pool
 from service.people import clients

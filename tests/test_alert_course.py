@@ -10,7 +10,8 @@ import pytest
 
 from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.staff import Role
-from service import alerts, database, deliveries, errors, findings, leases
+from service import database, errors
+from service.alerting import alerts, deliveries, findings, leases
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.people import clients, staff

@@ -16,7 +16,8 @@ from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Out
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alert_states, alerts, database, deliveries, errors, findings
+from service import database, errors
+from service.alerting import alert_states, alerts, deliveries, findings
 from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints

@@ -20,10 +20,10 @@ from schemas.audit import AuditFault, AuditFaultKind, AuditHead, AuditVerdict
 from schemas.clinic import Clinic
 from service import audit_seals, errors, ids
 from service import database as databases
+from service.alerting.outbox import Sending
 from service.audit_seals import Signer
 from service.config import DatabaseUrls
 from service.database import Db, Pool
-from service.outbox import Sending
 from service.people import audit
 from service.sealing import Sealer
 from tests.builders import MASTER, NOW, a_clinic

@@ -11,7 +11,8 @@ import pytest
 from schemas.alert import AlertState
 from schemas.client import RecordOrigin
 from schemas.instrument_response import WindowState
-from service import alerts, database, fold
+from service import database, fold
+from service.alerting import alerts
 from service.database import Pool
 from service.demo import clinic, fresh, player, questionnaires
 from service.demo.clinic import DemoClinic

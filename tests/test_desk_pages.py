@@ -15,7 +15,8 @@ import pytest
 from schemas.alert import Finding, Outcome, Rule, Tier
 from schemas.staff import Role
 from schemas.trend import Status
-from service import alerts, database
+from service import database
+from service.alerting import alerts
 from service.config import Config
 from service.database import Pool
 from service.desk import caseload, sentences

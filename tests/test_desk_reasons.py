@@ -13,7 +13,8 @@ import pytest
 from schemas.alert import Finding, NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.trend import Status
-from service import alerts, database, findings, ids, trends
+from service import database, ids, trends
+from service.alerting import alerts, findings
 from service.config import Config
 from service.database import Db, Pool
 from service.desk import reasons, sentences

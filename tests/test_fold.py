@@ -14,8 +14,9 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
 from schemas.trend import Status
-from service import alerts, day_close, fold, ids
 from service import database as databases
+from service import day_close, fold, ids
+from service.alerting import alerts
 from service.database import Pool
 from service.facts import courses, fold_queue, infusions
 from service.fold import facts

@@ -13,14 +13,15 @@ from schemas.course import InfusionState, SessionState, Substance
 from schemas.gate import Agreement, Analyte, Confirmation, Decision, GateState, Lapse, Proposal, ScreenForm
 from schemas.session import CoverageState
 from schemas.staff import Role
-from service import alerts, database, findings
+from service import database
+from service.alerting import alerts, findings
+from service.alerting.outbox import Sending
 from service.appointments import watch
 from service.database import Db, Pool
 from service.desk import sessions as desk_sessions
 from service.facts import courses, infusions, sessions
 from service.gate import decide, read, screens
 from service.gate.read import Gate
-from service.outbox import Sending
 from service.people import clients
 from tests.appointments import PANEL, a_checklist, a_decision, a_pressure, a_screen
 from tests.builders import MASTER, a_client, a_clinic, an_answer

@@ -15,7 +15,8 @@ import pytest
 
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, database, fold, import_history
+from service import database, fold, import_history
+from service.alerting import alerts
 from service.commands import import_
 from service.config import Config
 from service.database import Pool

@@ -14,7 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from schemas.instrument_response import ResponseForm
-from service import database, findings, ids, instrument_intake
+from service import database, ids, instrument_intake
+from service.alerting import findings
 from service.config import Config
 from service.database import Pool
 from service.desk import sentences

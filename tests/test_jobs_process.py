@@ -22,10 +22,11 @@ from jobs.work import Period, Result, Tools
 from schemas.alert import Channel, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, database, deliveries, hint, trends
+from service import database, hint, trends
+from service.alerting import alerts, deliveries
+from service.alerting.outbox import Sending
 from service.config import Config
 from service.database import Pool
-from service.outbox import Sending
 from service.people import clients, staff
 from tests.builders import MASTER, a_client, a_clinic, days_of
 from tests.conftest import A_MASTER_KEY

@@ -13,12 +13,13 @@ from schemas.alert import Channel
 from schemas.clinic import Clinic
 from schemas.course import SessionState
 from schemas.staff import Role
-from service import database, ids, notices
+from service import database, ids
+from service.alerting import notices
+from service.alerting.outbox import Sending
 from service.database import Pool
 from service.facts import courses, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.email import TEXTS
-from service.outbox import Sending
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
 

@@ -15,12 +15,13 @@ from jobs.work import Result, Tools
 from schemas.alert import AlertState, Channel, Delivery, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, database, deliveries, outbox
+from service import database
+from service.alerting import alerts, deliveries, outbox
+from service.alerting.outbox import Delivered, Sending
 from service.database import Pool
 from service.notify import Notifier, email, webhook
 from service.notify.email import Email
 from service.notify.webhook import Webhook
-from service.outbox import Delivered, Sending
 from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink

@@ -16,12 +16,12 @@ from schemas.course import Substance
 from schemas.trend import Trend
 from service import database as databases
 from service import day_close, detection, fold, ids, populations, refit, rule_sets
+from service.alerting.outbox import Sending
 from service.database import Pool
 from service.detection.population import Array, load_shipped
 from service.detection.synthetic import Population as MadeUp
 from service.detection.synthetic import cohort
 from service.facts import courses
-from service.outbox import Sending
 from service.people import clients, clinics
 from tests.builders import INSERT_CHECK_IN, MASTER, NOW
 from tests.folding import trend_of

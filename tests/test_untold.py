@@ -12,10 +12,11 @@ from jobs.work import Tools
 from schemas.alert import Channel, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, database, deliveries, ids, outbox
+from service import database, ids
+from service.alerting import alerts, deliveries, outbox
+from service.alerting.outbox import Sending
 from service.database import Pool
 from service.notify import Dead, Message, Result, Retry, Sent
-from service.outbox import Sending
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
 

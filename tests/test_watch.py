@@ -17,11 +17,12 @@ from jobs.work import Tools
 from schemas.alert import NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import alerts, invariants, watch
 from service import database as databases
+from service import invariants, watch
+from service.alerting import alerts
+from service.alerting.outbox import Sending
 from service.database import Db, Pool
 from service.facts import fold_queue
-from service.outbox import Sending
 from service.people import audit, clients, staff
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_client, a_clinic

@@ -15,12 +15,13 @@ from schemas.clinic import Clinic
 from schemas.course import InfusionState, PauseReason, SessionState
 from schemas.gate import Decision
 from schemas.staff import Role
-from service import alerts, database, findings
+from service import database
+from service.alerting import alerts, findings
+from service.alerting.outbox import Sending
 from service.appointments import watch
 from service.database import Db, Pool
 from service.desk import sentences
 from service.facts import courses, infusions, pauses, sessions
-from service.outbox import Sending
 from service.people import clients
 from tests.appointments import (
     a_complete_gate,

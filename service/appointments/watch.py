@@ -16,7 +16,8 @@ from schemas.alert import Finding, NewFinding, Rule, Tier
 from schemas.course import InfusionState
 from schemas.gate import GateState
 from schemas.session import Coverage, CoverageState
-from service import alerts, findings, rule_sets
+from service import rule_sets
+from service.alerting import alerts, findings
 from service.database import Db
 from service.facts import client_day, coverage, gate_checks, infusions, pauses, sessions
 from service.gate import read

@@ -14,7 +14,8 @@ import numpy as np
 from schemas.alert import Outcome
 from schemas.course import InfusionState, Phase, Substance
 from schemas.trend import Status
-from service import alerts, detection, fold, ids
+from service import detection, fold, ids
+from service.alerting import alerts
 from service.database import Db
 from service.demo import clinic, gates, player, questionnaires
 from service.demo.clinic import SOURCE, DemoClinic

@@ -14,7 +14,8 @@ import msgspec
 
 from schemas.checkin import Kind, Origin
 from schemas.course import Substance
-from service import alert_states, alerts, database, fold, ids, rules
+from service import database, fold, ids, rules
+from service.alerting import alert_states, alerts
 from service.database import Db, Pool
 from service.demo import clinic, gates, questionnaires, staff
 from service.demo.clinic import Appointments, DemoClinic

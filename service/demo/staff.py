@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.alert import Alert, AlertState, Outcome, Rule, Tier
-from service import alerts
+from service.alerting import alerts
 from service.database import Db
 from service.demo import stories
 from service.demo.clinic import SOURCE, DemoClinic

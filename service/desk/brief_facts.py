@@ -17,7 +17,7 @@ from schemas.course import Course, CourseSubstance, Infusion, InfusionState, Pau
 from schemas.instrument_response import InstrumentSeries
 from schemas.session import CoverageReply
 from schemas.treatment import Curve
-from service import findings
+from service.alerting import findings
 from service.database import Db
 from service.desk import curves, instruments_page, sessions, treatment_page
 from service.facts import checkins, client_day, courses

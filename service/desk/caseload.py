@@ -15,7 +15,8 @@ from schemas.alert import AlertState, Finding, Tier
 from schemas.client import RecordOrigin
 from schemas.course import Pause, Phase, Substance
 from schemas.trend import Status
-from service import errors, findings
+from service import errors
+from service.alerting import findings
 from service.database import Db
 from service.desk import reasons, sentences
 from service.facts import client_day, pauses

@@ -17,7 +17,7 @@ from schemas.course import Course, Infusion, InfusionState, Pause, Phase, Sessio
 from schemas.device import DeviceRow
 from schemas.treatment import InfusionDay
 from schemas.trend import Trend
-from service import findings
+from service.alerting import findings
 from service.database import Db
 from service.facts import checkins, client_day, courses, infusions, pauses, sessions
 from service.facts.infusion_days import Timeline

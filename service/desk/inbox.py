@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, Delivery, Finding, Outcome, Tier
 from schemas.client import RecordOrigin
-from service import alerts, deliveries, findings
+from service.alerting import alerts, deliveries, findings
 from service.database import Db
 from service.desk import reasons
 from service.people import access, clients

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from schemas.alert import Finding, Rule
 from schemas.trend import Status
-from service import findings
+from service.alerting import findings
 
 SHOWN = 3
 UNWEIGHED = 9

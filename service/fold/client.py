@@ -16,7 +16,8 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import NewFinding, Rule
-from service import alerts, database, detection, findings, rule_sets, trends
+from service import database, detection, rule_sets, trends
+from service.alerting import alerts, findings
 from service.database import Db, Pool
 from service.facts import checkins, client_day, fold_queue
 from service.fold import days

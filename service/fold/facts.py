@@ -13,7 +13,7 @@ import msgspec
 from schemas.alert import Finding, Outcome, Rule
 from schemas.client import RecordOrigin
 from schemas.course import CourseSubstance, Pause
-from service import alerts, findings
+from service.alerting import alerts, findings
 from service.database import Db
 from service.facts import checkins, client_day, pauses
 from service.facts.checkins import CheckInRow

@@ -10,7 +10,8 @@ import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.course import Substance
-from service import alerts, rule_sets, rules
+from service import rule_sets, rules
+from service.alerting import alerts
 from service.database import Db
 from service.facts import courses
 

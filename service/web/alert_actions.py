@@ -10,7 +10,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.alert import Outcome, Tier
-from service import alerts, errors, leases
+from service import errors
+from service.alerting import alerts, leases
 from service.desk import inbox, reasons, sentences
 from service.people import access, clients
 from service.people.access import Permission

@@ -12,7 +12,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
-from service import errors, leases
+from service import errors
+from service.alerting import leases
 from service.desk import caseload, client_page, inbox, instruments_page, reasons, sentences
 from service.facts import client_day
 from service.people import clients

@@ -22,7 +22,7 @@ from schemas.desk import (
     Reason,
     TrendReply,
 )
-from service import alerts
+from service.alerting import alerts
 from service.desk import caseload, client_page, inbox, sentences
 from service.people import access, clients
 from service.people.access import Permission

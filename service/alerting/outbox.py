@@ -17,7 +17,8 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import AlertState, Channel, Tier
-from service import alert_states, database, deliveries, errors
+from service import database, errors
+from service.alerting import alert_states, deliveries
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
 from service.people import webhook_endpoints

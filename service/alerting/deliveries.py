@@ -14,7 +14,8 @@ import msgspec
 
 from schemas.alert import AlertState, Delivery, EventKind, Tier
 from schemas.client import RecordOrigin
-from service import alert_states, ids
+from service import ids
+from service.alerting import alert_states
 from service.database import Db
 
 log = logging.getLogger(__name__)

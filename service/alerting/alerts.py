@@ -11,7 +11,8 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
-from service import alert_states, deliveries, errors, findings, ids, leases
+from service import errors, ids
+from service.alerting import alert_states, deliveries, findings, leases
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
 from service.people import clients

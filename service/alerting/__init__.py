@@ -1,0 +1,1 @@
+"""From a finding to somebody who acts: alerts and their states, leases, deliveries, and the outbox that sends them."""
