@@ -109,27 +109,42 @@ async def transaction(pool: Pool, clinic_id: UUID) -> AsyncIterator[Db]:
 
     Raises the domain error a violated constraint stands for (`errors.CONSTRAINTS`); other database errors pass through.
     """
-    async with pool.acquire() as connection:
+    async with pool.acquire() as connection, rolled_back(connection):
         await begin(connection, clinic_id)
-        try:
-            yield Db(connection, clinic_id)
-            await connection.execute("commit")
-        except BaseException as error:
-            if not connection.is_closed():
-                await connection.execute("rollback")
-            if isinstance(error, asyncpg.CharacterNotInRepertoireError):
-                raise errors.Invalid("A text holds a character that cannot be stored.") from error
-            if isinstance(error, asyncpg.IntegrityConstraintViolationError):
-                meant = errors.of_constraint(error.constraint_name)
-                if meant is not None:
-                    raise meant from error
-            raise
+        yield Db(connection, clinic_id)
+        await commit(connection)
+
+
+@asynccontextmanager
+async def rolled_back(connection: Connection) -> AsyncIterator[None]:
+    """Roll back what is open on the connection when the block raises; raises the domain error that is meant."""
+    try:
+        yield
+    except BaseException as error:
+        if not connection.is_closed():
+            await connection.execute("rollback")
+        if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+            raise errors.Invalid("A text holds a character that cannot be stored.") from error
+        if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+            meant = errors.of_constraint(error.constraint_name)
+            if meant is not None:
+                raise meant from error
+        raise
 
 
 async def begin(connection: Connection, clinic_id: UUID) -> None:
     """Begin and name the clinic in one round trip: literal text, which also reaches a distributed table's shards."""
+    await connection.execute(_begin(clinic_id))
+
+
+def _begin(clinic_id: UUID) -> str:
     # A UUID's text is hexadecimal digits and hyphens only: nothing to escape.
-    await connection.execute(f"begin; set local neap.clinic_id = '{UUID(str(clinic_id))}'")
+    return f"begin; set local neap.clinic_id = '{UUID(str(clinic_id))}'"
+
+
+async def commit(connection: Connection, *, then_begin: UUID | None = None) -> None:
+    """Commit and, in the same round trip, begin the next transaction: of this clinic, where one is named."""
+    await connection.execute("commit" if then_begin is None else f"commit; {_begin(then_begin)}")
 
 
 committed_now = transaction

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from itertools import islice
 from typing import cast
 from uuid import UUID
@@ -18,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from service import database, intake
-from service.database import Pool
+from service.database import Db, Pool
 from service.intake import Accepted, Sent
 from service.sealing import Sealer
 
@@ -44,12 +45,8 @@ class Door:
         self._pool = pool
         self._master = master
         self._waiting: dict[UUID, dict[UUID, Waiting]] = {}
+        self._reserved: set[UUID] = set()
         self._workers: set[asyncio.Task[None]] = set()
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether somebody is being stored together with others right now."""
-        return bool(self._workers)
 
     async def accept(self, clinic_id: UUID, sent: Sent) -> Accepted:
         """Store a check-in; returns once it is committed. Raises as `intake.accept` does."""
@@ -71,35 +68,65 @@ class Door:
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
-                await self._store_group(*self._next_group())
+            while (clinic_id := self._reserve()) is not None:
+                await self._store_groups(clinic_id)
         finally:
             # In the very step that saw nobody waiting: a worker that only seems to be there would leave the next who
             # comes without one.
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _store_group(self, clinic_id: UUID, group: list[Waiting]) -> None:
-        accepted: list[Accepted | None] = [None] * len(group)
+    async def _store_groups(self, clinic_id: UUID) -> None:
+        """Store group after group on one connection, from this reserved clinic's on, until nobody waits or one fails.
+
+        A group's commit and the beginning of the next are one message to the database. Who comes for the reserved
+        clinic while it is on its way still belongs to the next group.
+        """
+        reserved: UUID | None = clinic_id
+        group: list[Waiting] = []
         try:
-            async with database.transaction(self._pool, clinic_id) as db:
-                accepted = await intake.accept_plain(db, [one.sent for one in group])
+            async with self._pool.acquire() as connection, database.rolled_back(connection):
+                await database.begin(connection, clinic_id)
+                while reserved is not None:
+                    db, group, reserved = Db(connection, reserved), self._close_group(reserved), None
+                    accepted = await intake.accept_plain(db, [one.sent for one in group])
+                    reserved = self._reserve()
+                    await database.commit(connection, then_begin=reserved)
+                    _tell(group, accepted)
+                    group = []
         except Exception as error:  # noqa: BLE001 each meets the same error, or none, in its own transaction
             log.warning("check_ins_refused_together", extra={"error_type": type(error).__name__})
-            accepted = [None] * len(group)
+            group = group or self._close_group(reserved)
+            _tell(group, [None] * len(group))
         except asyncio.CancelledError:
-            for one in group:
+            for one in group or self._close_group(reserved):
                 one.outcome.cancel()
             raise
-        for one, outcome in zip(group, accepted, strict=True):
-            if not one.outcome.done():
-                one.outcome.set_result(outcome)
+        finally:
+            if reserved is not None:
+                self._reserved.discard(reserved)
 
-    def _next_group(self) -> tuple[UUID, list[Waiting]]:
-        clinic_id = next(iter(self._waiting))
+    def _reserve(self) -> UUID | None:
+        """The clinic that has waited longest, for this worker alone until it closes the group."""
+        for clinic_id in self._waiting:
+            if clinic_id not in self._reserved:
+                self._reserved.add(clinic_id)
+                return clinic_id
+        return None
+
+    def _close_group(self, clinic_id: UUID | None) -> list[Waiting]:
+        if clinic_id is None:
+            return []
+        self._reserved.discard(clinic_id)
         waiting = self._waiting.pop(clinic_id)
         group = list(islice(waiting.values(), MOST_TOGETHER))
         for one in group:
             del waiting[one.sent.check_in_id]
         if waiting:
             self._waiting[clinic_id] = waiting  # behind the other clinics
-        return clinic_id, group
+        return group
+
+
+def _tell(group: list[Waiting], accepted: Sequence[Accepted | None]) -> None:
+    for one, outcome in zip(group, accepted, strict=True):
+        if not one.outcome.done():
+            one.outcome.set_result(outcome)

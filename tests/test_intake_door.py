@@ -46,17 +46,20 @@ class Scene:
             return await db.value(sql, self.clinic_id)
 
 
-@pytest.fixture
-async def scene(owner_pool: Pool, web_pool: Pool) -> Scene:
+async def a_scene(owner: Pool, door: Door, slug: str) -> Scene:
     now = datetime.now(UTC)
-    clinic = await a_clinic(owner_pool, now=now)
-    async with database.transaction(owner_pool, clinic.clinic_id) as db:
-        view = await clinics.get_view(db)
-        scene = Scene(clinic.clinic_id, view, owner_pool, Door(web_pool, MASTER))
+    clinic = await a_clinic(owner, slug=slug, now=now)
+    async with database.transaction(owner, clinic.clinic_id) as db:
+        scene = Scene(clinic.clinic_id, await clinics.get_view(db), owner, door)
         for _ in range(PHONES):
             phone = await a_phone(db, await a_client(db, now=now), now=now)
             scene.token_digests.append(phone.digest)
     return scene
+
+
+@pytest.fixture
+async def scene(owner_pool: Pool, web_pool: Pool) -> Scene:
+    return await a_scene(owner_pool, Door(web_pool, MASTER), "here")
 
 
 async def test_check_ins_that_arrive_together_share_transactions(scene: Scene) -> None:
@@ -112,12 +115,7 @@ async def test_a_check_in_that_the_database_refuses_does_not_lose_the_others(sce
 
 
 async def test_check_ins_of_several_clinics_never_share_a_transaction(scene: Scene) -> None:
-    now = datetime.now(UTC)
-    other = await a_clinic(scene.owner, slug="elsewhere", now=now)
-    async with database.transaction(scene.owner, other.clinic_id) as db:
-        there = Scene(other.clinic_id, await clinics.get_view(db), scene.owner, scene.door)
-        for _ in range(PHONES):
-            there.token_digests.append((await a_phone(db, await a_client(db, now=now), now=now)).digest)
+    there = await a_scene(scene.owner, scene.door, "elsewhere")
     await asyncio.gather(
         *(each.door.accept(each.clinic_id, each.sent(phone)) for phone in range(PHONES) for each in (scene, there))
     )
@@ -125,11 +123,63 @@ async def test_check_ins_of_several_clinics_never_share_a_transaction(scene: Sce
         assert await each.value("select count(*) from check_in where clinic_id = $1") == PHONES
 
 
-async def test_whoever_is_answered_finds_nobody_at_work_behind_the_door(scene: Scene) -> None:
-    """A worker that has seen the last one waiting is gone when that one is answered: the next gets one of its own."""
-    for phone in range(5):
-        await scene.door.accept(scene.clinic_id, scene.sent(phone))
-        assert not scene.door.is_at_work
-    every = await asyncio.gather(*(scene.door.accept(scene.clinic_id, scene.sent(phone)) for phone in range(5, 25)))
-    assert len(every) == 20
-    assert not scene.door.is_at_work
+async def test_whoever_comes_as_the_others_are_answered_is_stored_too(scene: Scene) -> None:
+    """Nobody relies on a worker that only seems to be there: each comes when the one before has just been answered."""
+    async with asyncio.timeout(30):
+        for phone in range(PHONES):
+            await scene.door.accept(scene.clinic_id, scene.sent(phone))
+    assert await scene.value("select count(*) from check_in where clinic_id = $1") == PHONES
+
+
+async def test_who_comes_for_a_clinic_while_its_turn_is_being_announced_is_not_left_behind(scene: Scene) -> None:
+    """Three clinics over two workers, each phone again as soon as it is answered: every order of turns there is."""
+    scenes = [scene, *[await a_scene(scene.owner, scene.door, slug) for slug in ("elsewhere", "yonder")]]
+
+    async def answers(each: Scene, phone: int) -> None:
+        for _ in range(4):
+            await each.door.accept(each.clinic_id, each.sent(phone))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(answers(each, phone) for phone in range(8) for each in scenes))
+    for each in scenes:
+        assert await each.value("select count(*) from check_in where clinic_id = $1") == 32
+
+
+async def test_a_connection_that_breaks_loses_nobody(scene: Scene, web_pool: Pool) -> None:
+    stop = asyncio.Event()
+
+    async def breaks_connections() -> None:
+        async with web_pool.acquire() as connection:  # a role may end its own sessions
+            while not stop.is_set():
+                await connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
+                )
+
+    breaking = asyncio.create_task(breaks_connections())
+    sent = [scene.sent(phone) for phone in range(PHONES)]
+    try:
+        async with asyncio.timeout(60):
+            outcomes = await asyncio.gather(
+                *(scene.door.accept(scene.clinic_id, one) for one in sent), return_exceptions=True
+            )
+    finally:
+        stop.set()
+        await breaking
+    answered = sum(isinstance(one, intake.Accepted) for one in outcomes)
+    stored = await scene.value("select count(*) from check_in where clinic_id = $1")
+    assert isinstance(stored, int)
+    assert answered <= stored <= PHONES
+    again = await asyncio.gather(*(scene.door.accept(scene.clinic_id, one) for one in sent))
+    assert sum(one.first_time for one in again) == PHONES - stored
+
+
+async def test_a_door_without_a_database_refuses_everybody_and_leaves_nobody_waiting(
+    scene: Scene, web_pool: Pool
+) -> None:
+    await web_pool.close()
+    async with asyncio.timeout(30):
+        outcomes = await asyncio.gather(
+            *(scene.door.accept(scene.clinic_id, scene.sent(phone)) for phone in range(5)), return_exceptions=True
+        )
+    assert all(isinstance(one, Exception) for one in outcomes)
