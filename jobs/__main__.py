@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("timetable", help="print when each job runs, and why")
     run = commands.add_parser("run", help="run one job once")
-    names = [each.name for each in (*timetable.PERIODS, *timetable.DAILIES)]
+    names = [each.name for each in timetable.PERIODS] + [each.name for each in timetable.DAILIES]
     run.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
     run.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="local day the run is recorded for")
     run.add_argument("--clinic", metavar="SLUG", help="this clinic only")

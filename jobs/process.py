@@ -16,7 +16,7 @@ from jobs import hints, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Daily, Period, Tools
 from service import database, notify, roles, schema
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.config import Config
 from service.sealing import Sealer
 

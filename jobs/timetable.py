@@ -7,18 +7,18 @@ from datetime import time
 from jobs import (
     close_client_days,
     deliver_messages,
-    deliver_webhooks,
     end_lapsed_leases,
     fold_check_ins,
+    plan_briefs,
     plan_untold,
     prune_expired,
     reconcile,
     refit_population,
     seal_audit,
-    send_notices,
     watch_appointments,
 )
 from jobs.work import Daily, Period
+from schemas.alert import Channel
 
 DAILIES = (
     Daily(
@@ -36,10 +36,12 @@ DAILIES = (
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )
 
-PERIODS = (
+PERIODS: tuple[Period, ...] = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
-    Period("deliver_messages", deliver_messages.run_once, 2, "an urgent alert must not wait for a lost hint"),
-    Period("deliver_webhooks", deliver_webhooks.run_once, 2, "as soon, but no e-mail waits for an endpoint that hangs"),
+    *(
+        Period(f"deliver_{channel}", deliver_messages.by(channel), 2, "an urgent alert must not wait for a lost hint")
+        for channel in Channel
+    ),
     Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
     Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
     Period(
@@ -50,7 +52,7 @@ PERIODS = (
         hinted=False,
         at_once=False,
     ),
-    Period("send_notices", send_notices.run_once, 60, "a brief is told of a day before its session", hinted=False),
+    Period("plan_briefs", plan_briefs.run_once, 60, "a brief is told of a day before its session", hinted=False),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
     Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )

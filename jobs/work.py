@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from service import database
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.database import Db, Pool
 
 log = logging.getLogger(__name__)

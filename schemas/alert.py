@@ -77,6 +77,15 @@ class Channel(StrEnum):
     PUSH = "push"
 
 
+class DeliveryKind(StrEnum):
+    """What a message is: of an alert, or about none."""
+
+    ALERT = "alert"
+    BRIEF = "brief"
+    DIGEST = "digest"
+    AUDIT_HEAD = "audit_head"
+
+
 class DeliveryState(StrEnum):
     QUEUED = "queued"
     SENT = "sent"

@@ -79,8 +79,10 @@ class House(NamedTuple):
 
 
 SEND_TO = """
-insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
-values ($1, $2, $3, 'email', $4, 9, 0, 'sent', $5, $5)
+insert into delivery (
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
+)
+values ($1, $2, 'alert', $3, 'email', $4, 9, 0, 'sent', $5, $5)
 """
 
 

@@ -23,8 +23,10 @@ CLINICAL = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE)
 PAIRS = list(combinations(Role, 2))
 NOTE = "Walked away."
 SEND_TO = """
-insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
-values ($1, $2, $3, 'email', $4, 9, 0, 'sent', $5, $5)
+insert into delivery (
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
+)
+values ($1, $2, 'alert', $3, 'email', $4, 9, 0, 'sent', $5, $5)
 """
 
 

@@ -20,7 +20,7 @@ from schemas.audit import AuditFault, AuditFaultKind, AuditHead, AuditVerdict
 from schemas.clinic import Clinic
 from service import audit_seals, errors, ids
 from service import database as databases
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.audit_seals import Signer
 from service.config import DatabaseUrls
 from service.database import Db, Pool

@@ -28,7 +28,18 @@ POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''
 
 # What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to, and the positions
 # of audit rows and seals.
-SWEPT_WORDS = {"state", "job", "kind", "tier", "number", "round", "origin", "transaction_id", "until_transaction"}
+SWEPT_WORDS = {
+    "state",
+    "job",
+    "kind",
+    "channel",
+    "tier",
+    "number",
+    "round",
+    "origin",
+    "transaction_id",
+    "until_transaction",
+}
 SWEPT_TYPES = {"uuid", "timestamptz", "date", "time"}
 
 

@@ -228,8 +228,8 @@ async def test_the_demo_refuses_a_database_where_another_clinic_s_alerts_wait(
         )  # no alert is needed for this
         await db.connection.execute("alter table delivery drop constraint if exists delivery_staff_fkey")
         await db.execute(
-            "insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at,"
-            " created_at) values ($1, $2, $2, 'email', $2, 1, 1, 'queued', now(), now())",
+            "insert into delivery (clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state,"
+            " due_at, created_at) values ($1, $2, 'alert', $2, 'email', $2, 1, 1, 'queued', now(), now())",
             db.clinic_id,
             uuid4(),
         )

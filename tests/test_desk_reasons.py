@@ -25,9 +25,9 @@ from tests.desk_visit import Desk, a_desk, a_followed_client
 TODAY = date(2026, 11, 22)
 SENT = """
 insert into delivery (
-  clinic_id, delivery_id, alert_id, channel, staff_id, webhook_endpoint_id, round, step, state, due_at, created_at
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, webhook_endpoint_id, round, step, state, due_at, created_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', now(), now())
+values ($1, $2, 'alert', $3, $4, $5, $6, $7, $8, 'sent', now(), now())
 """
 
 

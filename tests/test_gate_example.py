@@ -15,7 +15,7 @@ from schemas.session import CoverageState
 from schemas.staff import Role
 from service import database
 from service.alerting import alerts, findings
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.appointments import watch
 from service.database import Db, Pool
 from service.desk import sessions as desk_sessions

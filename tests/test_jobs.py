@@ -16,7 +16,7 @@ from jobs import close_client_days, fold_check_ins, prune_expired, runner, slots
 from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import database, ids, trends
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import fold_queue
 from service.people import device_tokens

@@ -24,7 +24,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, hint, trends
 from service.alerting import alerts, deliveries
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.config import Config
 from service.database import Pool
 from service.people import clients, staff
@@ -179,7 +179,7 @@ async def test_the_timetable_is_printed_without_a_database() -> None:
         ("run", "close_client_days", "--day", "2999-01-01"),
         ("run", "close_client_days", "--clinic", "nowhere"),
         ("run", "fold_check_ins", "--day", "2026-11-22"),
-        ("run", "deliver_messages", "--clinic", "harbour"),
+        ("run", "deliver_email", "--clinic", "harbour"),
     ],
 )
 async def test_wrong_input_is_told_in_one_line(settings: Config, clinic: Clinic, arguments: tuple[str, ...]) -> None:
@@ -221,7 +221,7 @@ async def test_a_day_closed_by_hand_closes_no_later_one(settings: Config, clinic
 
 
 async def test_what_a_job_left_undone_is_told_once(settings: Config) -> None:
-    status, output, _ = await said(settings, "run", "deliver_messages")
+    status, output, _ = await said(settings, "run", "deliver_email")
     assert status == 0
     assert output.count("failed=") == 1
 
@@ -304,7 +304,7 @@ async def test_a_finding_committed_before_a_crash_is_still_told(
         finding = NewFinding(client_day=now.date(), rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
         change = await alerts.open_or_join(db, client_id, [finding], now=now, rule_set_version=1)
     smtp = {"NEAP_SMTP_HOST": "127.0.0.1", "NEAP_SMTP_PORT": str(mail.port), "NEAP_SMTP_SECURITY": "none"}
-    status, output, _ = await said(settings, "run", "deliver_messages", **smtp, NEAP_MAIL_FROM="neap@harbour.example")
+    status, output, _ = await said(settings, "run", "deliver_email", **smtp, NEAP_MAIL_FROM="neap@harbour.example")
     assert (status, "sent=1" in output) == (0, True)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         [message] = await deliveries.of_alert(db, change.opened[0])

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from jobs import send_notices
+from jobs import deliver_messages, plan_briefs
+from jobs.work import Result as Ran
 from jobs.work import Tools
 from schemas.alert import Channel
 from schemas.clinic import Clinic
 from schemas.course import SessionState
 from schemas.staff import Role
 from service import database, ids
-from service.alerting import notices
-from service.alerting.outbox import Sending
+from service.alerting import notices, outbox
+from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import courses, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
@@ -30,6 +32,7 @@ class Postbox:
     """An e-mail channel that keeps what it was given."""
 
     channel = Channel.EMAIL
+    at_once = 3
     retry_after_seconds = (30,)
 
     def __init__(self) -> None:
@@ -75,9 +78,16 @@ async def a_booked_session(
 async def states_of(pool: Pool, clinic: Clinic) -> list[str]:
     async with database.transaction(pool, clinic.clinic_id) as db:
         rows = await db.connection.fetch(
-            "select state from notice where clinic_id = $1 order by created_at", db.clinic_id
+            "select state from delivery where clinic_id = $1 order by created_at", db.clinic_id
         )
     return [row["state"] for row in rows]
+
+
+async def tell(tools: Tools, *, now: datetime) -> Ran:
+    """Queue what is to be told, and send it."""
+    planned = await plan_briefs.run_once(tools, now=now)
+    sent = await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=now)
+    return Ran({**planned.counts, **sent.counts}, failed=planned.failed + sent.failed)
 
 
 async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
@@ -87,13 +97,13 @@ async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
     await a_booked_session(web_pool, clinic, hours_ahead=25)
     await a_booked_session(web_pool, clinic, hours_ahead=-1)
     await a_booked_session(web_pool, clinic, therapist=False)
-    first = await send_notices.run_once(tools, now=NOW)
-    again = await send_notices.run_once(tools, now=NOW)
+    first = await tell(tools, now=NOW)
+    again = await tell(tools, now=NOW)
     assert (first.counts["planned"], first.counts["sent"]) == (1, 1)
     assert (again.counts["planned"], again.counts["sent"]) == (0, 0)
     [message] = postbox.written
     assert (message.template, message.alert_id, message.link) == (Template.BRIEF, None, "https://neap.example/caseload")
-    assert (await send_notices.run_once(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
+    assert (await tell(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
 
 
 def test_no_text_says_a_word_of_health() -> None:
@@ -109,7 +119,7 @@ async def test_a_session_that_moves_is_told_of_again(
     owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
 ) -> None:
     session_id, _ = await a_booked_session(web_pool, clinic)
-    await send_notices.run_once(tools, now=NOW)
+    await tell(tools, now=NOW)
     later = NOW + 240 * HOUR
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         await db.execute(
@@ -118,8 +128,8 @@ async def test_a_session_that_moves_is_told_of_again(
             session_id,
             later,
         )
-    assert (await send_notices.run_once(tools, now=NOW)).counts["planned"] == 0
-    assert (await send_notices.run_once(tools, now=later - HOUR)).counts["sent"] == 1
+    assert (await tell(tools, now=NOW)).counts["planned"] == 0
+    assert (await tell(tools, now=later - HOUR)).counts["sent"] == 1
     assert len(postbox.written) == 2
 
 
@@ -134,7 +144,7 @@ async def test_nobody_is_told_of_a_client_who_is_none_of_theirs_or_discharged(
         await clients.unassign(db, client_of[session_id], staff_id, now=NOW)
         course = (await courses.of(db, client_of[other_id]))[0]
         await courses.end(db, course.course_id, ended_on=NOW.date(), now=NOW)
-    assert (await send_notices.run_once(tools, now=NOW)).counts["planned"] == 0
+    assert (await tell(tools, now=NOW)).counts["planned"] == 0
     assert postbox.written == []
 
 
@@ -156,7 +166,7 @@ async def test_what_is_not_needed_when_it_would_be_sent_is_blocked(
             await db.execute(
                 "update therapy_session set planned_at = $2 where clinic_id = $1", db.clinic_id, NOW - HOUR
             )
-    assert (await send_notices.run_once(tools, now=NOW)).counts["blocked"] == 1
+    assert (await tell(tools, now=NOW)).counts["blocked"] == 1
     assert (postbox.written, await states_of(web_pool, clinic)) == ([], ["blocked"])
 
 
@@ -165,11 +175,11 @@ async def test_what_fails_is_tried_again_under_its_id_and_then_given_up(
 ) -> None:
     await a_booked_session(web_pool, clinic)
     postbox.answer = Retry("later")
-    await send_notices.run_once(tools, now=NOW)
+    await tell(tools, now=NOW)
     assert await states_of(web_pool, clinic) == ["failed"]
-    await send_notices.run_once(tools, now=NOW + timedelta(seconds=29))
+    await tell(tools, now=NOW + timedelta(seconds=29))
     assert len(postbox.written) == 1
-    await send_notices.run_once(tools, now=NOW + timedelta(seconds=30))
+    await tell(tools, now=NOW + timedelta(seconds=30))
     assert await states_of(web_pool, clinic) == ["dead"]
     assert len({message.delivery_id for message in postbox.written}) == 1
 
@@ -177,7 +187,7 @@ async def test_what_fails_is_tried_again_under_its_id_and_then_given_up(
 async def test_a_mailbox_that_is_gone_ends_it(web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox) -> None:
     await a_booked_session(web_pool, clinic)
     postbox.answer = Dead("no such mailbox")
-    assert (await send_notices.run_once(tools, now=NOW)).counts["dead"] == 1
+    assert (await tell(tools, now=NOW)).counts["dead"] == 1
 
 
 async def test_a_sender_killed_in_the_middle_sends_again_under_the_same_id(
@@ -186,13 +196,12 @@ async def test_a_sender_killed_in_the_middle_sends_again_under_the_same_id(
     await a_booked_session(web_pool, clinic)
 
     async def killed(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+        raise asyncio.CancelledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(notices, "_settle", killed)
-        with pytest.raises(KeyboardInterrupt):
-            await send_notices.run_once(tools, now=NOW)
-    assert (await send_notices.run_once(tools, now=NOW)).counts["sent"] == 0, "the lease of the one that died holds"
-    assert (await send_notices.run_once(tools, now=NOW + notices.LEASE)).counts["sent"] == 1
+        patch.setattr(outbox, "_settle", killed)
+        await tell(tools, now=NOW)
+    assert (await tell(tools, now=NOW)).counts["sent"] == 0, "the lease of the one that died holds"
+    assert (await tell(tools, now=NOW + outbox.LEASE)).counts["sent"] == 1
     assert len(postbox.written) == 2
     assert len({message.delivery_id for message in postbox.written}) == 1

@@ -10,14 +10,15 @@ from uuid import UUID
 
 import pytest
 
-from jobs import deliver_messages, deliver_webhooks
+from jobs import deliver_messages
 from jobs.work import Result, Tools
 from schemas.alert import AlertState, Channel, Delivery, DeliveryState, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database
-from service.alerting import alerts, deliveries, outbox
-from service.alerting.outbox import Delivered, Sending
+from service.alerting import alerts, deliveries, outbox, writing
+from service.alerting.outbox import Delivered
+from service.alerting.writing import Sending
 from service.database import Pool
 from service.notify import Notifier, email, webhook
 from service.notify.email import Email
@@ -27,6 +28,7 @@ from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 
 TODAY = NOW.date()
+deliver_email, deliver_webhook = deliver_messages.by(Channel.EMAIL), deliver_messages.by(Channel.WEBHOOK)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ async def a_told_alert(
 
 async def deliver_all(tools: Tools, *, now: datetime) -> Result:
     """A run of both jobs that send."""
-    runs = await asyncio.gather(deliver_messages.run_once(tools, now=now), deliver_webhooks.run_once(tools, now=now))
+    runs = await asyncio.gather(deliver_email(tools, now=now), deliver_webhook(tools, now=now))
     counts = {name: sum(run.counts[name] for run in runs) for name in runs[0].counts}
     return Result(counts, failed=sum(run.failed for run in runs))
 
@@ -222,7 +224,7 @@ async def test_a_person_who_left_is_not_told_and_the_next_one_is(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         told = [(each.staff_id, each.state, each.problem) for each in await deliveries.of_alert(db, alert_id)]
     assert told == [
-        (therapist, DeliveryState.BLOCKED, outbox.NOT_TO_BE_TOLD),
+        (therapist, DeliveryState.BLOCKED, writing.NOT_TO_BE_TOLD),
         (admin, DeliveryState.SENT, None),
     ]
 
@@ -235,7 +237,7 @@ async def test_nothing_is_sent_of_an_alert_that_was_closed_first(
         await alerts.resolve(db, alert_id, Outcome.CALLED, by=therapist, now=NOW)
     await deliver_all(tools, now=NOW)
     assert mail.messages == []
-    assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].problem == outbox.CLOSED
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].problem == writing.CLOSED
 
 
 async def test_a_sender_killed_before_it_settles_sends_again_under_the_same_id(
@@ -244,13 +246,13 @@ async def test_a_sender_killed_before_it_settles_sends_again_under_the_same_id(
     """The endpoint has the message and the process dies before it can write that down."""
     alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     hooks.answers = [None]
-    sending = asyncio.create_task(deliver_webhooks.run_once(tools, now=NOW))
+    sending = asyncio.create_task(deliver_webhook(tools, now=NOW))
     await hooks.asked.wait()
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    leased = await deliver_webhooks.run_once(tools, now=NOW + timedelta(seconds=60))
+    leased = await deliver_webhook(tools, now=NOW + timedelta(seconds=60))
     assert leased.counts == nothing(), "the lease of the one that died still holds"
-    await deliver_webhooks.run_once(tools, now=NOW + outbox.LEASE)
+    await deliver_webhook(tools, now=NOW + outbox.LEASE)
     assert len({hook.headers["webhook-id"] for hook in hooks.hooks}) == 1
     assert len(hooks.hooks) == 2
     assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].state is DeliveryState.SENT
@@ -294,7 +296,7 @@ async def test_trouble_in_one_clinic_holds_up_no_other(
         await db.execute("update webhook_endpoint set secret_sealed = 'x' where clinic_id = $1", clinic.clinic_id)
     result = await deliver_all(tools, now=NOW)
     assert (result.counts["sent"], result.counts["blocked"]) == (3, 1)
-    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == outbox.UNREADABLE
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == writing.UNREADABLE
 
 
 async def test_a_clinic_s_messages_are_sent_in_that_clinic_only(
@@ -311,11 +313,11 @@ async def test_an_endpoint_that_hangs_holds_up_neither_e_mails_nor_the_endpoints
 ) -> None:
     await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
     hooks.answers = [None]
-    hanging = asyncio.create_task(deliver_webhooks.run_once(tools, now=NOW))
+    hanging = asyncio.create_task(deliver_webhook(tools, now=NOW))
     await hooks.asked.wait()
     elsewhere = await a_clinic(owner_pool, slug="elsewhere")
     alert_id, _ = await a_told_alert(web_pool, elsewhere, webhook_port=hooks.port, rule=Rule.SAFETY, tier=Tier.URGENT)
-    result = await deliver_messages.run_once(tools, now=NOW)
+    result = await deliver_email(tools, now=NOW)
     assert (result.counts["sent"], len(mail.messages)) == (2, 2)
     assert not hanging.done()
     assert (await messages_of(web_pool, elsewhere, alert_id))[Channel.EMAIL].state is DeliveryState.SENT
@@ -333,7 +335,7 @@ async def test_clinics_are_served_at_once_although_one_of_them_hangs(
         sending = Sending({Channel.WEBHOOK: channel}, MASTER, "https://neap.example")
         await a_told_alert(web_pool, elsewhere, webhook_port=other.port)
         hooks.answers = [None]
-        run = asyncio.create_task(deliver_webhooks.run_once(Tools(tools.pool, tools.sweep, sending), now=NOW))
+        run = asyncio.create_task(deliver_webhook(Tools(tools.pool, tools.sweep, sending), now=NOW))
         await hooks.asked.wait()
         await other.asked.wait()
         assert not run.done()
@@ -352,7 +354,7 @@ async def test_the_most_urgent_message_of_a_clinic_goes_first(web_pool: Pool, cl
 
 
 def test_a_lease_outlasts_the_slowest_way_through_a_batch() -> None:
-    for channel, timeout in ((Channel.EMAIL, email.TIMEOUT_SECONDS), (Channel.WEBHOOK, webhook.TIMEOUT_SECONDS)):
+    for at_once, timeout in ((Email.at_once, email.TIMEOUT_SECONDS), (Webhook.at_once, webhook.TIMEOUT_SECONDS)):
         assert timeout <= 10
-        rounds = -(-outbox.CLAIMED_AT_ONCE // outbox.SENT_AT_ONCE[channel])
+        rounds = -(-outbox.CLAIMED_AT_ONCE // at_once)
         assert timedelta(seconds=rounds * timeout) < outbox.LEASE

@@ -16,7 +16,7 @@ from schemas.course import Substance
 from schemas.trend import Trend
 from service import database as databases
 from service import day_close, detection, fold, ids, populations, refit, rule_sets
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.database import Pool
 from service.detection.population import Array, load_shipped
 from service.detection.synthetic import Population as MadeUp

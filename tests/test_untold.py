@@ -14,7 +14,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, ids
 from service.alerting import alerts, deliveries, outbox
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.database import Pool
 from service.notify import Dead, Message, Result, Retry, Sent
 from service.people import clients, staff
@@ -27,6 +27,7 @@ class Postbox:
     """An e-mail channel that keeps whom it wrote to."""
 
     channel = Channel.EMAIL
+    at_once = 3
     retry_after_seconds = (30, 120, 300, 900)
 
     def __init__(self) -> None:

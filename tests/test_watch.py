@@ -20,7 +20,7 @@ from schemas.staff import Role
 from service import database as databases
 from service import invariants, watch
 from service.alerting import alerts
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.people import audit, clients, staff

@@ -17,7 +17,7 @@ from schemas.gate import Decision
 from schemas.staff import Role
 from service import database
 from service.alerting import alerts, findings
-from service.alerting.outbox import Sending
+from service.alerting.writing import Sending
 from service.appointments import watch
 from service.database import Db, Pool
 from service.desk import sentences

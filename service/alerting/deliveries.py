@@ -130,8 +130,10 @@ async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipie
 
 
 PLAN_EMAIL = """
-insert into delivery (clinic_id, delivery_id, alert_id, channel, staff_id, round, step, state, due_at, created_at)
-values ($1, $2, $3, 'email', $4, $5, $6, 'queued', $7, $7)
+insert into delivery (
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
+)
+values ($1, $2, 'alert', $3, 'email', $4, $5, $6, 'queued', $7, $7)
 on conflict do nothing
 """
 # What was blocked while its recipient was not to be told waits again now that they are. Rows in any other state are
@@ -187,9 +189,9 @@ order by webhook_endpoint_id
 """
 PLAN_WEBHOOK = """
 insert into delivery (
-  clinic_id, delivery_id, alert_id, channel, webhook_endpoint_id, round, step, state, due_at, created_at
+  clinic_id, delivery_id, kind, alert_id, channel, webhook_endpoint_id, round, step, state, due_at, created_at
 )
-values ($1, $2, $3, 'webhook', $4, $5, $6, 'queued', $7, $7)
+values ($1, $2, 'alert', $3, 'webhook', $4, $5, $6, 'queued', $7, $7)
 on conflict do nothing
 """
 

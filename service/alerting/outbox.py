@@ -1,6 +1,7 @@
 """Sending what the outbox holds: claim under a lease, send, settle. Killed in between, it is sent again.
 
-A message keeps its id over every attempt. We prefer a duplicate to a miss.
+A message keeps its id over every attempt. We prefer a duplicate to a miss. What a message says and to whom is read when
+it is sent: see `writing`.
 """
 
 from __future__ import annotations
@@ -8,44 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from schemas.alert import AlertState, Channel, Tier
-from service import database, errors
-from service.alerting import alert_states, deliveries
+from schemas.alert import Channel
+from service import database
+from service.alerting import alert_states, deliveries, writing
+from service.alerting.writing import Blocked, Claimed, Sending
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
 from service.people import webhook_endpoints
-from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
 CLAIMED_AT_ONCE = 20
-# Of one clinic. All clinics share a mail server, which counts connections; endpoints are everybody's own.
-SENT_AT_ONCE: Mapping[Channel, int] = MappingProxyType({Channel.EMAIL: 3, Channel.WEBHOOK: CLAIMED_AT_ONCE})
 # Outlasts the slowest way through a batch: every channel gives up after 10 s, and 20 / 3 rounds of that fit.
 LEASE = timedelta(minutes=2)
-
-CLOSED = "the alert was closed first"
-SUPERSEDED = "a later round tells it again"
-NOT_TO_BE_TOLD = "no longer one of those to be told"
-ENDPOINT_DISABLED = "the endpoint is disabled"
-UNREADABLE = "what signs for the endpoint does not open with this deployment's key"
-
-
-@dataclass(frozen=True)
-class Sending:
-    """What sending needs beside the database."""
-
-    notifiers: Mapping[Channel, Notifier]
-    master: Sealer
-    base_url: str
 
 
 class Delivered(msgspec.Struct, kw_only=True):
@@ -64,28 +46,11 @@ class Delivered(msgspec.Struct, kw_only=True):
         self.blocked += other.blocked
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A message under our lease, with what its alert says now."""
-
-    delivery_id: UUID
-    alert_id: UUID
-    client_id: UUID
-    channel: Channel
-    staff_id: UUID | None
-    webhook_endpoint_id: UUID | None
-    round: int
-    attempts: int
-    created_at: datetime
-    alert_tier: Tier
-    alert_state: AlertState
-    alert_round: int
-
-
 CLAIM = """
 with due as (
-  select d.delivery_id
+  select d.delivery_id, a.client_id, a.tier as alert_tier, a.state as alert_state, a.round as alert_round
   from delivery d
-  join alert a
+  left join alert a
     on a.clinic_id = $1
     and a.alert_id = d.alert_id
   where d.clinic_id = $1
@@ -93,28 +58,28 @@ with due as (
     and d.state in ('queued', 'failed')
     and d.due_at <= $2
     and (d.leased_until is null or d.leased_until <= $2)
-  order by a.tier, d.due_at, d.delivery_id
+  order by a.tier nulls last, d.due_at, d.delivery_id
   limit $4
   for update of d skip locked
 )
 update delivery d
 set leased_until = $3,
     attempts = attempts + 1
-from due, alert a
+from due
 where d.clinic_id = $1
   and d.delivery_id = due.delivery_id
-  and a.clinic_id = $1
-  and a.alert_id = d.alert_id
 returning
-  d.delivery_id, d.alert_id, a.client_id, d.channel, d.staff_id, d.webhook_endpoint_id, d.round, d.attempts,
-  d.created_at, a.tier as alert_tier, a.state as alert_state, a.round as alert_round
+  d.delivery_id, d.kind, d.alert_id, due.client_id, d.channel, d.staff_id, d.webhook_endpoint_id, d.subject_id,
+  d.planned_at, d.round, d.step, d.attempts, d.created_at, due.alert_tier, due.alert_state, due.alert_round
 """
+# What is about no alert comes after what is.
+LAST = 9
 
 
 async def claim(db: Db, channels: Collection[Channel], *, now: datetime) -> list[Claimed]:
     """Lease the messages that are due on these channels, some at once: the most urgent first, then the longest due."""
     claimed = await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE, list(channels))
-    return sorted(claimed, key=lambda each: (each.alert_tier, each.created_at))
+    return sorted(claimed, key=lambda each: (each.alert_tier or LAST, each.created_at))
 
 
 async def deliver(
@@ -126,11 +91,11 @@ async def deliver(
     """
     counts = Delivered()
     channels = list(sending.notifiers) if channels is None else channels
-    gates = {channel: asyncio.Semaphore(SENT_AT_ONCE[channel]) for channel in channels}
+    gates = {channel: asyncio.Semaphore(sending.notifiers[channel].at_once) for channel in channels}
     while True:
         async with database.transaction(pool, clinic_id) as db:
             claimed = await claim(db, channels, now=now)
-            ready = [(each, await _message_or_block(db, each, sending, counts, now=now)) for each in claimed]
+            ready = [(each, await _written_or_blocked(db, each, sending, counts, now=now)) for each in claimed]
         async with asyncio.TaskGroup() as group:
             for each, message in ready:
                 if message is not None:
@@ -140,46 +105,18 @@ async def deliver(
             return counts
 
 
-async def _message_or_block(
+async def _written_or_blocked(
     db: Db, claimed: Claimed, sending: Sending, counts: Delivered, *, now: datetime
 ) -> Message | None:
-    problem = _overtaken(claimed)
-    to, secret = "", b""
-    if problem is None and claimed.staff_id is not None:
-        alert = await deliveries.routed(db, claimed.alert_id)
-        told = {each.staff_id: each.email for each in await deliveries.recipients_of(db, alert, now=now)}
-        to = told.get(claimed.staff_id, "")
-        problem = None if to else NOT_TO_BE_TOLD
-    elif problem is None and claimed.webhook_endpoint_id is not None:
-        endpoint = await webhook_endpoints.get(db, claimed.webhook_endpoint_id)
-        problem = None if endpoint.disabled_at is None else ENDPOINT_DISABLED
-        to = endpoint.url
-        try:
-            secret = webhook_endpoints.secret_of(endpoint, sending.master, clinic_id=db.clinic_id)
-        except errors.Invalid:
-            log.exception("webhook_secret_unreadable", extra={"clinic_id": db.clinic_id, "alert_id": claimed.alert_id})
-            problem = UNREADABLE
-    if problem is None:
-        return Message(
-            delivery_id=claimed.delivery_id,
-            alert_id=claimed.alert_id,
-            to=to,
-            link=f"{sending.base_url}/inbox",
-            written_at=claimed.created_at,
-            secret=secret,
-        )
+    written = await writing.write(db, claimed, sending, now=now)
+    if not isinstance(written, Blocked):
+        return written
     counts.blocked += 1
-    await _settle(db, claimed, "blocked", problem, now=now)
-    if problem == NOT_TO_BE_TOLD:
+    await _settle(db, claimed, "blocked", written.problem, now=now)
+    if written.somebody_else and claimed.alert_id is not None:
         # Whoever is to be told instead gets a message of their own.
         await deliveries.plan(db, claimed.alert_id, now=now)
     return None
-
-
-def _overtaken(claimed: Claimed) -> str | None:
-    if claimed.alert_state in alert_states.CLOSED:
-        return CLOSED
-    return SUPERSEDED if claimed.round < claimed.alert_round else None
 
 
 async def _send(
@@ -203,7 +140,8 @@ async def _send(
             result = Retry(f"unexpected {type(error).__name__}")
     try:
         async with database.transaction(pool, clinic_id) as db:
-            await deliveries.hold(db, claimed.alert_id)
+            if claimed.alert_id is not None:
+                await deliveries.hold(db, claimed.alert_id)
             await _keep_result(db, claimed, notifier, result, counts, now=now)
     except Exception:
         # It is sent again when its lease has ended. The other messages of the batch are not to suffer for it.
@@ -218,7 +156,8 @@ async def _keep_result(
         case Sent():
             counts.sent += 1
             await _settle(db, claimed, "sent", None, now=now)
-            await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)
+            if claimed.alert_id is not None:
+                await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)
         case Retry(problem=problem, after_seconds=after_seconds):
             waits = notifier.retry_after_seconds
             if claimed.attempts > len(waits):
@@ -227,8 +166,8 @@ async def _keep_result(
             counts.failed += 1
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
             await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem)
-            if claimed.staff_id is not None and claimed.attempts == deliveries.URGENT_TRIES:
-                await deliveries.plan(db, claimed.alert_id, now=now)
+            if claimed.attempts == deliveries.URGENT_TRIES:
+                await _tell_others(db, claimed, now=now)
         case Dead(problem=problem):
             await _bury(db, claimed, problem, counts, now=now)
         case Disable(problem=problem):
@@ -255,8 +194,12 @@ async def _bury(db: Db, claimed: Claimed, problem: str, counts: Delivered, *, no
     counts.dead += 1
     log.error("delivery_dead", extra={"clinic_id": db.clinic_id, "delivery_id": claimed.delivery_id})
     await _settle(db, claimed, "dead", problem, now=now)
-    if claimed.staff_id is not None:
-        # In the same transaction: whoever is next hears of it now, not when somebody reads the log.
+    # In the same transaction: whoever is next hears of it now, not when somebody reads the log.
+    await _tell_others(db, claimed, now=now)
+
+
+async def _tell_others(db: Db, claimed: Claimed, *, now: datetime) -> None:
+    if claimed.staff_id is not None and claimed.alert_id is not None:
         await deliveries.plan(db, claimed.alert_id, now=now)
 
 

@@ -39,6 +39,8 @@ class Email:
     """Sends through one mail server."""
 
     channel = Channel.EMAIL
+    # All clinics share a mail server, which counts connections.
+    at_once = 3
     retry_after_seconds = (30, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR)
 
     def __init__(

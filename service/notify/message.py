@@ -71,6 +71,11 @@ class Notifier(Protocol):
         ...
 
     @property
+    def at_once(self) -> int:
+        """How many of one clinic's messages go out at the same time."""
+        ...
+
+    @property
     def retry_after_seconds(self) -> Sequence[float]:
         """The channel's table of waits."""
         ...
