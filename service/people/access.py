@@ -45,6 +45,7 @@ class Permission(StrEnum):
     SEE_ALERT_FINDINGS = "see_alert_findings"
     ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     RESOLVE_ALERTS = "resolve_alerts"
+    SEE_QUALITY = "see_quality"
     SEE_GATES = "see_gates"
     RECORD_GATES = "record_gates"
     OVERRIDE_GATES = "override_gates"
@@ -93,6 +94,11 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.SEE_ALERT_FINDINGS: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
         Permission.RESOLVE_ALERTS: _WITH_CARE_TEAM_OR_CLINIC,
+        # What the clinic's alerts were worth: counts without clients. Of the therapists' own lines each sees theirs.
+        Permission.SEE_QUALITY: {
+            **_each(_CLINICAL, Scope.OWN),
+            **_each((Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
+        },
         # Screens, pressures and the list before an infusion: for whoever treats the client.
         Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
         Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),
