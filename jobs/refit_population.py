@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from jobs.work import Result, Tools
@@ -11,8 +11,6 @@ from service.people import clinics
 from service.populations import Population
 
 REFIT_EVERY = timedelta(days=28)
-# Somewhere in the world a client day is up to ten hours ahead of UTC (14 hours, less the 4 after midnight).
-FURTHEST_AHEAD = timedelta(hours=10)
 
 
 async def run_once(tools: Tools, *, now: datetime, simulated_clients: int = refit.SIMULATED_CLIENTS) -> Result:
@@ -42,7 +40,5 @@ async def _store(tools: Tools, made: Population) -> bool:
 
 
 async def _adopt(tools: Tools, clinic_id: UUID, population: int, *, now: datetime) -> bool:
-    """From the first client day that has begun nowhere yet, so that no folded day changes."""
-    valid_from = (now.astimezone(UTC) + FURTHEST_AHEAD).date() + timedelta(days=1)
     async with database.transaction(tools.pool, clinic_id) as db:
-        return await rule_sets.adopt_population(db, population, valid_from=valid_from, now=now)
+        return await rule_sets.adopt_population(db, population, now=now)

@@ -38,3 +38,37 @@ async def test_rebuild_brings_back_what_stood_there(database: DatabaseUrls, owne
     assert done.stdout.startswith("1 clients, ")
     after = await trend_of(owner_pool, clinic, client_id)
     assert after[: len(before)] == before
+
+
+async def test_findings_replay_to_the_same_bytes_and_one_that_was_changed_is_named(
+    database: DatabaseUrls, owner_pool: Pool, jobs_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    worse = [2, 3, 2, 4, 3, 2, 3, 3] * 6 + [5, 6, 6, 7, 7, 8, 8, 8]
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, started_on=TODAY - timedelta(days=len(worse)))
+        await days_of(db, client_id, until=TODAY, craving=worse)
+    for ago in range(7, -1, -1):
+        await folded(jobs_pool, clinic, client_id, now=NOW - timedelta(days=ago))
+    checked = await asyncio.to_thread(check, database)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    same = int(checked.stdout.split()[0])
+    assert same > 1
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        tampered = (
+            "update finding set numbers = numbers || '{\"limit\": 99}' where clinic_id = $1 and rule = 'worsening'"
+        )
+        assert await db.execute(tampered, clinic.clinic_id) > 0
+    checked = await asyncio.to_thread(check, database)
+    assert checked.returncode == 1
+    assert "replays otherwise" in checked.stdout
+
+
+def check(database: DatabaseUrls) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", "rebuild", "--check", "--clinic", "harbour"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(database),
+    )

@@ -148,7 +148,7 @@ async def test_what_a_kill_left_out_is_made_up_for_by_the_next_run(
     second, _ = await a_real_clinic(owner_pool, "second", people=1, seed=2, days=5)
     await a_population(jobs_pool)
     async with databases.transaction(jobs_pool, first.clinic_id) as db:
-        assert await rule_sets.adopt_population(db, 1, valid_from=date(2026, 11, 24), now=NOW)
+        assert await rule_sets.adopt_population(db, 1, now=NOW)
     tomorrow = NOW + timedelta(days=1)
     assert await refitted(tools, now=tomorrow) == Result({"fitted": 0, "rule_sets": 1})
     assert [each[1] for each in await versions_of(owner_pool, first)] == [date(1900, 1, 1), date(2026, 11, 24)]
@@ -160,15 +160,16 @@ async def test_the_clinic_s_budget_stays_when_its_population_changes(
 ) -> None:
     clinic, _ = await a_real_clinic(owner_pool, "here", people=1, seed=1, days=5)
     async with databases.transaction(owner_pool, clinic.clinic_id) as db:
-        chosen = (db.clinic_id, ids.new(), 2, date(2026, 11, 1), {"budget_days": 90}, NOW)
-        await db.execute(rule_sets.INSERT, *chosen)
+        chosen = rule_sets.Choices(budget_days=90)
+        new = rule_sets.NewVersion(rules=chosen, valid_from=date(2026, 11, 1), created_by=None)
+        assert await rule_sets.add(db, 2, new, now=NOW)
     await a_population(jobs_pool)
     await refitted(tools)
     async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
         every = await rule_sets.ready(db, await rule_sets.of(db), from_day=date(2026, 11, 20))
     newest = rule_sets.on(every, date(2026, 12, 1))
     assert (newest.version, newest.rules) == (3, rule_sets.Choices(budget_days=90, population=1))
-    assert rule_sets.detector(newest) == detection.shipped_rules(90)
+    assert rule_sets.detector(newest, newest.rules.budget_days) == detection.shipped_rules(90)
 
 
 async def test_too_few_people_are_left_alone_and_fictional_ones_too(owner_pool: Pool, tools: Tools) -> None:

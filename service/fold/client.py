@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.alert import NewFinding, Rule
+from schemas.alert import Finding, NewFinding, Rule
 from service import database, detection, rule_sets, trends
 from service.alerting import alerts, findings
 from service.database import Db, Pool
@@ -120,6 +120,19 @@ async def rebuild(db: Db, client_id: UUID, *, now: datetime) -> Folded:
     await fold_queue.mark_due(db, client_id, from_day=date.min, now=now)
     await trends.forget(db, client_id)
     return await fold_client(db, client_id, now=now)
+
+
+async def replay(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Finding, NewFinding | None]]:
+    """What stands of a client's folded findings, each beside the same found again from the first day; nothing stored.
+
+    None: it is not found any more, for its facts changed since. Equal facts give equal numbers, to the last byte.
+    """
+    facts = await fold_facts.read(db, await fold_facts.from_the_first_day(db, [client_id]))
+    versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=min(each.start for each in facts))
+    [folded] = await asyncio.to_thread(days.run, facts, versions, now=now)
+    again = fold_findings.of(folded, from_day=date.min, today=client_day.of(now, folded.facts.zone))
+    found = {(each.rule, each.client_day): await _naming_inputs(db, folded, each) for each in again}
+    return [(each, found.get((each.rule, each.client_day))) for each in folded.facts.standing]
 
 
 def _with_usable_state(db: Db, due: Due) -> Due:

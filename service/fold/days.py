@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -44,17 +45,10 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
         if not within:
             continue
         rule_set = rule_sets.on(versions, first)
-        some = [folded[i] for i in within]
-        calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
-        scores = [[_scores_of(each, day) for day in calendar] for each in some]
-        rules = rule_sets.detector(rule_set)
-        moved, trends_of = detection.fold(state.take(within), _days(some, calendar, scores), rules)
-        found = Folded.of(trends_of, rules)
-        state.rows[within] = moved.rows
-        for place, each in enumerate(some):
-            _collect(each, place, calendar, scores[place], found, rule_set)
-            if last == each.kept_day or (trends.ends_month(last) and last < each.kept_day):
-                _keep(each, last, moved.take([place]).to_rows()[0], rule_set)
+        for budget_days, places in _by_budget(folded, within, rule_set).items():
+            some = [folded[i] for i in places]
+            rules = rule_sets.detector(rule_set, budget_days)
+            state.rows[places] = _run_stretch(some, state.take(places), rules, rule_set, first, last).rows
     for each in folded:
         due = each.facts.due
         if not each.checkpoints and due.checkpoint_day is not None and due.checkpoint_state is not None:
@@ -62,11 +56,38 @@ def run(facts: Sequence[ClientFacts], versions: Sequence[RuleSet], *, now: datet
     return folded
 
 
+def _by_budget(folded: Sequence[FoldedClient], within: Sequence[int], rule_set: RuleSet) -> dict[float, list[int]]:
+    places: defaultdict[float, list[int]] = defaultdict(list)
+    for i in within:
+        places[rule_set.rules.budget_of(folded[i].facts.client_id)].append(i)
+    return places
+
+
+def _run_stretch(
+    some: Sequence[FoldedClient],
+    state: detection.State,
+    rules: detection.Rules,
+    rule_set: RuleSet,
+    first: date,
+    last: date,
+) -> detection.State:
+    calendar = [first + ONE_DAY * i for i in range((last - first).days + 1)]
+    scores = [[_scores_of(each, day) for day in calendar] for each in some]
+    moved, trends_of = detection.fold(state, _days(some, calendar, scores), rules)
+    found = Folded.of(trends_of, rules)
+    for place, each in enumerate(some):
+        _collect(each, place, calendar, scores[place], found, rule_set)
+        if last == each.kept_day or (trends.ends_month(last) and last < each.kept_day):
+            _keep(each, last, moved.take([place]).to_rows()[0], rule_set)
+    return moved
+
+
 def _state_before(facts: ClientFacts, versions: Sequence[RuleSet]) -> detection.State:
     stored = facts.due.checkpoint_state
     if stored is not None:
         return detection.State.from_rows([stored])
-    return detection.State.fresh(1, rule_sets.detector(rule_sets.on(versions, facts.start)))
+    rule_set = rule_sets.on(versions, facts.start)
+    return detection.State.fresh(1, rule_sets.detector(rule_set, rule_set.rules.budget_of(facts.client_id)))
 
 
 def _stretches(folded: Sequence[FoldedClient], versions: Sequence[RuleSet]) -> Iterator[tuple[date, date]]:

@@ -148,6 +148,22 @@ async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int, now: dat
     return await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit, now)
 
 
+WHOLE = """
+select
+  client_id, '0001-01-01'::date as from_day, '' as version, time_zone, enrolled_on, origin,
+  null::date as checkpoint_day, null::bytea as checkpoint_state, null::date as newest_day
+from client
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+order by client_id
+"""
+
+
+async def from_the_first_day(db: Db, client_ids: Sequence[UUID]) -> list[Due]:
+    """These clients as if their whole trend were due; for reading, for no row of the queue says so."""
+    return await db.rows(Due, WHOLE, db.clinic_id, list(client_ids))
+
+
 HOLD = """
 select q.client_id
 from fold_due q

@@ -46,6 +46,8 @@ class Permission(StrEnum):
     ACKNOWLEDGE_ALERTS = "acknowledge_alerts"
     RESOLVE_ALERTS = "resolve_alerts"
     SEE_QUALITY = "see_quality"
+    SEE_RULES = "see_rules"
+    MANAGE_RULES = "manage_rules"
     SEE_GATES = "see_gates"
     RECORD_GATES = "record_gates"
     OVERRIDE_GATES = "override_gates"
@@ -99,6 +101,9 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
             **_each(_CLINICAL, Scope.OWN),
             **_each((Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         },
+        # How easily an alert is raised, and what another number would have done. For one client: MANAGE_TREATMENT.
+        Permission.SEE_RULES: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
+        Permission.MANAGE_RULES: {Party.ADMIN: Scope.CLINIC},
         # Screens, pressures and the list before an infusion: for whoever treats the client.
         Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
         Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),

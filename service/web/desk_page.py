@@ -30,6 +30,7 @@ PLACES = (
     Place("Caseload", "/caseload", Permission.SEE_CLIENTS),
     Place("Inbox", "/inbox", Permission.SEE_ALERTS),
     Place("Infusions", "/gates", Permission.SEE_GATES),
+    Place("Rules", "/rules", Permission.SEE_RULES),
     Place("Quality", "/quality", Permission.SEE_QUALITY),
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),

@@ -13,7 +13,7 @@ from schemas.quality import QualityReply
 from service import errors
 from service.desk import quality
 from service.people.access import Permission
-from service.web import desk_page
+from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, open_desk
 from service.web.staff_api import json_reply
 
@@ -49,7 +49,10 @@ async def _read(desk: Desk, days: int) -> QualityReply:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_quality, get_quality],
+        route_handlers=[show_quality],
         dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
     ),
+    Router(path="/", route_handlers=[get_quality], dependencies={"desk": Provide(open_desk)}),
 )
