@@ -30,11 +30,13 @@ from service.web import (
     instrument_api,
     instrument_pages,
     link_pages,
+    message_pages,
     openapi,
     page_problems,
     phone,
     phone_api,
     problem_pages,
+    push_api,
     services,
     session_api,
     session_pages,
@@ -45,6 +47,7 @@ from service.web import (
     treatment_api,
     treatment_forms,
     treatment_pages,
+    webhook_api,
 )
 from service.web.services import Services
 
@@ -61,6 +64,9 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *staff_auth.ROUTES,
     *link_pages.ROUTES,
     *account.ROUTES,
+    *message_pages.ROUTES,
+    *push_api.ROUTES,
+    *webhook_api.ROUTES,
     *desk.ROUTES,
     *instrument_pages.ROUTES,
     *alert_actions.ROUTES,
