@@ -14,9 +14,9 @@ import msgspec
 
 from schemas.alert import AlertState, Channel, DeliveryKind, EventKind, Tier
 from service import errors
-from service.alerting import alert_states, deliveries, notices, receipts
+from service.alerting import alert_states, deliveries, digests, notices, receipts
 from service.database import Db
-from service.notify import Counts, Event, Message, Notifier, Template
+from service.notify import Attachment, Counts, Event, Message, Notifier, Template
 from service.people import staff, staff_addresses, webhook_endpoints
 from service.sealing import Sealer
 
@@ -27,6 +27,7 @@ SUPERSEDED = "a later round tells it again"
 NOT_TO_BE_TOLD = "no longer one of those to be told"
 ENDPOINT_DISABLED = "the endpoint is disabled"
 UNREADABLE = "what was sealed for this address does not open with this deployment's key"
+NOTHING_SEALED = "nothing of the audit trail is sealed yet"
 NO_ADDRESS = "the person has no address there any more"
 NOT_NEEDED = "the session was moved, cancelled or given to somebody else, or the person is disabled"
 # What can begin a round, and what a machine is told then.
@@ -85,8 +86,10 @@ async def write(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) ->
             return await _of_alert(db, claimed, sending, now=now)
         case DeliveryKind.BRIEF:
             return await _of_brief(db, claimed, sending, now=now)
-        case DeliveryKind.DIGEST | DeliveryKind.AUDIT_HEAD:
-            return Blocked(problem=NOT_NEEDED)
+        case DeliveryKind.DIGEST:
+            return await _of_digest(db, claimed, sending, now=now)
+        case DeliveryKind.AUDIT_HEAD:
+            return await _of_head(db, claimed, sending)
         case _:
             assert_never(claimed.kind)
 
@@ -163,12 +166,34 @@ async def _of_brief(db: Db, claimed: Claimed, sending: Sending, *, now: datetime
     return await _to_person(db, claimed, sending, Template.BRIEF)
 
 
+async def _of_digest(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) -> Sequence[Message] | Blocked:
+    assert claimed.staff_id is not None
+    counts = await digests.counts_for(db, claimed.staff_id, at=claimed.created_at, now=now)
+    template = Template.ALL_QUIET if counts.all_quiet else Template.DIGEST
+    return await _to_person(db, claimed, sending, template, counts=counts)
+
+
+async def _of_head(db: Db, claimed: Claimed, sending: Sending) -> Sequence[Message] | Blocked:
+    attachment = await digests.head_file(db, sending.master, morning=claimed.planned_at or claimed.created_at)
+    if attachment is None:
+        return Blocked(problem=NOTHING_SEALED)
+    return await _to_person(db, claimed, sending, Template.AUDIT_HEAD, attachment=attachment)
+
+
 async def _to_person(
-    db: Db, claimed: Claimed, sending: Sending, template: Template, *, counts: Counts | None = None
+    db: Db,
+    claimed: Claimed,
+    sending: Sending,
+    template: Template,
+    *,
+    counts: Counts | None = None,
+    attachment: Attachment | None = None,
 ) -> Sequence[Message] | Blocked:
     """One message for each address that the person has on the channel; blocked where there is none any more."""
     assert claimed.staff_id is not None
     person = await staff.get(db, claimed.staff_id)
+    if person.disabled_at is not None:
+        return Blocked(problem=NOT_TO_BE_TOLD, somebody_else=True)
     addresses: Sequence[tuple[UUID | None, str]] = [(None, person.email)]
     if claimed.channel is not Channel.EMAIL:
         try:
@@ -185,6 +210,7 @@ async def _to_person(
             template=template,
             language=person.language,
             counts=counts,
+            attachment=attachment,
             address_id=address_id,
             to=to,
             # The message's own id, so that what it leads to stands behind the sign-in.

@@ -34,8 +34,8 @@ class Text(NamedTuple):
 # No word of health, no name. A digest says how many; that is all that any of them says.
 DIGEST = """\
 Open now: {open}
-New since yesterday: {new}
-Resolved since yesterday: {resolved}
+New since the last one: {new}
+Resolved since the last one: {resolved}
 
 This comes every morning. If it does not come one day, please say so to whoever runs Neap at your clinic."""
 ALL_QUIET = """\
