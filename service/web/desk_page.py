@@ -32,6 +32,7 @@ PLACES = (
     Place("Infusions", "/gates", Permission.SEE_GATES),
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),
+    Place("Operations", "/operator", Permission.SEE_OPERATIONS),
 )
 ACCOUNT = "/account"
 
