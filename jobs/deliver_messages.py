@@ -53,7 +53,7 @@ async def deliver_everywhere(tools: Tools, channel: Channel, *, now: datetime) -
     async def deliver_in(clinic_id: UUID) -> bool:
         async with gate:
             try:
-                counts.add(await outbox.deliver(tools.pool, clinic_id, tools.sending, channels=[channel], now=now))
+                counts.add(await outbox.deliver(tools.pool, clinic_id, tools.sending, on=[channel], now=now))
             except Exception:
                 log.exception("delivering_failed", extra={"clinic_id": clinic_id})
                 return False

@@ -49,7 +49,9 @@ async def tools_of(config: Config) -> AsyncIterator[Tools]:
             async with each.acquire() as connection:
                 await schema.refuse_stale(connection)
                 await roles.refuse_unbounded(connection)
-        sending = Sending(notify.notifiers(config), master, config.base_url)
+        sending = Sending(
+            notify.notifiers(config, notify.VapidKey(master.derived_key(purpose=notify.VAPID))), master, config.base_url
+        )
         yield Tools(pool, sweep, sending)
 
 

@@ -10,6 +10,7 @@ from jobs import (
     end_lapsed_leases,
     fold_check_ins,
     plan_briefs,
+    plan_digests,
     plan_untold,
     prune_expired,
     reconcile,
@@ -33,6 +34,7 @@ DAILIES = (
         tuple(time(hour, 20) for hour in range(6, 21, 2)),
         "what is open a day before a slot is told while somebody can still see to it",
     ),
+    Daily("plan_digests", plan_digests.run_once, (time(7, 0),), "read before the working day; its absence is noticed"),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )
 

@@ -170,6 +170,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     problem: str | None
     settled_at: datetime | None
+    delivered_at: datetime | None
+    opened_at: datetime | None
 
 
 class NoteForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

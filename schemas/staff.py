@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 
 class Role(StrEnum):
@@ -18,11 +20,26 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class PushKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """A browser's public key (P-256 point) and its authentication secret (16 bytes), base64url."""
+
+    p256dh: Annotated[str, Meta(max_length=100)]
+    auth: Annotated[str, Meta(max_length=40)]
+
+
+class PushSubscription(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a browser takes push messages, as `PushSubscription.toJSON()` gives it."""
+
+    endpoint: Annotated[str, Meta(max_length=2_000)]
+    keys: PushKeys
+
+
 class Staff(msgspec.Struct, frozen=True, kw_only=True):
     staff_id: UUID
     email: str
     name: str
     roles: list[Role]
+    language: str
     disabled_at: datetime | None
 
 

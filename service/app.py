@@ -30,11 +30,14 @@ from service.web import (
     instrument_api,
     instrument_pages,
     link_pages,
+    message_pages,
     openapi,
+    operator_pages,
     page_problems,
     phone,
     phone_api,
     problem_pages,
+    push_api,
     quality_pages,
     rules_api,
     rules_pages,
@@ -48,6 +51,7 @@ from service.web import (
     treatment_api,
     treatment_forms,
     treatment_pages,
+    webhook_api,
 )
 from service.web.services import Services
 
@@ -64,6 +68,10 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *staff_auth.ROUTES,
     *link_pages.ROUTES,
     *account.ROUTES,
+    *message_pages.ROUTES,
+    *push_api.ROUTES,
+    *webhook_api.ROUTES,
+    *operator_pages.ROUTES,
     *desk.ROUTES,
     *instrument_pages.ROUTES,
     *alert_actions.ROUTES,

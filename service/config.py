@@ -127,7 +127,7 @@ class Config(Struct, frozen=True, kw_only=True):
     mail_from: Annotated[str | None, _says("Sender of every e-mail; needed with a mail server.")] = None
     webhook_allow: Annotated[
         frozenset[HostAndPort],
-        _says("Private host:port pairs that webhooks may reach, also over plain http; separated by commas."),
+        _says("Private host:port pairs that webhooks and push may reach, also over plain http; separated by commas."),
     ] = frozenset()
 
     demo: Annotated[bool, _says("This is the demonstration: every page says so.")] = False

@@ -114,8 +114,37 @@ where exists (
     ), '0')
 )
 """
+# A digest was queued here before, somebody has been on a care team all the while, and none went out or was given up.
+DIGEST_ABSENT = """
+select r.clinic_id
+from job_run r
+where r.job = 'plan_digests'
+  and exists (
+    select
+    from care_team_member m
+    join staff s
+      on s.clinic_id = m.clinic_id
+      and s.staff_id = m.staff_id
+    where m.clinic_id = r.clinic_id
+      and m.from_at <= $1
+      and m.until_at is null
+      and s.disabled_at is null
+  )
+  and not exists (
+    select
+    from delivery d
+    where d.clinic_id = r.clinic_id
+      and d.alert_id is null
+      and d.kind = 'digest'
+      and d.created_at > $1
+      and d.state not in ('queued', 'failed')
+  )
+group by r.clinic_id
+"""
 
 MINUTE = timedelta(minutes=1)
+# Between two local mornings lie 25 hours where the clock goes back, and an hour is time enough to send.
+MORNING = timedelta(hours=26)
 
 
 def every() -> Sequence[Invariant]:
@@ -127,6 +156,7 @@ def every() -> Sequence[Invariant]:
         Invariant("message_overdue", MESSAGE_OVERDUE, 5 * MINUTE, "a message that is due is not even tried"),
         Invariant("lease_not_ended", LEASE_NOT_ENDED, 2 * MINUTE, "somebody's time ran out, nobody was told again"),
         Invariant("run_not_finished", RUN_NOT_FINISHED, 30 * MINUTE, "a clinic's daily job failed and did not recover"),
+        Invariant("digest_absent", DIGEST_ABSENT, MORNING, "nobody of a clinic was told this morning how things stand"),
         Invariant("audit_not_sealed", AUDIT_NOT_SEALED, 5 * MINUTE, "the audit trail could still be changed unseen"),
     )
 

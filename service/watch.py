@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,6 +15,7 @@ NO_JOBS_PROCESS, NOT_LOOKED = "no_jobs_process", "not_looked_for_a_while"
 # A process reports four times a minute, and looks once a minute.
 SILENT_AFTER = timedelta(minutes=2)
 STALE_AFTER = timedelta(minutes=3)
+A_DAY = timedelta(days=1)
 
 KEEP = """
 insert into deployment_job_run (job, process, started_at, seen_at, counts)
@@ -48,13 +49,21 @@ where seen_at > $1
 """
 
 
+async def reports(connection: Connection, *, now: datetime) -> list[Report]:
+    """What the processes of the last day said of themselves, and what was seen last."""
+    return [msgspec.convert(record, Report) for record in await connection.fetch(REPORTS, now - A_DAY)]
+
+
 async def overdue(connection: Connection, *, now: datetime) -> list[str]:
     """Names of what is wrong now, none when all is well: it says nothing of clinics or people."""
-    records = await connection.fetch(REPORTS, now - timedelta(days=1))
-    reports = [msgspec.convert(record, Report) for record in records]
-    beats = [each.seen_at for each in reports if each.job != SEEN_LAST]
+    return overdue_in(await reports(connection, now=now), now=now)
+
+
+def overdue_in(said: Sequence[Report], *, now: datetime) -> list[str]:
+    """Names of what is wrong by what was reported."""
+    beats = [each.seen_at for each in said if each.job != SEEN_LAST]
     found = [] if any(now - at <= SILENT_AFTER for at in beats) else [NO_JOBS_PROCESS]
-    looked = next((each for each in reports if each.job == SEEN_LAST), None)
+    looked = next((each for each in said if each.job == SEEN_LAST), None)
     if looked is None or now - looked.seen_at > STALE_AFTER:
         return [*found, NOT_LOOKED]
     return found + sorted(name for name, clinics in looked.counts.items() if clinics)

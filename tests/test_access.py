@@ -15,7 +15,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
 
-from schemas.alert import Rule, Tier
+from schemas.alert import Channel, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.course import PauseReason
 from schemas.staff import LinkPurpose, Role
@@ -24,7 +24,7 @@ from service.alerting import alerts
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import pauses
-from service.people import access, calendar_feeds, clients, one_time_links, webhook_endpoints
+from service.people import access, calendar_feeds, clients, one_time_links, staff_addresses, webhook_endpoints
 from service.people.access import Party, Permission, Scope
 from tests.appointments import a_planned_infusion, a_reading, a_session_of
 from tests.builders import MASTER, a_client, a_clinic, a_phone
@@ -102,7 +102,7 @@ async def a_house(owner: Pool) -> House:
     return house
 
 
-async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str:
+async def address_of(db: Db, house: House, route: Route, *, inside: bool, party: Party = Party.ADMIN) -> str:
     """The route's path about the client inside or outside, with everything else that it names there and fit."""
     client_id = house.known if inside else house.unknown
     values: dict[str, object] = {
@@ -142,6 +142,14 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool) -> str
     if "{endpoint_id" in route.path:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
         values["endpoint_id"] = added[0]
+    values["delivery_id"] = ids.new()  # somebody else's leads nowhere special
+    if "{subscription_id" in route.path and party in house.people:
+        address, now = str(ids.new()), datetime.now(UTC)
+        values["subscription_id"], _ = await staff_addresses.add(
+            db, MASTER, house.people[party], Channel.PUSH, address, known_by=address, label="A browser", now=now
+        )
+    elif "{subscription_id" in route.path:
+        values["subscription_id"] = ids.new()
     if "{token" in route.path:
         person = house.people[Party.THERAPIST]
         if route.path.startswith("/calendar"):
@@ -179,7 +187,7 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
         for route in routes_of(app.create(settings)):
             for inside in (True, False):
                 async with database.transaction(owner_pool, house.clinic.clinic_id) as db:
-                    address = await address_of(db, house, route, inside=inside)
+                    address = await address_of(db, house, route, inside=inside, party=party)
                     headers = await credential_of(db, house, party)
                 body = b"{}" if route.path.startswith("/v1") and route.method != "GET" else None
                 reply = await http.request(route.method, address, headers=headers, content=body)

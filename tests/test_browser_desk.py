@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, expect
 
@@ -18,13 +20,14 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database as databases
+from service.alerting import receipts
 from service.config import DatabaseUrls
 from service.database import Pool
 from service.facts import client_day
 from service.people import clients
 from service.web.desk_session import COOKIE
 from tests.browser import browser, environment, free_port, watched_context, web_process
-from tests.builders import a_client, a_clinic, an_answer
+from tests.builders import MASTER, a_client, a_clinic, an_answer
 from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.telling import a_story
@@ -84,6 +87,61 @@ async def test_an_alert_comes_to_an_open_inbox_by_itself(desk: Desk) -> None:
         await expect(acknowledge).to_be_visible(timeout=REFRESH_MILLISECONDS)
         await acknowledge.click()
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
+
+
+async def a_sent_push(desk: Desk) -> tuple[UUID, UUID, str]:
+    """A push message on its way to the person's browser: its alert, its id, and what the browser decrypts."""
+    alert_id = await desk.alert()
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        delivery_id = await db.value(
+            "update delivery set state = 'sent', channel = 'push', attempts = 1 where alert_id = $1"
+            " returning delivery_id",
+            alert_id,
+        )
+    assert isinstance(delivery_id, UUID)
+    receipt = receipts.receipt_of(MASTER, desk.clinic.clinic_id, delivery_id)
+    link = f"{desk.address}/messages/{delivery_id}"
+    said = {"id": delivery_id, "title": "New alert in the inbox", "body": "…", "link": link, "receipt": receipt}
+    return alert_id, delivery_id, msgspec.json.encode(said).decode()
+
+
+async def test_a_push_message_is_shown_and_says_that_it_has_arrived(desk: Desk) -> None:
+    """As from the browser's push service, which is asked nothing here."""
+    alert_id, delivery_id, said = await a_sent_push(desk)
+    async with watched_context(desk.started, desk.address, width=1280) as context:
+        await context.grant_permissions(["notifications"])
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/account")
+        await expect(page.get_by_role("button", name="Show messages in this browser")).to_be_visible()
+        await page.evaluate(
+            """async () => {
+              const made = await navigator.serviceWorker.register("/messages/worker.js", { scope: "/messages/" });
+              const worker = made.installing || made.waiting || made.active;
+              await new Promise((done) => worker.state === "activated" ? done()
+                : worker.addEventListener("statechange", () => worker.state === "activated" && done()));
+            }"""
+        )
+        devtools = await context.new_cdp_session(page)
+        registered: asyncio.Queue[str] = asyncio.Queue()
+
+        def note(event: dict[str, list[dict[str, str]]]) -> None:
+            registered.put_nowait(event["registrations"][0]["registrationId"])
+
+        devtools.on("ServiceWorker.workerRegistrationUpdated", note)
+        await devtools.send("ServiceWorker.enable")
+        async with asyncio.timeout(10):
+            worker = {"origin": desk.address, "registrationId": await registered.get(), "data": said}
+        await devtools.send("ServiceWorker.deliverPushMessage", worker)
+        state = f"async () => (await (await fetch('/v1/alerts/{alert_id}/deliveries')).json()).items[0].state"
+        await page.wait_for_function(f"async () => await ({state})() === 'delivered'", timeout=REFRESH_MILLISECONDS)
+        shown = await page.evaluate(
+            """async () => (await (await navigator.serviceWorker.getRegistration("/messages/")).getNotifications())
+              .map((each) => [each.title, each.tag, each.data.link])"""
+        )
+        assert shown == [["New alert in the inbox", str(delivery_id), f"{desk.address}/messages/{delivery_id}"]]
+        await page.goto(f"/messages/{delivery_id}")
+        await expect(page.get_by_text("browser sent")).to_contain_text("opened")
 
 
 async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: Desk) -> None:

@@ -21,7 +21,7 @@ from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import courses, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
-from service.notify.email import TEXTS
+from service.notify.texts import TEXTS
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
@@ -102,7 +102,11 @@ async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
     assert (first.counts["planned"], first.counts["sent"]) == (1, 1)
     assert (again.counts["planned"], again.counts["sent"]) == (0, 0)
     [message] = postbox.written
-    assert (message.template, message.alert_id, message.link) == (Template.BRIEF, None, "https://neap.example/caseload")
+    assert (message.template, message.alert_id, message.link) == (
+        Template.BRIEF,
+        None,
+        f"https://neap.example/messages/{message.delivery_id}",
+    )
     assert (await tell(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
 
 

@@ -39,7 +39,7 @@ def a_message(to: str, delivery_id: UUID | None = None) -> Message:
         to=to,
         link="https://neap.example/inbox",
         written_at=NOW,
-        secret=SECRET,
+        secrets=(SECRET,),
     )
 
 

@@ -20,7 +20,7 @@ from service.alerting import alerts, deliveries, outbox, writing
 from service.alerting.outbox import Delivered
 from service.alerting.writing import Sending
 from service.database import Pool
-from service.notify import Notifier, email, webhook
+from service.notify import Notifier, email, outward
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from service.people import clients, staff, webhook_endpoints
@@ -354,7 +354,7 @@ async def test_the_most_urgent_message_of_a_clinic_goes_first(web_pool: Pool, cl
 
 
 def test_a_lease_outlasts_the_slowest_way_through_a_batch() -> None:
-    for at_once, timeout in ((Email.at_once, email.TIMEOUT_SECONDS), (Webhook.at_once, webhook.TIMEOUT_SECONDS)):
+    for at_once, timeout in ((Email.at_once, email.TIMEOUT_SECONDS), (Webhook.at_once, outward.TIMEOUT_SECONDS)):
         assert timeout <= 10
         rounds = -(-outbox.CLAIMED_AT_ONCE // at_once)
         assert timedelta(seconds=rounds * timeout) < outbox.LEASE

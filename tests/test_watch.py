@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -92,11 +92,25 @@ async def no_seal(db: Db) -> None:
     await audit.record(db, audit.JOB, "client.read", now=NOW)
 
 
+async def no_digest(db: Db) -> None:
+    client_id = await a_client(db, now=NOW)
+    await fold_queue.settle(db, [client_id])
+    await clients.assign(db, client_id, await a_therapist(db), Role.THERAPIST, from_at=NOW)
+    await db.execute(
+        "insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, state)"
+        " values ($1, 'plan_digests', $2, '07:00', 'gone', $3, 'done')",
+        db.clinic_id,
+        NOW.date(),
+        NOW,
+    )
+
+
 class Breaking(NamedTuple):
-    """What breaks a promise, and the others that it breaks with it."""
+    """What breaks a promise, the others that it breaks with it, and after how long it is seen."""
 
     broken: Callable[[Db], Awaitable[None]]
     with_it: frozenset[str] = frozenset()
+    seen_after: timedelta = timedelta(hours=1)
 
 
 BREAKING = {
@@ -106,6 +120,7 @@ BREAKING = {
     "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched"})),
     "lease_not_ended": Breaking(no_lease_end),
     "run_not_finished": Breaking(no_finish),
+    "digest_absent": Breaking(no_digest, seen_after=timedelta(hours=27)),
     "audit_not_sealed": Breaking(no_seal),
 }
 
@@ -120,9 +135,9 @@ async def emptied(pool: Pool, clinic: Clinic) -> None:
         await db.execute("delete from audit_event where clinic_id = $1", db.clinic_id)
 
 
-async def seen(sweep: Pool) -> dict[str, list[UUID]]:
+async def seen(sweep: Pool, *, now: datetime = LATER) -> dict[str, list[UUID]]:
     async with databases.across_clinics(sweep) as connection:
-        return {each.name: each.clinic_ids for each in await invariants.broken(connection, now=LATER)}
+        return {each.name: each.clinic_ids for each in await invariants.broken(connection, now=now)}
 
 
 async def test_where_all_is_well_nothing_is_said(owner_pool: Pool, sweep_pool: Pool, clinic: Clinic) -> None:
@@ -140,7 +155,7 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
         await BREAKING[name].broken(db)
         if name != "audit_not_sealed":
             await db.execute("delete from audit_event")
-    found = await seen(sweep_pool)
+    found = await seen(sweep_pool, now=NOW + BREAKING[name].seen_after)
     assert found.pop(name) == [clinic.clinic_id]
     found.pop("audit_not_sealed", None)  # of the other clinic's making
     assert set(found) == BREAKING[name].with_it

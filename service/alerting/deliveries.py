@@ -12,10 +12,10 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.alert import AlertState, Delivery, EventKind, Tier
+from schemas.alert import AlertState, Delivery, DeliveryKind, EventKind, Tier
 from schemas.client import RecordOrigin
 from service import ids
-from service.alerting import alert_states
+from service.alerting import alert_states, channels
 from service.database import Db
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 # Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
 # its admins. Everybody as far as the nearest rank in which somebody can be reached; all of them, where nobody can.
-# Whose message died in this round or the one before is out of reach, and for an urgent alert whoever's keeps failing.
+# Whose e-mail, the last of everybody's channels, died in this round or the one before is out of reach unless another
+# channel's message was seen, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
 with candidate as (
   select s.staff_id, s.email,
@@ -110,7 +111,16 @@ with candidate as (
         and d.alert_id = $4
         and d.staff_id = s.staff_id
         and d.round >= $5 - 1
+        and d.channel = 'email'
         and (d.state = 'dead' or (d.state = 'failed' and d.attempts >= $6))
+        and not exists (
+          select from delivery other
+          where other.clinic_id = $1
+            and other.alert_id = $4
+            and other.staff_id = s.staff_id
+            and other.round = d.round
+            and other.state in ('delivered', 'opened')
+        )
     ) as reachable
   from staff s
   where s.clinic_id = $1
@@ -129,11 +139,23 @@ async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipie
     return await db.rows(Recipient, RECIPIENTS, db.clinic_id, alert.client_id, now, alert.alert_id, alert.round, tries)
 
 
-PLAN_EMAIL = """
+# Whoever has a message of this step already is told by it, on whichever channel; an urgent alert is told on every one.
+PLAN_PERSON = """
 insert into delivery (
   clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
 )
-values ($1, $2, 'alert', $3, 'email', $4, $5, $6, 'queued', $7, $7)
+select $1::uuid, $2::uuid, 'alert', $3::uuid, $8::text, $4::uuid, $5::smallint, $6::smallint, 'queued',
+  $7::timestamptz, $7::timestamptz
+where $9::boolean
+  or not exists (
+    select
+    from delivery d
+    where d.clinic_id = $1
+      and d.alert_id = $3
+      and d.staff_id = $4
+      and d.round = $5
+      and d.step = $6
+  )
 on conflict do nothing
 """
 # What was blocked while its recipient was not to be told waits again now that they are. Rows in any other state are
@@ -167,10 +189,11 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     recipients = await recipients_of(db, alert, now=now)
     told = [recipient.staff_id for recipient in recipients]
     planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, told, now)
-    for staff_id in told:
-        planned += await db.execute(
-            PLAN_EMAIL, db.clinic_id, ids.new(), alert_id, staff_id, alert.round, FIRST_STEP, now
-        )
+    urgent = alert.tier is Tier.URGENT
+    for staff_id, own in (await channels.of_each(db, DeliveryKind.ALERT, told)).items():
+        for channel in own if urgent else own[:1]:
+            args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, FIRST_STEP, now, channel, urgent)
+            planned += await db.execute(PLAN_PERSON, *args)
     if not any(recipient.reachable for recipient in recipients):
         await _tell_unroutable(db, alert, now=now)
     return planned + await _plan_webhooks(db, alert, now=now)
@@ -242,7 +265,7 @@ where a.clinic_id = $1
     where d.clinic_id = $1
       and d.alert_id = a.alert_id
       and d.round = a.round
-      and d.channel = 'email'
+      and d.staff_id is not null
       and d.state not in ('blocked', 'dead')
   )
 order by a.tier, a.opened_at
@@ -307,7 +330,7 @@ async def about_to_tell(db: Db, alert_id: UUID, *, in_round: int, now: datetime)
 
 OF_ALERT = """
 select delivery_id, alert_id, channel, staff_id, webhook_endpoint_id, round, step, state, due_at, attempts, problem,
-  settled_at
+  settled_at, delivered_at, opened_at
 from delivery
 where clinic_id = $1
   and alert_id = any ($2::uuid[])

@@ -10,7 +10,9 @@ from uuid import UUID
 
 import msgspec
 
-from service import ids
+from schemas.alert import DeliveryKind
+from service.alerting import channels
+from service.alerting.channels import Told
 from service.database import Db
 
 BEFORE_SESSION = timedelta(hours=24)
@@ -62,27 +64,30 @@ where t.clinic_id = $1
   )
 order by t.planned_at, t.therapy_session_id
 """
-INSERT = """
-insert into delivery (
-  clinic_id, delivery_id, kind, staff_id, subject_id, planned_at, channel, round, step, state, due_at, created_at
-)
-values ($1, $2, 'brief', $3, $4, $6, 'email', 0, 0, 'queued', $5, $5)
-on conflict do nothing
-"""
 
 
 async def plan_briefs(db: Db, *, now: datetime) -> int:
     """Queue a notice for the therapist of each session of the next 24 hours; how many are new."""
     planned = 0
-    for coming in await db.rows(_Coming, COMING, db.clinic_id, now, now + BEFORE_SESSION):
-        planned += await db.execute(
-            INSERT, db.clinic_id, ids.new(), coming.staff_id, coming.therapy_session_id, now, coming.planned_at
+    all_coming = await db.rows(_Coming, COMING, db.clinic_id, now, now + BEFORE_SESSION)
+    own = await channels.of_each(db, DeliveryKind.BRIEF, [coming.staff_id for coming in all_coming])
+    for coming in all_coming:
+        told = Told(
+            kind=DeliveryKind.BRIEF,
+            alert_id=None,
+            staff_id=coming.staff_id,
+            channel=own[coming.staff_id][0],
+            subject_id=coming.therapy_session_id,
+            planned_at=coming.planned_at,
+            round=0,
+            step=0,
         )
+        planned += await channels.plan(db, told, now=now)
     return planned
 
 
-READER = """
-select s.email
+STILL_DUE = """
+select true
 from therapy_session t
 join staff s
   on s.clinic_id = t.clinic_id
@@ -104,9 +109,8 @@ where t.clinic_id = $1
 """
 
 
-async def reader_of_brief(
+async def brief_is_due(
     db: Db, staff_id: UUID | None, therapy_session_id: UUID | None, planned_at: datetime | None, *, now: datetime
-) -> str | None:
-    """The address of whoever has this session in this slot, None where they need not read before it any more."""
-    found = await db.value(READER, db.clinic_id, staff_id, therapy_session_id, planned_at, now)
-    return found if isinstance(found, str) else None
+) -> bool:
+    """Whether the person still has this session in this slot, and should read before it."""
+    return await db.value(STILL_DUE, db.clinic_id, staff_id, therapy_session_id, planned_at, now) is True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -17,11 +17,12 @@ import msgspec
 
 from schemas.alert import Channel
 from service import database
-from service.alerting import alert_states, deliveries, writing
+from service.alerting import alert_states, channels, deliveries, writing
+from service.alerting.channels import Told
 from service.alerting.writing import Blocked, Claimed, Sending
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
-from service.people import webhook_endpoints
+from service.people import staff_addresses, webhook_endpoints
 
 log = logging.getLogger(__name__)
 
@@ -76,30 +77,30 @@ returning
 LAST = 9
 
 
-async def claim(db: Db, channels: Collection[Channel], *, now: datetime) -> list[Claimed]:
+async def claim(db: Db, on: Collection[Channel], *, now: datetime) -> list[Claimed]:
     """Lease the messages that are due on these channels, some at once: the most urgent first, then the longest due."""
-    claimed = await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE, list(channels))
+    claimed = await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE, list(on))
     return sorted(claimed, key=lambda each: (each.alert_tier or LAST, each.created_at))
 
 
 async def deliver(
-    pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime, channels: Collection[Channel] | None = None
+    pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime, on: Collection[Channel] | None = None
 ) -> Delivered:
     """Send one clinic's due messages, on every channel or on these; one batch with a failure in it ends the run.
 
     Recipients are read again here, for people come and go while messages wait.
     """
     counts = Delivered()
-    channels = list(sending.notifiers) if channels is None else channels
-    gates = {channel: asyncio.Semaphore(sending.notifiers[channel].at_once) for channel in channels}
+    on = list(sending.notifiers) if on is None else on
+    gates = {channel: asyncio.Semaphore(sending.notifiers[channel].at_once) for channel in on}
     while True:
         async with database.transaction(pool, clinic_id) as db:
-            claimed = await claim(db, channels, now=now)
+            claimed = await claim(db, on, now=now)
             ready = [(each, await _written_or_blocked(db, each, sending, counts, now=now)) for each in claimed]
         async with asyncio.TaskGroup() as group:
-            for each, message in ready:
-                if message is not None:
-                    group.create_task(_send(pool, clinic_id, sending, each, message, gates, counts, now=now))
+            for each, messages in ready:
+                if messages:
+                    group.create_task(_send(pool, clinic_id, sending, each, messages, gates, counts, now=now))
         # What hangs takes its time from those who wait for the next run.
         if len(claimed) < CLAIMED_AT_ONCE or counts.failed:
             return counts
@@ -107,16 +108,18 @@ async def deliver(
 
 async def _written_or_blocked(
     db: Db, claimed: Claimed, sending: Sending, counts: Delivered, *, now: datetime
-) -> Message | None:
+) -> Sequence[Message]:
     written = await writing.write(db, claimed, sending, now=now)
     if not isinstance(written, Blocked):
         return written
     counts.blocked += 1
     await _settle(db, claimed, "blocked", written.problem, now=now)
-    if written.somebody_else and claimed.alert_id is not None:
+    if written.next_channel:
+        await _go_on(db, claimed, now=now)
+    elif written.somebody_else and claimed.alert_id is not None:
         # Whoever is to be told instead gets a message of their own.
         await deliveries.plan(db, claimed.alert_id, now=now)
-    return None
+    return ()
 
 
 async def _send(
@@ -124,7 +127,7 @@ async def _send(
     clinic_id: UUID,
     sending: Sending,
     claimed: Claimed,
-    message: Message,
+    messages: Sequence[Message],
     gates: Mapping[Channel, asyncio.Semaphore],
     counts: Delivered,
     *,
@@ -132,21 +135,38 @@ async def _send(
 ) -> None:
     notifier = sending.notifiers[claimed.channel]
     about = {"clinic_id": clinic_id, "delivery_id": claimed.delivery_id}
-    async with gates[claimed.channel]:
+
+    async def sent(message: Message) -> Result:
         try:
-            result = await notifier.send(message, now=now)
+            return await notifier.send(message, now=now)
         except Exception as error:
             log.exception("delivery_raised", extra=about)
-            result = Retry(f"unexpected {type(error).__name__}")
+            return Retry(f"unexpected {type(error).__name__}")
+
+    async with gates[claimed.channel]:
+        results = await asyncio.gather(*(sent(message) for message in messages))
     try:
         async with database.transaction(pool, clinic_id) as db:
             if claimed.alert_id is not None:
                 await deliveries.hold(db, claimed.alert_id)
-            await _keep_result(db, claimed, notifier, result, counts, now=now)
+            await _forget_gone(db, messages, results, now=now)
+            await _keep_result(db, claimed, notifier, _best_of(results), counts, now=now)
     except Exception:
         # It is sent again when its lease has ended. The other messages of the batch are not to suffer for it.
         counts.failed += 1
         log.exception("delivery_not_settled", extra=about)
+
+
+def _best_of(results: Sequence[Result]) -> Result:
+    """Of a person's several addresses one is enough; while one can be tried again, it is not over."""
+    by_worth = [each for wanted in (Sent, Retry, Dead, Disable) for each in results if isinstance(each, wanted)]
+    return by_worth[0]
+
+
+async def _forget_gone(db: Db, messages: Sequence[Message], results: Sequence[Result], *, now: datetime) -> None:
+    for message, result in zip(messages, results, strict=True):
+        if isinstance(result, Disable) and message.address_id is not None:
+            await staff_addresses.end(db, message.address_id, why=result.problem, now=now)
 
 
 async def _keep_result(
@@ -195,7 +215,25 @@ async def _bury(db: Db, claimed: Claimed, problem: str, counts: Delivered, *, no
     log.error("delivery_dead", extra={"clinic_id": db.clinic_id, "delivery_id": claimed.delivery_id})
     await _settle(db, claimed, "dead", problem, now=now)
     # In the same transaction: whoever is next hears of it now, not when somebody reads the log.
-    await _tell_others(db, claimed, now=now)
+    await _go_on(db, claimed, now=now)
+
+
+async def _go_on(db: Db, claimed: Claimed, *, now: datetime) -> None:
+    """What reached nobody on this channel goes to the person's next one; from the last one on to others."""
+    if claimed.staff_id is None:
+        return
+    told = Told(
+        kind=claimed.kind,
+        alert_id=claimed.alert_id,
+        staff_id=claimed.staff_id,
+        channel=claimed.channel,
+        subject_id=claimed.subject_id,
+        planned_at=claimed.planned_at,
+        round=claimed.round,
+        step=claimed.step,
+    )
+    if not await channels.plan_next(db, told, now=now):
+        await _tell_others(db, claimed, now=now)
 
 
 async def _tell_others(db: Db, claimed: Claimed, *, now: datetime) -> None:

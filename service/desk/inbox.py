@@ -25,7 +25,8 @@ PAGE = 50
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """An alert as the inbox lists it, and what became of its current round's messages.
 
-    `told` counts people, `webhooks` the endpoints that took it, `queued` and `failed` messages.
+    Of people, on whichever channel: `told`, and of them those who `opened` a message. `webhooks`: the endpoints that
+    took it. `queued` and `failed`: people and endpoints whom no message has reached yet, or could not.
     """
 
     alert_id: UUID
@@ -43,6 +44,7 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome | None
     queued: int
     told: int
+    opened: int
     webhooks: int
     failed: int
 
@@ -65,7 +67,7 @@ ROWS = """
 select
   a.alert_id, a.client_id, c.given_name, c.family_name, a.tier, a.state, a.origin, a.opened_at,
   s.name as acknowledged_by_name, a.lease_until, a.recalculated_at, a.closed_at, a.outcome,
-  coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told,
+  coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told, coalesce(d.opened, 0) as opened,
   coalesce(d.webhooks, 0) as webhooks, coalesce(d.failed, 0) as failed
 from alert a
 join client c
@@ -76,14 +78,24 @@ left join staff s
   and s.staff_id = a.acknowledged_by
 left join lateral (
   select
-    count(*) filter (where d.state = 'queued') as queued,
-    count(distinct d.staff_id) filter (where d.state in ('sent', 'delivered', 'opened')) as told,
-    count(distinct d.webhook_endpoint_id) filter (where d.state in ('sent', 'delivered', 'opened')) as webhooks,
-    count(*) filter (where d.state in ('failed', 'dead', 'blocked')) as failed
-  from delivery d
-  where d.clinic_id = $1
-    and d.alert_id = a.alert_id
-    and d.round = a.round
+    count(*) filter (where each.waits and not each.reached) as queued,
+    count(*) filter (where each.reached and each.staff_id is not null) as told,
+    count(*) filter (where each.opened) as opened,
+    count(*) filter (where each.reached and each.staff_id is null) as webhooks,
+    count(*) filter (where each.failed and not each.waits and not each.reached) as failed
+  from (
+    select
+      d.staff_id,
+      bool_or(d.state in ('sent', 'delivered', 'opened')) as reached,
+      bool_or(d.state = 'opened') as opened,
+      bool_or(d.state = 'queued') as waits,
+      bool_or(d.state in ('failed', 'dead', 'blocked')) as failed
+    from delivery d
+    where d.clinic_id = $1
+      and d.alert_id = a.alert_id
+      and d.round = a.round
+    group by d.staff_id, d.webhook_endpoint_id
+  ) each
 ) d on true
 where a.clinic_id = $1
   and (
@@ -206,6 +218,17 @@ class Told(NamedTuple):
     delivery: Delivery
 
 
+async def told_of(db: Db, alert_id: UUID) -> list[Told]:
+    """Every message of an alert, and to whom."""
+    messages = await deliveries.of_alert(db, alert_id)
+    names = await _names_of(db, (message.staff_id for message in messages))
+    return _told(messages, names)
+
+
+def _told(messages: Iterable[Delivery], names: dict[UUID, str]) -> list[Told]:
+    return [Told(names[each.staff_id] if each.staff_id else "webhook", each) for each in messages]
+
+
 class Happened(NamedTuple):
     """One event of an alert: who did it, and the note's text for whoever may read notes."""
 
@@ -241,7 +264,7 @@ async def view_of(db: Db, alert_id: UUID, *, sealer: Sealer | None) -> AlertView
         client.given_name,
         client.family_name,
         await findings.of_alerts(db, [alert_id]),
-        [Told(names[each.staff_id] if each.staff_id else "webhook", each) for each in messages],
+        _told(messages, names),
         [_happened(db, event, names, sealer) for event in events],
         names.get(alert.acknowledged_by) if alert.acknowledged_by else None,
     )

@@ -7,12 +7,48 @@ from collections.abc import Mapping
 from schemas.alert import Channel
 from service.config import Config
 from service.notify.email import Email
-from service.notify.message import Dead, Disable, Message, Notifier, Result, Retry, Sent, Template
+from service.notify.message import (
+    Attachment,
+    Counts,
+    Dead,
+    Disable,
+    Event,
+    Message,
+    Notifier,
+    Result,
+    Retry,
+    Sent,
+    Template,
+)
+from service.notify.push import Push, VapidKey
 from service.notify.webhook import Webhook
 
-__all__ = ["Dead", "Disable", "Message", "Notifier", "Result", "Retry", "Sent", "Template", "notifiers"]
+__all__ = [
+    "VAPID",
+    "Attachment",
+    "Counts",
+    "Dead",
+    "Disable",
+    "Event",
+    "Message",
+    "Notifier",
+    "Result",
+    "Retry",
+    "Sent",
+    "Template",
+    "VapidKey",
+    "notifiers",
+]
+
+# What the deployment's key for push services is derived for.
+VAPID = "push.vapid"
 
 
-def notifiers(config: Config) -> Mapping[Channel, Notifier]:
+def notifiers(config: Config, vapid: VapidKey) -> Mapping[Channel, Notifier]:
     """Every channel, ready to send as the settings say."""
-    return {each.channel: each for each in (Email.of(config), Webhook(allowed=config.webhook_allow))}
+    channels: tuple[Notifier, ...] = (
+        Push(key=vapid, contact=config.mail_from, allowed=config.webhook_allow),
+        Email.of(config),
+        Webhook(allowed=config.webhook_allow),
+    )
+    return {each.channel: each for each in channels}

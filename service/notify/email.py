@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from types import MappingProxyType
 from typing import Literal, Self
 
 import aiosmtplib
 
 from schemas.alert import Channel
 from service.config import Config
-from service.notify.message import Dead, Message, Result, Retry, Sent, Template
+from service.notify import texts
+from service.notify.message import Dead, Message, Result, Retry, Sent
 
 # The whole conversation: others wait for the run that this is part of.
 TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
-
-CLOSING = """\
-{link}
-
-This message says nothing about it on purpose: please sign in to read it.
-It is sent automatically; answers to it are not read.
-"""
-# Subject and text of each template. No word of health, no name, no number.
-TEXTS: Mapping[Template, tuple[str, str]] = MappingProxyType(
-    {
-        Template.ALERT: ("New alert in the inbox", f"There is a new alert in your inbox.\n\n{CLOSING}"),
-        Template.BRIEF: ("Before an appointment", f"There is something to read before an appointment.\n\n{CLOSING}"),
-    }
-)
 
 
 class Email:
@@ -107,10 +92,17 @@ class Email:
         email["Date"] = format_datetime(message.written_at)
         email["From"] = self._sender
         email["To"] = message.to
-        subject, text = TEXTS[message.template]
-        email["Subject"] = subject
+        text = texts.text_of(message)
+        email["Subject"] = text.subject
         email["Auto-Submitted"] = "auto-generated"
-        email.set_content(text.format(link=message.link))
+        email.set_content(f"{text.body}\n\n{message.link}\n\n{texts.closing_of(message)}\n")
+        email["Content-Language"] = message.language
+        if message.attachment is not None:
+            email.add_attachment(
+                message.attachment.content, maintype="application", subtype="json", filename=message.attachment.name
+            )
+            # Python draws one; the same message looks the same on every attempt.
+            email.set_boundary(f"neap-{message.delivery_id}")
         return email
 
 

@@ -14,26 +14,68 @@ from schemas.alert import Channel
 
 
 class Template(StrEnum):
-    """What a message says: a fixed text, whatever it is about."""
+    """What a message says to a person: a fixed text, whatever it is about."""
 
     ALERT = "alert"
+    ALERT_AGAIN = "alert_again"
     BRIEF = "brief"
+    DIGEST = "digest"
+    ALL_QUIET = "all_quiet"
+    AUDIT_HEAD = "audit_head"
+
+
+class Event(StrEnum):
+    """What a message says to a machine: what began the round of the alert that it tells of."""
+
+    OPENED = "alert.opened"
+    RAISED = "alert.raised"
+    REOPENED = "alert.reopened"
+    LAPSED = "alert.lapsed"
+    ESCALATED = "alert.escalated"
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a digest counts: alerts of the reader's clients, open now, and new and resolved since a day ago."""
+
+    open: int
+    new: int
+    resolved: int
+
+    @property
+    def all_quiet(self) -> bool:
+        """Whether there is nothing to tell."""
+        return self.open == self.new == self.resolved == 0
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that goes with a message, JSON."""
+
+    name: str
+    content: bytes
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message, neutral by construction: it has no field for a name, a score or anything a client said.
 
-    `delivery_id` is stable over every attempt, so that a receiver can drop a second copy. `to`: an e-mail address or
-    a URL; `secret` signs what goes to a URL. `alert_id`: None for what is about no alert.
+    `delivery_id` is stable over every attempt, so that a receiver can drop a second copy. `alert_id`: None for what is
+    about no alert. `to`: an e-mail address, a URL, or a browser's subscription; `address_id` is that one's, should it
+    say that it is gone. `secrets` sign what goes to a URL, two while one takes the other's place. `receipt`: what a
+    receiver hands back when the message has arrived.
     """
 
     delivery_id: UUID
     alert_id: UUID | None = None
     template: Template = Template.ALERT
+    event: Event = Event.OPENED
+    language: str = "en"
+    counts: Counts | None = None
+    attachment: Attachment | None = None
+    address_id: UUID | None = None
     to: str
     link: str
+    receipt: str = ""
     written_at: datetime
-    secret: bytes = b""
+    secrets: tuple[bytes, ...] = ()
 
 
 class Sent(msgspec.Struct, frozen=True, tag=True):
@@ -54,7 +96,7 @@ class Dead(msgspec.Struct, frozen=True, tag=True):
 
 
 class Disable(msgspec.Struct, frozen=True, tag=True):
-    """Never, and nothing else to that endpoint either: it said that it is gone."""
+    """Never, and nothing else to that address either: it said that it is gone."""
 
     problem: str
 

@@ -57,6 +57,7 @@ class Permission(StrEnum):
     MANAGE_TREATMENT = "manage_treatment"
     MANAGE_STAFF = "manage_staff"
     MANAGE_SETTINGS = "manage_settings"
+    SEE_OPERATIONS = "see_operations"
     SEE_AUDIT = "see_audit"
     SEE_DEMO_MAIL = "see_demo_mail"
 
@@ -116,6 +117,8 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.MANAGE_STAFF: {Party.ADMIN: Scope.CLINIC},
         Permission.MANAGE_SETTINGS: {Party.ADMIN: Scope.CLINIC},
+        # Whether anything is late: jobs, messages by state, seals; nothing of clients.
+        Permission.SEE_OPERATIONS: {Party.ADMIN: Scope.CLINIC},
         Permission.SEE_AUDIT: {Party.PRIVACY_OFFICER: Scope.CLINIC},
         # The demonstration's caught messages: they name no client, and their secret links are the demonstration's own.
         Permission.SEE_DEMO_MAIL: {Party.ANYONE: Scope.ANYTHING},

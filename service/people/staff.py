@@ -40,7 +40,7 @@ async def add(db: Db, *, email: str, name: str, roles: Sequence[Role], now: date
 
 
 GET = """
-select staff_id, email, name, roles, disabled_at
+select staff_id, email, name, roles, language, disabled_at
 from staff
 where clinic_id = $1
   and staff_id = $2
@@ -53,7 +53,7 @@ async def get(db: Db, staff_id: UUID) -> Staff:
 
 
 ALL = """
-select staff_id, email, name, roles, disabled_at
+select staff_id, email, name, roles, language, disabled_at
 from staff
 where clinic_id = $1
 order by disabled_at nulls first, name, staff_id
@@ -63,6 +63,20 @@ order by disabled_at nulls first, name, staff_id
 async def all_of(db: Db) -> list[Staff]:
     """Everybody of the clinic, whoever is disabled last."""
     return await db.rows(Staff, ALL, db.clinic_id)
+
+
+SPEAK = """
+update staff
+set language = $3
+where clinic_id = $1
+  and staff_id = $2
+"""
+
+
+async def speak(db: Db, staff_id: UUID, language: str) -> None:
+    """Write to the person in this language from now on. Raises NotFound."""
+    if await db.execute(SPEAK, db.clinic_id, staff_id, language) == 0:
+        raise errors.NotFound("Not found.")
 
 
 DISABLE = """

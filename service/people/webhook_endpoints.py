@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from service import ids
+from service import errors, ids
 from service.database import Db
 from service.sealing import Sealer
 
 # The specification asks for 24 to 64 bytes.
 SECRET_BYTES = 32
+# So long a secret that was replaced signs beside the new one.
+OVERLAP = timedelta(hours=24)
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     webhook_endpoint_id: UUID
     url: str
     secret_sealed: bytes
+    previous_secret_sealed: bytes | None
+    previous_until: datetime | None
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str | None
@@ -42,7 +47,8 @@ async def add(db: Db, master: Sealer, url: str, *, now: datetime) -> tuple[UUID,
 
 
 OF_CLINIC = """
-select webhook_endpoint_id, url, secret_sealed, created_at, disabled_at, disabled_why
+select webhook_endpoint_id, url, secret_sealed, previous_secret_sealed, previous_until, created_at, disabled_at,
+  disabled_why
 from webhook_endpoint
 where clinic_id = $1
 order by created_at, webhook_endpoint_id
@@ -55,7 +61,8 @@ async def of(db: Db) -> list[Endpoint]:
 
 
 GET = """
-select webhook_endpoint_id, url, secret_sealed, created_at, disabled_at, disabled_why
+select webhook_endpoint_id, url, secret_sealed, previous_secret_sealed, previous_until, created_at, disabled_at,
+  disabled_why
 from webhook_endpoint
 where clinic_id = $1
   and webhook_endpoint_id = $2
@@ -68,8 +75,56 @@ async def get(db: Db, endpoint_id: UUID) -> Endpoint:
 
 
 def secret_of(endpoint: Endpoint, master: Sealer, *, clinic_id: UUID) -> bytes:
-    """The secret that signs what goes to the endpoint."""
+    """The secret that signs what goes to the endpoint. Raises Invalid where another deployment's key sealed it."""
     return master.open(endpoint.secret_sealed, bound_to=_binding(clinic_id, endpoint.webhook_endpoint_id))
+
+
+def secrets_of(endpoint: Endpoint, master: Sealer, *, clinic_id: UUID, now: datetime) -> tuple[bytes, ...]:
+    """Every secret that signs now, the newest first: two while one takes the other's place. Raises like `secret_of`."""
+    newest = secret_of(endpoint, master, clinic_id=clinic_id)
+    if endpoint.previous_secret_sealed is None or endpoint.previous_until is None or endpoint.previous_until <= now:
+        return (newest,)
+    bound_to = _binding(clinic_id, endpoint.webhook_endpoint_id)
+    return newest, master.open(endpoint.previous_secret_sealed, bound_to=bound_to)
+
+
+ROTATE = """
+update webhook_endpoint
+set previous_secret_sealed = secret_sealed,
+    previous_until = $4,
+    secret_sealed = $3
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+"""
+
+
+async def rotate(db: Db, master: Sealer, endpoint_id: UUID, *, now: datetime) -> bytes:
+    """Give the endpoint a new secret; the one before signs beside it for a day. Raises NotFound."""
+    secret = secrets.token_bytes(SECRET_BYTES)
+    sealed = master.seal(secret, bound_to=_binding(db.clinic_id, endpoint_id))
+    if await db.execute(ROTATE, db.clinic_id, endpoint_id, sealed, now + OVERLAP) == 0:
+        raise errors.NotFound("Not found.")
+    return secret
+
+
+def written(secret: bytes) -> str:
+    """A secret as the Standard Webhooks specification writes it."""
+    return f"whsec_{base64.b64encode(secret).decode()}"
+
+
+ENABLE = """
+update webhook_endpoint
+set disabled_at = null,
+    disabled_why = null
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+"""
+
+
+async def enable(db: Db, endpoint_id: UUID) -> None:
+    """Send there again, from the next message on; one that is enabled stays so. Raises NotFound."""
+    if await db.execute(ENABLE, db.clinic_id, endpoint_id) == 0:
+        raise errors.NotFound("Not found.")
 
 
 def _binding(clinic_id: UUID, endpoint_id: UUID) -> str:

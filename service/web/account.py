@@ -1,17 +1,21 @@
-"""A person's own account: who they are here, recovery codes."""
+"""A person's own account: who they are here, recovery codes, messages."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
 
 from service import errors
-from service.people import calendar_feeds, recovery_codes, sign_in
+from service.notify import texts
+from service.people import calendar_feeds, recovery_codes, sign_in, staff
 from service.people.access import Permission
-from service.web import desk_page, page_problems, problems
+from service.web import desk_page, page_problems, problems, push_api
 from service.web.desk_session import Desk, form_of, open_desk
+from service.web.pages import go_to
 from service.web.staff_auth import door_of
 from service.web.visitors import visitor_of
 
@@ -42,17 +46,43 @@ async def renew_codes(request: Request[Any, Any, Any], desk: NamedDependency[Des
     return await desk_page.show(desk, "recovery_codes_again.html", {"codes": codes}, here="/account")
 
 
+@post("/account/language", opt=OWN)
+async def choose_language(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """The language in which messages outside the inbox are written."""
+    language = (await form_of(request)).get("language", "")
+    if language not in texts.languages():
+        raise errors.Invalid("Choose a language.", fields=(errors.FieldFault("language", "one of those offered"),))
+    await staff.speak(desk.db, desk.who.staff_id, language)
+    await desk.record("staff.choose_language", object_id=desk.who.staff_id)
+    return go_to("/account")
+
+
+@post("/account/push/{subscription_id:uuid}/end", opt=OWN)
+async def end_push(desk: NamedDependency[Desk], subscription_id: FromPath[UUID]) -> Response[Any]:
+    """No push messages to that browser any more."""
+    await push_api.end(desk, subscription_id)
+    return go_to("/account")
+
+
 async def _account_page(desk: Desk, *, message: str | None = None, status: int = 200) -> Response[str]:
     left = await recovery_codes.count_left(desk.db, desk.who.staff_id)
     since = await calendar_feeds.since(desk.db, staff_id=desk.who.staff_id)
-    context = {"codes_left": left, "message": message, "calendar_since": since}
+    context = {
+        "codes_left": left,
+        "message": message,
+        "calendar_since": since,
+        "push_key": push_api.key_of(desk.services),
+        "browsers": await push_api.lines_of(desk),
+        "languages": texts.languages(),
+        "language": (await staff.get(desk.db, desk.who.staff_id)).language,
+    }
     return await desk_page.show(desk, "account.html", context, here="/account", status=status)
 
 
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_account, renew_codes],
+        route_handlers=[show_account, renew_codes, choose_language, end_push],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

@@ -34,6 +34,7 @@ PLACES = (
     Place("Quality", "/quality", Permission.SEE_QUALITY),
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),
+    Place("Operations", "/operator", Permission.SEE_OPERATIONS),
 )
 ACCOUNT = "/account"
 

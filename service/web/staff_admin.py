@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +10,13 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from schemas.messaging import EndpointSecret
 from schemas.staff import LinkPurpose, Role
 from service import errors
 from service.facts import gate_checks
-from service.notify import endpoint
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, webhook_api
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to
 
@@ -97,29 +96,33 @@ async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
 @post("/settings/webhooks", opt=SETTINGS)
 async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
     """Add an endpoint; its signing secret is shown this once."""
-    url = (await form_of(request)).get("url", "").strip()
-    _refuse_bad_url(url, desk.services.config.webhook_allow)
-    endpoint_id, secret = await webhook_endpoints.add(desk.db, desk.services.master, url, now=desk.now)
-    await desk.record("webhook_endpoint.add", object_id=endpoint_id)
-    # As the Standard Webhooks specification writes a secret.
-    context = {"url": url, "secret": f"whsec_{base64.b64encode(secret).decode()}"}
+    made = await webhook_api.add(desk, (await form_of(request)).get("url", "").strip())
+    return await _secret_page(desk, made, is_new=True)
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/rotate", opt=SETTINGS)
+async def rotate_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """A new signing secret, shown this once; the one before signs beside it for a day."""
+    return await _secret_page(desk, await webhook_api.rotate(desk, endpoint_id), is_new=False)
+
+
+async def _secret_page(desk: Desk, made: EndpointSecret, *, is_new: bool) -> Response[str]:
+    url = (await webhook_endpoints.get(desk.db, made.endpoint_id)).url
+    context = {"url": url, "secret": made.secret, "is_new": is_new}
     return await desk_page.show(desk, "webhook_secret.html", context, here="/settings")
-
-
-def _refuse_bad_url(url: str, allowed: frozenset[str]) -> None:
-    """Raise Invalid for what could never be sent to; where a name leads is seen when a message is sent."""
-    try:
-        endpoint.read(url, allowed=allowed)
-    except endpoint.Refused as error:
-        fault = errors.FieldFault("url", "a public https address, without a login, a blank or a # in it")
-        raise errors.Invalid("This address cannot be used.", fields=(fault,)) from error
 
 
 @post("/settings/webhooks/{endpoint_id:uuid}/disable", opt=SETTINGS)
 async def disable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
     """Send nothing there any more."""
-    await webhook_endpoints.disable(desk.db, endpoint_id, why="by an admin", now=desk.now)
-    await desk.record("webhook_endpoint.disable", object_id=endpoint_id)
+    await webhook_api.disable(desk, endpoint_id)
+    return go_to("/settings")
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/enable", opt=SETTINGS)
+async def enable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """Send there again."""
+    await webhook_api.enable(desk, endpoint_id)
     return go_to("/settings")
 
 
@@ -134,7 +137,9 @@ ROUTES = (
             enable,
             show_settings,
             add_webhook,
+            rotate_webhook,
             disable_webhook,
+            enable_webhook,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},

@@ -22,6 +22,7 @@ from schemas.desk import (
     Reason,
     TrendReply,
 )
+from schemas.messaging import DeliveryLine, DeliveryPage
 from service.alerting import alerts
 from service.desk import caseload, client_page, inbox, sentences
 from service.people import access, clients
@@ -90,6 +91,37 @@ def _reason(finding: Finding, today: date) -> Reason:
         rule_set_version=finding.rule_set_version,
         sentence=sentences.of_finding(finding, today),
         numbers=msgspec.Raw(msgspec.json.encode(finding.numbers)),
+    )
+
+
+@get(
+    "/v1/alerts/{alert_id:uuid}/deliveries",
+    opt={"access": Permission.SEE_ALERTS, "replies": {200: DeliveryPage}},
+    tags=["Staff"],
+)
+async def list_deliveries(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
+    """Who was told of an alert, on which channel, and what became of each message."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    told = await inbox.told_of(desk.db, alert_id)
+    await desk.record("alert.read", client_id=client_id, object_id=alert_id)
+    return json_reply(DeliveryPage(items=[_delivery_line(each) for each in told]))
+
+
+def _delivery_line(told: inbox.Told) -> DeliveryLine:
+    each = told.delivery
+    return DeliveryLine(
+        delivery_id=each.delivery_id,
+        channel=each.channel,
+        to=told.name,
+        round=each.round,
+        step=each.step,
+        state=each.state,
+        attempts=each.attempts,
+        problem=each.problem,
+        due_at=each.due_at,
+        settled_at=each.settled_at,
+        delivered_at=each.delivered_at,
+        opened_at=each.opened_at,
     )
 
 
@@ -209,6 +241,7 @@ ROUTES = (
         path="/",
         route_handlers=[
             list_alerts,
+            list_deliveries,
             acknowledge_alert,
             note_alert,
             resolve_alert,

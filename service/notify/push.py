@@ -1,0 +1,127 @@
+"""Web push (RFC 8030): to the browser's push service, encrypted for the browser alone (RFC 8291), signed (RFC 8292).
+
+Encryption is http-ece's, the signature py-vapid's. Their senders are not used: a subscription's address comes from a
+browser, so it goes through the same guard as a webhook's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+from http import HTTPStatus
+
+import http_ece
+import msgspec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from py_vapid import Vapid02
+
+from schemas.alert import Channel
+from schemas.staff import PushSubscription
+from service.notify import endpoint, texts
+from service.notify.endpoint import Refused
+from service.notify.message import Dead, Message, Result
+from service.notify.outward import Outward
+
+MINUTE = 60
+# Whoever has their browser closed for longer has had an e-mail by then.
+TTL_SECONDS = 4 * 60 * MINUTE
+TOKEN_LASTS = timedelta(hours=12)
+POINT_BYTES, AUTH_BYTES = 65, 16
+# The order of P-256's group (FIPS 186-5, D.1.2.3).
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+# Draws enough bits that the remainder is even (FIPS 186-5, A.2.1).
+SEED_BYTES = 48
+
+
+class VapidKey:
+    """The deployment's key that says to push services who we are, derived from a 32-byte secret of the master key's."""
+
+    def __init__(self, secret: bytes) -> None:
+        drawn = HKDF(hashes.SHA256(), SEED_BYTES, salt=None, info=b"neap web push vapid").derive(secret)
+        self.private = ec.derive_private_key(int.from_bytes(drawn) % (ORDER - 1) + 1, ec.SECP256R1())
+
+    @property
+    def public(self) -> str:
+        """What a browser subscribes with: base64url, without padding."""
+        point = self.private.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+        return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
+
+
+def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscription:
+    """A browser's subscription. Raises Refused for what could never be sent to."""
+    try:
+        subscription = msgspec.json.decode(text, type=PushSubscription)
+        point, auth = _bytes_of(subscription.keys.p256dh), _bytes_of(subscription.keys.auth)
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        raise Refused("the subscription is none") from error
+    if len(point) != POINT_BYTES or len(auth) != AUTH_BYTES:
+        raise Refused("the subscription is none")
+    endpoint.read(subscription.endpoint, allowed=allowed)
+    return subscription
+
+
+def _bytes_of(text: str) -> bytes:
+    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
+
+
+class Push:
+    """Sends to browsers; one whose push service says 404 or 410 is gone for good."""
+
+    channel = Channel.PUSH
+    at_once = 20
+    # Short: the person's next channel waits behind it.
+    retry_after_seconds = (5, 30, 2 * MINUTE)
+
+    def __init__(self, *, key: VapidKey, contact: str | None, allowed: AbstractSet[str]) -> None:
+        self._vapid = Vapid02(key.private)
+        self._contact = f"mailto:{parseaddr(contact or '')[1] or 'neap@localhost'}"
+        self._allowed = allowed
+        self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """One attempt at one browser."""
+        try:
+            subscription = read_subscription(message.to, allowed=self._allowed)
+        except Refused as error:
+            return Dead(str(error))
+        url = endpoint.read(subscription.endpoint, allowed=self._allowed)
+        claims = {
+            "sub": self._contact,
+            "aud": f"{url.scheme}://{url.netloc.decode()}",
+            "exp": int((now + TOKEN_LASTS).timestamp()),
+        }
+        headers = {
+            "content-type": "application/octet-stream",
+            "content-encoding": "aes128gcm",
+            "ttl": str(TTL_SECONDS),
+            "urgency": "high",
+            "authorization": self._vapid.sign(claims)["Authorization"],
+        }
+        return await self._outward.post(subscription.endpoint, _encrypted(message, subscription), headers)
+
+
+def _encrypted(message: Message, subscription: PushSubscription) -> bytes:
+    text = texts.text_of(message)
+    shown = {
+        "id": message.delivery_id,
+        "title": text.subject,
+        "body": text.body,
+        "link": message.link,
+        "receipt": message.receipt,
+    }
+    sealed: bytes = http_ece.encrypt(
+        msgspec.json.encode(shown),
+        private_key=ec.generate_private_key(ec.SECP256R1()),
+        dh=_bytes_of(subscription.keys.p256dh),
+        auth_secret=_bytes_of(subscription.keys.auth),
+        version="aes128gcm",
+    )
+    return sealed

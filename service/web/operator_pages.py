@@ -1,0 +1,83 @@
+"""Whether anything is late, for whoever runs Neap: jobs, outbox, broken promises, lost messages, seals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency, Provide
+
+from service import invariants, watch
+from service.desk import operations
+from service.people.access import Permission
+from service.watch import Report
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, open_desk
+from service.web.pages import how_long
+
+# What is wrong although no statement says so.
+OTHER_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        watch.NO_JOBS_PROCESS: "no jobs process has reported for two minutes: nothing is folded, sent or watched",
+        watch.NOT_LOOKED: "nobody has looked for three minutes whether every promise holds",
+        "run_overdue": "a clinic's daily job should have run and nobody claimed it",
+    }
+)
+
+
+class JobLine(NamedTuple):
+    """A job of the whole deployment: when a process that runs it was seen last, how often it ran and failed."""
+
+    job: str
+    seen_at: datetime
+    runs: int
+    failed: int
+
+
+@get("/operator", opt={"access": Permission.SEE_OPERATIONS})
+async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
+    """Is anything late? Of the whole deployment by name, of this clinic by number."""
+    said = await watch.reports(desk.db.connection, now=desk.now)
+    why = {each.name: each.why for each in invariants.every()} | dict(OTHER_WORDS)
+    shown = await operations.read(desk.db, now=desk.now)
+    context = {
+        "late": {name: why.get(name, "") for name in watch.overdue_in(said, now=desk.now)},
+        "lost_today": [each for each in shown.dead if desk.now - each.settled_at < watch.A_DAY],
+        "operations": shown,
+        "jobs": jobs_of(said),
+        "silent": lambda line: desk.now - line.seen_at > watch.SILENT_AFTER,
+        "looked_at": next((each.seen_at for each in said if each.job == watch.SEEN_LAST), None),
+        "ago": lambda at: how_long(desk.now - at),
+    }
+    await desk.record("operations.read")
+    return await desk_page.show(desk, "operator.html", context, here="/operator")
+
+
+def jobs_of(said: Sequence[Report]) -> list[JobLine]:
+    """Every job, over all processes that run it."""
+    lines: dict[str, JobLine] = {}
+    for each in said:
+        if each.job == watch.SEEN_LAST:
+            continue
+        before = lines.get(each.job, JobLine(each.job, each.seen_at, 0, 0))
+        lines[each.job] = JobLine(
+            each.job,
+            max(before.seen_at, each.seen_at),
+            before.runs + each.counts.get("runs", 0),
+            before.failed + each.counts.get("failed", 0),
+        )
+    return sorted(lines.values())
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_operations],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)
