@@ -39,7 +39,8 @@ def without(rules: Rules) -> dict[str, Rules]:
         "no weekday effect": replace(rules, prior=_known(prior, 6)),
         "one sd for all": replace(rules, prior=replace(prior, log_sd_cov=_scaled(prior.log_sd_cov, NONE))),
         "one correlation for all": replace(rules, prior=replace(prior, phi_var=NONE)),
-        "answers clipped at 5 sd": replace(rules, noise=replace(rules.noise, clip_sds=5.0)),
+        "answers clipped at 3 sd": replace(rules, noise=replace(rules.noise, clip_sds=3.0)),
+        "nearly normal noise": replace(rules, noise=replace(rules.noise, degrees=200.0)),
         TOGETHER: rules,
     }
 

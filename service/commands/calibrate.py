@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
         return 0
     out = arguments.out or SHIPPED
     clients = arguments.clients or SHIPPED_CLIENTS
-    steps = 2 + calibrate.SURFACE_ROUNDS + len(calibrate.BUDGETS_DAYS)
+    steps = 2 + calibrate.SURFACE_ROUNDS + calibrate.SETTLING_ROUNDS + len(calibrate.BUDGETS_DAYS)
     with tqdm(total=steps, unit=" steps", disable=None) as bar:
 
         def tell(said: str) -> None:

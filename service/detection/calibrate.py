@@ -13,8 +13,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from service.detection.estimate import asked_items, fit_missingness, fit_prior, people_count
-from service.detection.limits import FEATURES, FIRST_ALERT_DAY
-from service.detection.noise import fit_noise
+from service.detection.limits import FEATURES, FIRST_ALERT_DAY, FLOOR
+from service.detection.noise import CLIP_SDS, fit_noise
 from service.detection.population import (
     ITEMS,
     Array,
@@ -34,7 +34,11 @@ FIRST_LIMIT = 3.1
 TOLERANCE = 0.005
 DAMPING = 0.6
 """Of the surface's steps: a whole one overshoots where two features say nearly the same."""
+FLOOR_SHARE = 0.5
+"""Of the floor's fitted terms: they move the limit from day to day, and the whole of them costs delay."""
 SURFACE_ROUNDS = 8
+SETTLING_ROUNDS = 3
+"""Of the other terms, once the floor's are set."""
 MOST_TRIES = 8
 
 # From a history: each crossing of a person raises that person's limit by the least of these steps that keeps the
@@ -45,8 +49,9 @@ MOST_ABOVE_TWICE = 0.1
 SIMULATION_ALERTS = 20.0
 """What the simulated limit weighs beside the history's own people, in false alerts seen."""
 
-# Nearly normal: what one-step-ahead likelihood chose on made-up people. Real answers have heavier tails and drift.
-NOISE = Noise(degrees=200.0, scale=1.0, drift=0.0, clip_sds=3.0)
+# One-step-ahead likelihood on made-up people chooses 200 degrees; 40 cost nothing there and let one odd answer count
+# by its surprise, where a close clip would cut a true jump off.
+NOISE = Noise(degrees=40.0, scale=1.0, drift=0.0, clip_sds=CLIP_SDS)
 
 Tell = Callable[[str], None]
 
@@ -238,17 +243,27 @@ def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tel
     tell("people of other populations folded")
     kept = rules.cap_step
     rules = replace(rules, cap_step=0.0)
-    for index in range(rounds):
-        parts = [_risk(rules, evidence) for evidence in drawn]
-        step = _log_hazard(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))
-        now = [getattr(rules.surface, name) for name in FEATURES]
-        step[0] += np.log(rules.budget_days)
-        step *= DAMPING
-        surface = dict(zip(FEATURES, (round(float(a + b), 4) for a, b in zip(now, step[1:], strict=True)), strict=True))
-        limit = round(rules.limit + float(step[0]), 4)
-        rules = replace(rules, surface=Surface(**surface), limit=limit)
-        tell(f"surface round {index + 1}: {surface}")
+    for _ in range(rounds):
+        rules = _surface_step(rules, drawn, FEATURES, tell)
+    floor = {name: round(FLOOR_SHARE * getattr(rules.surface, name), 4) for name in FLOOR}
+    rules = replace(rules, surface=replace(rules.surface, **floor))
+    for _ in range(min(SETTLING_ROUNDS, rounds)):
+        rules = _surface_step(rules, drawn, tuple(name for name in FEATURES if name not in FLOOR), tell)
     return replace(rules, cap_step=kept)
+
+
+def _surface_step(rules: Rules, drawn: list[Evidence], moving: tuple[str, ...], tell: Tell) -> Rules:
+    """The rules with the terms named and the limit moved towards a flat hazard."""
+    columns = [FEATURES.index(name) for name in moving]
+    parts = [_risk(rules, evidence) for evidence in drawn]
+    step = _log_hazard(np.concatenate([p[0][:, columns] for p in parts]), np.concatenate([p[1] for p in parts]))
+    step[0] += np.log(rules.budget_days)
+    step *= DAMPING
+    moved = {
+        name: round(getattr(rules.surface, name) + float(by), 4) for name, by in zip(moving, step[1:], strict=True)
+    }
+    tell(f"surface: {moved}")
+    return replace(rules, surface=replace(rules.surface, **moved), limit=round(rules.limit + float(step[0]), 4))
 
 
 def _risk(rules: Rules, evidence: Evidence) -> tuple[Array, Array]:

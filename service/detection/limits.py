@@ -34,6 +34,7 @@ FEATURES = (
     "two_items",
 )
 """What the surface looks at, in the order of `features` and of the fields of `population.Surface`."""
+FLOOR = ("floor", "floor_usual", "floor_small_sd")
 
 
 def base_limit(seen: Array, rules: Rules) -> Array:

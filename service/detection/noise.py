@@ -21,7 +21,7 @@ from service.detection.state import State
 INVERSE_DEGREES = (0.005, 0.02, 0.04, 0.07, 0.1, 0.14, 0.18, 0.22, 0.27, 0.33, 0.4)
 SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 DRIFTS = (0.0, 0.001, 0.003, 0.006, 0.01, 0.02, 0.03)
-CLIP_SDS = 3.0
+CLIP_SDS = 5.0
 HEAVY_TAILED_DEGREES = 12.0
 HEAVY_TAILED_CLIP_SDS = 2.5
 MOST_CLIENT_DAYS = 60_000
