@@ -26,6 +26,7 @@ from service.config import DatabaseUrls
 from service.database import Db, Pool
 from service.people import audit
 from service.sealing import Sealer
+from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_clinic
 from tests.test_create_clinic import run_command
 
@@ -49,23 +50,6 @@ async def written(pool: Pool, clinic: Clinic, count: int = 1) -> None:
         async with databases.transaction(pool, clinic.clinic_id) as db:
             at = NOW + timedelta(seconds=number)
             await audit.record(db, audit.Actor("staff", ids.new()), "client.read", now=at, client_id=ids.new())
-
-
-# Transactions of every database of the server hold the horizon back, those of tests beside this one too.
-OVERTAKEN = """
-select coalesce(max(transaction_id) < pg_snapshot_xmin(pg_current_snapshot()), true) or pg_sleep(0.01) is null
-from audit_event
-where clinic_id = $1
-"""
-
-
-async def all_finished(pool: Pool, clinic: Clinic) -> None:
-    """Wait until no transaction runs any more that is older than the trail's last row."""
-    async with asyncio.timeout(30):
-        while True:
-            async with databases.transaction(pool, clinic.clinic_id) as db:
-                if await db.value(OVERTAKEN, db.clinic_id):
-                    return
 
 
 async def sealed(pool: Pool, clinic: Clinic, *, wait: bool = True) -> int:

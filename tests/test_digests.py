@@ -27,6 +27,7 @@ from service.audit_seals import Signer
 from service.database import Db, Pool
 from service.notify.email import Email
 from service.people import audit, clients, staff
+from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import MailSink, a_mail_sink
 
@@ -188,6 +189,7 @@ async def test_the_privacy_officer_gets_the_newest_seal_to_keep_elsewhere(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await a_member(db, "petra", role=Role.PRIVACY_OFFICER)
         await audit.record(db, audit.JOB, "client.read", now=NOW)
+    await all_finished(web_pool, clinic)
     await seal_audit.run_once(tools, now=NOW)
     assert await tell(tools, clinic, now=NOW) == 1
     [letter] = said_to(mail, "petra")
