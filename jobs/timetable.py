@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import time
 
 from jobs import (
+    auto_resolve,
+    climb_ladders,
     close_client_days,
     deliver_messages,
     end_lapsed_leases,
@@ -35,6 +37,7 @@ DAILIES = (
         "what is open a day before a slot is told while somebody can still see to it",
     ),
     Daily("plan_digests", plan_digests.run_once, (time(7, 0),), "read before the working day; its absence is noticed"),
+    Daily("auto_resolve", auto_resolve.run_once, (time(6, 30),), "before the digest counts what is open"),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )
 
@@ -45,6 +48,7 @@ PERIODS: tuple[Period, ...] = (
         for channel in Channel
     ),
     Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
+    Period("climb_ladders", climb_ladders.run_once, 15, "a quarter of an hour is an urgent step", hinted=False),
     Period("seal_audit", seal_audit.run_once, 60, "at most a minute of the audit trail is unsealed", hinted=False),
     Period(
         "reconcile",

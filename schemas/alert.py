@@ -63,6 +63,8 @@ class EventKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     NOTED = "noted"
     SNOOZED = "snoozed"
+    SNOOZE_ENDED = "snooze_ended"
+    ESCALATED = "escalated"
     RESOLVED = "resolved"
     AUTO_RESOLVED = "auto_resolved"
     REOPENED = "reopened"
@@ -176,6 +178,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 class NoteForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     note: Annotated[str, Meta(min_length=1, max_length=4_000)]
+
+
+class SnoozeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Put an alert off until an instant at most fourteen days ahead, for a reason."""
+
+    until: datetime
+    reason: Annotated[str, Meta(min_length=1, max_length=4_000)]
 
 
 class ResolveForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,7 +47,7 @@ where a.state = 'open'
     from alert_event e
     where e.clinic_id = a.clinic_id
       and e.alert_id = a.alert_id
-      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed')
+      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed', 'snooze_ended')
   ) <= $1
 group by a.clinic_id
 """
@@ -61,7 +61,7 @@ where a.state = 'open'
     from alert_event e
     where e.clinic_id = a.clinic_id
       and e.alert_id = a.alert_id
-      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed')
+      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed', 'snooze_ended')
   ) <= $1
   and not exists (
     select
@@ -85,8 +85,15 @@ group by clinic_id
 LEASE_NOT_ENDED = """
 select clinic_id
 from alert
-where state = 'acknowledged'
-  and lease_until <= $1
+where (state = 'acknowledged' and lease_until <= $1)
+  or (state = 'snoozed' and snoozed_until <= $1)
+group by clinic_id
+"""
+STEP_NOT_CLIMBED = """
+select clinic_id
+from alert
+where state in ('open', 'dispatched')
+  and next_step_at <= $1
 group by clinic_id
 """
 RUN_NOT_FINISHED = """
@@ -155,6 +162,7 @@ def every() -> Sequence[Invariant]:
         Invariant("alert_reaches_nobody", ALERT_REACHES_NOBODY, MINUTE, "there is nobody whom a message could reach"),
         Invariant("message_overdue", MESSAGE_OVERDUE, 5 * MINUTE, "a message that is due is not even tried"),
         Invariant("lease_not_ended", LEASE_NOT_ENDED, 2 * MINUTE, "somebody's time ran out, nobody was told again"),
+        Invariant("step_not_climbed", STEP_NOT_CLIMBED, 2 * MINUTE, "nobody took it on, and the next were not told"),
         Invariant("run_not_finished", RUN_NOT_FINISHED, 30 * MINUTE, "a clinic's daily job failed and did not recover"),
         Invariant("digest_absent", DIGEST_ABSENT, MORNING, "nobody of a clinic was told this morning how things stand"),
         Invariant("audit_not_sealed", AUDIT_NOT_SEALED, 5 * MINUTE, "the audit trail could still be changed unseen"),

@@ -11,7 +11,7 @@ import pytest
 from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alerts, deliveries, findings, leases
+from service.alerting import alerts, deliveries, findings, leases, rounds
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.people import clients, staff
@@ -157,9 +157,9 @@ async def test_a_note_begins_the_lease_anew_and_nothing_else_does(db: Db, client
 async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID, therapist: UUID) -> None:
     alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
     until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
-    assert await alerts.end_lapsed_leases(db, now=until - SECOND) == 0
-    assert await alerts.end_lapsed_leases(db, now=until) == 1
-    assert await alerts.end_lapsed_leases(db, now=until) == 0
+    assert await rounds.end_lapsed(db, now=until - SECOND) == 0
+    assert await rounds.end_lapsed(db, now=until) == 1
+    assert await rounds.end_lapsed(db, now=until) == 0
     again = await alerts.get(db, alert.alert_id)
     assert (again.state, again.round, again.acknowledged_by, again.lease_until) == (AlertState.OPEN, 2, None, None)
     assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED

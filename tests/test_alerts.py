@@ -227,15 +227,18 @@ def test_the_next_clinic_day_is_the_next_one_with_hours() -> None:
 CLOSED = {AlertState.RESOLVED, AlertState.AUTO_RESOLVED}
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(AlertState, alert_states.TRANSITIONS)))
-def test_an_event_either_leads_to_a_known_state_or_is_refused_by_name(state: AlertState, event: EventKind) -> None:
-    allowed, leads_to = alert_states.TRANSITIONS[event]
-    if state in allowed:
-        assert alert_states.after(state, event) is (leads_to or state)
+@pytest.mark.parametrize(("state", "event", "tier"), list(product(AlertState, alert_states.TRANSITIONS, Tier)))
+def test_an_event_either_leads_to_a_known_state_or_is_refused_by_name(
+    state: AlertState, event: EventKind, tier: Tier
+) -> None:
+    allowed, leads_to, tiers = alert_states.TRANSITIONS[event]
+    if state in allowed and tier in tiers:
+        assert alert_states.after(state, event, tier) is (leads_to or state)
         assert state not in CLOSED or leads_to is None, "nothing opens a closed alert again"
+        assert tier is not Tier.URGENT or leads_to not in (AlertState.SNOOZED, AlertState.AUTO_RESOLVED)
     else:
-        with pytest.raises(errors.Conflict, match=state.replace("_", " ")):
-            alert_states.after(state, event)
+        with pytest.raises(errors.Conflict, match=f"tier {tier}" if tier not in tiers else state.replace("_", " ")):
+            alert_states.after(state, event, tier)
 
 
 async def test_what_is_closed_or_taken_on_is_not_taken_on_again(db: Db, client_id: UUID, therapist: UUID) -> None:

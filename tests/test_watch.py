@@ -66,6 +66,14 @@ async def nobody(db: Db) -> None:
     await an_alert(db, told=False)
 
 
+async def no_climb(db: Db) -> None:
+    alert_id = await an_alert(db)
+    await db.execute("update delivery set state = 'sent', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
+    await db.execute(
+        "update alert set state = 'dispatched' where clinic_id = $1 and alert_id = $2", db.clinic_id, alert_id
+    )
+
+
 async def no_lease_end(db: Db) -> None:
     alert_id = await an_alert(db)
     await db.execute("update delivery set state = 'sent', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
@@ -115,9 +123,10 @@ class Breaking(NamedTuple):
 
 BREAKING = {
     "check_in_not_folded": Breaking(no_fold),
-    "urgent_not_dispatched": Breaking(no_dispatch, frozenset({"message_overdue"})),
-    "message_overdue": Breaking(no_dispatch, frozenset({"urgent_not_dispatched"})),
-    "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched"})),
+    "urgent_not_dispatched": Breaking(no_dispatch, frozenset({"message_overdue", "step_not_climbed"})),
+    "message_overdue": Breaking(no_dispatch, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "step_not_climbed": Breaking(no_climb),
     "lease_not_ended": Breaking(no_lease_end),
     "run_not_finished": Breaking(no_finish),
     "digest_absent": Breaking(no_digest, seen_after=timedelta(hours=27)),

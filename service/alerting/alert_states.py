@@ -4,38 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from schemas.alert import AlertState, EventKind
+from schemas.alert import AlertState, EventKind, Tier
 from service import errors, ids
 from service.database import Db
 
 CLOSED = frozenset({AlertState.RESOLVED, AlertState.AUTO_RESOLVED})
+UNTAKEN = frozenset({AlertState.OPEN, AlertState.DISPATCHED})
+"""Nobody has said yet that they have it."""
 _OPEN = frozenset(AlertState) - CLOSED
+_EVERY = frozenset(AlertState)
+_NOT_URGENT = frozenset(Tier) - {Tier.URGENT}
 
-TRANSITIONS: Mapping[EventKind, tuple[frozenset[AlertState], AlertState | None]] = {
-    EventKind.DISPATCHED: (frozenset({AlertState.OPEN}), AlertState.DISPATCHED),
-    EventKind.ACKNOWLEDGED: (_OPEN - {AlertState.ACKNOWLEDGED}, AlertState.ACKNOWLEDGED),
-    EventKind.RESOLVED: (_OPEN, AlertState.RESOLVED),
+
+class Transition(NamedTuple):
+    """In which states and tiers an event may happen, and the state it leads to (None: the state stays)."""
+
+    states: frozenset[AlertState]
+    leads_to: AlertState | None = None
+    tiers: frozenset[Tier] = frozenset(Tier)
+
+
+TRANSITIONS: Mapping[EventKind, Transition] = {
+    EventKind.DISPATCHED: Transition(frozenset({AlertState.OPEN}), AlertState.DISPATCHED),
+    EventKind.ACKNOWLEDGED: Transition(_OPEN - {AlertState.ACKNOWLEDGED}, AlertState.ACKNOWLEDGED),
+    # Tier 1 is never put off, grouped away or closed by itself.
+    EventKind.SNOOZED: Transition(_OPEN - {AlertState.SNOOZED}, AlertState.SNOOZED, _NOT_URGENT),
+    EventKind.RESOLVED: Transition(_OPEN, AlertState.RESOLVED),
+    EventKind.AUTO_RESOLVED: Transition(_OPEN, AlertState.AUTO_RESOLVED, frozenset({Tier.REVIEW})),
     # A tier-1 finding joined, or tier 3 became 2: people must be told again, so what was acknowledged is open again.
-    EventKind.REOPENED: (_OPEN, AlertState.OPEN),
-    EventKind.RAISED: (_OPEN, AlertState.OPEN),
-    # Whoever took the alert on let their time run out.
-    EventKind.LEASE_LAPSED: (frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
-    EventKind.JOINED: (_OPEN, None),
-    EventKind.NOTED: (frozenset(AlertState), None),
-    EventKind.RECALCULATED: (frozenset(AlertState), None),
-    EventKind.UNROUTABLE: (_OPEN, None),
+    EventKind.REOPENED: Transition(_OPEN, AlertState.OPEN),
+    EventKind.RAISED: Transition(_OPEN, AlertState.OPEN),
+    # Whoever took the alert on let their time run out; the time it was put off for is over.
+    EventKind.LEASE_LAPSED: Transition(frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
+    EventKind.SNOOZE_ENDED: Transition(frozenset({AlertState.SNOOZED}), AlertState.OPEN, _NOT_URGENT),
+    # Nobody took it on in the time of a step of the ladder.
+    EventKind.ESCALATED: Transition(UNTAKEN, None, frozenset({Tier.URGENT, Tier.TODAY})),
+    EventKind.JOINED: Transition(_OPEN),
+    EventKind.NOTED: Transition(_EVERY),
+    EventKind.RECALCULATED: Transition(_EVERY),
+    EventKind.UNROUTABLE: Transition(_OPEN),
 }
-"""Event → states in which it may happen, and the state it leads to (None: the state stays)."""
 
 
-def after(state: AlertState, event: EventKind) -> AlertState:
-    """The state after `event`. Raises Conflict, naming the state, where it may not happen."""
-    allowed, leads_to = TRANSITIONS[event]
-    if state not in allowed:
+def after(state: AlertState, event: EventKind, tier: Tier) -> AlertState:
+    """The state after `event`. Raises Conflict, naming what stands against it, where it may not happen."""
+    transition = TRANSITIONS[event]
+    if tier not in transition.tiers:
+        raise errors.Conflict(f"An alert of tier {tier} cannot be {event.replace('_', ' ')}.")
+    if state not in transition.states:
         raise errors.Conflict(f"The alert is {state.replace('_', ' ')}; it cannot be {event.replace('_', ' ')}.")
-    return leads_to or state
+    return transition.leads_to or state
 
 
 INSERT_EVENT = """

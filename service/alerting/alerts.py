@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import msgspec
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from service import errors, ids
-from service.alerting import alert_states, deliveries, findings, leases
+from service.alerting import alert_states, deliveries, findings, leases, rounds
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
 from service.people import clients
@@ -60,7 +60,7 @@ async def open_or_join(
         await _add_findings(stored, alert.alert_id, group, opened=opened)
         (change.opened if opened else change.joined).append(alert.alert_id)
         if opened:
-            await deliveries.plan(db, alert.alert_id, now=now)
+            await rounds.begin_first(db, alert, now=now)
         else:
             await _tell_again(db, alert, tier, now=now)
     return change
@@ -134,55 +134,13 @@ async def _keep_as_history(stored: findings.Store, tier: Tier, group: Sequence[N
 async def _tell_again(db: Db, alert: Alert, tier: Tier, *, now: datetime) -> None:
     """What a joining finding asks for: tier 1 is told again, tier 3 may become 2, a lapsed lease ends; else nothing."""
     if tier < alert.tier:
-        await _begin_round(db, alert, tier, EventKind.RAISED, now=now)
+        await rounds.begin(db, alert, tier, EventKind.RAISED, now=now)
     elif tier <= Tier.TODAY and leases.lapsed(alert, now):
-        await _begin_round(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
+        await rounds.begin(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
     elif tier is Tier.URGENT:
         about_to = await deliveries.about_to_tell(db, alert.alert_id, in_round=alert.round, now=now)
         if alert.state is not AlertState.OPEN or not about_to:
-            await _begin_round(db, alert, tier, EventKind.REOPENED, now=now)
-
-
-BEGIN_ROUND = """
-update alert
-set tier = $3,
-    state = $4,
-    round = round + 1,
-    acknowledged_by = null,
-    acknowledged_at = null,
-    lease_until = null,
-    snoozed_until = null
-where clinic_id = $1
-  and alert_id = $2
-"""
-
-
-async def _begin_round(db: Db, alert: Alert, tier: Tier, event: EventKind, *, now: datetime) -> None:
-    state = alert_states.after(alert.state, event)
-    await db.execute(BEGIN_ROUND, db.clinic_id, alert.alert_id, tier, state)
-    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
-    await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
-    await deliveries.plan(db, alert.alert_id, now=now)
-
-
-LAPSED = """
-select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
-  snoozed_until, recalculated_at, closed_at, outcome
-from alert
-where clinic_id = $1
-  and state = 'acknowledged'
-  and lease_until <= $2
-order by tier, lease_until
-for update skip locked
-"""
-
-
-async def end_lapsed_leases(db: Db, *, now: datetime) -> int:
-    """Open again what was taken on and let lapse: the next round tells people; how many. Urgent ones first."""
-    lapsed = await db.rows(Alert, LAPSED, db.clinic_id, now)
-    for alert in lapsed:
-        await _begin_round(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
-    return len(lapsed)
+            await rounds.begin(db, alert, tier, EventKind.REOPENED, now=now)
 
 
 LOCK = """
@@ -205,7 +163,8 @@ set state = $3,
     acknowledged_by = $4,
     acknowledged_at = $5,
     lease_until = $6,
-    snoozed_until = null
+    snoozed_until = null,
+    next_step_at = null
 where clinic_id = $1
   and alert_id = $2
 """
@@ -218,7 +177,7 @@ async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> dat
     """
     alert = await _lock(db, alert_id)
     taken_over = leases.lapsed(alert, now)
-    state = alert_states.after(AlertState.OPEN if taken_over else alert.state, EventKind.ACKNOWLEDGED)
+    state = alert_states.after(AlertState.OPEN if taken_over else alert.state, EventKind.ACKNOWLEDGED, alert.tier)
     lease_until = await leases.until(db, alert.tier, now=now)
     await db.execute(ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
     detail = {"lease_until": lease_until.isoformat()}
@@ -226,6 +185,41 @@ async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> dat
         detail["taken_over_from"] = str(alert.acknowledged_by)
     await alert_states.record(db, alert_id, EventKind.ACKNOWLEDGED, by=by, now=now, detail=detail)
     return lease_until
+
+
+LONGEST_SNOOZE = timedelta(days=14)
+SNOOZE = """
+update alert
+set state = $3,
+    snoozed_until = $4,
+    next_step_at = null,
+    acknowledged_by = null,
+    acknowledged_at = null,
+    lease_until = null
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def snooze(
+    db: Db, alert_id: UUID, until: datetime, reason: str, *, by: UUID, now: datetime, sealer: Sealer
+) -> None:
+    """Put it off: nobody is told of it until then, and then it is told again. The reason is sealed like a note.
+
+    Raises NotFound, Invalid for a time that is past or too far ahead and for no reason, Conflict where the state does
+    not allow it, and for tier 1.
+    """
+    if not now < until <= now + LONGEST_SNOOZE:
+        fault = errors.FieldFault("until", f"within the next {LONGEST_SNOOZE.days} days")
+        raise errors.Invalid("It cannot be put off until then.", fields=(fault,))
+    if not reason.strip():
+        raise errors.Invalid("Say why.", fields=(errors.FieldFault("reason", "at least one character"),))
+    alert = await _lock(db, alert_id)
+    state = alert_states.after(alert.state, EventKind.SNOOZED, alert.tier)
+    await db.execute(SNOOZE, db.clinic_id, alert_id, state, until)
+    await _append_sealed(
+        db, alert_id, EventKind.SNOOZED, reason, detail={"until": until.isoformat()}, by=by, now=now, sealer=sealer
+    )
 
 
 RENEW_LEASE = """
@@ -241,16 +235,30 @@ async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, se
     if not text.strip():
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
-    alert_states.after(alert.state, EventKind.NOTED)
+    alert_states.after(alert.state, EventKind.NOTED, alert.tier)
     await _append_note(db, alert_id, text, by=by, now=now, sealer=sealer)
     if alert.state is AlertState.ACKNOWLEDGED:
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
 
 
 async def _append_note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
+    await _append_sealed(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
+
+
+async def _append_sealed(
+    db: Db,
+    alert_id: UUID,
+    kind: EventKind,
+    text: str,
+    *,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+    detail: Mapping[str, object] | None = None,
+) -> None:
     event_id = ids.new()
     sealed = sealer.seal(text.encode(), bound_to=_note_binding(db.clinic_id, event_id))
-    await alert_states.record(db, alert_id, EventKind.NOTED, by=by, now=now, event_id=event_id, note_sealed=sealed)
+    await alert_states.record(db, alert_id, kind, by=by, now=now, event_id=event_id, note_sealed=sealed, detail=detail)
 
 
 def note_text(event: AlertEvent, sealer: Sealer, *, clinic_id: UUID) -> str | None:
@@ -270,7 +278,8 @@ set state = $3,
     outcome = $4,
     closed_at = $5,
     lease_until = null,
-    snoozed_until = null
+    snoozed_until = null,
+    next_step_at = null
 where clinic_id = $1
   and alert_id = $2
 """
@@ -298,7 +307,7 @@ async def resolve(
         # Before the alert's row: whoever folds holds the client first and then their alerts, and so do we.
         await fold_queue.mark_due(db, client_id, from_day=today, now=now)
     alert = await _lock(db, alert_id)
-    state = alert_states.after(alert.state, EventKind.RESOLVED)
+    state = alert_states.after(alert.state, EventKind.RESOLVED, alert.tier)
     if outcome is Outcome.NEW_USUAL and not offers_new_usual(await findings.of_alerts(db, [alert_id])):
         fault = errors.FieldFault("outcome", "another one: no worsening stands here")
         raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))

@@ -21,8 +21,6 @@ from service.database import Db
 log = logging.getLogger(__name__)
 
 FIRST_STEP = 0
-# Nobody has said yet that they have it.
-UNTAKEN = frozenset({AlertState.OPEN, AlertState.DISPATCHED})
 # So many failed tries (at once, after half a minute, after two more) are as good as none when somebody must act now.
 URGENT_TRIES = 3
 NEVER = 1_000
@@ -40,10 +38,11 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True):
     state: AlertState
     origin: RecordOrigin
     round: int
+    step: int
 
 
 HOLD = """
-select alert_id, client_id, tier, state, origin, round
+select alert_id, client_id, tier, state, origin, round, step
 from alert
 where clinic_id = $1
   and alert_id = $2
@@ -57,7 +56,7 @@ async def hold(db: Db, alert_id: UUID) -> Routed:
 
 
 ROUTED = """
-select alert_id, client_id, tier, state, origin, round
+select alert_id, client_id, tier, state, origin, round, step
 from alert
 where clinic_id = $1
   and alert_id = $2
@@ -78,7 +77,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
-# its admins. Everybody as far as the nearest rank in which somebody can be reached; all of them, where nobody can.
+# its admins. A step of the ladder for each; everybody as far as the alert has come, and at least as far as the nearest
+# in which somebody can be reached; all of them, where nobody can.
 # Whose e-mail, the last of everybody's channels, died in this round or the one before is out of reach unless another
 # channel's message was seen, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
@@ -128,7 +128,7 @@ with candidate as (
 )
 select staff_id, email, reachable
 from candidate
-where nearness <= coalesce((select min(nearness) from candidate where reachable), 4)
+where nearness <= greatest($7, coalesce((select min(nearness) from candidate where reachable), 4))
 order by nearness, staff_id
 """
 
@@ -136,25 +136,26 @@ order by nearness, staff_id
 async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipient]:
     """Whoever is to be told of an alert in its present round, as assignments and lost messages stand now."""
     tries = URGENT_TRIES if alert.tier is Tier.URGENT else NEVER
-    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, alert.client_id, now, alert.alert_id, alert.round, tries)
+    args = (alert.client_id, now, alert.alert_id, alert.round, tries, alert.step + 1)
+    return await db.rows(Recipient, RECIPIENTS, db.clinic_id, *args)
 
 
 # Whoever has a message of this step already is told by it, on whichever channel; an urgent alert is told on every one.
+# Whoever was told by an earlier step of the round is not told again for others being told as well.
 PLAN_PERSON = """
 insert into delivery (
   clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
 )
 select $1::uuid, $2::uuid, 'alert', $3::uuid, $8::text, $4::uuid, $5::smallint, $6::smallint, 'queued',
   $7::timestamptz, $7::timestamptz
-where $9::boolean
-  or not exists (
+where not exists (
     select
     from delivery d
     where d.clinic_id = $1
       and d.alert_id = $3
       and d.staff_id = $4
       and d.round = $5
-      and d.step = $6
+      and (d.step < $6 or (d.step = $6 and not $9::boolean))
   )
 on conflict do nothing
 """
@@ -184,7 +185,7 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     nobody can be reached, the alert says so ("unroutable") and an error is logged.
     """
     alert = await routed(db, alert_id)
-    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT or alert.state not in UNTAKEN:
+    if alert.tier is Tier.REVIEW or alert.origin is RecordOrigin.IMPORT or alert.state not in alert_states.UNTAKEN:
         return 0
     recipients = await recipients_of(db, alert, now=now)
     told = [recipient.staff_id for recipient in recipients]
@@ -192,7 +193,7 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     urgent = alert.tier is Tier.URGENT
     for staff_id, own in (await channels.of_each(db, DeliveryKind.ALERT, told)).items():
         for channel in own if urgent else own[:1]:
-            args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, FIRST_STEP, now, channel, urgent)
+            args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, alert.step, now, channel, urgent)
             planned += await db.execute(PLAN_PERSON, *args)
     if not any(recipient.reachable for recipient in recipients):
         await _tell_unroutable(db, alert, now=now)
@@ -229,7 +230,7 @@ async def _plan_webhooks(db: Db, alert: Routed, *, now: datetime) -> int:
             alert.alert_id,
             endpoint.webhook_endpoint_id,
             alert.round,
-            FIRST_STEP,
+            alert.step,
             now,
         )
     return planned
@@ -253,7 +254,7 @@ async def _tell_unroutable(db: Db, alert: Routed, *, now: datetime) -> None:
 
 
 UNTOLD = """
-select a.alert_id, a.client_id, a.tier, a.state, a.origin, a.round
+select a.alert_id, a.client_id, a.tier, a.state, a.origin, a.round, a.step
 from alert a
 where a.clinic_id = $1
   and a.state in ('open', 'dispatched')

@@ -37,6 +37,7 @@ EVENTS: Mapping[EventKind, Event] = MappingProxyType(
         EventKind.RAISED: Event.RAISED,
         EventKind.REOPENED: Event.REOPENED,
         EventKind.LEASE_LAPSED: Event.LAPSED,
+        EventKind.SNOOZE_ENDED: Event.REOPENED,
     }
 )
 

@@ -39,6 +39,7 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime
     acknowledged_by_name: str | None
     lease_until: datetime | None
+    snoozed_until: datetime | None
     recalculated_at: datetime | None
     closed_at: datetime | None
     outcome: Outcome | None
@@ -66,7 +67,7 @@ class InboxPage(NamedTuple):
 ROWS = """
 select
   a.alert_id, a.client_id, c.given_name, c.family_name, a.tier, a.state, a.origin, a.opened_at,
-  s.name as acknowledged_by_name, a.lease_until, a.recalculated_at, a.closed_at, a.outcome,
+  s.name as acknowledged_by_name, a.lease_until, a.snoozed_until, a.recalculated_at, a.closed_at, a.outcome,
   coalesce(d.queued, 0) as queued, coalesce(d.told, 0) as told, coalesce(d.opened, 0) as opened,
   coalesce(d.webhooks, 0) as webhooks, coalesce(d.failed, 0) as failed
 from alert a

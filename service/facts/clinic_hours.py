@@ -18,3 +18,25 @@ def next_closing(hours: Hours, zone: ZoneInfo, *, now: datetime) -> datetime:
         if (opening := hours.get(str(day.isoweekday()))) is not None:
             return datetime.combine(day, time.fromisoformat(opening[1]), zone).astimezone(UTC)
     return datetime.combine(today + timedelta(days=2), time(0), zone).astimezone(UTC)
+
+
+# Somebody who is never open still counts days, of eight hours.
+_NEVER_OPEN_DAY = timedelta(hours=8)
+
+
+def after_open(hours: Hours, zone: ZoneInfo, *, begin: datetime, open_for: timedelta) -> datetime:
+    """The instant (UTC) at which the clinic has been open for `open_for` since `begin`.
+
+    A clinic without hours counts eight of every day.
+    """
+    if not any(hours.values()):
+        return begin + open_for / _NEVER_OPEN_DAY * timedelta(days=1)
+    left, day = open_for, begin.astimezone(zone).date()
+    while True:
+        if (opening := hours.get(str(day.isoweekday()))) is not None:
+            opens, closes = (datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for at in opening)
+            opens = max(opens, begin.astimezone(UTC))
+            if closes - opens >= left:
+                return opens + left
+            left -= max(closes - opens, timedelta(0))
+        day += timedelta(days=1)

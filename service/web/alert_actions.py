@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,13 +10,13 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.alert import Outcome, Tier
+from schemas.alert import AlertState, Outcome, Tier
 from service import errors
 from service.alerting import alerts, leases
 from service.desk import inbox, reasons, sentences
 from service.people import access, clients
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, local_times, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to, how_long, local_path
 
@@ -56,6 +57,8 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "may_resolve": await desk.reaches(Permission.RESOLVE_ALERTS, client_id),
         "outcomes": _outcomes_for(view),
         "lapsed": leases.lapsed(view.alert, desk.now),
+        "may_snooze": view.alert.tier is not Tier.URGENT and view.alert.state is not AlertState.SNOOZED,
+        "tomorrow": local_times.typed(desk.now + timedelta(days=1), desk.view.zone),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),
@@ -100,6 +103,22 @@ async def note(request: Request[Any, Any, Any], desk: NamedDependency[Desk], ale
     return go_to(f"/alerts/{alert_id}")
 
 
+@post("/alerts/{alert_id:uuid}/snooze", opt={"access": Permission.RESOLVE_ALERTS})
+async def snooze(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[Any]:
+    """Put it off for a reason."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    form = await form_of(request)
+    until = local_times.instant_of(form.get("until", ""), desk.view.zone, "until")
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.snooze(
+        desk.db, alert_id, until, form.get("reason", ""), by=desk.who.staff_id, now=desk.now, sealer=sealer
+    )
+    await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
+    return go_to(f"/alerts/{alert_id}")
+
+
 @post("/alerts/{alert_id:uuid}/resolve", opt={"access": Permission.RESOLVE_ALERTS})
 async def resolve(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
@@ -127,7 +146,7 @@ async def resolve(
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_alert, acknowledge, note, resolve],
+        route_handlers=[show_alert, acknowledge, note, snooze, resolve],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

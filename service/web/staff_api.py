@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from schemas.alert import Finding, NoteForm, ResolveForm
+from schemas.alert import Finding, NoteForm, ResolveForm, SnoozeForm
 from schemas.desk import (
     Acknowledged,
     AlertLine,
@@ -23,8 +23,10 @@ from schemas.desk import (
     TrendReply,
 )
 from schemas.messaging import DeliveryLine, DeliveryPage
+from service import errors
 from service.alerting import alerts
 from service.desk import caseload, client_page, inbox, sentences
+from service.errors import FieldFault
 from service.people import access, clients
 from service.people.access import Permission
 from service.web import cursors, strict
@@ -156,6 +158,26 @@ async def note_alert(
 
 
 @post(
+    "/v1/alerts/{alert_id:uuid}/snooze",
+    opt={"access": Permission.RESOLVE_ALERTS, "body": SnoozeForm, "replies": {204: None}, "problems": (409,)},
+    tags=["Staff"],
+)
+async def snooze_alert(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[None]:
+    """Put an alert off for a reason; then people are told again. Never one of tier 1."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    form = strict.decode(await request.body(), SnoozeForm)
+    if form.until.tzinfo is None:
+        fault = FieldFault("until", "an instant with its offset, such as 2026-11-26T09:30:00Z")
+        raise errors.Invalid("The time has no offset.", fields=(fault,))
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.snooze(desk.db, alert_id, form.until, form.reason, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
+    return Response(None, status_code=204, headers=HEADERS)
+
+
+@post(
     "/v1/alerts/{alert_id:uuid}/resolve",
     opt={"access": Permission.RESOLVE_ALERTS, "body": ResolveForm, "replies": {204: None}, "problems": (409,)},
     tags=["Staff"],
@@ -245,6 +267,7 @@ ROUTES = (
             acknowledge_alert,
             note_alert,
             resolve_alert,
+            snooze_alert,
             list_clients,
             get_client,
             get_trend,

@@ -1,0 +1,203 @@
+"""The ladder: whoever is next hears of what nobody took on in its time, each step once a round; and putting off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import auto_resolve, climb_ladders
+from jobs.work import Tools
+from schemas.alert import AlertState, Channel, EventKind, NewFinding, Rule, Tier
+from schemas.clinic import Clinic
+from schemas.staff import Role
+from schemas.trend import Status
+from service import database, errors
+from service.alerting import alerts, deliveries, ladder, rounds
+from service.alerting.writing import Sending
+from service.database import Db, Pool
+from service.facts import clinic_hours
+from service.people import clients, staff
+from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.desk import a_trend, a_trend_day
+
+TODAY = date(2026, 11, 22)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+PEOPLE = ("therapist", "nurse", "coordinator", "admin")
+
+
+@pytest.fixture
+async def clinic(owner_pool: Pool) -> Clinic:
+    return await a_clinic(owner_pool)
+
+
+@pytest.fixture
+async def db(clinic: Clinic, web_pool: Pool) -> AsyncIterator[Db]:
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        yield db
+
+
+async def a_house(db: Db) -> tuple[UUID, dict[UUID, str]]:
+    """A client, and the people whom the ladder goes to, by id."""
+    client_id, people = await a_client(db), {}
+    for name in PEOPLE:
+        staff_id = await staff.add(db, email=f"{name}@x.example", name=name, roles=[Role(name)], now=NOW - DAY)
+        people[staff_id] = name
+        if name in ("therapist", "nurse"):
+            await clients.assign(db, client_id, staff_id, Role(name), from_at=NOW - 30 * DAY)
+    return client_id, people
+
+
+async def an_alert(db: Db, client_id: UUID, tier: Tier, *, rule: Rule = Rule.WORSENING) -> UUID:
+    finding = NewFinding(client_day=TODAY, rule=rule, tier=tier, numbers={})
+    return (await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)).opened[0]
+
+
+async def told(db: Db, alert_id: UUID, people: dict[UUID, str]) -> list[tuple[int, int, str]]:
+    """Round, step and name of every message to a person, each once on each channel."""
+    messages = await deliveries.of_alert(db, alert_id)
+    return [
+        (each.round, each.step, people[each.staff_id])
+        for each in messages
+        if each.staff_id and each.channel is Channel.EMAIL
+    ]
+
+
+async def test_an_urgent_alert_climbs_at_15_30_and_60_minutes_each_step_once(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    for minutes, names in ((0, 1), (14, 1), (15, 2), (29, 2), (30, 3), (59, 3), (60, 4), (600, 4)):
+        for _ in range(2):
+            await rounds.climb(db, now=NOW + minutes * MINUTE)
+        assert await told(db, alert_id, people) == [(1, step, PEOPLE[step]) for step in range(names)]
+    kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+    assert kinds.count(EventKind.ESCALATED) == 3
+
+
+async def test_after_a_standstill_everybody_up_to_the_last_step_is_told_at_once(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    assert await rounds.climb(db, now=NOW + 45 * MINUTE) == 2
+    assert {name for _, _, name in await told(db, alert_id, people)} == set(PEOPLE[:3])
+    assert await rounds.climb(db, now=NOW + 59 * MINUTE) == 0
+    assert await rounds.climb(db, now=NOW + 60 * MINUTE) == 1
+
+
+async def test_what_somebody_took_on_does_not_climb_and_a_lapse_begins_at_the_foot_again(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    await rounds.climb(db, now=NOW + 15 * MINUTE)
+    until = await alerts.acknowledge(db, alert_id, by=next(iter(people)), now=NOW + 16 * MINUTE)
+    assert await rounds.climb(db, now=NOW + 40 * MINUTE) == 0
+    assert await rounds.end_lapsed(db, now=until) == 1
+    assert await rounds.climb(db, now=until + 14 * MINUTE) == 0
+    assert await rounds.climb(db, now=until + 15 * MINUTE) == 1
+    assert await told(db, alert_id, people) == [
+        (1, 0, "therapist"),
+        (1, 1, "nurse"),
+        (2, 0, "therapist"),
+        (2, 1, "nurse"),
+    ]
+
+
+async def test_tier_2_climbs_by_the_clinic_s_hours_and_tier_3_never(db: Db) -> None:
+    client_id, people = await a_house(db)
+    today = await an_alert(db, client_id, Tier.TODAY)
+    begin = await ladder.next_step_at(db, Tier.TODAY, step=0, begin=NOW)
+    assert begin is not None
+    assert begin - NOW > 4 * HOUR, "the clinic is closed at night"
+    assert await rounds.climb(db, now=begin - MINUTE) == 0
+    assert await rounds.climb(db, now=begin) == 1
+    assert await rounds.climb(db, now=begin + 30 * DAY) == 1
+    assert [name for _, _, name in await told(db, today, people)] == list(PEOPLE[:3]), "not the admin"
+    other = await a_client(db, given_name="Per")
+    await an_alert(db, other, Tier.REVIEW, rule=Rule.SILENCE)
+    assert await rounds.climb(db, now=NOW + 400 * DAY) == 0
+
+
+async def test_the_job_climbs_in_every_clinic_and_again_changes_nothing(
+    clinic: Clinic, web_pool: Pool, jobs_pool: Pool, sweep_pool: Pool
+) -> None:
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        client_id, _ = await a_house(db)
+        await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    tools = Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
+    runs = [(await climb_ladders.run_once(tools, now=NOW + 20 * MINUTE)).counts["steps"] for _ in range(2)]
+    assert runs == [1, 0]
+
+
+HOURS = {"1": ("09:00", "17:00"), "2": ("09:00", "17:00"), "5": ("10:00", "12:00")}
+
+
+@given(
+    begin=st.integers(0, 365 * 24 * 60).map(lambda minutes: NOW + minutes * MINUTE),
+    minutes=st.integers(1, 20 * 60),
+    zone=st.sampled_from(["America/Chicago", "Europe/Berlin", "Australia/Lord_Howe"]).map(ZoneInfo),
+)
+def test_open_hours_are_what_a_count_of_minutes_says(begin: datetime, minutes: int, zone: ZoneInfo) -> None:
+    found = clinic_hours.after_open(HOURS, zone, begin=begin, open_for=timedelta(minutes=minutes))
+    counted, at = 0, begin
+    while counted < minutes:
+        wall = at.astimezone(zone)
+        hours = HOURS.get(str(wall.isoweekday()))
+        counted += hours is not None and hours[0] <= f"{wall:%H:%M}" < hours[1]
+        at += MINUTE
+    assert found == at
+
+
+async def test_what_is_put_off_tells_nobody_until_its_time_and_then_everybody_again(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.TODAY)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    therapist = next(iter(people))
+    until = NOW + 2 * DAY
+    await alerts.snooze(db, alert_id, until, "Seen on Thursday", by=therapist, now=NOW, sealer=sealer)
+    assert await rounds.climb(db, now=until) == 0
+    assert await rounds.end_lapsed(db, now=until - MINUTE) == 0
+    assert await rounds.end_lapsed(db, now=until) == 1
+    assert [each for each, _, _ in await told(db, alert_id, people)] == [1, 2]
+    event = next(each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.SNOOZED)
+    assert alerts.note_text(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
+
+
+async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or_without_a_reason(db: Db) -> None:
+    client_id, people = await a_house(db)
+    urgent, other = (
+        await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY),
+        await an_alert(db, client_id, Tier.TODAY),
+    )
+    sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
+    with pytest.raises(errors.Conflict, match="tier 1"):
+        await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
+    for until, reason, field in ((NOW, "x", "until"), (NOW + 15 * DAY, "x", "until"), (NOW + DAY, " ", "reason")):
+        with pytest.raises(errors.Invalid) as refused:
+            await alerts.snooze(db, other, until, reason, by=by, now=NOW, sealer=sealer)
+        assert refused.value.fields[0].field == field
+    assert (await alerts.get(db, other)).state is AlertState.OPEN
+
+
+async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
+    clinic: Clinic, owner_pool: Pool, jobs_pool: Pool, sweep_pool: Pool
+) -> None:
+    tools = Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
+    later = NOW + 8 * DAY
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        calm, wavering, worse = [await a_client(db, given_name=name) for name in ("Ada", "Bo", "Cy")]
+        days = [a_trend_day(TODAY + n * DAY) for n in range(8)]
+        for client_id in (calm, worse):
+            await a_trend(db, client_id, days)
+        await a_trend(db, wavering, [*days[:-1], a_trend_day(TODAY + 7 * DAY, status=Status.WATCH)])
+        review = [await an_alert(db, each, Tier.REVIEW, rule=Rule.SILENCE) for each in (calm, wavering)]
+        today = await an_alert(db, worse, Tier.TODAY)
+    early = await auto_resolve.run_once(tools, clinic.clinic_id, now=NOW + 6 * DAY)
+    runs = [await auto_resolve.run_once(tools, clinic.clinic_id, now=later) for _ in range(2)]
+    assert [each.counts["closed"] for each in (early, *runs)] == [0, 1, 0]
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        states = [(await alerts.get(db, each)).state for each in (*review, today)]
+    assert states[0] is AlertState.AUTO_RESOLVED
+    assert AlertState.AUTO_RESOLVED not in states[1:]
