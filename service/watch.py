@@ -9,7 +9,7 @@ import msgspec
 
 from service.database import Connection, Pool
 
-# The row of what was seen last; the processes' own rows go by their names.
+# The row of what was seen last goes by this in place of a process; the processes that look have rows of their own.
 SEEN_LAST = "reconcile"
 NO_JOBS_PROCESS, NOT_LOOKED = "no_jobs_process", "not_looked_for_a_while"
 # A process reports four times a minute, and looks once a minute.
@@ -61,9 +61,9 @@ async def overdue(connection: Connection, *, now: datetime) -> list[str]:
 
 def overdue_in(said: Sequence[Report], *, now: datetime) -> list[str]:
     """Names of what is wrong by what was reported."""
-    beats = [each.seen_at for each in said if each.job != SEEN_LAST]
+    beats = [each.seen_at for each in said if each.process != SEEN_LAST]
     found = [] if any(now - at <= SILENT_AFTER for at in beats) else [NO_JOBS_PROCESS]
-    looked = next((each for each in said if each.job == SEEN_LAST), None)
+    looked = next((each for each in said if each.process == SEEN_LAST), None)
     if looked is None or now - looked.seen_at > STALE_AFTER:
         return [*found, NOT_LOOKED]
     return found + sorted(name for name, clinics in looked.counts.items() if clinics)

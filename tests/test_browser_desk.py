@@ -167,7 +167,7 @@ async def test_no_page_scrolls_sideways_at_320_pixels_and_the_charts_are_drawn(d
     alert_id = await desk.alert()
     client = f"/clients/{desk.client_id}"
     addresses = ["/caseload", "/inbox", f"/alerts/{alert_id}", client, f"{client}/manage", "/clients/new", "/docs"]
-    addresses += ["/inbox/history", "/staff", "/settings", "/account", "/harbour/sign-in", "/sign-in"]
+    addresses += ["/inbox/history", "/staff", "/settings", "/operator", "/account", "/harbour/sign-in", "/sign-in"]
     async with watched_context(desk.started, desk.address, width=320, height=640) as context:
         await desk.sign_in(context)
         page = await context.new_page()

@@ -15,7 +15,7 @@ from schemas.alert import Channel
 from schemas.clinic import Clinic
 from schemas.course import SessionState
 from schemas.staff import Role
-from service import database, ids
+from service import database, ids, schema
 from service.alerting import notices, outbox
 from service.alerting.writing import Sending
 from service.database import Pool
@@ -209,3 +209,46 @@ async def test_a_sender_killed_in_the_middle_sends_again_under_the_same_id(
     assert (await tell(tools, now=NOW + outbox.LEASE)).counts["sent"] == 1
     assert len(postbox.written) == 2
     assert len({message.delivery_id for message in postbox.written}) == 1
+
+
+NOTICE = """
+insert into notice (
+  clinic_id, notice_id, kind, staff_id, subject_id, planned_at, channel, state, due_at, attempts, created_at, settled_at
+)
+values ($1, $2, 'brief', $3, $4, $5, 'email', $6, $5, 1, $5, $5)
+"""
+
+
+async def test_notices_of_before_are_in_the_one_outbox_with_their_ids_and_states(
+    owner_pool: Pool, clinic: Clinic
+) -> None:
+    """Forced row-level security lets a statement of the owner's touch no row in silence; the migration lifts it."""
+    elsewhere = await a_clinic(owner_pool, slug="elsewhere")
+    since = [each for each in sorted(schema.MIGRATIONS.glob("*.sql")) if each.name >= "20261126000020"]
+    parts = [each.read_text().partition("-- migrate:down") for each in since]
+    async with owner_pool.acquire() as connection:
+        for _, _, down in reversed(parts):
+            await connection.execute(down)
+    old: dict[UUID, str] = {}
+    for place, state in ((clinic, "sent"), (clinic, "queued"), (elsewhere, "dead")):
+        async with database.transaction(owner_pool, place.clinic_id) as db:
+            old[notice_id := ids.new()] = state
+            email = f"{notice_id}@harbour.example"
+            staff_id = ids.new()
+            await db.execute(
+                "insert into staff (clinic_id, staff_id, email, name, roles, created_at)"
+                " values ($1, $2, $3, 'Tamsin', '{therapist}', $4)",
+                *(db.clinic_id, staff_id, email, NOW),
+            )
+            await db.execute(NOTICE, db.clinic_id, notice_id, staff_id, ids.new(), NOW, state)
+    async with owner_pool.acquire() as connection:
+        for up, _, _ in parts:
+            async with connection.transaction():
+                await connection.execute(up)
+    moved: dict[UUID, str] = {}
+    for place in (clinic, elsewhere):
+        async with database.transaction(owner_pool, place.clinic_id) as db:
+            rows = await db.connection.fetch("select delivery_id, kind, state, attempts from delivery")
+            moved |= {row["delivery_id"]: row["state"] for row in rows}
+            assert {(row["kind"], row["attempts"]) for row in rows} == {("brief", 1)}
+    assert moved == old

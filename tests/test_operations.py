@@ -73,6 +73,13 @@ async def test_broken_promises_lost_messages_and_what_waits_are_shown_and_no_cli
     for said in ("no such mailbox", "Messages by webhook", "https://hooks.example/x", "the endpoint answered 410"):
         assert said in page
     assert "Quintessa" not in page
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await db.execute(
+            "insert into delivery (clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state,"
+            " due_at, created_at) select clinic_id, gen_random_uuid(), kind, alert_id, 'push', staff_id, round, step,"
+            " 'sent', due_at, created_at from delivery where state = 'dead'"
+        )
+    assert "lost since" not in (await desk.get("/operator")).text, "the person was reached by another channel"
     assert "orsening" not in page
 
 

@@ -195,8 +195,13 @@ async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
     assert await overdue() == [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]
     async with jobs_pool.acquire() as connection:
         await connection.execute(
-            "insert into deployment_job_run (job, process, started_at, seen_at)"
-            " values ('deliver_messages', 'a', $1, $1)",
+            "insert into deployment_job_run (job, process, started_at, seen_at) values ('deliver_email', 'a', $1, $1)",
+            NOW,
+        )
+        # A process that looks counts its looks, which is no sign of anything broken.
+        await connection.execute(
+            "insert into deployment_job_run (job, process, started_at, seen_at, counts)"
+            " values ('reconcile', 'a', $1, $1, '{\"runs\": 7}')",
             NOW,
         )
     await watch.keep(jobs_pool, {}, now=NOW)

@@ -27,7 +27,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dead(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that reached nobody; `name`: the person's, None for an endpoint."""
+    """A message that reached nobody, on the person's other channels neither; `name`: None for an endpoint."""
 
     delivery_id: UUID
     kind: DeliveryKind
@@ -133,6 +133,18 @@ left join staff s
 where d.clinic_id = $1
   and d.state = 'dead'
   and d.settled_at > $2
+  and not exists (
+    select
+    from delivery other
+    where other.clinic_id = $1
+      and other.kind = d.kind
+      and other.alert_id is not distinct from d.alert_id
+      and other.subject_id is not distinct from d.subject_id
+      and other.planned_at is not distinct from d.planned_at
+      and other.staff_id = d.staff_id
+      and other.round = d.round
+      and other.state in ('sent', 'delivered', 'opened')
+  )
 order by d.settled_at desc, d.delivery_id
 limit $3
 """

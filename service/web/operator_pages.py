@@ -49,7 +49,7 @@ async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
         "operations": shown,
         "jobs": jobs_of(said),
         "silent": lambda line: desk.now - line.seen_at > watch.SILENT_AFTER,
-        "looked_at": next((each.seen_at for each in said if each.job == watch.SEEN_LAST), None),
+        "looked_at": next((each.seen_at for each in said if each.process == watch.SEEN_LAST), None),
         "ago": lambda at: how_long(desk.now - at),
     }
     await desk.record("operations.read")
@@ -60,7 +60,7 @@ def jobs_of(said: Sequence[Report]) -> list[JobLine]:
     """Every job, over all processes that run it."""
     lines: dict[str, JobLine] = {}
     for each in said:
-        if each.job == watch.SEEN_LAST:
+        if each.process == watch.SEEN_LAST:
             continue
         before = lines.get(each.job, JobLine(each.job, each.seen_at, 0, 0))
         lines[each.job] = JobLine(
