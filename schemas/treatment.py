@@ -115,10 +115,11 @@ class PhaseForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class DischargeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The course's last client day, and why."""
+    """The course's last client day, and why; whether the therapy sessions booked after it are cancelled, too."""
 
     last_day: date
     reason: DischargeReason
+    cancel_sessions: bool = True
 
 
 class ReopenForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

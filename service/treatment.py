@@ -28,7 +28,17 @@ from schemas.treatment import (
 from service import errors
 from service.database import Db
 from service.errors import FieldFault
-from service.facts import client_day, courses, gate_checks, infusion_events, infusions, pauses, placing, schedules
+from service.facts import (
+    client_day,
+    courses,
+    gate_checks,
+    infusion_events,
+    infusions,
+    pauses,
+    placing,
+    schedules,
+    sessions,
+)
 from service.facts.infusions import Given
 from service.facts.schedules import Made
 from service.people import audit, clients, clinics
@@ -37,6 +47,11 @@ from service.people.audit import Actor
 # Clocks of two rooms differ; a plan beyond two years is a slip of the pen.
 CLOCK_SLACK = timedelta(minutes=10)
 FURTHEST_AHEAD = timedelta(days=730)
+# Nobody gets two within an hour; what is said of the wrong slot is found out at once.
+LEAST_BETWEEN = timedelta(hours=1)
+# Given further from its slot than that it was another infusion, or was moved first.
+FURTHEST_FROM_SLOT = timedelta(days=7)
+STANDING = frozenset({InfusionState.PLANNED, InfusionState.HELD, InfusionState.GIVEN})
 NEEDS_REASON = frozenset({InfusionState.HELD, InfusionState.MISSED, InfusionState.CANCELLED})
 
 
@@ -96,6 +111,7 @@ async def plan_infusion(
         return before, False
     courses.refuse_ended(at.course)
     _refuse_far(planned_at, at, now=now)
+    await _refuse_beside_another(db, client_id, infusion_id, planned_at, "planned_at")
     await infusions.plan(
         db, client_id, at.course.course_id, planned_at=planned_at, by=by.id, now=now, infusion_id=infusion_id
     )
@@ -113,6 +129,7 @@ async def move_infusion(
     at = await place_of(db, client_id, now=now)
     _refuse_far(form.planned_at, at, now=now)
     await _own_infusion(db, client_id, infusion_id, version=form.version)
+    await _refuse_beside_another(db, client_id, infusion_id, form.planned_at, "planned_at")
     moved = await infusions.move(db, infusion_id, form.planned_at, reason=form.reason, by=by.id, now=now)
     await audit.record(db, by, "infusion.move", client_id=client_id, object_id=infusion_id, now=now)
     return moved
@@ -136,6 +153,7 @@ async def record_infusion(
         await _refuse_past_the_gate(db, infusion_id)
     given = None
     if form.given_at is not None:
+        await _refuse_beside_another(db, client_id, infusion_id, form.given_at, "given_at")
         given = Given(
             given_at=form.given_at, dose_mg_per_kg=form.dose_mg_per_kg, duration_minutes=form.duration_minutes
         )
@@ -144,6 +162,15 @@ async def record_infusion(
     )
     await audit.record(db, by, "infusion.record", client_id=client_id, object_id=infusion_id, now=now)
     return changed
+
+
+async def _refuse_beside_another(db: Db, client_id: UUID, infusion_id: UUID, at: datetime, field: str) -> None:
+    for each in await infusions.of(db, client_id):
+        if each.infusion_id == infusion_id or each.state not in STANDING:
+            continue
+        if abs((each.given_at or each.planned_at) - at) < LEAST_BETWEEN:
+            fault = FieldFault(field, "an hour or more from every other infusion")
+            raise errors.Invalid("Another infusion is at that time.", fields=(fault,))
 
 
 async def _refuse_past_the_gate(db: Db, infusion_id: UUID) -> None:
@@ -169,6 +196,8 @@ def _refuse_implausible(form: StateForm, before: Infusion, at: Place, *, now: da
             faults.append(FieldFault("given_at", "not later than now"))
         elif not _ran_on(client_day.of(placing.in_calendar(form.given_at), at.zone), at.course):
             faults.append(FieldFault("given_at", "on a day of the course"))
+        elif abs(form.given_at - before.planned_at) > FURTHEST_FROM_SLOT:
+            faults.append(FieldFault("given_at", f"within {FURTHEST_FROM_SLOT.days} days of its slot; move it first"))
     else:
         told = {"given_at": form.given_at, "dose_mg_per_kg": form.dose_mg_per_kg}
         told["duration_minutes"] = form.duration_minutes
@@ -248,6 +277,8 @@ async def enter_phase(db: Db, client_id: UUID, form: PhaseForm, *, by: Actor, no
 async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, now: datetime) -> int:
     """End the course with a client day that has begun; how many infusions planned or held after it are cancelled by it.
 
+    Therapy sessions booked from now on are cancelled, too, unless therapy goes on without infusions.
+
     Raises as `courses.end` does, and Invalid where an infusion was given after that day.
     """
     at = await place_of(db, client_id, now=now)
@@ -262,6 +293,8 @@ async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, 
     cancelled = await infusions.cancel_from(
         db, course_id, since=after, reason=ChangeReason.DISCHARGED, by=by.id, now=now
     )
+    if form.cancel_sessions:
+        await sessions.cancel_from(db, client_id, since=max(after, now), by=by.id, now=now)
     await courses.end(db, course_id, ended_on=form.last_day, reason=form.reason, by=by.id, now=now)
     await audit.record(db, by, "course.discharge", client_id=client_id, object_id=course_id, now=now)
     return cancelled

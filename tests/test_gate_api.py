@@ -302,8 +302,8 @@ async def test_the_day_s_list_is_in_the_order_of_the_slots_and_holds_my_clients_
     async with database.transaction(ward.owner, ward.clinic_id) as db:
         stranger = await a_client(db, given_name="Nobody's")
         await a_planned_infusion(db, stranger, hours_ahead=20)
-        earlier = await a_planned_infusion(db, ward.client_id, hours_ahead=19.9)
-        cancelled = await a_planned_infusion(db, ward.client_id, hours_ahead=19.95)
+        earlier = await a_planned_infusion(db, ward.client_id, hours_ahead=19.998)
+        cancelled = await a_planned_infusion(db, ward.client_id, hours_ahead=19.999)
         await infusions.record_state(db, cancelled, InfusionState.CANCELLED, by=None, now=datetime.now(UTC))
     day = datetime.fromisoformat((await ward.read())["line"]["planned_at"]).astimezone(ZONE).date()
     nurse = ward.people[Role.NURSE].bearer

@@ -67,6 +67,10 @@ async def test_a_session_is_booked_moved_and_handed_over_and_its_history_keeps_e
     assert (session["state"], session["modality"], session["minutes"]) == ("planned", "integration", 80)
     async with database.transaction(practice.owner, practice.clinic_id) as db:
         colleague = await a_person(db, email="colleague@clinic.example")
+    stranger = await practice.change(session["therapy_session_id"], staff_id=str(colleague))
+    assert (stranger.status_code, stranger.json()["errors"][0]["field"]) == (400, "staff_id")
+    async with database.transaction(practice.owner, practice.clinic_id) as db:
+        await clients.assign(db, practice.client_id, colleague, Role.THERAPIST, from_at=datetime.now(UTC))
     later = at(30)
     moved = await practice.change(session["therapy_session_id"], planned_at=later)
     assert moved.status_code == 200

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service import ids
+from service import database, ids
 from service.config import Config
 from service.database import Pool
+from tests.appointments import a_session_of
 from tests.treatment import Treated, a_treated_client, an_infusion_planned, fields_of, induction, monday_after
 
 
@@ -177,3 +178,31 @@ async def test_a_day_that_is_taken_gets_no_second_infusion(treated: Treated) -> 
     await treated.put(f"schedules/{ids.new()}", induction(starts_on, weeks=1))
     longer = await treated.put(f"schedules/{ids.new()}", induction(starts_on, weeks=2))
     assert (len(longer["planned"]), len(longer["kept_on"]), longer["cancelled"]) == (3, 3, 0)
+
+
+async def test_two_infusions_lie_an_hour_apart_and_one_is_given_in_the_week_of_its_slot(treated: Treated) -> None:
+    planned = await an_infusion_planned(treated, ago=-2)
+    at = datetime.fromisoformat(planned["planned_at"])
+    beside = {"planned_at": (at + timedelta(minutes=59)).isoformat()}
+    refused = await treated.put(f"infusions/{ids.new()}", beside, status=400)
+    assert refused["errors"][0]["field"] == "planned_at"
+    other = await treated.put(f"infusions/{ids.new()}", {"planned_at": (at + timedelta(minutes=60)).isoformat()})
+    moving = {**beside, "reason": "clinic"}
+    refused = await treated.post(f"infusions/{other['infusion_id']}/move", moving, status=400)
+    assert refused["errors"][0]["field"] == "planned_at"
+    long_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
+    given = {"state": "given", "given_at": long_ago}
+    refused = await treated.post(f"infusions/{planned['infusion_id']}/state", given, status=400)
+    assert refused["errors"][0]["field"] == "given_at"
+
+
+async def test_a_discharge_cancels_booked_sessions_unless_therapy_goes_on(treated: Treated) -> None:
+    count = "select count(*) from therapy_session where clinic_id = $1 and state = 'planned'"
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await a_session_of(db, treated.client_id, hours_ahead=48)
+    leaving = {"last_day": treated.day(0), "reason": "completed"}
+    await treated.post("course/discharge", {**leaving, "cancel_sessions": False})
+    assert await treated.value(count, treated.clinic.clinic_id) == 1
+    await treated.post("course/reopen", {})
+    await treated.post("course/discharge", leaving)
+    assert await treated.value(count, treated.clinic.clinic_id) == 0

@@ -10,12 +10,10 @@ from uuid import UUID
 from schemas.client import Client
 from schemas.course import TherapySession
 from schemas.session import Coverage, CoverageReply, SessionEvent
-from schemas.staff import Role, Staff
+from schemas.staff import Staff
 from service.database import Db
 from service.facts import coverage, gate_checks, infusions, sessions
 from service.people import calendar_feeds, clients, staff
-
-CLINICAL = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE})
 
 
 class SessionsView(NamedTuple):
@@ -38,13 +36,14 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> SessionsView:
     for event in await sessions.events_of(db, [each.therapy_session_id for each in booked]):
         history[event.therapy_session_id].append(event)
     everybody = await staff.all_of(db)
+    team = {each.staff_id for each in await clients.care_team_of(db, client_id, now=now)}
     return SessionsView(
         client=await clients.get(db, client_id),
         coming=[each for each in booked if each.planned_at > now],
         past=[each for each in reversed(booked) if each.planned_at <= now],
         history=history,
         coverage=await coverage_of(db, client_id, now=now),
-        colleagues=[each for each in everybody if not each.disabled_at and CLINICAL & set(each.roles)],
+        colleagues=[each for each in everybody if not each.disabled_at and each.staff_id in team],
         names={each.staff_id: each.name for each in everybody},
         calendar_since=await calendar_feeds.since(db, client_id=client_id),
     )

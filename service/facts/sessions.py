@@ -202,6 +202,26 @@ async def record_state(
     return await change(db, therapy_session_id, state=state, by=by, now=now)
 
 
+PLANNED_FROM = """
+select therapy_session_id
+from therapy_session
+where clinic_id = $1
+  and client_id = $2
+  and state = 'planned'
+  and planned_at >= $3
+order by planned_at, therapy_session_id
+for update
+"""
+
+
+async def cancel_from(db: Db, client_id: UUID, *, since: datetime, by: UUID | None, now: datetime) -> int:
+    """Cancel whatever the client has booked from that instant on; how many there were."""
+    rest = await db.connection.fetch(PLANNED_FROM, db.clinic_id, client_id, since)
+    for record in rest:
+        await record_state(db, record["therapy_session_id"], SessionState.CANCELLED, by=by, now=now)
+    return len(rest)
+
+
 GET = """
 select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes
 from therapy_session

@@ -76,6 +76,7 @@ async def put_infusion(
     infusion, first_time = await treatment.plan_infusion(
         desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now
     )
+    await watch.settle(desk.db, client_id, now=desk.now)
     return json_reply(infusion, made_or_known(first_time))
 
 

@@ -17,10 +17,11 @@ from schemas.session import (
     SessionReply,
     SessionsReply,
 )
+from service import errors
 from service.appointments import watch
 from service.desk import sessions as desk_sessions
 from service.facts import sessions
-from service.people import access, calendar_feeds
+from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
 from service.web import strict
 from service.web.desk_session import Desk, open_desk
@@ -50,8 +51,19 @@ async def book_session(request: Caller, desk: NamedDependency[Desk], client_id: 
     return await _session(desk, session_id, 201)
 
 
+async def _refuse_strangers(desk: Desk, client_id: UUID, staff_id: UUID | None) -> None:
+    """Whoever is not on the care team could read neither the client's page nor the brief."""
+    if staff_id is None:
+        return
+    team = await clients.care_team_of(desk.db, client_id, now=desk.now)
+    if staff_id not in {each.staff_id for each in team}:
+        fault = errors.FieldFault("staff_id", "somebody on the client's care team")
+        raise errors.Invalid("This person is not on the client's care team.", fields=(fault,))
+
+
 async def booked(desk: Desk, client_id: UUID, form: SessionForm) -> UUID:
-    """Book a session, withdraw what it settles, and write it down; its id."""
+    """Book a session, withdraw what it settles, and write it down; its id. Raises as `sessions.plan` does."""
+    await _refuse_strangers(desk, client_id, form.staff_id)
     session_id = await sessions.plan(
         desk.db,
         client_id,
@@ -93,7 +105,8 @@ async def change_session(request: Caller, desk: NamedDependency[Desk], session_i
 
 
 async def changed(desk: Desk, client_id: UUID, session_id: UUID, change: SessionChange) -> None:
-    """Change a session, withdraw what that settles, and write it down."""
+    """Change a session, withdraw what that settles, and write it down. Raises as `sessions.change` does."""
+    await _refuse_strangers(desk, client_id, change.staff_id)
     await sessions.change(
         desk.db,
         session_id,

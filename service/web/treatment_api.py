@@ -82,7 +82,7 @@ async def enter_phase(
 async def discharge(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
 ) -> Response[bytes]:
-    """End the course; what was planned after its last day is cancelled."""
+    """End the course; what was planned after its last day is cancelled, booked sessions unless therapy goes on."""
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), DischargeForm)
     await treatment.discharge(desk.db, client_id, form, by=desk.actor, now=desk.now)
@@ -102,6 +102,7 @@ async def reopen(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), ReopenForm)
     await treatment.reopen(desk.db, client_id, form, by=desk.actor, now=desk.now)
+    await watch.settle(desk.db, client_id, now=desk.now)
     return await _course(desk, client_id)
 
 

@@ -105,6 +105,7 @@ async def plan_infusion(
     await desk.require_client(client_id)
     form = await _filled(request, desk, PlanForm)
     await treatment.plan_infusion(desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now)
+    await watch.settle(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
@@ -200,7 +201,8 @@ async def discharge(
 ) -> Response[Any]:
     """End the course."""
     await desk.require_client(client_id)
-    form = await _filled(request, desk, DischargeForm)
+    goes_on = "therapy_goes_on" in await form_of(request)
+    form = await _filled(request, desk, DischargeForm, cancel_sessions=not goes_on)
     await treatment.discharge(desk.db, client_id, form, by=desk.actor, now=desk.now)
     await watch.settle(desk.db, client_id, now=desk.now)
     return _back(client_id)
@@ -214,6 +216,7 @@ async def reopen(
     await desk.require_client(client_id)
     form = await _filled(request, desk, ReopenForm)
     await treatment.reopen(desk.db, client_id, form, by=desk.actor, now=desk.now)
+    await watch.settle(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
