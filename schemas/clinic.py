@@ -18,11 +18,15 @@ class Clinic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClinicSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """`hours`: opening hours by ISO weekday ("1" Monday) as ["09:00", "17:00"], a missing day is closed."""
+    """`hours`: opening hours by ISO weekday ("1" Monday) as ["09:00", "17:00"], a missing day is closed.
+
+    `tell_seen`: clients read that their team has seen what their answers gave rise to.
+    """
 
     monitoring_notice: str
     crisis: list[CrisisContact]
     hours: dict[str, tuple[str, str]]
     therapy_window_hours: int
+    tell_seen: bool
     fictional: bool
     updated_at: datetime

@@ -27,7 +27,8 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first.
 
     `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
-    `instruments`: the questionnaires that are due, what waits longest first.
+    `seen_at`: when somebody of the team last took on what an answer gave rise to, within two days; only where the
+    clinic tells it, and no promise. `instruments`: the questionnaires that are due, what waits longest first.
     """
 
     client_day: date
@@ -38,6 +39,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     next_infusion: NextInfusion | None
     last_infusion: LastInfusion | None
     instruments: list[DueInstrument]
+    seen_at: datetime | None
     monitoring: str
     crisis: list[CrisisContact]
     fictional: bool

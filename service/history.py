@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,9 @@ from service.people import audit, clients
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
 from service.sealing import Sealer
+
+# Older than that, it is no answer any more to what the client sees on the phone.
+SEEN_FOR = timedelta(days=2)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,27 @@ async def _shown(
     ]
 
 
+SEEN_AT = """
+select max(e.happened_at)
+from alert a
+join alert_event e
+  on e.clinic_id = a.clinic_id
+  and e.alert_id = a.alert_id
+where a.clinic_id = $1
+  and a.client_id = $2
+  and a.origin = 'live'
+  and e.kind = 'acknowledged'
+  and e.happened_at > $3
+"""
+
+
+async def _seen_at(db: Db, client_id: UUID, view: ClinicView, *, now: datetime) -> datetime | None:
+    if not view.tell_seen:
+        return None
+    found = await db.value(SEEN_AT, db.clinic_id, client_id, now - SEEN_FOR)
+    return found if isinstance(found, datetime) else None
+
+
 async def today_of(
     db: Db, reader: DeviceClient, *, time_zone: str | None, master: Sealer, view: ClinicView, now: datetime
 ) -> Today:
@@ -87,6 +111,7 @@ async def today_of(
         last_infusion=LastInfusion(number=len(given), days_ago=(today - client_day.of(max(given), zone)).days)
         if given
         else None,
+        seen_at=await _seen_at(db, client_id, view, now=now),
         monitoring=view.monitoring_notice,
         crisis=view.crisis,
         fictional=view.fictional,

@@ -12,6 +12,7 @@ import pytest
 
 from schemas.alert import Rule
 from schemas.course import ChangeReason, InfusionState, Template
+from schemas.staff import Role
 from schemas.treatment import Boosters, MoveForm, ScheduleForm, StateForm
 from service import database, fold, ids, treatment
 from service.config import Config
@@ -21,6 +22,7 @@ from service.facts.infusion_days import Timeline
 from service.people.audit import COMMAND
 from tests.appointments import a_given_infusion
 from tests.builders import a_client, a_clinic, a_phone, days_of
+from tests.desk import a_person, a_session, an_alert
 from tests.folding import findings_of, trend_of
 from tests.treatment import Treated, a_treated_client, an_infusion_planned, fields_of, induction, monday_after
 
@@ -284,3 +286,23 @@ async def test_a_course_does_not_end_before_the_last_infusion_that_was_given(tre
     refused = await treated.post("course/discharge", early, status=400)
     assert fields_of(refused) == {"last_day"}
     await treated.post("course/discharge", {**early, "last_day": treated.day(2)})
+
+
+async def test_where_the_clinic_tells_it_the_phone_says_that_the_team_has_seen_the_answers(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        phone = await a_phone(db, treated.client_id, now=datetime.now(UTC))
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+        alert_id = await an_alert(db, treated.client_id)
+
+    async def seen_at() -> object:
+        return (await treated.http.get("/v1/today", headers=phone.headers)).json()["seen_at"]
+
+    chosen = {"csrf_token": admin.csrf_token, "tell_seen": "yes"}
+    assert (await treated.http.post("/settings/seen", data=chosen, headers=admin.cookie)).status_code == 303
+    assert await seen_at() is None, "nobody has taken it on"
+    acknowledged = await treated.http.post(f"/v1/alerts/{alert_id}/acknowledge", headers=treated.person.bearer)
+    assert acknowledged.status_code == 200
+    assert await seen_at() is not None
+    del chosen["tell_seen"]
+    assert (await treated.http.post("/settings/seen", data=chosen, headers=admin.cookie)).status_code == 303
+    assert await seen_at() is None

@@ -135,7 +135,7 @@ async def chosen(connection: Connection, slug: str | None) -> list[Clinic]:
 
 
 GET_SETTING = """
-select monitoring_notice, crisis, hours, therapy_window_hours, fictional, updated_at
+select monitoring_notice, crisis, hours, therapy_window_hours, tell_seen, fictional, updated_at
 from clinic_setting
 where clinic_id = $1
 """
@@ -146,6 +146,19 @@ async def get_setting(db: Db) -> ClinicSetting:
     return await db.get(ClinicSetting, GET_SETTING, db.clinic_id)
 
 
+TELL_SEEN = """
+update clinic_setting
+set tell_seen = $2,
+    updated_at = $3
+where clinic_id = $1
+"""
+
+
+async def tell_seen(db: Db, chosen: bool, *, now: datetime) -> None:
+    """Choose whether clients read that their team has seen what their answers gave rise to."""
+    await db.execute(TELL_SEEN, db.clinic_id, chosen, now)
+
+
 class ClinicView(msgspec.Struct, frozen=True, kw_only=True):
     """What every answer to a phone needs of a clinic; small enough to keep in memory."""
 
@@ -153,6 +166,7 @@ class ClinicView(msgspec.Struct, frozen=True, kw_only=True):
     zone: ZoneInfo
     monitoring_notice: str
     crisis: list[CrisisContact]
+    tell_seen: bool
     fictional: bool
 
 
@@ -164,6 +178,7 @@ async def get_view(db: Db) -> ClinicView:
         zone=ZoneInfo(clinic.time_zone),
         monitoring_notice=setting.monitoring_notice,
         crisis=setting.crisis,
+        tell_seen=setting.tell_seen,
         fictional=setting.fictional,
     )
 

@@ -93,6 +93,15 @@ async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
     return await desk_page.show(desk, "settings.html", context, here="/settings")
 
 
+@post("/settings/seen", opt=SETTINGS)
+async def choose_seen(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Choose whether clients read that their team has seen their answers."""
+    await clinics.tell_seen(desk.db, "tell_seen" in await form_of(request), now=desk.now)
+    await desk.record("setting.change_seen")
+    desk.services.views.forget(desk.db.clinic_id)
+    return go_to("/settings")
+
+
 @post("/settings/webhooks", opt=SETTINGS)
 async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
     """Add an endpoint; its signing secret is shown this once."""
@@ -136,6 +145,7 @@ ROUTES = (
             disable,
             enable,
             show_settings,
+            choose_seen,
             add_webhook,
             rotate_webhook,
             disable_webhook,

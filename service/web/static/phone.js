@@ -98,6 +98,7 @@ async function showDay() {
   const { next_infusion: next } = page.today;
   const planned = next ? new Date(next.planned_at) : null;
   element("monitoring").textContent = page.today.monitoring;
+  element("seen").hidden = !page.today.seen_at;
   element("next-infusion").hidden = !planned;
   element("next-infusion").textContent = planned ? `Next infusion: ${weekday(planned)}, ${clock(planned)}.` : "";
   await showDue();
