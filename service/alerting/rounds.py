@@ -12,7 +12,15 @@ from schemas.alert import Alert, AlertState, EventKind, Tier
 from service.alerting import alert_states, deliveries, ladder
 from service.database import Db
 
-SET_NEXT_STEP = """
+
+async def begin_first(db: Db, alert: Alert, *, now: datetime) -> None:
+    """Tell of an alert that was opened now: its first round."""
+    due_at = await ladder.next_step_at(db, alert.tier, step=deliveries.FIRST_STEP, begin=now)
+    await _stand_at(db, alert.alert_id, deliveries.FIRST_STEP, due_at)
+    await deliveries.plan(db, alert.alert_id, now=now)
+
+
+STAND_AT = """
 update alert
 set step = $3,
     next_step_at = $4
@@ -21,11 +29,8 @@ where clinic_id = $1
 """
 
 
-async def begin_first(db: Db, alert: Alert, *, now: datetime) -> None:
-    """Tell of an alert that was opened now: its first round."""
-    due_at = await ladder.next_step_at(db, alert.tier, step=deliveries.FIRST_STEP, begin=now)
-    await db.execute(SET_NEXT_STEP, db.clinic_id, alert.alert_id, deliveries.FIRST_STEP, due_at)
-    await deliveries.plan(db, alert.alert_id, now=now)
+async def _stand_at(db: Db, alert_id: UUID, step: int, next_step_at: datetime | None) -> None:
+    await db.execute(STAND_AT, db.clinic_id, alert_id, step, next_step_at)
 
 
 BEGIN = """
@@ -116,7 +121,7 @@ async def climb(db: Db, *, now: datetime) -> int:
             detail = {"round": alert.round, "step": step}
             await alert_states.record(db, alert.alert_id, EventKind.ESCALATED, now=now, detail=detail)
             due_at = await ladder.next_step_at(db, alert.tier, step=step, begin=alert.began_at)
-        await db.execute(SET_NEXT_STEP, db.clinic_id, alert.alert_id, step, due_at)
+        await _stand_at(db, alert.alert_id, step, due_at)
         await deliveries.plan(db, alert.alert_id, now=now)
     return steps
 
