@@ -57,7 +57,7 @@ async def _check(config: Config, slug: str | None) -> int:
 
 
 def _inputs(numbers: dict[str, object]) -> object:
-    return numbers.get("check_in_ids"), numbers.get("missing_days")
+    return numbers.get("check_in_ids"), numbers.get("missing_days"), numbers.get("next_infusion_on")
 
 
 def _octets(numbers: dict[str, object]) -> bytes:

@@ -130,6 +130,9 @@ async def replay(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Findin
     facts = await fold_facts.read(db, await fold_facts.from_the_first_day(db, [client_id]))
     versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=min(each.start for each in facts))
     [folded] = await asyncio.to_thread(days.run, facts, versions, now=now)
+    # The slots that were booked then are no fact of today: what a finding was held against, it names itself.
+    named = [each.numbers.get("next_infusion_on") for each in folded.facts.standing]
+    folded.facts.booked_days.update(date.fromisoformat(each) for each in named if isinstance(each, str))
     again = fold_findings.of(folded, from_day=date.min, today=client_day.of(now, folded.facts.zone))
     found = {(each.rule, each.client_day): await _naming_inputs(db, folded, each) for each in again}
     return [(each, found.get((each.rule, each.client_day))) for each in folded.facts.standing]
