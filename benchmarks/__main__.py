@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from benchmarks import driving, fold_cost, ground, latency, memory, noticing, throughput
+from benchmarks import driving, fold_cost, ground, latency, memory, noticing, throughput, ticking
 
-NAMES = ("throughput", "latency", "noticing", "fold", "memory")
+NAMES = ("throughput", "latency", "noticing", "fold", "ticking", "memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -31,6 +31,8 @@ async def main(given: argparse.Namespace) -> None:
         await noticing.measure(quick=given.quick)
     if "fold" in wanted:
         await fold_cost.measure(quick=given.quick)
+    if "ticking" in wanted:
+        await ticking.measure(quick=given.quick)
     if "memory" in wanted:
         await memory.measure()
 

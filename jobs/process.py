@@ -100,6 +100,7 @@ class Process:
         self._clock = clock
         self._periods = periods
         self._dailies = dailies
+        self._lookout = runner.Lookout(dailies)
         self._stopping = asyncio.Event()
         self._heart = runner.Heartbeat(tools, self.name, started_at=clock())
         self._loops = [Loop(each.name, each.seconds, self._periodic(each), at_once=each.at_once) for each in periods]
@@ -155,7 +156,7 @@ class Process:
         return work
 
     async def _run_dailies(self) -> None:
-        await runner.run_due(self._tools, self._dailies, self.name, now=self._clock())
+        await runner.run_due(self._tools, self._dailies, self.name, now=self._clock(), lookout=self._lookout)
 
     async def _beat(self) -> None:
         await self._heart.beat([each.name for each in self._periods], now=self._clock())

@@ -12,9 +12,7 @@ import msgspec
 
 from jobs import slots
 from jobs.work import Daily, Result, Tools
-from schemas.clinic import Clinic
 from service import database
-from service.people import clinics
 
 log = logging.getLogger(__name__)
 
@@ -32,55 +30,110 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     local_time: time
 
 
-class _Ran(msgspec.Struct, frozen=True, kw_only=True):
+class _Open(msgspec.Struct, frozen=True, kw_only=True):
     clinic_id: UUID
-    job: str
+    place: int
     local_date: date
-    local_time: time | None
+    local_time: time
+    taken: bool
 
 
-LATEST_RUNS = """
+ZONES = """
+select distinct time_zone
+from clinic
+"""
+# What has come in each zone and is not done in some clinic of it. A clinic in which a job never ran begins with today.
+OPEN_SLOTS = """
+with expected as (
+  select *
+  from unnest($1::text[], $2::integer[], $3::text[], $4::date[], $5::time[], $6::boolean[])
+    as slot (time_zone, place, job, local_date, local_time, is_today)
+)
 select
-  clinic_id, job, local_date,
-  max(local_time) filter (
-    where state = 'done'
-      or (state = 'running' and claimed_at > $3)
-      or (state = 'failed' and claimed_at > $4)
-  ) as local_time
-from job_run
-where job = any ($1::text[])
-  and local_date >= $2
-group by clinic_id, job, local_date
+  c.clinic_id, e.place, e.local_date, e.local_time,
+  exists (
+    select
+    from job_run r
+    where r.clinic_id = c.clinic_id
+      and r.job = e.job
+      and r.local_date = e.local_date
+      and r.local_time >= e.local_time
+      and ((r.state = 'running' and r.claimed_at > $7) or (r.state = 'failed' and r.claimed_at > $8))
+  ) as taken
+from expected e
+join clinic c
+  on c.time_zone = e.time_zone
+where not exists (
+    select
+    from job_run r
+    where r.clinic_id = c.clinic_id
+      and r.job = e.job
+      and r.local_date = e.local_date
+      and r.local_time >= e.local_time
+      and r.state = 'done'
+  )
+  and (e.is_today or exists (
+    select
+    from job_run r
+    where r.clinic_id = c.clinic_id
+      and r.job = e.job
+      and r.local_date <= e.local_date
+  ))
+order by c.slug, e.place, e.local_date
 """
 
 
+class Lookout:
+    """Looks again and again for what is due in every clinic: two statements whatever their number.
+
+    A day that was done everywhere at the last look is not looked at again; the first look goes back a month.
+    """
+
+    def __init__(self, dailies: Sequence[Daily]) -> None:
+        self._dailies = dailies
+        self._first: date | None = None
+
+    async def due(self, sweep: database.Pool, *, now: datetime) -> list[tuple[Slot, Daily]]:
+        """The slots to run now, clinic by clinic, the oldest first."""
+        furthest = (now - timedelta(days=slots.CATCH_UP_DAYS)).date()
+        first = furthest if self._first is None else max(self._first, furthest)
+        async with database.across_clinics(sweep) as connection:
+            zones = [record["time_zone"] for record in await connection.fetch(ZONES)]
+            columns = self._come(zones, first, now=now)
+            found = await connection.fetch(OPEN_SLOTS, *columns, now - CLAIM_LASTS, now - FAILED_RESTS)
+        opened = [msgspec.convert(record, _Open) for record in found]
+        # Nowhere is today earlier than the day before yesterday's: it may still be opened by a slot that comes.
+        self._first = min([each.local_date for each in opened] + [(now - timedelta(days=2)).date()])
+        return [(self._slot(each), self._dailies[each.place]) for each in opened if not each.taken]
+
+    def _come(self, zones: Sequence[str], first: date, *, now: datetime) -> tuple[list[object], ...]:
+        rows = [
+            (name, place, daily.name, day, at, day == now.astimezone(ZoneInfo(name)).date())
+            for name in zones
+            for place, daily in enumerate(self._dailies)
+            for day, at in slots.come(daily.at, ZoneInfo(name), now=now, first=first)
+        ]
+        return tuple([row[column] for row in rows] for column in range(6))
+
+    def _slot(self, found: _Open) -> Slot:
+        job = self._dailies[found.place].name
+        return Slot(clinic_id=found.clinic_id, job=job, local_date=found.local_date, local_time=found.local_time)
+
+
 async def due_slots(sweep: database.Pool, dailies: Sequence[Daily], *, now: datetime) -> list[tuple[Slot, Daily]]:
-    """What is due in every clinic, in two queries whatever their number."""
-    horizon = (now - timedelta(days=slots.CATCH_UP_DAYS + 2)).date()
-    async with database.across_clinics(sweep) as connection:
-        all_clinics = await clinics.all_clinics(connection)
-        names = [daily.name for daily in dailies]
-        found = await connection.fetch(LATEST_RUNS, names, horizon, now - CLAIM_LASTS, now - FAILED_RESTS)
-    ran: dict[tuple[UUID, str], dict[date, time | None]] = {}
-    for row in (msgspec.convert(record, _Ran) for record in found):
-        ran.setdefault((row.clinic_id, row.job), {})[row.local_date] = row.local_time
-    return [
-        (Slot(clinic_id=clinic.clinic_id, job=daily.name, local_date=day, local_time=at), daily)
-        for clinic in all_clinics
-        for daily in dailies
-        for day, at in _due_of(clinic, daily, ran.get((clinic.clinic_id, daily.name), {}), now)
-    ]
+    """What is due in every clinic, a month back."""
+    return await Lookout(dailies).due(sweep, now=now)
 
 
-def _due_of(clinic: Clinic, daily: Daily, known: dict[date, time | None], now: datetime) -> list[tuple[date, time]]:
-    ran = {day: at for day, at in known.items() if at is not None}
-    return list(slots.due(daily.at, ZoneInfo(clinic.time_zone), now=now, ran=ran, since=min(known, default=None)))
+async def run_due(
+    tools: Tools, dailies: Sequence[Daily], process: str, *, now: datetime, lookout: Lookout | None = None
+) -> int:
+    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later.
 
-
-async def run_due(tools: Tools, dailies: Sequence[Daily], process: str, *, now: datetime) -> int:
-    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later."""
+    Whoever looks again and again keeps a `lookout`.
+    """
     ours = 0
-    for slot, daily in await due_slots(tools.sweep, dailies, now=now):
+    for slot, daily in await (lookout or Lookout(dailies)).due(tools.sweep, now=now):
         try:
             ours += await run_slot(tools, slot, daily, process, now=now) is not None
         except Exception:

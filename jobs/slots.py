@@ -28,19 +28,27 @@ def instant_of(local_date: date, local_time: time, zone: ZoneInfo) -> datetime:
     return after
 
 
+def come(at: Iterable[time], zone: ZoneInfo, *, now: datetime, first: date) -> Iterator[tuple[date, time]]:
+    """The newest slot of each local day from `first` to today that has come: of a day that is over, its last one."""
+    today = now.astimezone(zone).date()
+    times = sorted(at)
+    for ahead in range((today - first).days + 1):
+        day = first + timedelta(days=ahead)
+        over = [each for each in times if instant_of(day, each, zone) <= now]
+        if over:
+            yield day, over[-1]
+
+
 def due(
     at: Iterable[time], zone: ZoneInfo, *, now: datetime, ran: Mapping[date, time], since: date | None
 ) -> Iterator[tuple[date, time]]:
     """The slots (local date, local time) to run now, oldest first.
 
     `ran`: the latest slot of each local day that ran or is running; `since`: the first local day to look at, None for
-    a clinic in which the job never ran. Of a day that is over its last time is due, of today the last that has come.
+    a clinic in which the job never ran.
     """
     today = now.astimezone(zone).date()
     first = today if since is None else max(since, today - timedelta(days=CATCH_UP_DAYS))
-    times = sorted(at)
-    for ahead in range((today - first).days + 1):
-        day = first + timedelta(days=ahead)
-        come = [each for each in times if instant_of(day, each, zone) <= now]
-        if come and (day not in ran or ran[day] < come[-1]):
-            yield day, come[-1]
+    for day, newest in come(at, zone, now=now, first=first):
+        if day not in ran or ran[day] < newest:
+            yield day, newest

@@ -1,0 +1,62 @@
+"""A look-out that forgets what was done everywhere finds what a look over the whole month finds."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from random import Random
+from uuid import UUID
+
+import pytest
+
+from jobs import runner
+from jobs.runner import Lookout
+from jobs.work import Daily, Result, Tools
+from service import database
+from service.alerting.writing import Sending
+from service.database import Pool
+from tests.builders import MASTER, NOW, a_clinic
+
+ZONES = ("America/Chicago", "Europe/Berlin", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Pago_Pago")
+LOOKS = 25
+LEFT_BY_THE_DEAD = """
+update job_run
+set state = 'running',
+    claimed_at = $2
+where clinic_id = $1
+  and state = 'failed'
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_look_out_finds_what_a_look_over_the_whole_month_finds(
+    owner_pool: Pool, jobs_pool: Pool, sweep_pool: Pool, seed: int
+) -> None:
+    """Downtime of days, runs that fail, runs left by the dead, clinics that come later."""
+    random = Random(seed)
+    tools = Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
+
+    async def run_once(tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
+        if random.random() < 0.05:
+            raise ZeroDivisionError
+        return Result({}, failed=random.random() < 0.1)
+
+    dailies = [
+        Daily("often", run_once, (time(0, 5), time(8, 5), time(16, 5)), ""),
+        Daily("once", run_once, (time(3),), ""),
+    ]
+    lookout, now, found_any = Lookout(dailies), NOW, 0
+    for look in range(LOOKS):
+        if look % 5 == 0:
+            zone = ZONES[look // 5]
+            await a_clinic(owner_pool, slug=f"clinic-{look}", time_zone=zone, now=now)
+        due = await lookout.due(sweep_pool, now=now)
+        assert due == await runner.due_slots(sweep_pool, dailies, now=now)
+        found_any += len(due)
+        for slot, daily in random.sample(due, random.randint(0, len(due))):
+            await runner.run_slot(tools, slot, daily, "here", now=now)
+        if due and random.random() < 0.3:
+            slot, _ = random.choice(due)
+            async with database.transaction(jobs_pool, slot.clinic_id) as db:
+                await db.execute(LEFT_BY_THE_DEAD, db.clinic_id, now)
+        now += random.choice([timedelta(minutes=3), timedelta(hours=2), timedelta(hours=9), timedelta(days=4)])
+    assert found_any > LOOKS
