@@ -100,13 +100,14 @@ def create(config: Config) -> Litestar:
 
     @asynccontextmanager
     async def held_open(app: Litestar) -> AsyncIterator[None]:
-        async with services.opened(config) as opened:
+        async with services.opened(app.state.config) as opened:
             app.state.services = opened
             yield
 
     app = Litestar(
         route_handlers=list(ROUTES),
         lifespan=[held_open],
+        state=State({"config": config}),
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
             "now": Provide(_now, sync_to_thread=False),

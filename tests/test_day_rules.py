@@ -116,6 +116,7 @@ def test_learning_is_told_on_the_day_it_begins() -> None:
     assert found(a_trend()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [(True, True, True), (True, False, False), (False, True, True)])
 def test_stable_people_seem_better_now_and_then_and_relieved_ones_soon(asked: tuple[bool, bool, bool]) -> None:
     rules, population = shipped_rules(60), Population(asked=asked)

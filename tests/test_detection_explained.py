@@ -97,6 +97,7 @@ def test_partly_answered_days_still_teach_the_answered_items() -> None:
     np.testing.assert_allclose(partly_days.baseline[0, -1, 1:], whole_days.baseline[0, -1, 1:], atol=0.25)
 
 
+@pytest.mark.slow
 def test_most_onset_intervals_hold_the_onset() -> None:
     made = cohort(31, 400, worsening=WORSENINGS[2])
     trends = folded(made.days)

@@ -73,6 +73,7 @@ def test_people_who_always_answer_the_same_do_not_spoil_the_fit() -> None:
     assert np.linalg.eigvalsh(np.array(prior.cov)).min() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "heavy"), [(KNOWN.noise, False), (HEAVY, True)])
 def test_the_noise_is_told_from_its_forecasts(noise: Noise, heavy: bool) -> None:
     rules = replace(KNOWN, noise=noise)

@@ -83,6 +83,7 @@ def test_how_rules_fare_is_counted_for_each_limit_that_is_tried() -> None:
         assert crossed == fold(State.fresh(60, rules), days, rules)[1].crossing.sum()
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_off_is_moved_back_within_bounds() -> None:
     days = cohort(8, 150).days
     exact = replace(KNOWN, limit=find_limit(KNOWN, days))

@@ -69,6 +69,7 @@ def test_heavy_tails_keep_the_sd() -> None:
     assert np.nanstd(standard) == pytest.approx(1, abs=0.08)
 
 
+@pytest.mark.slow
 def test_the_waning_interval_holds_most_half_lives() -> None:
     slow, fast = (
         cohort(7, 200, population=Population(half_life_days=days, half_life_log_sd=0.01, infusion_points=2.5))

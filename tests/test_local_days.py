@@ -31,6 +31,9 @@ ZONES = (
     "Asia/Kolkata",
     "Australia/Lord_Howe",
 )
+# One of each kind: an hour, none, Europe's day, and half an hour in the south.
+QUICKLY = ("America/Chicago", "America/Phoenix", "Europe/Berlin", "Australia/Lord_Howe")
+SLOWLY = tuple(name for name in ZONES if name not in QUICKLY)
 HALF_HOURS = tuple(time(hour, minute) for hour in range(24) for minute in (0, 30))
 FIRST, LAST = date(2024, 1, 1), date(2030, 12, 31)
 DAY = timedelta(days=1)
@@ -103,7 +106,7 @@ def simulated(
     return record
 
 
-@pytest.mark.parametrize("name", ZONES)
+@pytest.mark.parametrize("name", [*QUICKLY, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWLY)])
 def test_around_every_change_of_the_clock_each_day_runs_once(name: str) -> None:
     zone, chance = ZoneInfo(name), random.Random(name)
     for change in changes(zone)[:2] or [date(2026, 3, 8)]:
