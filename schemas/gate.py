@@ -104,6 +104,8 @@ class GateSetting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrugScreen(msgspec.Struct, frozen=True, kw_only=True):
+    """A screen; here as in every record and decision, nobody recorded what came by an import."""
+
     drug_screen_id: UUID
     client_id: UUID
     infusion_id: UUID | None
@@ -112,7 +114,7 @@ class DrugScreen(msgspec.Struct, frozen=True, kw_only=True):
     result: ScreenResult
     confirmation: Confirmation
     collected_at: datetime
-    recorded_by: UUID
+    recorded_by: UUID | None
     recorded_at: datetime
     supersedes: UUID | None
     entered_in_error: bool
@@ -130,7 +132,7 @@ class VitalReading(msgspec.Struct, frozen=True, kw_only=True):
     systolic_limit: int
     diastolic_limit: int
     measured_at: datetime
-    recorded_by: UUID
+    recorded_by: UUID | None
     recorded_at: datetime
     supersedes: UUID | None
     entered_in_error: bool
@@ -146,7 +148,7 @@ class ContraindicationCheck(msgspec.Struct, frozen=True, kw_only=True):
     ketamine_allergy: Presence
     raised_intracranial_pressure: Presence
     checked_at: datetime
-    recorded_by: UUID
+    recorded_by: UUID | None
     recorded_at: datetime
     supersedes: UUID | None
     entered_in_error: bool
@@ -161,7 +163,7 @@ class GateCheck(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     reason_sealed: bytes | None
     planned_at: datetime
-    decided_by: UUID
+    decided_by: UUID | None
     decided_at: datetime
     expires_at: datetime | None
     missing: list[Missing]
@@ -218,7 +220,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision
     reason: str | None
     planned_at: datetime
-    decided_by: UUID
+    decided_by: UUID | None
     decided_by_name: str
     decided_at: datetime
     expires_at: datetime | None

@@ -1,4 +1,4 @@
-"""Bring in daily histories from a CSV or TSV file; a second run changes nothing."""
+"""Bring in daily histories, or treatments, from a CSV or TSV file; a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import asyncio
 import shlex
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
 from schemas.clinic import Clinic
+from schemas.course import Substance
 from service import database, errors, import_history, storage
 from service.config import Config
+from service.database import Pool
 from service.errors import DomainError
-from service.import_history import file, maps
+from service.import_history import file, maps, records
 from service.import_history.file import CLIENT_CHARACTERS, History
 from service.import_history.history import Counts
+from service.import_history.people import Importing
 from service.people import clinics
 from service.sealing import Sealer
 
@@ -31,7 +36,8 @@ POOL_SIZE = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file, the clinic it goes to, and how to read it."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="one row a client and day; columns as the map says")
+    what = "one row a client and day, columns as the map says; or, with a column record, one a record of treatment"
+    parser.add_argument("file", metavar="FILE", type=Path, help=what)
     parser.add_argument("--clinic", metavar="SLUG", default=DEFAULT_CLINIC, help="made where it is missing (imported)")
     parser.add_argument("--map", metavar="NAME|FILE", help="how to read the columns; else told by the header")
     parser.add_argument("--source", metavar="NAME", help="where the clients come from; else the map's name")
@@ -42,6 +48,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     now = datetime.now(UTC)
     try:
         _check(arguments)
+        if arguments.map is None and records.recognises(arguments.file):
+            return asyncio.run(_bring_in_treatment(config, arguments, now=now))
         history = file.read(arguments.file, map_name=arguments.map, today=now.date())
     except DomainError as error:
         print(f"neap: {error}", file=sys.stderr)
@@ -69,6 +77,57 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid(f"--source: a name of at most {CLIENT_CHARACTERS} printable characters")
 
 
+async def _bring_in_treatment(config: Config, arguments: argparse.Namespace, *, now: datetime) -> int:
+    """Import a treatment; 0. Raises BadFile where any of it cannot be taken: then none of it is."""
+    source = arguments.source or maps.PLAIN
+    async with _open(config) as (pool, master):
+        zone = await import_history.zone_of(pool, arguments.clinic)
+        treatment = records.read(arguments.file, zone=zone, now=now)
+        print(f"{treatment.path}: read as a treatment of source {source}, times on the clock of {zone.key}")
+        clinic = await _clinic_of(pool, arguments.clinic, now=now)
+        importing = Importing(clinic_id=clinic.clinic_id, zone=zone, source=source, primary=Substance.OTHER, now=now)
+        with tqdm(total=len(treatment.records), unit=" records", file=sys.stderr) as bar:
+            counts = await import_history.bring_in_treatment(
+                pool, clinic, master, treatment, importing=importing, done=bar.update
+            )
+        await _say_how_to_read(pool, clinic)
+    if treatment.repeated:
+        print(f"{treatment.repeated} rows say again what another row says")
+    print(
+        f"{counts.clients} clients, {counts.records} records: {counts.new} new, {counts.changed} changed, "
+        f"{counts.unchanged} unchanged"
+    )
+    return 0
+
+
+async def _bring_in(config: Config, history: History, *, slug: str, source: str, now: datetime) -> Counts:
+    async with _open(config) as (pool, master):
+        clinic = await _clinic_of(pool, slug, now=now)
+        with tqdm(total=len(history.days) + len(history.blank), unit=" days", file=sys.stderr) as bar:
+            counts = await import_history.bring_in(
+                pool, clinic, master, history, source=source, now=now, done=bar.update
+            )
+        await _say_how_to_read(pool, clinic)
+    return counts
+
+
+@asynccontextmanager
+async def _open(config: Config) -> AsyncIterator[tuple[Pool, Sealer]]:
+    async with storage.at_hand(config):
+        master = Sealer(config.master_key())
+        url = config.database_url_of("owner")
+        pool = await database.open_pool(url, size=POOL_SIZE, application_name="neap_import")
+        async with pool:
+            yield pool, master
+
+
+async def _clinic_of(pool: Pool, slug: str, *, now: datetime) -> Clinic:
+    clinic, made = await import_history.find_or_make_clinic(pool, slug, now=now)
+    if made:
+        print(f"made the clinic {slug}, time zone {clinic.time_zone}")
+    return clinic
+
+
 HAS_STAFF = """
 select exists (
   select
@@ -78,23 +137,10 @@ select exists (
 """
 
 
-async def _bring_in(config: Config, history: History, *, slug: str, source: str, now: datetime) -> Counts:
-    async with storage.at_hand(config):
-        master = Sealer(config.master_key())
-        url = config.database_url_of("owner")
-        pool = await database.open_pool(url, size=POOL_SIZE, application_name="neap_import")
-        async with pool:
-            clinic, made = await import_history.find_or_make_clinic(pool, slug, now=now)
-            if made:
-                print(f"made the clinic {slug}, time zone {clinic.time_zone}")
-            with tqdm(total=len(history.days) + len(history.blank), unit=" days", file=sys.stderr) as bar:
-                counts = await import_history.bring_in(
-                    pool, clinic, master, history, source=source, now=now, done=bar.update
-                )
-            async with database.transaction(pool, clinic.clinic_id) as db:
-                if not await db.value(HAS_STAFF, db.clinic_id):
-                    print(_how_to_read(clinic), file=sys.stderr)
-    return counts
+async def _say_how_to_read(pool: Pool, clinic: Clinic) -> None:
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        if not await db.value(HAS_STAFF, db.clinic_id):
+            print(_how_to_read(clinic), file=sys.stderr)
 
 
 def _how_to_read(clinic: Clinic) -> str:

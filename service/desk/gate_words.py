@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from uuid import UUID
 
 from schemas.course import InfusionState, Modality
 from schemas.gate import (
@@ -135,6 +136,11 @@ def _answer_to_come(line: GateLine) -> str:
         case GateState.PENDING:
             lapsed = f"{LAPSES[line.lapse]} " if line.lapse is not None else ""
             return f"Not decided yet. {lapsed}{still_open(line.missing, line.proposals)}".strip()
+
+
+def by_whom(staff_id: UUID | None, names: Mapping[UUID, str]) -> str:
+    """Who recorded or decided something: nobody of the clinic, where it came by an import."""
+    return "the import" if staff_id is None else names.get(staff_id, "somebody")
 
 
 def still_open(missing: Sequence[Missing], proposals: Sequence[Proposal]) -> str:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.gate import Decided, GateCheck, GateReply, ScreensReply
 from service.database import Db
+from service.desk import gate_words
 from service.facts import gate_checks
 from service.gate import decide, read, screens
 from service.gate.read import Gate
@@ -61,7 +62,7 @@ def _decided(db: Db, check: GateCheck, names: dict[UUID, str], sealer: Sealer) -
         reason=decide.reason_of(check, sealer, clinic_id=db.clinic_id),
         planned_at=check.planned_at,
         decided_by=check.decided_by,
-        decided_by_name=names.get(check.decided_by, ""),
+        decided_by_name=gate_words.by_whom(check.decided_by, names),
         decided_at=check.decided_at,
         expires_at=check.expires_at,
         missing=check.missing,

@@ -57,6 +57,13 @@ async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenFor
         raise errors.Invalid("The result does not fit the panel.", fields=(fault,))
     there = await gate_records.screens_of_infusions(db, [infusion_id])
     _refuse_unknown(form.supersedes, (each.drug_screen_id for each in there), (each.supersedes for each in there))
+    return await store_screen(db, client_id, infusion_id, form, by=by, now=now)
+
+
+async def store_screen(
+    db: Db, client_id: UUID, infusion_id: UUID | None, form: ScreenForm, *, by: UUID | None, now: datetime
+) -> UUID:
+    """Append a screen as it is told, however long ago it was and for whichever infusion; its id."""
     drug_screen_id = ids.new()
     positive = ScreenResult.POSITIVE if form.positive else ScreenResult.NEGATIVE
     await db.execute(
@@ -98,6 +105,13 @@ async def add_vital(db: Db, client_id: UUID, infusion_id: UUID, form: VitalForm,
         raise errors.Invalid("The two pressures do not fit each other.", fields=(fault,))
     there = await gate_records.vitals_of_infusions(db, [infusion_id])
     _refuse_unknown(form.supersedes, (each.vital_reading_id for each in there), (each.supersedes for each in there))
+    return await store_vital(db, client_id, infusion_id, form, by=by, now=now)
+
+
+async def store_vital(
+    db: Db, client_id: UUID, infusion_id: UUID | None, form: VitalForm, *, by: UUID | None, now: datetime
+) -> UUID:
+    """Append a reading as it is told, beside the clinic's limits of now; its id."""
     vital_reading_id = ids.new()
     await db.execute(
         INSERT_VITAL,
@@ -147,6 +161,13 @@ async def add_checklist(
     there = await gate_records.checklists_of_infusions(db, [infusion_id])
     known = (each.contraindication_check_id for each in there)
     _refuse_unknown(form.supersedes, known, (each.supersedes for each in there))
+    return await store_checklist(db, client_id, infusion_id, form, by=by, now=now)
+
+
+async def store_checklist(
+    db: Db, client_id: UUID, infusion_id: UUID | None, form: ChecklistForm, *, by: UUID | None, now: datetime
+) -> UUID:
+    """Append the answers of the list as they are told; their id."""
     contraindication_check_id = ids.new()
     await db.execute(
         INSERT_CHECKLIST,

@@ -193,6 +193,21 @@ async def record_state(
     return await _change(db, before, state, planned_at=before.planned_at, given=given, reason=reason, by=by, now=now)
 
 
+async def restate(
+    db: Db,
+    infusion_id: UUID,
+    state: InfusionState,
+    *,
+    planned_at: datetime,
+    given: Given | None,
+    reason: ChangeReason | None,
+    now: datetime,
+) -> Infusion:
+    """Make everything about an infusion as an import tells it, in one event. Raises NotFound."""
+    before = await hold_row(db, infusion_id)
+    return await _change(db, before, state, planned_at=planned_at, given=given, reason=reason, by=None, now=now)
+
+
 async def give(db: Db, infusion_id: UUID, *, given_at: datetime, by: UUID | None, now: datetime) -> Infusion:
     """Record that it was given. Raises NotFound."""
     return await record_state(db, infusion_id, InfusionState.GIVEN, by=by, now=now, given_at=given_at)

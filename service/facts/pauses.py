@@ -120,11 +120,28 @@ async def end(db: Db, pause_id: UUID, *, until_on: date | None, by: UUID | None,
         until_on=standing.until_on if until_on is None else until_on,
         withdrawn=until_on is None,
     )
-    others = [each for each in await of(db, standing.client_id) if each.pause_id != pause_id]
-    if not changed.withdrawn and any(_share_a_day(changed, other) for other in others):
-        raise errors.Conflict("Some of these days are paused already.")
+    await _refuse_taken_days(db, changed)
     await _record(db, changed, by=by, now=now)
     return changed
+
+
+async def restate(db: Db, pause_id: UUID, *, until_on: date | None, reason: PauseReason, now: datetime) -> None:
+    """Make a pause's last day and reason as an import tells them, as a further version. Raises as `end` does."""
+    standing = await find(db, pause_id)
+    if standing is None:
+        raise errors.NotFound("Not found.")
+    changed = msgspec.structs.replace(
+        standing, version=standing.version + 1, until_on=until_on, reason=reason, withdrawn=False
+    )
+    _refuse_backwards(changed.from_on, until_on)
+    await _refuse_taken_days(db, changed)
+    await _record(db, changed, by=None, now=now)
+
+
+async def _refuse_taken_days(db: Db, changed: Pause) -> None:
+    others = [each for each in await of(db, changed.client_id) if each.pause_id != changed.pause_id]
+    if not changed.withdrawn and any(_share_a_day(changed, other) for other in others):
+        raise errors.Conflict("Some of these days are paused already.")
 
 
 FIND = """

@@ -38,7 +38,7 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = MappingProxyType(
 
 INSERT = """
 insert into therapy_session (clinic_id, therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes)
-values ($1, $2, $3, $4, 'planned', $5, $6, $7)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
@@ -65,11 +65,31 @@ async def plan(
         modality=modality,
         minutes=minutes,
     )
+    await _add(db, session, by=by, now=now)
+    return session.therapy_session_id
+
+
+async def _add(db: Db, session: TherapySession, *, by: UUID | None, now: datetime) -> None:
     await db.execute(
-        INSERT, db.clinic_id, session.therapy_session_id, client_id, staff_id, planned_at, modality, minutes
+        INSERT,
+        db.clinic_id,
+        session.therapy_session_id,
+        session.client_id,
+        session.staff_id,
+        session.state,
+        session.planned_at,
+        session.modality,
+        session.minutes,
     )
     await _record_event(db, session, by=by, now=now)
-    return session.therapy_session_id
+
+
+async def restate(db: Db, session: TherapySession, *, now: datetime) -> None:
+    """Make a session as an import tells it, new or changed, in one event."""
+    if await db.find(TherapySession, HOLD, db.clinic_id, session.therapy_session_id) is None:
+        await _add(db, session, by=None, now=now)
+    else:
+        await _write(db, session, by=None, now=now)
 
 
 def _refuse_far(planned_at: datetime, now: datetime) -> None:
@@ -169,10 +189,15 @@ async def change(
     _refuse_impossible(before, after, now=now)
     if after.staff_id != before.staff_id:
         await _refuse_other_than_therapists(db, after.staff_id)
+    await _write(db, after, by=by, now=now)
+    return after
+
+
+async def _write(db: Db, after: TherapySession, *, by: UUID | None, now: datetime) -> None:
     await db.execute(
         WRITE,
         db.clinic_id,
-        therapy_session_id,
+        after.therapy_session_id,
         after.staff_id,
         after.state,
         after.planned_at,
@@ -180,7 +205,6 @@ async def change(
         after.minutes,
     )
     await _record_event(db, after, by=by, now=now)
-    return after
 
 
 def _refuse_impossible(before: TherapySession, after: TherapySession, *, now: datetime) -> None:

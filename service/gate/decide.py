@@ -57,7 +57,7 @@ async def decide(
         infusion_id=infusion_id,
         client_id=client_id,
         decision=decision,
-        reason_sealed=sealer.seal(text.encode(), bound_to=_binding(db.clinic_id, gate_check_id)) if text else None,
+        reason_sealed=sealed_reason(text, gate_check_id, sealer, clinic_id=db.clinic_id),
         planned_at=gate.slot.planned_at,
         decided_by=by,
         decided_at=now,
@@ -100,6 +100,11 @@ async def _follow(db: Db, gate: Gate, decision: Decision, *, by: UUID, now: date
         await infusions.record_state(db, infusion_id, InfusionState.HELD, by=by, now=now, reason=reasons[0])
     elif decision is not Decision.HOLD and state is InfusionState.HELD:
         await infusions.record_state(db, infusion_id, InfusionState.PLANNED, by=by, now=now)
+
+
+def sealed_reason(text: str, gate_check_id: UUID, sealer: Sealer, *, clinic_id: UUID) -> bytes | None:
+    """The words of a reason as they are kept; None where there are none."""
+    return sealer.seal(text.encode(), bound_to=_binding(clinic_id, gate_check_id)) if text else None
 
 
 def reason_of(check: GateCheck, sealer: Sealer, *, clinic_id: UUID) -> str | None:

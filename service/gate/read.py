@@ -92,8 +92,9 @@ async def of_slots(db: Db, slots: Sequence[Slot], *, now: datetime) -> list[Gate
 
 
 def _gate(slot: Slot, setting: GateSetting, records: Records, decisions: list[GateCheck], *, now: datetime) -> Gate:
-    # What was recorded after an infusion was given says nothing about the gate it went through.
+    # What was recorded or said after an infusion was given says nothing about the gate it went through.
     at = slot.given_at or now
+    moved_at = None if slot.moved_at is None or slot.moved_at > at else slot.moved_at
     seen = records.seen() if slot.given_at is None else _seen_before(records, slot.given_at)
     return Gate(
         slot=slot,
@@ -105,7 +106,7 @@ def _gate(slot: Slot, setting: GateSetting, records: Records, decisions: list[Ga
             decisions,
             seen,
             planned_at=slot.planned_at,
-            moved_at=slot.moved_at,
+            moved_at=moved_at,
             opens_hours=setting.gate_opens_hours,
             now=at,
         ),

@@ -13,6 +13,7 @@ from schemas.course import InfusionState, Phase, Substance
 from service import ids
 from service.database import Db
 from service.facts import infusions
+from service.import_history import ledger
 from service.import_history.file import HistoryDay
 
 # Before the day's answer at noon; the effect counts from the day after in any case.
@@ -45,12 +46,7 @@ async def keep(
     asked = {substance for day in days for substance in day.craving}
     ordered = [substance for substance in (primary, *Substance) if substance in asked]
     told = [day.day for day in days if day.told]
-    course = await _course_of(db, client_id)
-    touched = []
-    if course is None:
-        course = await _begin(db, client_id, told[0], told[-1], now=now)
-    elif told:
-        touched = await _widen(db, course, told[0], told[-1])
+    course, touched = await _reach(db, client_id, told, now=now)
     added = [substance for substance in dict.fromkeys(ordered) if substance not in course.substances]
     first_day = min([course.started_on, *told[:1]])
     for substance in added:
@@ -60,6 +56,20 @@ async def keep(
         touched.append(first_day)
     given = await _keep_infusions(db, client_id, course.course_id, days, zone=zone, now=now)
     return Kept(course_days=touched, infusion_days=given)
+
+
+async def reach(db: Db, client_id: UUID, first: date, last: date, *, now: datetime) -> ImportedCourse:
+    """Make the client's course reach over these days; the course."""
+    course, _ = await _reach(db, client_id, [first, last], now=now)
+    return course
+
+
+async def _reach(db: Db, client_id: UUID, told: Sequence[date], *, now: datetime) -> tuple[ImportedCourse, list[date]]:
+    """The course over the days that were told (by day), and the days on which it is now other than it was."""
+    course = await _course_of(db, client_id)
+    if course is None:
+        return await _begin(db, client_id, told[0], told[-1], now=now), []
+    return course, await _widen(db, course, told[0], told[-1]) if told else []
 
 
 COURSE_OF = """
@@ -127,7 +137,11 @@ async def _widen(db: Db, course: ImportedCourse, first: date, last: date) -> lis
 async def _keep_infusions(
     db: Db, client_id: UUID, course_id: UUID, days: Sequence[HistoryDay], *, zone: ZoneInfo, now: datetime
 ) -> set[date]:
-    """Record the infusions that `days` name and cancel those they no longer name; the days that change."""
+    """Record the infusions that `days` name and cancel those they no longer name; the days that change.
+
+    Of a day whose infusion a treatment's file told they know less than stands.
+    """
+    told_better = await ledger.infusion_days(db, client_id)
     given = {
         each.given_at.astimezone(zone).date(): each.infusion_id
         for each in await infusions.of(db, client_id)
@@ -135,6 +149,8 @@ async def _keep_infusions(
     }
     touched = set()
     for day in days:
+        if day.day in told_better:
+            continue
         if day.infusion and day.day not in given:
             at = datetime.combine(day.day, GIVEN, zone)
             infusion_id = await infusions.plan(db, client_id, course_id, planned_at=at, by=None, now=now)

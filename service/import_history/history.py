@@ -14,20 +14,20 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
-from schemas.course import Substance
 from service import database, fold, ids
 from service.database import Db, Pool
 from service.facts import checkins, fold_queue
-from service.import_history import course
+from service.import_history import course, people
 from service.import_history import use as import_use
 from service.import_history.file import History, HistoryDay
+from service.import_history.people import Importing
 from service.import_history.use import ReportedUse
 from service.people import audit, clinics
 from service.sealing import Sealer
 
 ANSWERED = time(12)
+MADE_ZONE = "UTC"
 CHUNK_DAYS = 2_000
 CHUNK_CLIENTS = 50
 
@@ -69,14 +69,6 @@ class Counts(msgspec.Struct, kw_only=True):
         self.unchanged += other.unchanged
 
 
-class ImportedClient(msgspec.Struct, frozen=True, kw_only=True):
-    """A client of the source, with the wrapped key of their sealed fields."""
-
-    client_id: UUID
-    source_key: str
-    wrapped_key: bytes
-
-
 class StoredDay(msgspec.Struct, frozen=True, kw_only=True):
     """The version of a day that stands."""
 
@@ -91,16 +83,6 @@ class FreshDay(msgspec.Struct, frozen=True):
 
     arguments: tuple[object, ...]
     use: ReportedUse
-
-
-class Importing(msgspec.Struct, frozen=True, kw_only=True):
-    """What every step of one import shares."""
-
-    clinic_id: UUID
-    zone: ZoneInfo
-    source: str
-    primary: Substance
-    now: datetime
 
 
 async def bring_in(
@@ -178,8 +160,15 @@ async def find_or_make_clinic(pool: Pool, slug: str, *, now: datetime) -> tuple[
     if found is not None:
         return found, False
     async with database.transaction(pool, clinics.new_id()) as db:
-        made = await clinics.create(db, slug=slug, name=f"Imported histories ({slug})", time_zone="UTC", now=now)
+        made = await clinics.create(db, slug=slug, name=f"Imported histories ({slug})", time_zone=MADE_ZONE, now=now)
     return made, True
+
+
+async def zone_of(pool: Pool, slug: str) -> ZoneInfo:
+    """The zone of the clinic of that slug, or that of one which an import would make."""
+    async with pool.acquire() as connection:
+        found = await clinics.find_by_slug(connection, slug)
+    return ZoneInfo(MADE_ZONE if found is None else found.time_zone)
 
 
 def _chunks(days: Sequence[HistoryDay]) -> Iterator[dict[str, list[HistoryDay]]]:
@@ -199,7 +188,9 @@ def _chunks(days: Sequence[HistoryDay]) -> Iterator[dict[str, list[HistoryDay]]]
 async def _store(
     db: Db, master: Sealer, importing: Importing, chunk: dict[str, list[HistoryDay]]
 ) -> tuple[list[UUID], Counts]:
-    clients = await _find_or_add_clients(db, master, importing, chunk)
+    # Somebody of whom nothing was ever told is no client.
+    first_days = {key: told[0] for key, days in chunk.items() if (told := [day.day for day in days if day.told])}
+    clients = await people.find_or_add(db, master, importing, list(chunk), first_days)
     standing = await _standing_days(db, importing, [client.client_id for client in clients.values()])
     counts = Counts(clients=len(clients))
     fresh: list[FreshDay] = []
@@ -225,82 +216,6 @@ async def _store(
     await db.execute_many(INSERT_CHECK_IN, [day.arguments for day in fresh])
     await import_use.find(db, [day.use for day in fresh if day.use.used], now=importing.now)
     return [client.client_id for client in clients.values()], counts
-
-
-CLIENTS_OF_SOURCE = """
-select c.client_id, c.source_key, k.wrapped_key
-from client c
-join client_key k
-  on k.clinic_id = c.clinic_id
-  and k.client_id = c.client_id
-where c.clinic_id = $1
-  and c.source = $2
-  and c.source_key = any($3::text[])
-order by c.client_id
-for update of c
-"""
-INSERT_CLIENT = """
-insert into client (
-  clinic_id, client_id, given_name, family_name, time_zone, enrolled_on, source, source_key, origin, created_at
-)
-values ($1, $2, $3, '', $4, $5, $6, $3, $7, $8)
-on conflict (clinic_id, source, source_key) do nothing
-"""
-INSERT_KEY = """
-insert into client_key (clinic_id, client_id, wrapped_key, created_at)
-select clinic_id, client_id, $3, $4
-from client
-where clinic_id = $1
-  and client_id = $2
-"""
-ENROL_EARLIER = """
-update client
-set enrolled_on = $3
-where clinic_id = $1
-  and client_id = $2
-  and enrolled_on > $3
-"""
-
-
-async def _find_or_add_clients(
-    db: Db, master: Sealer, importing: Importing, chunk: dict[str, list[HistoryDay]]
-) -> dict[str, ImportedClient]:
-    """The clients of this chunk by their key in the source, locked until the transaction ends.
-
-    Somebody of whom nothing was ever told is no client.
-    """
-    keys = list(chunk)
-    first_days = {key: told[0] for key, days in chunk.items() if (told := [day.day for day in days if day.told])}
-    found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
-    missing = first_days.keys() - {client.source_key for client in found}
-    fresh = {key: ids.new() for key in sorted(missing)}
-    zone, origin = importing.zone.key, RecordOrigin.IMPORT
-    await db.execute_many(
-        INSERT_CLIENT,
-        [
-            (importing.clinic_id, client_id, key, zone, first_days[key], importing.source, origin, importing.now)
-            for key, client_id in fresh.items()
-        ],
-    )
-    await db.execute_many(
-        INSERT_KEY,
-        [
-            (importing.clinic_id, each, master.fresh_client_key(importing.clinic_id, each), importing.now)
-            for each in fresh.values()
-        ],
-    )
-    if fresh:
-        # Read again: another import may have added one of them meanwhile.
-        found = await db.rows(ImportedClient, CLIENTS_OF_SOURCE, importing.clinic_id, importing.source, keys)
-    await db.execute_many(
-        ENROL_EARLIER,
-        [
-            (importing.clinic_id, each.client_id, first_days[each.source_key])
-            for each in found
-            if each.source_key in first_days
-        ],
-    )
-    return {client.source_key: client for client in found}
 
 
 STANDING_DAYS = """
