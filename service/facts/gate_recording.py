@@ -37,15 +37,6 @@ def _refuse_unknown(supersedes: UUID | None, known: Iterable[UUID], superseded: 
         raise errors.Conflict("This record was corrected already; correct the newer one.")
 
 
-INSERT_SCREEN = """
-insert into drug_screen (
-  clinic_id, drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by,
-  recorded_at, supersedes, entered_in_error
-)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)
-"""
-
-
 async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenForm, *, by: UUID, now: datetime) -> UUID:
     """Record a screen; its id. Raises Invalid, NotFound or Conflict for a correction of what is not there or is old."""
     _refuse_odd_time("collected_at", form.collected_at, now)
@@ -58,6 +49,15 @@ async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenFor
     there = await gate_records.screens_of_infusions(db, [infusion_id])
     _refuse_unknown(form.supersedes, (each.drug_screen_id for each in there), (each.supersedes for each in there))
     return await store_screen(db, client_id, infusion_id, form, by=by, now=now)
+
+
+INSERT_SCREEN = """
+insert into drug_screen (
+  clinic_id, drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by,
+  recorded_at, supersedes, entered_in_error
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)
+"""
 
 
 async def store_screen(
@@ -84,6 +84,17 @@ async def store_screen(
     return drug_screen_id
 
 
+async def add_vital(db: Db, client_id: UUID, infusion_id: UUID, form: VitalForm, *, by: UUID, now: datetime) -> UUID:
+    """Record a reading; its id. Raises like `add_screen`."""
+    _refuse_odd_time("measured_at", form.measured_at, now)
+    if form.diastolic >= form.systolic:
+        fault = errors.FieldFault("diastolic", "lower than the systolic pressure")
+        raise errors.Invalid("The two pressures do not fit each other.", fields=(fault,))
+    there = await gate_records.vitals_of_infusions(db, [infusion_id])
+    _refuse_unknown(form.supersedes, (each.vital_reading_id for each in there), (each.supersedes for each in there))
+    return await store_vital(db, client_id, infusion_id, form, by=by, now=now)
+
+
 INSERT_VITAL = """
 insert into vital_reading (
   clinic_id, vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit,
@@ -95,17 +106,6 @@ select
 from clinic_setting
 where clinic_id = $1
 """
-
-
-async def add_vital(db: Db, client_id: UUID, infusion_id: UUID, form: VitalForm, *, by: UUID, now: datetime) -> UUID:
-    """Record a reading; its id. Raises like `add_screen`."""
-    _refuse_odd_time("measured_at", form.measured_at, now)
-    if form.diastolic >= form.systolic:
-        fault = errors.FieldFault("diastolic", "lower than the systolic pressure")
-        raise errors.Invalid("The two pressures do not fit each other.", fields=(fault,))
-    there = await gate_records.vitals_of_infusions(db, [infusion_id])
-    _refuse_unknown(form.supersedes, (each.vital_reading_id for each in there), (each.supersedes for each in there))
-    return await store_vital(db, client_id, infusion_id, form, by=by, now=now)
 
 
 async def store_vital(
@@ -130,14 +130,6 @@ async def store_vital(
     return vital_reading_id
 
 
-INSERT_CHECKLIST = """
-insert into contraindication_check (
-  clinic_id, contraindication_check_id, client_id, infusion_id, unstable_cardiovascular_disease, hypertension,
-  pregnancy, ketamine_allergy, raised_intracranial_pressure, checked_at, recorded_by, recorded_at, supersedes,
-  entered_in_error
-)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false)
-"""
 NEVER_INAPPLICABLE = (
     "unstable_cardiovascular_disease",
     "hypertension",
@@ -162,6 +154,16 @@ async def add_checklist(
     known = (each.contraindication_check_id for each in there)
     _refuse_unknown(form.supersedes, known, (each.supersedes for each in there))
     return await store_checklist(db, client_id, infusion_id, form, by=by, now=now)
+
+
+INSERT_CHECKLIST = """
+insert into contraindication_check (
+  clinic_id, contraindication_check_id, client_id, infusion_id, unstable_cardiovascular_disease, hypertension,
+  pregnancy, ketamine_allergy, raised_intracranial_pressure, checked_at, recorded_by, recorded_at, supersedes,
+  entered_in_error
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, false)
+"""
 
 
 async def store_checklist(

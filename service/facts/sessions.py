@@ -36,12 +36,6 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = MappingProxyType(
 """State → the states that may follow."""
 
 
-INSERT = """
-insert into therapy_session (clinic_id, therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
-
-
 async def plan(
     db: Db,
     client_id: UUID,
@@ -69,6 +63,12 @@ async def plan(
     return session.therapy_session_id
 
 
+INSERT = """
+insert into therapy_session (clinic_id, therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+
+
 async def _add(db: Db, session: TherapySession, *, by: UUID | None, now: datetime) -> None:
     await db.execute(
         INSERT,
@@ -86,7 +86,7 @@ async def _add(db: Db, session: TherapySession, *, by: UUID | None, now: datetim
 
 async def restate(db: Db, session: TherapySession, *, now: datetime) -> None:
     """Make a session as an import tells it, new or changed, in one event."""
-    if await db.find(TherapySession, HOLD, db.clinic_id, session.therapy_session_id) is None:
+    if await find(db, session.therapy_session_id) is None:
         await _add(db, session, by=None, now=now)
     else:
         await _write(db, session, by=None, now=now)
@@ -146,16 +146,6 @@ where clinic_id = $1
   and therapy_session_id = $2
 for update
 """
-WRITE = """
-update therapy_session
-set staff_id = $3,
-    state = $4,
-    planned_at = $5,
-    modality = $6,
-    minutes = $7
-where clinic_id = $1
-  and therapy_session_id = $2
-"""
 
 
 async def change(
@@ -191,6 +181,18 @@ async def change(
         await _refuse_other_than_therapists(db, after.staff_id)
     await _write(db, after, by=by, now=now)
     return after
+
+
+WRITE = """
+update therapy_session
+set staff_id = $3,
+    state = $4,
+    planned_at = $5,
+    modality = $6,
+    minutes = $7
+where clinic_id = $1
+  and therapy_session_id = $2
+"""
 
 
 async def _write(db: Db, after: TherapySession, *, by: UUID | None, now: datetime) -> None:
@@ -254,9 +256,17 @@ where clinic_id = $1
 """
 
 
+async def find(db: Db, therapy_session_id: UUID) -> TherapySession | None:
+    """One session by its id."""
+    return await db.find(TherapySession, GET, db.clinic_id, therapy_session_id)
+
+
 async def get(db: Db, therapy_session_id: UUID) -> TherapySession:
     """One session. Raises NotFound."""
-    return await db.get(TherapySession, GET, db.clinic_id, therapy_session_id)
+    found = await find(db, therapy_session_id)
+    if found is None:
+        raise errors.NotFound("Not found.")
+    return found
 
 
 SESSIONS_OF = """
