@@ -86,7 +86,7 @@ async def _ticks(here: Ground, first: int, until: int) -> list[Tick]:
         await database.open_pool(sweep_url, size=POOL_SIZE, application_name="bench") as sweep,
     ):
         tools = Tools(pool, sweep, Sending({}, builders.MASTER, "https://neap.example"))
-        while await runner.run_due(tools, DAILIES, "bench", now=now):
+        while await runner.run_due(tools, runner.Lookout(DAILIES), "bench", now=now):
             say("what was due has run")
         await _settle(here, tools, now)
         statements: Counter[str] = Counter()

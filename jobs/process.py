@@ -99,7 +99,6 @@ class Process:
         self._hint_url = hint_url
         self._clock = clock
         self._periods = periods
-        self._dailies = dailies
         self._lookout = runner.Lookout(dailies)
         self._stopping = asyncio.Event()
         self._heart = runner.Heartbeat(tools, self.name, started_at=clock())
@@ -156,7 +155,7 @@ class Process:
         return work
 
     async def _run_dailies(self) -> None:
-        await runner.run_due(self._tools, self._dailies, self.name, now=self._clock(), lookout=self._lookout)
+        await runner.run_due(self._tools, self._lookout, self.name, now=self._clock())
 
     async def _beat(self) -> None:
         await self._heart.beat([each.name for each in self._periods], now=self._clock())

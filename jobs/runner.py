@@ -91,27 +91,25 @@ class Lookout:
 
     def __init__(self, dailies: Sequence[Daily]) -> None:
         self._dailies = dailies
-        self._first: date | None = None
+        self._first = date.min
 
     async def due(self, sweep: database.Pool, *, now: datetime) -> list[tuple[Slot, Daily]]:
         """The slots to run now, clinic by clinic, the oldest first."""
-        furthest = (now - timedelta(days=slots.CATCH_UP_DAYS)).date()
-        first = furthest if self._first is None else max(self._first, furthest)
         async with database.across_clinics(sweep) as connection:
             zones = [record["time_zone"] for record in await connection.fetch(ZONES)]
-            columns = self._come(zones, first, now=now)
+            columns = self._come(zones, now=now)
             found = await connection.fetch(OPEN_SLOTS, *columns, now - CLAIM_LASTS, now - FAILED_RESTS)
         opened = [msgspec.convert(record, _Open) for record in found]
         # Nowhere is today earlier than the day before yesterday's: it may still be opened by a slot that comes.
         self._first = min([each.local_date for each in opened] + [(now - timedelta(days=2)).date()])
         return [(self._slot(each), self._dailies[each.place]) for each in opened if not each.taken]
 
-    def _come(self, zones: Sequence[str], first: date, *, now: datetime) -> tuple[list[object], ...]:
+    def _come(self, zones: Sequence[str], *, now: datetime) -> tuple[list[object], ...]:
         rows = [
             (name, place, daily.name, day, at, day == now.astimezone(ZoneInfo(name)).date())
             for name in zones
             for place, daily in enumerate(self._dailies)
-            for day, at in slots.come(daily.at, ZoneInfo(name), now=now, first=first)
+            for day, at in slots.come(daily.at, ZoneInfo(name), now=now, first=self._first)
         ]
         return tuple([row[column] for row in rows] for column in range(6))
 
@@ -125,15 +123,10 @@ async def due_slots(sweep: database.Pool, dailies: Sequence[Daily], *, now: date
     return await Lookout(dailies).due(sweep, now=now)
 
 
-async def run_due(
-    tools: Tools, dailies: Sequence[Daily], process: str, *, now: datetime, lookout: Lookout | None = None
-) -> int:
-    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later.
-
-    Whoever looks again and again keeps a `lookout`.
-    """
+async def run_due(tools: Tools, lookout: Lookout, process: str, *, now: datetime) -> int:
+    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later."""
     ours = 0
-    for slot, daily in await (lookout or Lookout(dailies)).due(tools.sweep, now=now):
+    for slot, daily in await lookout.due(tools.sweep, now=now):
         try:
             ours += await run_slot(tools, slot, daily, process, now=now) is not None
         except Exception:

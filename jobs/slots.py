@@ -1,8 +1,8 @@
-"""Which runs of a clinic's daily jobs are due: pure on the clinic's zone and on what ran."""
+"""Which slots of daily jobs have come: pure on the zone. Which of them are done, `runner` asks the database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -29,26 +29,13 @@ def instant_of(local_date: date, local_time: time, zone: ZoneInfo) -> datetime:
 
 
 def come(at: Iterable[time], zone: ZoneInfo, *, now: datetime, first: date) -> Iterator[tuple[date, time]]:
-    """The newest slot of each local day from `first` to today that has come: of a day that is over, its last one."""
+    """The newest slot of each local day from `first` to today that has come, oldest first: of a day that is over, its
+    last one. No further back than CATCH_UP_DAYS."""
     today = now.astimezone(zone).date()
+    first = max(first, today - timedelta(days=CATCH_UP_DAYS))
     times = sorted(at)
     for ahead in range((today - first).days + 1):
         day = first + timedelta(days=ahead)
         over = [each for each in times if instant_of(day, each, zone) <= now]
         if over:
             yield day, over[-1]
-
-
-def due(
-    at: Iterable[time], zone: ZoneInfo, *, now: datetime, ran: Mapping[date, time], since: date | None
-) -> Iterator[tuple[date, time]]:
-    """The slots (local date, local time) to run now, oldest first.
-
-    `ran`: the latest slot of each local day that ran or is running; `since`: the first local day to look at, None for
-    a clinic in which the job never ran.
-    """
-    today = now.astimezone(zone).date()
-    first = today if since is None else max(since, today - timedelta(days=CATCH_UP_DAYS))
-    for day, newest in come(at, zone, now=now, first=first):
-        if day not in ran or ran[day] < newest:
-            yield day, newest

@@ -114,8 +114,8 @@ async def test_a_run_again_and_days_that_were_missed_tell_once_and_leave_nothing
         await alerts.resolve(db, alert_id, Outcome.CALLED, by=tamsin, now=NOW + timedelta(hours=6))
     after = NOW + 4 * DAY
     due = await runner.due_slots(tools.sweep, DIGESTS, now=after)
-    assert await runner.run_due(tools, DIGESTS, "a", now=after) == len(due)
-    assert await runner.run_due(tools, DIGESTS, "b", now=after) == 0
+    assert await runner.run_due(tools, runner.Lookout(DIGESTS), "a", now=after) == len(due)
+    assert await runner.run_due(tools, runner.Lookout(DIGESTS), "b", now=after) == 0
     await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=after)
     _, late = said_to(mail, "tamsin")
     assert counted(late) == [0, 1, 1]
@@ -131,7 +131,7 @@ async def test_the_morning_is_each_clinic_s_own_also_when_the_clock_changes(
     heard: dict[str, list[datetime]] = {"chicago": [], "berlin": []}
     now, end = datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC)
     while now < end:
-        await runner.run_due(tools, DIGESTS, "a", now=now)
+        await runner.run_due(tools, runner.Lookout(DIGESTS), "a", now=now)
         await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=now)
         for name, mornings in heard.items():
             mornings += [now] * (len(said_to(mail, name)) - len(mornings))

@@ -20,6 +20,7 @@ from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import fold_queue
 from service.people import device_tokens
+from tests import slot_rule
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone, days_of
 
 TODAY = date(2026, 11, 22)
@@ -60,7 +61,7 @@ AT = (time(4, 5), time(12, 5), time(20, 5))
 
 
 def due(now: datetime, ran: Mapping[date, time], since: date | None) -> list[tuple[date, time]]:
-    return list(slots.due(AT, CHICAGO, now=now, ran=ran, since=since))
+    return list(slot_rule.due(AT, CHICAGO, now=now, ran=ran, since=since))
 
 
 def local(day: date, hour: int, minute: int = 0) -> datetime:
@@ -99,7 +100,7 @@ def test_a_clock_change_loses_no_run_and_doubles_none(spring: date, autumn: date
         first = now.astimezone(CHICAGO).date()
         for _ in range(7 * 96):
             now += timedelta(minutes=15)
-            for day, at in slots.due((time(2, 30),), CHICAGO, now=now, ran=ran, since=first):
+            for day, at in slot_rule.due((time(2, 30),), CHICAGO, now=now, ran=ran, since=first):
                 ran[day] = at
                 runs.append(day)
         assert runs == sorted(set(runs))
@@ -151,7 +152,9 @@ async def test_a_due_run_is_claimed_by_one_of_many_processes_and_recorded(
 ) -> None:
     elsewhere = await a_clinic(owner_pool, slug="elsewhere", time_zone="Asia/Tokyo")
     job = Ran()
-    ours = await asyncio.gather(*(runner.run_due(tools, [a_daily(job)], uuid4().hex, now=NOW) for _ in range(4)))
+    ours = await asyncio.gather(
+        *(runner.run_due(tools, runner.Lookout([a_daily(job)]), uuid4().hex, now=NOW) for _ in range(4))
+    )
     assert sum(ours) == 2
     assert sorted(job.clinic_ids) == sorted([clinic.clinic_id, elsewhere.clinic_id])
     assert await runs_of(owner_pool, clinic) == [
@@ -159,13 +162,13 @@ async def test_a_due_run_is_claimed_by_one_of_many_processes_and_recorded(
     ]
     # In Tokyo it is the 23rd already.
     assert [run.local_date for run in await runs_of(owner_pool, elsewhere)] == [TODAY + timedelta(days=1)]
-    assert await runner.run_due(tools, [a_daily(job)], "later", now=NOW + timedelta(minutes=1)) == 0
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "later", now=NOW + timedelta(minutes=1)) == 0
 
 
 async def test_missed_days_are_run_after_a_downtime(owner_pool: Pool, clinic: Clinic, tools: Tools) -> None:
     job = Ran()
-    await runner.run_due(tools, [a_daily(job)], "before", now=NOW - timedelta(days=4))
-    assert await runner.run_due(tools, [a_daily(job)], "after", now=NOW) == 4
+    await runner.run_due(tools, runner.Lookout([a_daily(job)]), "before", now=NOW - timedelta(days=4))
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "after", now=NOW) == 4
     assert [run.local_date for run in await runs_of(owner_pool, clinic)] == [
         TODAY - timedelta(days=days) for days in (4, 3, 2, 1, 0)
     ]
@@ -177,13 +180,13 @@ async def test_a_failed_run_is_logged_by_id_and_tried_again_after_a_rest(
     job = Ran()
     job.fails = True
     with caplog.at_level(logging.INFO):
-        await runner.run_due(tools, [a_daily(job)], "first", now=NOW)
+        await runner.run_due(tools, runner.Lookout([a_daily(job)]), "first", now=NOW)
     assert [run.state for run in await runs_of(owner_pool, clinic)] == ["failed"]
     failed = next(record for record in caplog.records if record.getMessage() == "job_failed")
     assert vars(failed)["clinic_id"] == clinic.clinic_id
-    assert await runner.run_due(tools, [a_daily(job)], "soon", now=NOW + timedelta(minutes=1)) == 0
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "soon", now=NOW + timedelta(minutes=1)) == 0
     job.fails = False
-    assert await runner.run_due(tools, [a_daily(job)], "later", now=NOW + runner.FAILED_RESTS) == 1
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "later", now=NOW + runner.FAILED_RESTS) == 1
     assert [run.state for run in await runs_of(owner_pool, clinic)] == ["done"]
 
 
@@ -197,14 +200,14 @@ async def test_a_claim_whose_process_died_is_taken_over(owner_pool: Pool, clinic
         return Result({})
 
     dying = asyncio.create_task(
-        runner.run_due(tools, [Daily("count_things", hanging, (time(4, 5),), "")], "dying", now=NOW)
+        runner.run_due(tools, runner.Lookout([Daily("count_things", hanging, (time(4, 5),), "")]), "dying", now=NOW)
     )
     await dies.wait()
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     assert [run.state for run in await runs_of(owner_pool, clinic)] == ["running"]
-    assert await runner.run_due(tools, [a_daily(job)], "other", now=NOW + timedelta(minutes=5)) == 0
-    assert await runner.run_due(tools, [a_daily(job)], "other", now=NOW + runner.CLAIM_LASTS) == 1
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "other", now=NOW + timedelta(minutes=5)) == 0
+    assert await runner.run_due(tools, runner.Lookout([a_daily(job)]), "other", now=NOW + runner.CLAIM_LASTS) == 1
     assert [run.state for run in await runs_of(owner_pool, clinic)] == ["done"]
 
 
@@ -214,8 +217,8 @@ async def test_a_run_by_hand_today_leaves_the_later_times_of_the_day(clinic: Cli
     by_hand = runner.Slot(clinic_id=clinic.clinic_id, job=daily.name, local_date=TODAY, local_time=time(17, 0))
     assert await runner.run_slot(tools, by_hand, daily, "by hand", now=NOW, by_hand=True) is not None
     assert await runner.run_slot(tools, by_hand, daily, "by hand", now=NOW, by_hand=True) is not None
-    assert await runner.run_due(tools, [daily], "clock", now=NOW) == 0
-    assert await runner.run_due(tools, [daily], "clock", now=local(TODAY, 20, 5)) == 1
+    assert await runner.run_due(tools, runner.Lookout([daily]), "clock", now=NOW) == 0
+    assert await runner.run_due(tools, runner.Lookout([daily]), "clock", now=local(TODAY, 20, 5)) == 1
 
 
 async def a_due_client(pool: Pool, clinic: Clinic) -> UUID:
@@ -332,7 +335,7 @@ async def test_pruning_takes_what_ran_out_and_leaves_the_rest(
         await a_phone(db, await a_client(db), now=NOW, hours=100 * 24)
         await a_phone(db, await a_client(db), now=NOW - device_tokens.UNUSED_LIFE - timedelta(days=1))
     job = Ran()
-    await runner.run_due(tools, [a_daily(job)], "long ago", now=NOW - timedelta(days=61))
+    await runner.run_due(tools, runner.Lookout([a_daily(job)]), "long ago", now=NOW - timedelta(days=61))
     later = NOW + timedelta(hours=2)
     first = await prune_expired.run_once(tools, clinic.clinic_id, now=later)
     assert first.counts["devices_revoked"] == 1

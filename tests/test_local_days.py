@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs import slots
+from tests import slot_rule
 
 ZONES = (
     "America/New_York",
@@ -63,7 +64,7 @@ class Record:
     def tick(self, at: time, zone: ZoneInfo, now: datetime, since: date) -> None:
         """One look of one process that knows nothing but the record."""
         ran = dict(self.runs.keys())
-        for day, local_time in slots.due((at,), zone, now=now, ran=ran, since=since):
+        for day, local_time in slot_rule.due((at,), zone, now=now, ran=ran, since=since):
             if (day, local_time) not in self.runs:
                 self.runs[day, local_time] += 1
                 self.ran_at[day] = now

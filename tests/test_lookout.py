@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from random import Random
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from jobs import runner
-from jobs.runner import Lookout
+from jobs.runner import Lookout, Slot
 from jobs.work import Daily, Result, Tools
 from service import database
 from service.alerting.writing import Sending
 from service.database import Pool
+from service.people import clinics
+from tests import slot_rule
 from tests.builders import MASTER, NOW, a_clinic
 
 ZONES = ("America/Chicago", "Europe/Berlin", "Asia/Kolkata", "Pacific/Kiritimati", "Pacific/Pago_Pago")
@@ -51,6 +55,7 @@ async def test_a_look_out_finds_what_a_look_over_the_whole_month_finds(
             await a_clinic(owner_pool, slug=f"clinic-{look}", time_zone=zone, now=now)
         due = await lookout.due(sweep_pool, now=now)
         assert due == await runner.due_slots(sweep_pool, dailies, now=now)
+        assert due == await by_the_rule(sweep_pool, dailies, now=now)
         found_any += len(due)
         for slot, daily in random.sample(due, random.randint(0, len(due))):
             await runner.run_slot(tools, slot, daily, "here", now=now)
@@ -60,3 +65,33 @@ async def test_a_look_out_finds_what_a_look_over_the_whole_month_finds(
                 await db.execute(LEFT_BY_THE_DEAD, db.clinic_id, now)
         now += random.choice([timedelta(minutes=3), timedelta(hours=2), timedelta(hours=9), timedelta(days=4)])
     assert found_any > LOOKS
+
+
+async def by_the_rule(sweep: Pool, dailies: Sequence[Daily], *, now: datetime) -> list[tuple[Slot, Daily]]:
+    """The same, clinic by clinic, from every run that is recorded."""
+    async with database.across_clinics(sweep) as connection:
+        every = await clinics.all_clinics(connection)
+        runs = await connection.fetch(
+            "select clinic_id, job, local_date, local_time, state, claimed_at from job_run order by local_time"
+        )
+    found = []
+    for clinic in every:
+        for daily in dailies:
+            own = [run for run in runs if (run["clinic_id"], run["job"]) == (clinic.clinic_id, daily.name)]
+            ran = {
+                run["local_date"]: run["local_time"] for run in own if is_taken(run["state"], now - run["claimed_at"])
+            }
+            since = min((run["local_date"] for run in own), default=None)
+            found += [
+                (Slot(clinic_id=clinic.clinic_id, job=daily.name, local_date=day, local_time=at), daily)
+                for day, at in slot_rule.due(daily.at, ZoneInfo(clinic.time_zone), now=now, ran=ran, since=since)
+            ]
+    return found
+
+
+def is_taken(state: str, age: timedelta) -> bool:
+    return (
+        state == "done"
+        or (state == "running" and age < runner.CLAIM_LASTS)
+        or (state == "failed" and age < runner.FAILED_RESTS)
+    )
