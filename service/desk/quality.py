@@ -10,17 +10,18 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.alert import Outcome, Rule, Tier
+from schemas.alert import Outcome, Rule
 from schemas.quality import BudgetShare, QualityReply, RuleQuality, TherapistLoad, TierPace
 from service import rule_sets
 from service.alerting import alerts
 from service.database import Db
+from service.people import clients
 
 RIGHT = alerts.CONFIRMING | {Outcome.NEW_USUAL}
 """The outcomes that say that something was there: somebody acted on it, or it became the client's usual."""
 REVIEW_BELOW = 0.25
 REVIEW_FROM = 50
-WEEK_SECONDS = 7 * 24 * 3600
+WEEK = timedelta(days=7)
 Z95 = 1.959964
 TWICE = 2
 
@@ -96,15 +97,6 @@ def wilson(right: int, judged: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-class _Pace(msgspec.Struct, frozen=True, kw_only=True):
-    tier: Tier
-    alerts: int
-    taken_on: int
-    waiting: int
-    median_minutes: float | None
-    p90_minutes: float | None
-
-
 PACE = """
 with acted as (
   select a.tier, a.state,
@@ -134,63 +126,51 @@ order by tier
 
 
 async def _pace(db: Db, since: datetime) -> list[TierPace]:
-    return [TierPace(**msgspec.structs.asdict(each)) for each in await db.rows(_Pace, PACE, db.clinic_id, since)]
+    return await db.rows(TierPace, PACE, db.clinic_id, since)
 
 
 class _Load(msgspec.Struct, frozen=True, kw_only=True):
     staff_id: UUID
     name: str
-    seconds: float
     alerts: int
 
 
-THERAPISTS = """
-with membership as (
-  select staff_id, client_id, tstzrange(greatest(from_at, $2), least(coalesce(until_at, $3), $3)) as span
-  from care_team_member
-  where clinic_id = $1
-    and role = 'therapist'
-    and from_at < $3
-    and coalesce(until_at, $3) > $2
-), working as (
-  select staff_id, range_agg(span) as spans
-  from membership
-  group by staff_id
-)
+LOADS = """
 select
   s.staff_id,
   s.name,
-  (select sum(extract(epoch from upper(each) - lower(each)))::float8 from unnest(w.spans) as each) as seconds,
   (
     select count(distinct a.alert_id)
     from alert a
-    join membership m
-      on m.client_id = a.client_id
-      and m.span @> a.opened_at
+    join care_team_member m
+      on m.clinic_id = $1
+      and m.client_id = a.client_id
+      and m.staff_id = s.staff_id
+      and m.role = 'therapist'
+      and m.from_at <= a.opened_at
+      and (m.until_at is null or m.until_at > a.opened_at)
     where a.clinic_id = $1
       and a.origin = 'live'
-      and a.opened_at >= $2
-      and m.staff_id = w.staff_id
+      and a.opened_at >= $3
   ) as alerts
-from working w
-join staff s
-  on s.clinic_id = $1
-  and s.staff_id = w.staff_id
+from staff s
+where s.clinic_id = $1
+  and s.staff_id = any ($2::uuid[])
 order by s.name, s.staff_id
 """
 
 
 async def _therapists(db: Db, since: datetime, until: datetime) -> list[TherapistLoad]:
+    time = await clients.therapists_time(db, since=since, until=until)
     return [
         TherapistLoad(
             staff_id=each.staff_id,
             name=each.name,
             alerts=each.alerts,
-            weeks=each.seconds / WEEK_SECONDS,
-            alerts_per_week=each.alerts * WEEK_SECONDS / each.seconds,
+            weeks=time[each.staff_id] / WEEK,
+            alerts_per_week=each.alerts * WEEK / time[each.staff_id],
         )
-        for each in await db.rows(_Load, THERAPISTS, db.clinic_id, since, until)
-        if each.seconds > 0
+        for each in await db.rows(_Load, LOADS, db.clinic_id, list(time), since)
     ]
 
 

@@ -7,7 +7,6 @@ on from the state before the first changed day, and a fold from the first day gi
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -16,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import Finding, NewFinding, Rule
-from service import database, detection, rule_sets, trends
+from service import database, rule_sets, trends
 from service.alerting import alerts, findings
 from service.database import Db, Pool
 from service.facts import checkins, client_day, fold_queue
@@ -24,11 +23,8 @@ from service.fold import days
 from service.fold import facts as fold_facts
 from service.fold import findings as fold_findings
 from service.fold.days import FoldedClient
-from service.fold.facts import ClientFacts, Due
 from service.people import audit
 from service.rule_sets import RuleSet
-
-log = logging.getLogger(__name__)
 
 # Whoever sends a check-in waits while their own client is folded, so a transaction folds few.
 CLIENTS_AT_ONCE = 16
@@ -70,12 +66,12 @@ async def fold_clients(
     Facts are read and folded before the queue's rows are locked, so that a check-in waits for the writing alone.
     A client whose facts changed meanwhile stays due, and one whom somebody else folds is left to them.
     """
-    due = [_with_usable_state(db, each) for each in await fold_facts.due(db, client_ids, limit=limit, now=now)]
+    due = await fold_facts.due(db, client_ids, limit=limit, now=now)
     counts = Folded(due=len(due))
     if not due:
         return counts
     facts = await fold_facts.read(db, due)
-    first_day = min(_rules_needed_from(each) for each in facts)
+    first_day = min(each.rules_needed_from for each in facts)
     versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=first_day)
     # In a thread, because years of days take seconds and the loop has urgent messages to send meanwhile.
     every = await asyncio.to_thread(days.run, facts, versions, now=now)
@@ -127,8 +123,8 @@ async def replay(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Findin
 
     None: it is not found any more, for its facts changed since. Equal facts give equal numbers, to the last byte.
     """
-    facts = await fold_facts.read(db, await fold_facts.from_the_first_day(db, [client_id]))
-    versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=min(each.start for each in facts))
+    facts = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
+    versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=min(each.rules_needed_from for each in facts))
     [folded] = await asyncio.to_thread(days.run, facts, versions, now=now)
     # The slots that were booked then are no fact of today: what a finding was held against, it names itself.
     named = [each.numbers.get("next_infusion_on") for each in folded.facts.standing]
@@ -136,25 +132,6 @@ async def replay(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Findin
     again = fold_findings.of(folded, from_day=date.min, today=client_day.of(now, folded.facts.zone))
     found = {(each.rule, each.client_day): await _naming_inputs(db, folded, each) for each in again}
     return [(each, found.get((each.rule, each.client_day))) for each in folded.facts.standing]
-
-
-def _with_usable_state(db: Db, due: Due) -> Due:
-    """Without its state where another version of the detector wrote it: then the fold begins at the first day."""
-    if due.checkpoint_state is None:
-        return due
-    try:
-        detection.State.from_rows([due.checkpoint_state])
-    except detection.StateLayoutError:
-        log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
-        return msgspec.structs.replace(
-            due, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
-        )
-    return due
-
-
-def _rules_needed_from(facts: ClientFacts) -> date:
-    """The first day whose rules a fold may ask for: that of the state it begins with, or of its own first day."""
-    return facts.start if facts.due.checkpoint_day is None else min(facts.start, facts.due.checkpoint_day)
 
 
 def _changed_from(folded: FoldedClient) -> date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -13,11 +14,14 @@ import msgspec
 from schemas.alert import Finding, Outcome, Rule
 from schemas.client import RecordOrigin
 from schemas.course import CourseSubstance, Pause
+from service import detection
 from service.alerting import alerts, findings
 from service.database import Db
 from service.facts import checkins, client_day, pauses
 from service.facts.checkins import CheckInRow
 from service.people import clinics
+
+log = logging.getLogger(__name__)
 
 # A queue may hold answers from before the enrolment of its present phone. Anything older comes from a clock that had
 # lost its date: it is stored and shown, and opens no years of silence.
@@ -78,6 +82,11 @@ class ClientFacts:
     def client_id(self) -> UUID:
         """Whose facts these are."""
         return self.due.client_id
+
+    @property
+    def rules_needed_from(self) -> date:
+        """The first day whose rules a fold may ask for: that of the state it begins with, or of its own first day."""
+        return self.start if self.due.checkpoint_day is None else min(self.start, self.due.checkpoint_day)
 
     def is_active(self, day: date) -> bool:
         """Whether charts run: before the first course and during each, not in a pause, not after discharge."""
@@ -145,23 +154,51 @@ order by due.client_id
 
 async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int, now: datetime) -> list[Due]:
     """Clients whose trend is due: of these, or (None) the longest waiting who are not set aside. None is locked yet."""
-    return await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit, now)
+    every = await db.rows(Due, DUE, db.clinic_id, None if client_ids is None else list(client_ids), limit, now)
+    return [_with_usable_state(db, each) for each in every]
 
 
-WHOLE = """
+AS_OF = """
 select
-  client_id, '0001-01-01'::date as from_day, '' as version, time_zone, enrolled_on, origin,
-  null::date as checkpoint_day, null::bytea as checkpoint_state, null::date as newest_day
-from client
-where clinic_id = $1
-  and client_id = any ($2::uuid[])
-order by client_id
+  c.client_id, $3::date as from_day, '' as version, c.time_zone, c.enrolled_on, c.origin,
+  checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state, null::date as newest_day
+from client c
+left join lateral (
+  select t.client_day, t.state
+  from trend_checkpoint t
+  where t.clinic_id = $1
+    and t.client_id = c.client_id
+    and t.client_day < $3
+  order by t.client_day desc
+  limit 1
+) checkpoint on true
+where c.clinic_id = $1
+  and ($2::uuid[] is null or c.client_id = any ($2))
+order by c.client_id
 """
 
 
-async def from_the_first_day(db: Db, client_ids: Sequence[UUID]) -> list[Due]:
-    """These clients as if their whole trend were due; for reading, for no row of the queue says so."""
-    return await db.rows(Due, WHOLE, db.clinic_id, list(client_ids))
+async def as_of(db: Db, client_ids: Sequence[UUID] | None, *, from_day: date) -> list[Due]:
+    """These clients, or (None) all of them, as if their trend were due from a day on.
+
+    For reading: no row of the queue says so. From `date.min` on it is the whole trend.
+    """
+    every = await db.rows(Due, AS_OF, db.clinic_id, None if client_ids is None else list(client_ids), from_day)
+    return [_with_usable_state(db, each) for each in every]
+
+
+def _with_usable_state(db: Db, due: Due) -> Due:
+    """Without its state where another version of the detector wrote it: then the fold begins at the first day."""
+    if due.checkpoint_state is None:
+        return due
+    try:
+        detection.State.from_rows([due.checkpoint_state])
+    except detection.StateLayoutError:
+        log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
+        return msgspec.structs.replace(
+            due, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
+        )
+    return due
 
 
 HOLD = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from schemas.client import CareTeamMember, Client, RecordOrigin
@@ -167,3 +167,24 @@ order by from_at, staff_id
 async def care_team_of(db: Db, client_id: UUID, *, now: datetime) -> list[CareTeamMember]:
     """Whoever is on the client's care team now."""
     return await db.rows(CareTeamMember, CARE_TEAM, db.clinic_id, client_id, now)
+
+
+THERAPISTS_TIME = """
+select staff_id, sum(upper(span) - lower(span)) as time
+from (
+  select staff_id, unnest(range_agg(tstzrange(greatest(from_at, $2), least(coalesce(until_at, $3), $3)))) as span
+  from care_team_member
+  where clinic_id = $1
+    and role = 'therapist'
+    and from_at < $3
+    and coalesce(until_at, $3) > $2
+  group by staff_id
+) as working
+group by staff_id
+"""
+
+
+async def therapists_time(db: Db, *, since: datetime, until: datetime) -> dict[UUID, timedelta]:
+    """For how long each person was any client's therapist between two instants; nobody who was not."""
+    records = await db.connection.fetch(THERAPISTS_TIME, db.clinic_id, since, until)
+    return {record["staff_id"]: record["time"] for record in records if record["time"]}
