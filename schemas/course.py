@@ -195,3 +195,4 @@ class TherapySession(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: datetime
     modality: Modality
     minutes: int
+    version: int

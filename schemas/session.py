@@ -13,6 +13,8 @@ from msgspec import Meta
 from schemas.checkin import AwareTime
 from schemas.course import Modality, SessionState, TherapySession
 
+Version = Annotated[int, Meta(ge=1, description="the session's version that was looked at; refused where it moved on")]
+
 
 class SessionForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A session to book."""
@@ -31,6 +33,7 @@ class SessionChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     staff_id: UUID | None = None
     modality: Modality | None = None
     minutes: Annotated[int, Meta(ge=5, le=480)] | None = None
+    version: Version | None = None
 
 
 class SessionEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,6 +114,14 @@ class PhaseForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     from_on: date
 
 
+class CourseForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further course of somebody who was discharged: what it treats, the primary substance first, and from when."""
+
+    substances: Annotated[list[Substance], Meta(min_length=1, max_length=4)]
+    started_on: date
+    phase: Phase = Phase.INDUCTION
+
+
 class DischargeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The course's last client day, and why; whether the therapy sessions booked after it are cancelled, too."""
 

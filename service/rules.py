@@ -84,6 +84,7 @@ def findings_of_response(
         "instrument": instrument.title,
         "version": instrument.version,
         "items": [each.item.code for each in urgent],
+        "questions": [instrument.items.index(each.item) + 1 for each in urgent],
         "answers": [each.option.text for each in urgent],
         "values": {each.item.code: each.option.value for each in urgent},
         "above": {each.item.code: each.above for each in urgent},

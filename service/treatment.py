@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.client import Client
-from schemas.course import ChangeReason, Course, Infusion, InfusionState, Pause, PauseReason
+from schemas.course import ChangeReason, Course, Infusion, InfusionState, Pause, PauseReason, Phase
 from schemas.gate import Decision
 from schemas.treatment import (
+    CourseForm,
     DischargeForm,
     EndPauseForm,
     MoveForm,
@@ -30,6 +31,7 @@ from service.database import Db
 from service.errors import FieldFault
 from service.facts import (
     client_day,
+    course_events,
     courses,
     gate_checks,
     infusion_events,
@@ -272,6 +274,38 @@ async def enter_phase(db: Db, client_id: UUID, form: PhaseForm, *, by: Actor, no
     _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today)
     await courses.enter_phase(db, at.course.course_id, form.phase, from_on=form.from_on, by=by.id, now=now)
     await audit.record(db, by, "course.enter_phase", client_id=client_id, object_id=at.course.course_id, now=now)
+
+
+async def start_course(db: Db, client_id: UUID, course_id: UUID, form: CourseForm, *, by: Actor, now: datetime) -> bool:
+    """Treat somebody again who was discharged, once for each id; whether the course started just now.
+
+    Raises Conflict while a course runs or for an id that is in use otherwise, Invalid as `courses.start` does and for a
+    day that is not between the last course and today.
+    """
+    at = await place_of(db, client_id, now=now)
+    said = [each for each in await course_events.of(db, client_id) if each.course_id == course_id]
+    if said:
+        first = said[0]
+        if (first.substances, first.from_on, first.phase) != (form.substances, form.started_on, form.phase):
+            raise errors.Conflict("This id is already in use for another course.")
+        return False
+    if at.course.ended_on is None:
+        raise errors.Conflict("A course is under way. Another starts once it has ended.")
+    _refuse_outside(form.started_on, "started_on", first=at.course.ended_on + timedelta(days=1), last=at.today)
+    if form.phase is Phase.DISCHARGED:
+        raise errors.Invalid("A course does not start with its end.", fields=(FieldFault("phase", "a running one"),))
+    await courses.start(
+        db,
+        client_id,
+        form.substances,
+        started_on=form.started_on,
+        now=now,
+        phase=form.phase,
+        by=by.id,
+        course_id=course_id,
+    )
+    await audit.record(db, by, "course.start", client_id=client_id, object_id=course_id, now=now)
+    return True
 
 
 async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, now: datetime) -> int:

@@ -169,6 +169,7 @@ def a_session_row(planned_at: datetime, state: SessionState = SessionState.PLANN
         planned_at=planned_at,
         modality=Modality.OTHER,
         minutes=50,
+        version=1,
     )
 
 

@@ -36,7 +36,7 @@ class Desk(NamedTuple):
     async def get(self, address: str, **headers: str) -> httpx.Response:
         return await self.http.get(address, headers=self.person.cookie | headers)
 
-    async def post(self, address: str, **form: str) -> httpx.Response:
+    async def post(self, address: str, **form: str | list[str]) -> httpx.Response:
         data = form | {"csrf_token": self.person.csrf_token}
         return await self.http.post(address, data=data, headers=self.person.cookie)
 

@@ -113,6 +113,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         "kind": "conflict",
         "check_in_id": ids.new(),
         "schedule_id": ids.new(),
+        "course_id": ids.new(),
         "response_id": ids.new(),
         "code": "phq9",
     }

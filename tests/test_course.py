@@ -17,7 +17,7 @@ from schemas.treatment import Boosters, MoveForm, ScheduleForm, StateForm
 from service import database, fold, ids, treatment
 from service.config import Config
 from service.database import Pool
-from service.facts import infusions
+from service.facts import courses, infusions
 from service.facts.infusion_days import Timeline
 from service.people.audit import COMMAND
 from tests.appointments import a_given_infusion
@@ -108,6 +108,30 @@ async def test_a_course_that_goes_on_later_pauses_the_days_between(treated: Trea
     days = [(each["from_on"], each["until_on"], each["reason"]) for each in again["pauses"]]
     assert days == [(treated.day(29), treated.day(6), "discharged")]
     assert again["paused"] is False
+
+
+async def test_a_second_course_starts_once_after_the_first_has_ended(treated: Treated) -> None:
+    first = await treated.get("course")
+    course_id, form = ids.new(), {"substances": ["cocaine", "alcohol"], "started_on": treated.day(3)}
+    await treated.put(f"courses/{course_id}", form, status=409)
+    await treated.post("course/discharge", {"last_day": treated.day(10), "reason": "completed"})
+    early = await treated.put(f"courses/{course_id}", form | {"started_on": treated.day(10)}, status=400)
+    assert fields_of(early) == {"started_on"}
+    over = await treated.put(f"courses/{course_id}", form | {"phase": "discharged"}, status=400)
+    assert fields_of(over) == {"phase"}
+    second = await treated.put(f"courses/{course_id}", form)
+    assert (second["course_id"], second["substances"], second["phase"]) == (
+        str(course_id),
+        ["cocaine", "alcohol"],
+        "induction",
+    )
+    assert second["started_on"] == treated.day(3)
+    assert await treated.put(f"courses/{course_id}", form, status=200) == second
+    await treated.put(f"courses/{course_id}", form | {"substances": ["alcohol"]}, status=409)
+    await treated.put(f"courses/{first['course_id']}", form, status=409)
+    await treated.put(f"schedules/{ids.new()}", induction(treated.day(-1)))
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        assert [each.ended_on is None for each in await courses.of(db, treated.client_id)] == [False, True]
 
 
 async def test_a_pause_is_begun_once_ended_early_and_withdrawn(treated: Treated) -> None:

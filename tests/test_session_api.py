@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -36,11 +37,14 @@ class Practice(NamedTuple):
 
     async def book(self, *, hours_ahead: float = 24, **more: object) -> dict[str, Any]:
         body = {"planned_at": at(hours_ahead), "staff_id": str(self.therapist.staff_id), **more}
-        address = f"/v1/clients/{self.client_id}/sessions"
-        reply = await self.http.post(address, json=body, headers=self.therapist.bearer)
+        reply = await self.put(ids.new(), body)
         assert reply.status_code == 201, reply.text
         booked: dict[str, Any] = reply.json()
         return booked
+
+    async def put(self, session_id: object, body: object) -> httpx.Response:
+        address = f"/v1/clients/{self.client_id}/sessions/{session_id}"
+        return await self.http.put(address, json=body, headers=self.therapist.bearer)
 
     async def change(self, session_id: object, **what: object) -> httpx.Response:
         return await self.http.patch(f"/v1/sessions/{session_id}", json=what, headers=self.therapist.bearer)
@@ -92,6 +96,28 @@ async def test_what_changes_nothing_leaves_no_trace(practice: Practice) -> None:
     assert len(same.json()["history"]) == 1
 
 
+async def test_the_same_booking_again_is_the_same_session_even_after_it_was_moved(practice: Practice) -> None:
+    session_id, body = ids.new(), {"planned_at": at(24), "staff_id": str(practice.therapist.staff_id), "minutes": 80}
+    first, again = await asyncio.gather(practice.put(session_id, body), practice.put(session_id, body))
+    assert {first.status_code, again.status_code} == {200, 201}
+    await practice.change(session_id, planned_at=at(30))
+    late = await practice.put(session_id, body)
+    assert (late.status_code, len(late.json()["history"])) == (200, 2)
+    assert (await practice.put(session_id, {**body, "minutes": 50})).status_code == 409
+    async with database.transaction(practice.owner, practice.clinic_id) as db:
+        assert len(await sessions.of(db, practice.client_id)) == 1
+
+
+async def test_who_looked_at_another_version_changes_nothing(practice: Practice) -> None:
+    session = (await practice.book())["session"]
+    session_id = session["therapy_session_id"]
+    moved = await practice.change(session_id, planned_at=at(30), version=session["version"])
+    assert moved.json()["session"]["version"] == 2
+    late = await practice.change(session_id, state="cancelled", version=session["version"])
+    assert (late.status_code, late.headers["content-type"]) == (409, "application/problem+json")
+    assert (await practice.change(session_id, state="cancelled", version=2)).json()["session"]["version"] == 3
+
+
 async def test_a_session_is_attended_or_missed_only_once_it_has_begun(practice: Practice) -> None:
     coming = (await practice.book(hours_ahead=2))["session"]["therapy_session_id"]
     refused = await practice.change(coming, state="attended")
@@ -129,8 +155,7 @@ async def test_a_cancelled_session_is_not_moved_but_may_be_taken_up_again(practi
 async def test_what_cannot_be_booked_is_refused_by_the_name_of_its_field(
     practice: Practice, body: dict[str, Any], field: str
 ) -> None:
-    address = f"/v1/clients/{practice.client_id}/sessions"
-    reply = await practice.http.post(address, json=body, headers=practice.therapist.bearer)
+    reply = await practice.put(ids.new(), body)
     assert reply.status_code == 400
     assert [each["field"] for each in reply.json()["errors"]] == [field]
 

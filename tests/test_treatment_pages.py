@@ -41,7 +41,7 @@ class Visit(NamedTuple):
         assert reply.status_code == 200, reply.text
         return reply.text
 
-    async def post(self, path: str, **form: str) -> None:
+    async def post(self, path: str, **form: str | list[str]) -> None:
         reply = await self.desk.post(f"{self.base}/{path}", **form)
         assert (reply.status_code, reply.headers.get("location")) == (303, self.base), reply.text
 
@@ -51,7 +51,7 @@ class Visit(NamedTuple):
 
     async def course(self) -> Course:
         async with database.transaction(self.desk.owner, self.desk.clinic.clinic_id) as db:
-            return (await courses.of(db, self.client_id))[0]
+            return (await courses.of(db, self.client_id))[-1]
 
 
 @pytest.fixture
@@ -178,6 +178,19 @@ async def test_a_discharge_takes_the_forms_away_and_reopening_brings_them_back(v
     await visit.post("reopen", from_on="")
     assert "Plan from a template" in await visit.page()
     assert (await visit.course()).phase is Phase.INDUCTION
+
+
+async def test_whoever_was_discharged_starts_another_course_by_the_form(visit: Visit) -> None:
+    first = await visit.course()
+    await visit.post("discharge", last_day=f"{today() - timedelta(days=1):%Y-%m-%d}", reason="completed")
+    assert "Start a new course" in await visit.page()
+    course_id, form = ids.new(), {"started_on": f"{today():%Y-%m-%d}", "phase": "induction", "primary": "cocaine"}
+    for _ in range(2):
+        await visit.post(f"courses/{course_id}", substances=["alcohol", "cocaine"], **form)
+    assert ((await visit.course()).course_id, first.course_id != course_id) == (course_id, True)
+    page = await visit.page()
+    assert "cocaine, primary" in page
+    assert "Plan from a template" in page
 
 
 async def test_the_check_ins_of_the_client_page_say_their_infusion_day(visit: Visit) -> None:

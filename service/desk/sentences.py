@@ -145,10 +145,10 @@ def words(code: str) -> str:
 
 
 def _instrument_safety(numbers: Mapping[str, object]) -> str:
-    items, answers = numbers.get("items"), numbers.get("answers")
-    if not isinstance(items, list) or not isinstance(answers, list):
+    questions, answers = numbers.get("questions", numbers.get("items")), numbers.get("answers")
+    if not isinstance(questions, list) or not isinstance(answers, list):
         return "Urgent answer"
-    said = [f"question {item} “{answer}”" for item, answer in zip(items, answers, strict=False)]
+    said = [f"question {number} “{answer}”" for number, answer in zip(questions, answers, strict=False)]
     return f"{numbers.get('instrument')}: {' and '.join(said)}"
 
 

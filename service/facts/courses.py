@@ -30,13 +30,14 @@ async def start(
     now: datetime,
     phase: Phase = Phase.INDUCTION,
     by: UUID | None = None,
+    course_id: UUID | None = None,
 ) -> UUID:
     """Start a course; the first of `substances` is the primary one. The client's trend is due from its first day.
 
     Raises Invalid where no substance or one twice is given.
     """
     _refuse_odd(substances)
-    course_id = ids.new()
+    course_id = course_id or ids.new()
     await db.execute(INSERT_COURSE, db.clinic_id, course_id, client_id, phase, started_on, now)
     for position, substance in enumerate(substances):
         await db.execute(INSERT_SUBSTANCE, db.clinic_id, course_id, substance, position == 0, started_on)

@@ -12,6 +12,7 @@ from schemas.course import Pause, PauseReason
 from service import errors, ids
 from service.database import Db
 from service.facts import fold_queue
+from service.people import clients
 
 
 async def begin(
@@ -30,7 +31,8 @@ async def begin(
     Raises Invalid where it would end before it begins, Conflict where another pause has a day of it.
     """
     _refuse_backwards(from_on, until_on)
-    await _hold_client(db, client_id)
+    # One after the other, so that two pauses cannot both find the same days free.
+    await clients.hold(db, client_id)
     wanted = Pause(
         pause_id=pause_id or ids.new(),
         version=1,
@@ -46,20 +48,6 @@ async def begin(
         raise errors.Conflict("Some of these days are paused already.")
     await _record(db, wanted, by=by, now=now)
     return wanted
-
-
-HOLD_CLIENT = """
-select client_id
-from client
-where clinic_id = $1
-  and client_id = $2
-for no key update
-"""
-
-
-async def _hold_client(db: Db, client_id: UUID) -> None:
-    """One after the other, so that two pauses cannot both find the same days free."""
-    await db.execute(HOLD_CLIENT, db.clinic_id, client_id)
 
 
 def _refuse_backwards(from_on: date, until_on: date | None) -> None:
@@ -107,7 +95,7 @@ async def end(db: Db, pause_id: UUID, *, until_on: date | None, by: UUID | None,
     standing = await find(db, pause_id)
     if standing is None:
         raise errors.NotFound("Not found.")
-    await _hold_client(db, standing.client_id)
+    await clients.hold(db, standing.client_id)
     standing = await find(db, pause_id)
     assert standing is not None
     if standing.withdrawn:

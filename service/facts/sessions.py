@@ -46,18 +46,20 @@ async def plan(
     minutes: int = DEFAULT_MINUTES,
     by: UUID | None,
     now: datetime,
+    therapy_session_id: UUID | None = None,
 ) -> UUID:
     """Book a session; its id. Raises Invalid where `staff_id` may hold none."""
     _refuse_far(planned_at, now)
     await _refuse_other_than_therapists(db, staff_id)
     session = TherapySession(
-        therapy_session_id=ids.new(),
+        therapy_session_id=therapy_session_id or ids.new(),
         client_id=client_id,
         staff_id=staff_id,
         state=SessionState.PLANNED,
         planned_at=planned_at,
         modality=modality,
         minutes=minutes,
+        version=1,
     )
     await _add(db, session, by=by, now=now)
     return session.therapy_session_id
@@ -140,7 +142,7 @@ async def _record_event(db: Db, as_it_stands: TherapySession, *, by: UUID | None
 
 
 HOLD = """
-select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes
+select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes, version
 from therapy_session
 where clinic_id = $1
   and therapy_session_id = $2
@@ -157,15 +159,19 @@ async def change(
     staff_id: UUID | None = None,
     modality: Modality | None = None,
     minutes: int | None = None,
+    version: int | None = None,
     by: UUID | None,
     now: datetime,
 ) -> TherapySession:
     """Change what is given and keep the rest; what it was stays in its events. Nothing new is no event.
 
-    Raises NotFound, Conflict where its state does not allow that, Invalid where a session that has not begun should
-    have been attended or missed, or for somebody who may hold none.
+    Raises NotFound, Conflict where its state does not allow that or it is no longer the `version` that somebody looked
+    at, Invalid where a session that has not begun should have been attended or missed, or for somebody who may hold
+    none.
     """
     before = await db.get(TherapySession, HOLD, db.clinic_id, therapy_session_id)
+    if version is not None and before.version != version:
+        raise errors.Conflict("Somebody else has changed it meanwhile. Look at it again.")
     after = msgspec.structs.replace(
         before,
         state=state or before.state,
@@ -180,7 +186,7 @@ async def change(
     if after.staff_id != before.staff_id:
         await _refuse_other_than_therapists(db, after.staff_id)
     await _write(db, after, by=by, now=now)
-    return after
+    return msgspec.structs.replace(after, version=before.version + 1)
 
 
 WRITE = """
@@ -189,7 +195,8 @@ set staff_id = $3,
     state = $4,
     planned_at = $5,
     modality = $6,
-    minutes = $7
+    minutes = $7,
+    version = version + 1
 where clinic_id = $1
   and therapy_session_id = $2
 """
@@ -249,7 +256,7 @@ async def cancel_from(db: Db, client_id: UUID, *, since: datetime, by: UUID | No
 
 
 GET = """
-select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes
+select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes, version
 from therapy_session
 where clinic_id = $1
   and therapy_session_id = $2
@@ -270,7 +277,7 @@ async def get(db: Db, therapy_session_id: UUID) -> TherapySession:
 
 
 SESSIONS_OF = """
-select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes
+select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes, version
 from therapy_session
 where clinic_id = $1
   and client_id = $2

@@ -264,6 +264,7 @@ async def _session(place: Place, row: SessionRow, before: UUID | None) -> UUID:
         planned_at=row.at,
         modality=row.modality,
         minutes=row.duration_minutes,
+        version=1,
     )
     await sessions.restate(place.db, session, now=place.now)
     return session.therapy_session_id

@@ -99,8 +99,6 @@ async def sealer_of(db: Db, master: Sealer, client_id: UUID) -> Sealer:
     return master.client_sealer(wrapped, db.clinic_id, client_id)
 
 
-# The client's row first, so that two who assign the same person at once do it one after the other; whoever comes second
-# may have looked at the clock first, hence the minute below.
 HOLD = """
 select client_id
 from client
@@ -108,6 +106,13 @@ where clinic_id = $1
   and client_id = $2
 for no key update
 """
+
+
+async def hold(db: Db, client_id: UUID) -> None:
+    """Let whoever does the same for this client wait until this transaction ends; check-ins do not wait."""
+    await db.execute(HOLD, db.clinic_id, client_id)
+
+
 ASSIGN = """
 insert into care_team_member (clinic_id, client_id, staff_id, role, from_at, until_at)
 select $1, $2, $3, $4, $5, $6::timestamptz
@@ -132,7 +137,9 @@ async def assign(
 
     Whoever is on it then in that role stays as they are.
     """
-    await db.execute(HOLD, db.clinic_id, client_id)
+    # Two who assign the same person at once do it one after the other; whoever comes second may have looked at the
+    # clock first, hence the minute above.
+    await hold(db, client_id)
     await db.execute(ASSIGN, db.clinic_id, client_id, staff_id, role, from_at, until_at)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -48,15 +49,20 @@ KINDS: dict[str, tuple[int, str]] = {
 KIND_OF_STATUS = {status: kind for kind, (status, _) in KINDS.items()}
 
 
-def problem_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -> tuple[Problem, dict[str, str]]:
-    """The problem an error becomes, and the headers that go with it. An unforeseen one is logged by its type alone."""
+def problem_of(
+    error: Exception, *, crisis: list[CrisisContact] | None = None, sent_as: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Problem, dict[str, str]]:
+    """The problem an error becomes, and the headers that go with it. An unforeseen one is logged by its type alone.
+
+    `sent_as`: our parameter's name → the name it has in the query.
+    """
     error = plain(error)
     if isinstance(error, errors.DomainError):
         kind = error.kind if error.kind in KINDS else "internal"
         return _problem(kind, error.message, fields=error.fields, crisis=crisis), _headers_of(error)
     if isinstance(error, HTTPException):
         kind = KIND_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
-        faults = _faults_of(error) if kind == "invalid" else ()
+        faults = _faults_of(error, sent_as) if kind == "invalid" else ()
         headers = {"Allow": (error.headers or {})["Allow"]} if "Allow" in (error.headers or {}) else {}
         return _problem(kind, KINDS[kind][1] + ".", fields=faults, crisis=crisis), headers
     if isinstance(error, UNREACHABLE):
@@ -103,11 +109,13 @@ def retry_after(error: errors.TooMany) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
-def _faults_of(error: HTTPException) -> list[errors.FieldFault]:
+def _faults_of(error: HTTPException, sent_as: Mapping[str, str]) -> list[errors.FieldFault]:
     """The parameters that Litestar's own validation refused; its messages may quote the value and are left out."""
     extra = error.extra if isinstance(error.extra, list) else []
     return [
-        errors.FieldFault(str(each["key"]), "is missing, of the wrong type or out of range")
+        errors.FieldFault(
+            sent_as.get(str(each["key"]), str(each["key"])), "is missing, of the wrong type or out of range"
+        )
         for each in extra
         if isinstance(each, dict) and "key" in each
     ]
@@ -122,9 +130,11 @@ def _places_of(error: BaseException) -> list[str]:
     return places[-8:]
 
 
-def response_of(error: Exception, *, crisis: list[CrisisContact] | None = None) -> Response[bytes]:
-    """The reply an error becomes."""
-    problem, headers = problem_of(error, crisis=crisis)
+def response_of(
+    error: Exception, *, crisis: list[CrisisContact] | None = None, sent_as: Mapping[str, str] = MappingProxyType({})
+) -> Response[bytes]:
+    """The reply an error becomes; `sent_as` as in `problem_of`."""
+    problem, headers = problem_of(error, crisis=crisis, sent_as=sent_as)
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -133,6 +143,8 @@ def response_of(error: Exception, *, crisis: list[CrisisContact] | None = None) 
     )
 
 
-def handle(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for whatever a JSON route raises."""
-    return response_of(error)
+    parameters = request.route_handler.parsed_fn_signature.parameters if "route_handler" in request.scope else {}
+    told = {name: getattr(each.kwarg_definition, "name", None) for name, each in parameters.items()}
+    return response_of(error, sent_as={name: sent for name, sent in told.items() if sent})

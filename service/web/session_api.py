@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, delete, get, patch, post
+from litestar import Request, Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
@@ -25,7 +25,7 @@ from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
 from service.web import strict
 from service.web.desk_session import Desk, open_desk
-from service.web.staff_api import HEADERS, json_reply
+from service.web.staff_api import HEADERS, json_reply, made_or_known
 
 Caller = Request[Any, Any, Any]
 SEE = {"access": Permission.SEE_SESSIONS}
@@ -39,16 +39,23 @@ async def list_sessions(desk: NamedDependency[Desk], client_id: FromPath[UUID]) 
     return json_reply(SessionsReply(items=await sessions.of(desk.db, client_id)))
 
 
-@post(
-    "/v1/clients/{client_id:uuid}/sessions",
-    opt={"access": Permission.BOOK_SESSIONS, "body": SessionForm, "replies": {201: SessionReply}},
+@put(
+    "/v1/clients/{client_id:uuid}/sessions/{session_id:uuid}",
+    opt={
+        "access": Permission.BOOK_SESSIONS,
+        "body": SessionForm,
+        "replies": {201: SessionReply, 200: SessionReply},
+        "problems": (409,),
+    },
     tags=["Sessions"],
 )
-async def book_session(request: Caller, desk: NamedDependency[Desk], client_id: FromPath[UUID]) -> Response[bytes]:
-    """Book a session."""
+async def put_session(
+    request: Caller, desk: NamedDependency[Desk], client_id: FromPath[UUID], session_id: FromPath[UUID]
+) -> Response[bytes]:
+    """Book a session, once for each id; the same again is 200 and gives it as it stands now."""
     await desk.require_client(client_id)
-    session_id = await booked(desk, client_id, strict.decode(await request.body(), SessionForm))
-    return await _session(desk, session_id, 201)
+    first_time = await booked(desk, client_id, session_id, strict.decode(await request.body(), SessionForm))
+    return await _session(desk, session_id, made_or_known(first_time))
 
 
 async def _refuse_strangers(desk: Desk, client_id: UUID, staff_id: UUID | None) -> None:
@@ -61,10 +68,22 @@ async def _refuse_strangers(desk: Desk, client_id: UUID, staff_id: UUID | None) 
         raise errors.Invalid("This person is not on the client's care team.", fields=(fault,))
 
 
-async def booked(desk: Desk, client_id: UUID, form: SessionForm) -> UUID:
-    """Book a session, withdraw what it settles, and write it down; its id. Raises as `sessions.plan` does."""
+async def booked(desk: Desk, client_id: UUID, session_id: UUID, form: SessionForm) -> bool:
+    """Book a session, withdraw what it settles, and write it down; whether it was booked just now.
+
+    Raises as `sessions.plan` does, and Conflict for an id that is in use otherwise.
+    """
+    await clients.hold(desk.db, client_id)
+    if (before := await sessions.find(desk.db, session_id)) is not None:
+        first = (await sessions.events_of(desk.db, [session_id]))[0]
+        said = SessionForm(
+            planned_at=first.planned_at, staff_id=first.staff_id, modality=first.modality, minutes=first.minutes
+        )
+        if before.client_id != client_id or said != form:
+            raise errors.Conflict("This id is already in use for another session.")
+        return False
     await _refuse_strangers(desk, client_id, form.staff_id)
-    session_id = await sessions.plan(
+    await sessions.plan(
         desk.db,
         client_id,
         staff_id=form.staff_id,
@@ -73,10 +92,11 @@ async def booked(desk: Desk, client_id: UUID, form: SessionForm) -> UUID:
         minutes=form.minutes,
         by=desk.who.staff_id,
         now=desk.now,
+        therapy_session_id=session_id,
     )
     await watch.settle(desk.db, client_id, now=desk.now)
     await desk.record("session.book", client_id=client_id, object_id=session_id)
-    return session_id
+    return True
 
 
 @get("/v1/sessions/{session_id:uuid}", opt={**SEE, "replies": {200: SessionReply}}, tags=["Sessions"])
@@ -115,6 +135,7 @@ async def changed(desk: Desk, client_id: UUID, session_id: UUID, change: Session
         staff_id=change.staff_id,
         modality=change.modality,
         minutes=change.minutes,
+        version=change.version,
         by=desk.who.staff_id,
         now=desk.now,
     )
@@ -202,7 +223,7 @@ ROUTES = (
         path="/",
         route_handlers=[
             list_sessions,
-            book_session,
+            put_session,
             get_session,
             change_session,
             get_coverage,

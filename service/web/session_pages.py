@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from litestar.params import FromPath
 
 from schemas.course import Modality, SessionState
 from schemas.session import SessionChange, SessionForm
-from service import errors
+from service import errors, ids
 from service.desk import gate_words, sessions
 from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
@@ -62,7 +63,8 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
         modality=_modality(form.get("modality", "")) or Modality.OTHER,
         minutes=_minutes(form.get("minutes", "50")),
     )
-    session_id = await booked(desk, client_id, session)
+    session_id = ids.new()
+    await booked(desk, client_id, session_id, session)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
 
@@ -70,11 +72,11 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
 async def record_state(request: Caller, desk: NamedDependency[Desk], session_id: FromPath[UUID]) -> Response[Any]:
     """Record that it was attended, missed or cancelled, or is planned after all."""
     client_id = await access.require_session(desk.db, desk.reach(), session_id, now=desk.now)
-    said = (await form_of(request)).get("state")
-    state = next((each for each in SessionState if each == said), None)
+    form = await form_of(request)
+    state = next((each for each in SessionState if each == form.get("state")), None)
     if state is None:
         raise errors.Invalid("Say what became of it.", fields=(errors.FieldFault("state", "choose one"),))
-    await changed(desk, client_id, session_id, SessionChange(state=state))
+    await changed(desk, client_id, session_id, SessionChange(state=state, version=_version(form)))
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
 
@@ -88,6 +90,7 @@ async def change(request: Caller, desk: NamedDependency[Desk], session_id: FromP
         staff_id=_person(form.get("staff_id", "")),
         modality=_modality(form.get("modality", "")),
         minutes=_minutes(form["minutes"]) if form.get("minutes") else None,
+        version=_version(form),
     )
     await changed(desk, client_id, session_id, what)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
@@ -102,6 +105,12 @@ def _person(text: str) -> UUID | None:
 
 def _modality(text: str) -> Modality | None:
     return next((each for each in Modality if each == text), None)
+
+
+def _version(form: Mapping[str, str]) -> int | None:
+    """That of the session on the page from which the form was sent."""
+    text = form.get("version", "")
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _minutes(text: str) -> int:

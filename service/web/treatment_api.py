@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from schemas.course import Pause
 from schemas.treatment import (
+    CourseForm,
     CourseView,
     DischargeForm,
     EndPauseForm,
@@ -31,9 +32,9 @@ SEE, MANAGE = Permission.SEE_CLIENTS, Permission.MANAGE_TREATMENT
 TAGS = ["Treatment"]
 
 
-async def _course(desk: Desk, client_id: UUID) -> Response[bytes]:
+async def _course(desk: Desk, client_id: UUID, status: int = 200) -> Response[bytes]:
     view = await treatment_page.read(desk.db, client_id, now=desk.now)
-    return json_reply(treatment_page.course_of(view))
+    return json_reply(treatment_page.course_of(view), status)
 
 
 @get("/v1/clients/{client_id:uuid}/course", opt={"access": SEE, "replies": {200: CourseView}}, tags=TAGS)
@@ -42,6 +43,29 @@ async def get_course(desk: NamedDependency[Desk], client_id: FromPath[UUID]) -> 
     await desk.require_client(client_id)
     await desk.record("client.read_treatment", client_id=client_id)
     return await _course(desk, client_id)
+
+
+@put(
+    "/v1/clients/{client_id:uuid}/courses/{course_id:uuid}",
+    opt={
+        "access": MANAGE,
+        "body": CourseForm,
+        "replies": {201: CourseView, 200: CourseView},
+        "problems": (409,),
+    },
+    tags=TAGS,
+)
+async def put_course(
+    request: Request[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    client_id: FromPath[UUID],
+    course_id: FromPath[UUID],
+) -> Response[bytes]:
+    """Start a further course of a client whose last one has ended, once for each id; gives the newest course."""
+    await desk.require_client(client_id)
+    form = strict.decode(await request.body(), CourseForm)
+    first_time = await treatment.start_course(desk.db, client_id, course_id, form, by=desk.actor, now=desk.now)
+    return await _course(desk, client_id, made_or_known(first_time))
 
 
 @post(
@@ -146,6 +170,7 @@ ROUTES = (
         path="/",
         route_handlers=[
             get_course,
+            put_course,
             change_substances,
             enter_phase,
             discharge,

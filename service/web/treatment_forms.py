@@ -13,6 +13,7 @@ from litestar.params import FromPath
 
 from schemas.course import InfusionState, Template
 from schemas.treatment import (
+    CourseForm,
     DischargeForm,
     EndPauseForm,
     MoveForm,
@@ -170,16 +171,32 @@ async def end_pause(
     return _back(client_id)
 
 
+@post("/clients/{client_id:uuid}/treatment/courses/{course_id:uuid}", opt=MANAGE)
+async def start_course(
+    request: Request[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    client_id: FromPath[UUID],
+    course_id: FromPath[UUID],
+) -> Response[Any]:
+    """Start a further course; the form sent twice starts one."""
+    await desk.require_client(client_id)
+    form = await _filled(request, desk, CourseForm, substances=await _primary_first(request))
+    await treatment.start_course(desk.db, client_id, course_id, form, by=desk.actor, now=desk.now)
+    return _back(client_id)
+
+
+async def _primary_first(request: Request[Any, Any, Any]) -> list[str]:
+    ticked, primary = await choices_of(request, "substances"), (await form_of(request)).get("primary")
+    return sorted(ticked, key=lambda each: each != primary)
+
+
 @post("/clients/{client_id:uuid}/treatment/substances", opt=MANAGE)
 async def change_substances(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
 ) -> Response[Any]:
     """Treat other substances from a day on."""
     await desk.require_client(client_id)
-    ticked = await choices_of(request, "substances")
-    primary = (await form_of(request)).get("primary")
-    ticked.sort(key=lambda each: each != primary)
-    form = await _filled(request, desk, SubstancesForm, substances=ticked)
+    form = await _filled(request, desk, SubstancesForm, substances=await _primary_first(request))
     await treatment.change_substances(desk.db, client_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
 
@@ -230,6 +247,7 @@ ROUTES = (
             record_infusion,
             begin_pause,
             end_pause,
+            start_course,
             change_substances,
             enter_phase,
             discharge,
