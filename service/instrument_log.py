@@ -142,16 +142,5 @@ def plan_of(facts: Facts, code: str, day: date) -> Plan | None:
         return None
     said = [each for each in facts.events if each.course_id == course.course_id]
     phase = course_events.phase_on(said, day) or Phase.INDUCTION
-    rhythm = _rhythm(facts, instrument, phase, day)
-    return None if rhythm is None else Plan((course.course_id, phase), *rhythm)
-
-
-def _rhythm(facts: Facts, instrument: Instrument, phase: Phase, day: date) -> tuple[int, int] | None:
-    chosen = [
-        each for each in facts.choices if (each.code, each.phase) == (instrument.code, phase) and each.from_on <= day
-    ]
-    if chosen:
-        every, opened = chosen[-1].every_days, chosen[-1].open_days
-        return None if every is None or opened is None else (every, opened)
-    planned = next((each for each in instrument.schedule if each.phase is phase), None)
-    return None if planned is None else (planned.every_days, planned.open_days)
+    rhythm = instruments.rhythm_on(instrument, facts.choices, phase, day)
+    return None if rhythm is None else Plan((course.course_id, phase), rhythm.every_days, rhythm.open_days)

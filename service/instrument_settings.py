@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.course import Phase
-from schemas.instrument import Instrument
+from schemas.instrument import Instrument, Rhythm
 from schemas.instrument_response import ChosenRhythm, InstrumentLine, RhythmForm
 from service import errors
 from service.database import Db
@@ -88,6 +89,29 @@ def _open_days(instrument: Instrument, form: RhythmForm) -> int | None:
         return form.open_days
     planned = next((each.open_days for each in instrument.schedule if each.phase is form.phase), form.every_days)
     return min(planned, form.every_days)
+
+
+class PhaseRhythm(NamedTuple):
+    """How an instrument is asked in a phase today (None: not at all), and what was chosen for days to come."""
+
+    phase: Phase
+    rhythm: Rhythm | None
+    chosen: bool
+    coming: list[ChosenRhythm]
+
+
+def rhythms_of(line: InstrumentLine, today: date) -> list[PhaseRhythm]:
+    """How an instrument is asked in each phase that a course runs through."""
+    return [
+        PhaseRhythm(
+            phase=phase,
+            rhythm=instruments.rhythm_on(line.definition, line.chosen, phase, today),
+            chosen=any(each.phase is phase and each.from_on <= today for each in line.chosen),
+            coming=[each for each in line.chosen if each.phase is phase and each.from_on > today],
+        )
+        for phase in Phase
+        if phase is not Phase.DISCHARGED
+    ]
 
 
 async def all_of(db: Db) -> list[InstrumentLine]:

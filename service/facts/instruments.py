@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
 
 from schemas.course import Phase
-from schemas.instrument import Instrument
+from schemas.instrument import Instrument, Rhythm
 from schemas.instrument_response import ChosenRhythm
 from service import ids
 from service.database import Db
@@ -76,6 +77,18 @@ order by from_on, recorded_at, instrument_schedule_id
 async def choices_of(db: Db) -> list[ChosenRhythm]:
     """Every rhythm that the clinic ever chose; for a phase and day the last one that had begun holds."""
     return await db.rows(ChosenRhythm, CHOICES, db.clinic_id)
+
+
+def rhythm_on(instrument: Instrument, choices: Sequence[ChosenRhythm], phase: Phase, day: date) -> Rhythm | None:
+    """How an instrument is asked in a phase on a day: as the clinic chose last until then, else as its file says.
+
+    `choices`: as `choices_of` gives them. None: it is not asked.
+    """
+    chosen = [each for each in choices if (each.code, each.phase) == (instrument.code, phase) and each.from_on <= day]
+    if not chosen:
+        return next((each for each in instrument.schedule if each.phase is phase), None)
+    every, opened = chosen[-1].every_days, chosen[-1].open_days
+    return None if every is None or opened is None else Rhythm(phase=phase, every_days=every, open_days=opened)
 
 
 class ResponseRow(msgspec.Struct, frozen=True, kw_only=True):

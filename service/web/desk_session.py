@@ -27,7 +27,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Sent by parts of a page that refresh themselves: they must not keep an abandoned desk signed in.
 BY_ITSELF = "Neap-By-Itself"
 # The fields of forms that may hold more than one line.
-LONG_TEXTS = frozenset({"note", "reason"})
+LONG_TEXTS = frozenset({"note", "reason", "definition"})
 
 
 class SignedInAt(NamedTuple):
