@@ -84,6 +84,7 @@ class DeliveryKind(StrEnum):
 
     ALERT = "alert"
     BRIEF = "brief"
+    COURSE = "course"
     DIGEST = "digest"
     AUDIT_HEAD = "audit_head"
 

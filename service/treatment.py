@@ -27,6 +27,7 @@ from schemas.treatment import (
     SubstancesForm,
 )
 from service import errors
+from service.alerting import notices
 from service.database import Db
 from service.errors import FieldFault
 from service.facts import (
@@ -219,7 +220,10 @@ def _ran_on(day: date, course: Course) -> bool:
 async def pause(
     db: Db, client_id: UUID, pause_id: UUID, form: PauseForm, *, by: Actor, now: datetime
 ) -> tuple[Pause, bool]:
-    """Pause a client, once for each id; the pause, and whether it began just now. Raises as `pauses.begin` does."""
+    """Pause a client, once for each id, and tell their care team; the pause, and whether it began just now.
+
+    A pause that was over already is entered for the record, and nobody is told. Raises as `pauses.begin` does.
+    """
     at = await place_of(db, client_id, now=now)
     _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
     if form.until_on is not None:
@@ -244,6 +248,8 @@ async def pause(
         pause_id=pause_id,
     )
     await audit.record(db, by, "pause.begin", client_id=client_id, object_id=pause_id, now=now)
+    if begun.until_on is None or begun.until_on >= at.today:
+        await notices.tell_team(db, client_id, but=by.id, now=now)
     return begun, True
 
 
@@ -311,7 +317,8 @@ async def start_course(db: Db, client_id: UUID, course_id: UUID, form: CourseFor
 async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, now: datetime) -> int:
     """End the course with a client day that has begun; how many infusions planned or held after it are cancelled by it.
 
-    Therapy sessions booked from now on are cancelled, too, unless therapy goes on without infusions.
+    Therapy sessions booked from now on are cancelled, too, unless therapy goes on without infusions. The care team is
+    told.
 
     Raises as `courses.end` does, and Invalid where an infusion was given after that day.
     """
@@ -331,6 +338,7 @@ async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, 
         await sessions.cancel_from(db, client_id, since=max(after, now), by=by.id, now=now)
     await courses.end(db, course_id, ended_on=form.last_day, reason=form.reason, by=by.id, now=now)
     await audit.record(db, by, "course.discharge", client_id=client_id, object_id=course_id, now=now)
+    await notices.tell_team(db, client_id, but=by.id, now=now)
     return cancelled
 
 

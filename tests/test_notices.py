@@ -1,28 +1,31 @@
-"""A therapist hears once, neutrally, that there is a brief to read before a session of the next day."""
+"""Staff hear once, neutrally: there is a brief to read before a session, a client pauses or was discharged."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from jobs import deliver_messages, plan_briefs
 from jobs.work import Result as Ran
 from jobs.work import Tools
-from schemas.alert import Channel
+from schemas.alert import Channel, DeliveryKind
 from schemas.clinic import Clinic
-from schemas.course import SessionState
+from schemas.course import DischargeReason, PauseReason, SessionState
 from schemas.staff import Role
-from service import database, ids, schema
-from service.alerting import notices, outbox
+from schemas.treatment import DischargeForm, PauseForm
+from service import database, ids, schema, treatment
+from service.alerting import notices, outbox, receipts
 from service.alerting.writing import Sending
 from service.database import Pool
-from service.facts import courses, sessions
+from service.facts import client_day, courses, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.texts import TEXTS
 from service.people import clients, staff
+from service.people.audit import Actor
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 HOUR = timedelta(hours=1)
@@ -108,6 +111,49 @@ async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
         f"https://neap.example/messages/{message.delivery_id}",
     )
     assert (await tell(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
+
+
+async def a_team(pool: Pool, clinic: Clinic) -> tuple[UUID, list[UUID]]:
+    """A client, and the therapist, nurse and prescriber of their care team."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, now=NOW)
+        team = []
+        for role in (Role.THERAPIST, Role.NURSE, Role.PRESCRIBER):
+            team.append(await staff.add(db, email=f"{role}@harbour.example", name=role, roles=[role], now=NOW))
+            await clients.assign(db, client_id, team[-1], role, from_at=NOW - HOUR)
+    return client_id, team
+
+
+def a_pause(from_days: int, until_days: int | None) -> PauseForm:
+    day = client_day.of(NOW, ZoneInfo("UTC"))
+    until_on = None if until_days is None else day + timedelta(days=until_days)
+    return PauseForm(from_on=day + timedelta(days=from_days), until_on=until_on, reason=PauseReason.OWN_WISH)
+
+
+async def test_the_care_team_is_told_of_a_pause_and_of_a_discharge_but_for_whoever_said_it(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    client_id, [therapist, nurse, prescriber] = await a_team(owner_pool, clinic)
+    by, pause_id = Actor("staff", nurse), ids.new()
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await treatment.pause(db, client_id, ids.new(), a_pause(-3, -2), by=by, now=NOW)
+    assert (await tell(tools, now=NOW)).counts["sent"] == 0, "a pause that is over is for the record"
+    for _ in range(2):
+        async with database.transaction(web_pool, clinic.clinic_id) as db:
+            await treatment.pause(db, client_id, pause_id, a_pause(0, None), by=by, now=NOW)
+        await tell(tools, now=NOW)
+    assert [each.template for each in postbox.written] == [Template.COURSE] * 2
+    assert {each.to for each in postbox.written} == {"therapist@harbour.example", "prescriber@harbour.example"}
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        leave = DischargeForm(last_day=client_day.of(NOW, ZoneInfo("UTC")), reason=DischargeReason.COMPLETED)
+        await treatment.discharge(db, client_id, leave, by=by, now=NOW + HOUR)
+        await clients.unassign(db, client_id, prescriber, now=NOW + HOUR)
+        followed = await receipts.mark_opened(db, postbox.written[0].delivery_id, by=therapist, now=NOW)
+        followed = followed or await receipts.mark_opened(db, postbox.written[1].delivery_id, by=therapist, now=NOW)
+    assert followed is not None
+    assert (followed.kind, followed.subject_id) == (DeliveryKind.COURSE, client_id)
+    assert (await tell(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "who left the team is not told"
+    assert postbox.written[-1].to == "therapist@harbour.example"
 
 
 def test_no_text_says_a_word_of_health() -> None:

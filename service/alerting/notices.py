@@ -1,6 +1,7 @@
-"""Notices: that there is a brief to read before a session. Planned once, sent by the outbox, about no alert.
+"""Notices: that there is a brief to read before a session, that a client pauses or was discharged.
 
-Nobody else is told instead: whoever it was for reads the same on the caseload.
+Each is planned once and sent by the outbox, about no alert. Nobody else is told instead: whoever it was for reads the
+same on the desk.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from schemas.alert import DeliveryKind
 from service.alerting import channels
 from service.alerting.channels import Told
 from service.database import Db
+from service.people import clients
 
 BEFORE_SESSION = timedelta(hours=24)
 
@@ -79,6 +81,26 @@ async def plan_briefs(db: Db, *, now: datetime) -> int:
             channel=own[coming.staff_id][0],
             subject_id=coming.therapy_session_id,
             planned_at=coming.planned_at,
+            round=0,
+            step=0,
+        )
+        planned += await channels.plan(db, told, now=now)
+    return planned
+
+
+async def tell_team(db: Db, client_id: UUID, *, but: UUID | None, now: datetime) -> int:
+    """Queue, for everybody on the client's care team but whoever did it, that something of the course changed."""
+    team = {each.staff_id for each in await clients.care_team_of(db, client_id, now=now)} - {but}
+    own = await channels.of_each(db, DeliveryKind.COURSE, sorted(team))
+    planned = 0
+    for staff_id in sorted(team):
+        told = Told(
+            kind=DeliveryKind.COURSE,
+            alert_id=None,
+            staff_id=staff_id,
+            channel=own[staff_id][0],
+            subject_id=client_id,
+            planned_at=now,
             round=0,
             step=0,
         )

@@ -65,6 +65,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: DeliveryKind
     alert_id: UUID | None
+    subject_id: UUID | None
 
 
 MARK_OPENED = """
@@ -78,7 +79,7 @@ where clinic_id = $1
   and delivery_id = $2
   and staff_id = $3
   and attempts > 0
-returning kind, alert_id
+returning kind, alert_id, subject_id
 """
 
 
@@ -88,7 +89,7 @@ async def mark_opened(db: Db, delivery_id: UUID, *, by: UUID, now: datetime) -> 
 
 
 FIND_OWN = """
-select kind, alert_id
+select kind, alert_id, subject_id
 from delivery
 where clinic_id = $1
   and delivery_id = $2

@@ -17,7 +17,7 @@ from service import errors
 from service.alerting import alert_states, deliveries, digests, notices, receipts
 from service.database import Db
 from service.notify import Attachment, Counts, Event, Message, Notifier, Template
-from service.people import staff, staff_addresses, webhook_endpoints
+from service.people import clients, staff, staff_addresses, webhook_endpoints
 from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,8 @@ async def write(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) ->
             return await _of_alert(db, claimed, sending, now=now)
         case DeliveryKind.BRIEF:
             return await _of_brief(db, claimed, sending, now=now)
+        case DeliveryKind.COURSE:
+            return await _of_course(db, claimed, sending, now=now)
         case DeliveryKind.DIGEST:
             return await _of_digest(db, claimed, sending, now=now)
         case DeliveryKind.AUDIT_HEAD:
@@ -165,6 +167,14 @@ async def _of_brief(db: Db, claimed: Claimed, sending: Sending, *, now: datetime
     if not await notices.brief_is_due(db, claimed.staff_id, claimed.subject_id, claimed.planned_at, now=now):
         return Blocked(problem=NOT_NEEDED)
     return await _to_person(db, claimed, sending, Template.BRIEF)
+
+
+async def _of_course(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) -> Sequence[Message] | Blocked:
+    assert claimed.subject_id is not None
+    team = await clients.care_team_of(db, claimed.subject_id, now=now)
+    if claimed.staff_id not in {each.staff_id for each in team}:
+        return Blocked(problem=NOT_TO_BE_TOLD)
+    return await _to_person(db, claimed, sending, Template.COURSE)
 
 
 async def _of_digest(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) -> Sequence[Message] | Blocked:

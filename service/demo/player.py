@@ -255,7 +255,7 @@ async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> Non
 
 
 class _Settled(msgspec.Struct, frozen=True):
-    alert_id: UUID
+    alert_id: UUID | None
     delivery_id: UUID
     due_at: datetime
 
@@ -275,4 +275,6 @@ returning alert_id, delivery_id, due_at
 async def _settle_messages(db: Db, *, until: datetime) -> None:
     """Messages of a day that is played count as sent at once, and never go out."""
     for sent in await db.rows(_Settled, SETTLE_MESSAGES, db.clinic_id, until):
+        if sent.alert_id is None:
+            continue
         await alert_states.dispatch(db, sent.alert_id, now=sent.due_at, delivery_id=sent.delivery_id)

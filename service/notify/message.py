@@ -19,6 +19,7 @@ class Template(StrEnum):
     ALERT = "alert"
     ALERT_AGAIN = "alert_again"
     BRIEF = "brief"
+    COURSE = "course"
     DIGEST = "digest"
     ALL_QUIET = "all_quiet"
     AUDIT_HEAD = "audit_head"

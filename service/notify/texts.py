@@ -52,6 +52,7 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
             "An alert waits in the inbox", "There is an alert in your inbox that waits for you."
         ),
         Template.BRIEF: Text("Before an appointment", "There is something to read before an appointment."),
+        Template.COURSE: Text("A change to look at", "Something was changed in a plan that you look after."),
         Template.DIGEST: Text("This morning's inbox", DIGEST),
         Template.ALL_QUIET: Text("This morning's inbox: all quiet", ALL_QUIET),
         Template.AUDIT_HEAD: Text("Seal of the audit trail", AUDIT_HEAD),

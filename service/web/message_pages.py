@@ -40,6 +40,8 @@ async def follow(
         await desk.record("message.open", object_id=delivery_id)
     if found.alert_id is not None:
         return go_to(f"/alerts/{found.alert_id}")
+    if found.kind is DeliveryKind.COURSE:
+        return go_to(f"/clients/{found.subject_id}/treatment")
     return go_to(desk_page.home_of(desk.who.roles, PLACES.get(found.kind)))
 
 
