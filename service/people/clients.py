@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -68,6 +69,19 @@ where clinic_id = $1
 async def get(db: Db, client_id: UUID) -> Client:
     """One client. Raises NotFound."""
     return await db.get(Client, GET, db.clinic_id, client_id)
+
+
+NAMED = """
+select client_id, given_name, family_name, time_zone, enrolled_on, origin
+from client
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+"""
+
+
+async def named(db: Db, client_ids: Sequence[UUID]) -> dict[UUID, Client]:
+    """Some clients by their ids; those that are none are left out."""
+    return {each.client_id: each for each in await db.rows(Client, NAMED, db.clinic_id, list(client_ids))}
 
 
 IDS_OF = """

@@ -76,7 +76,7 @@ async def switch_on_for_client(
 
 async def _page(desk: Desk, *, client_id: UUID | None = None, preview: Preview | None = None) -> Response[Any]:
     newest = await rule_changes.newest(desk.db)
-    named = preview.clients if preview is not None else []
+    told = preview.clients if preview is not None else []
     context = {
         "rules": await rules_of(desk, client_id=client_id),
         "newest": newest,
@@ -84,7 +84,7 @@ async def _page(desk: Desk, *, client_id: UUID | None = None, preview: Preview |
         "own_budget_days": None if client_id is None else newest.rules.clients.get(client_id),
         "preview": preview,
         "client": None if client_id is None else await clients.get(desk.db, client_id),
-        "clients": {each.client_id: await clients.get(desk.db, each.client_id) for each in named},
+        "clients": await clients.named(desk.db, [each.client_id for each in told]),
         "names": {each.staff_id: each.name for each in await staff.all_of(desk.db)},
         "may_change": client_id is not None or desk.may(Permission.MANAGE_RULES),
         "address": "/rules" if client_id is None else f"/clients/{client_id}/rules",
