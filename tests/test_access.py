@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
@@ -18,22 +19,35 @@ from litestar.handlers import HTTPRouteHandler
 from schemas.alert import Channel, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.course import PauseReason
+from schemas.rota import CoverForm, ShiftForm
 from schemas.staff import LinkPurpose, Role
 from service import app, database, ids
 from service.alerting import alerts
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import pauses
-from service.people import access, calendar_feeds, clients, one_time_links, staff_addresses, webhook_endpoints
+from service.people import (
+    access,
+    calendar_feeds,
+    clients,
+    covers,
+    one_time_links,
+    shifts,
+    staff_addresses,
+    webhook_endpoints,
+)
 from service.people.access import Party, Permission, Scope
 from tests.appointments import a_planned_infusion, a_reading, a_session_of
 from tests.builders import MASTER, a_client, a_clinic, a_phone
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.web import serving
 
+HOUR = timedelta(hours=1)
 SENT_TO_SIGN_IN = re.compile(r"^(/[^/]+)?/sign-in(\?.*)?$")
 CLINICAL = {Party.THERAPIST: Role.THERAPIST, Party.PRESCRIBER: Role.PRESCRIBER, Party.NURSE: Role.NURSE}
 STAFF = [Party(role) for role in Role]
+# Whoever is on call has a role, too: here one that sees no client by itself.
+ON_CALL_ROLE = Party.PRIVACY_OFFICER
 
 
 class Route(NamedTuple):
@@ -58,6 +72,8 @@ def routes_of(application: Litestar) -> Iterator[Route]:
 
 def expected(route: Route, party: Party, *, inside: bool) -> bool:
     """What the table says of a route and a party; `inside`: on the client's care team, or sent the alert."""
+    if party is Party.ON_CALL and expected(route, ON_CALL_ROLE, inside=inside):
+        return True
     row = access.TABLE[route.permission]
     if Party.ANYONE in row:
         return True
@@ -93,6 +109,9 @@ async def a_house(owner: Pool) -> House:
         known, unknown = await a_client(db), await a_client(db, given_name="Nobody's")
         for client_id in (known, unknown):
             await a_trend(db, client_id, [a_trend_day(now.date() - timedelta(days=3 - day)) for day in range(3)])
+        people[Party.ON_CALL] = await a_person(db, Role(ON_CALL_ROLE), email="on-call@clinic.example")
+        shift = ShiftForm(staff_id=people[Party.ON_CALL], from_at=now - HOUR, until_at=now + HOUR)
+        await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=people[Party.ADMIN], now=now)
         for party, role in CLINICAL.items():
             await clients.assign(db, known, people[party], role, from_at=now - timedelta(days=9))
         # Somebody treats the other client, so that the ladder does not bring that alert to everybody.
@@ -102,9 +121,24 @@ async def a_house(owner: Pool) -> House:
     return house
 
 
+async def rota_values(db: Db, house: House, route: Route, party: Party) -> dict[str, object]:
+    """A shift and a cover of the party's own; to be ended, they are there."""
+    now, shift_id, cover_id = datetime.now(UTC), ids.new(), ids.new()
+    away = house.people.get(party, house.people[Party.NURSE])
+    if route.path.endswith("/end") and "{shift_id" in route.path:
+        shift = ShiftForm(staff_id=house.people[Party.NURSE], from_at=now, until_at=now + HOUR)
+        await shifts.give(db, shift_id, shift, zone=ZoneInfo("UTC"), by=house.people[Party.ADMIN], now=now)
+    elif route.path.endswith("/end"):
+        stands_in = await a_person(db, email=f"{cover_id}@clinic.example")
+        cover = CoverForm(staff_id=away, covered_by=stands_in, from_at=now, until_at=now + HOUR)
+        await db.execute("delete from cover where staff_id = $1", away)
+        await covers.arrange(db, cover_id, cover, by=away, now=now)
+    return {"shift_id": shift_id, "cover_id": cover_id}
+
+
 async def address_of(db: Db, house: House, route: Route, *, inside: bool, party: Party = Party.ADMIN) -> str:
     """The route's path about the client inside or outside, with everything else that it names there and fit."""
-    client_id = house.known if inside else house.unknown
+    client_id, now = house.known if inside else house.unknown, datetime.now(UTC)
     values: dict[str, object] = {
         "client_id": client_id,
         "alert_id": house.known_alert if inside else house.unknown_alert,
@@ -136,6 +170,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         values["record_id"] = ids.new()
         if "{record_id" in route.path:
             values["record_id"] = await a_reading(db, client_id, infusion_id, by=house.people[Party.NURSE])
+    if "{shift_id" in route.path or "{cover_id" in route.path:
+        values |= await rota_values(db, house, route, party)
     if "{session_id" in route.path:
         values["session_id"] = await a_session_of(db, client_id)
     if "{device_id" in route.path:
@@ -145,7 +181,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         values["endpoint_id"] = added[0]
     values["delivery_id"] = ids.new()  # somebody else's leads nowhere special
     if "{subscription_id" in route.path and party in house.people:
-        address, now = str(ids.new()), datetime.now(UTC)
+        address = str(ids.new())
         values["subscription_id"], _ = await staff_addresses.add(
             db, MASTER, house.people[party], Channel.PUSH, address, known_by=address, label="A browser", now=now
         )
@@ -177,7 +213,7 @@ def was_let_in(route: Route, reply: httpx.Response) -> bool:
     return reply.status_code not in (401, 403, 404) and not turned_away
 
 
-@pytest.mark.parametrize("party", [*STAFF, Party.CLIENT, Party.ANYONE])
+@pytest.mark.parametrize("party", [*STAFF, Party.ON_CALL, Party.CLIENT, Party.ANYONE])
 async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
     settings: Config, owner_pool: Pool, tmp_path: Path, party: Party
 ) -> None:
@@ -214,8 +250,9 @@ def test_the_table_says_what_the_design_says() -> None:
 
     team = dict.fromkeys(CLINICAL, Scope.CARE_TEAM)
     assert whoever(Permission.SEE_NOTES) == team
-    assert whoever(Permission.SEE_CLIENTS) == team | {Party.COORDINATOR: Scope.CLINIC}
-    assert whoever(Permission.SEE_ALERTS) == team | {Party.COORDINATOR: Scope.CLINIC, Party.ADMIN: Scope.ROUTED}
+    whole_clinic = {Party.COORDINATOR: Scope.CLINIC, Party.ON_CALL: Scope.CLINIC}
+    assert whoever(Permission.SEE_CLIENTS) == team | whole_clinic
+    assert whoever(Permission.SEE_ALERTS) == team | whole_clinic | {Party.ADMIN: Scope.ROUTED}
     assert whoever(Permission.MANAGE_STAFF) == {Party.ADMIN: Scope.CLINIC}
     assert whoever(Permission.SEE_AUDIT) == {Party.PRIVACY_OFFICER: Scope.CLINIC}
     assert whoever(Permission.ANSWER_CHECK_INS) == {Party.CLIENT: Scope.OWN}

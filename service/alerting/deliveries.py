@@ -76,33 +76,49 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     reachable: bool
 
 
-# Nearest first: the assigned therapists; else whoever else is on the care team; else the clinic's coordinators; else
-# its admins. A step of the ladder for each; everybody as far as the alert has come, and at least as far as the nearest
-# in which somebody can be reached; all of them, where nobody can.
+# Nearest first: the assigned therapists, or whoever covers them; else whoever else is on the care team or covers; else
+# whoever is on call, or the clinic's coordinators where nobody is; else its admins. Whoever is away and covered is left
+# out of the first two, unless their cover does not work here any more. A step of the ladder for each; everybody as far
+# as the alert has come, and at least as far as the nearest in which somebody can be reached; all, where nobody can.
 # Whose e-mail, the last of everybody's channels, died in this round or the one before is out of reach unless another
 # channel's message was seen, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
-with candidate as (
+with away as (
+  select c.staff_id
+  from cover c
+  join staff stands_in
+    on stands_in.clinic_id = $1
+    and stands_in.staff_id = c.covered_by
+    and stands_in.disabled_at is null
+  where c.clinic_id = $1
+    and c.from_at <= $3
+    and c.until_at > $3
+), on_call as (
+  select shift.staff_id
+  from shift
+  join staff s
+    on s.clinic_id = $1
+    and s.staff_id = shift.staff_id
+    and s.disabled_at is null
+  where shift.clinic_id = $1
+    and shift.from_at <= $3
+    and shift.until_at > $3
+), team as (
+  select m.staff_id, bool_or(m.role = 'therapist') as is_therapist
+  from care_team_reach m
+  where m.clinic_id = $1
+    and m.client_id = $2
+    and m.from_at <= $3
+    and (m.until_at is null or m.until_at > $3)
+    and m.staff_id not in (select staff_id from away)
+  group by m.staff_id
+), candidate as (
   select s.staff_id, s.email,
     case
-      when exists (
-        select from care_team_member m
-        where m.clinic_id = $1
-          and m.client_id = $2
-          and m.staff_id = s.staff_id
-          and m.role = 'therapist'
-          and m.from_at <= $3
-          and (m.until_at is null or m.until_at > $3)
-      ) then 1
-      when exists (
-        select from care_team_member m
-        where m.clinic_id = $1
-          and m.client_id = $2
-          and m.staff_id = s.staff_id
-          and m.from_at <= $3
-          and (m.until_at is null or m.until_at > $3)
-      ) then 2
-      when 'coordinator' = any (s.roles) then 3
+      when team.is_therapist then 1
+      when team.staff_id is not null then 2
+      when s.staff_id in (select staff_id from on_call) then 3
+      when 'coordinator' = any (s.roles) and not exists (select from on_call) then 3
       when 'admin' = any (s.roles) then 4
     end as nearness,
     not exists (
@@ -123,6 +139,8 @@ with candidate as (
         )
     ) as reachable
   from staff s
+  left join team
+    on team.staff_id = s.staff_id
   where s.clinic_id = $1
     and s.disabled_at is null
 )

@@ -36,7 +36,7 @@ where s.clinic_id = $1
     when 'audit_head' then 'privacy_officer' = any (s.roles)
     else exists (
       select
-      from care_team_member m
+      from care_team_reach m
       where m.clinic_id = $1
         and m.staff_id = s.staff_id
         and m.from_at <= $2
@@ -89,7 +89,7 @@ join alert a
   and (a.closed_at is null or a.closed_at > since.at)
   and exists (
     select
-    from care_team_member m
+    from care_team_reach m
     where m.clinic_id = $1
       and m.client_id = a.client_id
       and m.staff_id = $2

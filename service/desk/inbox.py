@@ -167,7 +167,7 @@ where a.clinic_id = $1
     $3
     or ($4 and exists (
       select
-      from care_team_member m
+      from care_team_reach m
       where m.clinic_id = $1
         and m.client_id = a.client_id
         and m.staff_id = $2

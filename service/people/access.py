@@ -14,13 +14,12 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.staff import Role
 from service import errors
 from service.database import Db
 
 
 class Party(StrEnum):
-    """Whoever may come to a route: a role of the staff, a client's phone, or anybody at all."""
+    """Whoever may come to a route: a role of the staff, whoever is on call, a client's phone, or anybody at all."""
 
     THERAPIST = "therapist"
     PRESCRIBER = "prescriber"
@@ -28,6 +27,7 @@ class Party(StrEnum):
     COORDINATOR = "coordinator"
     PRIVACY_OFFICER = "privacy_officer"
     ADMIN = "admin"
+    ON_CALL = "on_call"
     CLIENT = "client"
     ANYONE = "anyone"
 
@@ -55,6 +55,8 @@ class Permission(StrEnum):
     BOOK_SESSIONS = "book_sessions"
     MANAGE_CLIENTS = "manage_clients"
     MANAGE_TREATMENT = "manage_treatment"
+    SEE_ROTA = "see_rota"
+    MANAGE_ROTA = "manage_rota"
     MANAGE_STAFF = "manage_staff"
     MANAGE_SETTINGS = "manage_settings"
     SEE_OPERATIONS = "see_operations"
@@ -67,7 +69,7 @@ class Scope(StrEnum):
 
     ANYTHING = "anything"  # needs no identity
     OWN = "own"  # one's own account, or the client's own data
-    CARE_TEAM = "care_team"  # clients on whose care team the person is now
+    CARE_TEAM = "care_team"  # clients on whose care team the person is now, or whom they cover for a colleague
     ROUTED = "routed"  # alerts that the ladder has brought to the person
     CLINIC = "clinic"  # everything in the clinic
 
@@ -81,6 +83,8 @@ def _each(parties: Iterable[Party], scope: Scope) -> dict[Party, Scope]:
 
 
 _WITH_CARE_TEAM_OR_CLINIC = {**_each(_CLINICAL, Scope.CARE_TEAM), Party.COORDINATOR: Scope.CLINIC}
+# Whoever is on call has all clients' status, scores and alerts, and no notes; treatment they leave to the others.
+_OR_ON_CALL = {**_WITH_CARE_TEAM_OR_CLINIC, Party.ON_CALL: Scope.CLINIC}
 
 TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
     {
@@ -90,13 +94,13 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.USE_OWN_ACCOUNT: _each(_STAFF, Scope.OWN),
         Permission.ANSWER_CHECK_INS: {Party.CLIENT: Scope.OWN},
         # Status, scores, treatment. The coordinator has all clients' status, scores and alerts, and no notes.
-        Permission.SEE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.SEE_CLIENTS: _OR_ON_CALL,
         Permission.SEE_NOTES: _each(_CLINICAL, Scope.CARE_TEAM),
         # Of an alert that came to them, admins see client name, tier, age and who was told, to acknowledge it.
-        Permission.SEE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
-        Permission.SEE_ALERT_FINDINGS: _WITH_CARE_TEAM_OR_CLINIC,
-        Permission.ACKNOWLEDGE_ALERTS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.ADMIN: Scope.ROUTED},
-        Permission.RESOLVE_ALERTS: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.SEE_ALERTS: {**_OR_ON_CALL, Party.ADMIN: Scope.ROUTED},
+        Permission.SEE_ALERT_FINDINGS: _OR_ON_CALL,
+        Permission.ACKNOWLEDGE_ALERTS: {**_OR_ON_CALL, Party.ADMIN: Scope.ROUTED},
+        Permission.RESOLVE_ALERTS: _OR_ON_CALL,
         # What the clinic's alerts were worth: counts without clients. Of the therapists' own lines each sees theirs.
         Permission.SEE_QUALITY: {
             **_each(_CLINICAL, Scope.OWN),
@@ -115,6 +119,9 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.MANAGE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
         # Course, plan and pauses: recorded, never computed.
         Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
+        # Who covers whom, and who is on call; one's own cover anybody may arrange (USE_OWN_ACCOUNT).
+        Permission.SEE_ROTA: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
+        Permission.MANAGE_ROTA: _each((Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         Permission.MANAGE_STAFF: {Party.ADMIN: Scope.CLINIC},
         Permission.MANAGE_SETTINGS: {Party.ADMIN: Scope.CLINIC},
         # Whether anything is late: jobs, messages by state, seals; nothing of clients.
@@ -161,14 +168,14 @@ def scopes_of(parties: Iterable[str], permission: Permission) -> frozenset[Scope
     return frozenset(row[Party(party)] for party in parties if Party(party) in row)
 
 
-def may(roles: Iterable[Role], permission: Permission) -> bool:
-    """Whether any of these roles has the permission, over some clients at least."""
-    return bool(scopes_of(roles, permission))
+def may(parties: Iterable[str], permission: Permission) -> bool:
+    """Whether any of these parties has the permission, over some clients at least."""
+    return bool(scopes_of(parties, permission))
 
 
-def reach(staff_id: UUID, roles: Iterable[Role], permission: Permission) -> Reach:
+def reach(staff_id: UUID, parties: Iterable[str], permission: Permission) -> Reach:
     """How far the permission reaches for this person. Raises NotFound where they do not have it."""
-    scopes = scopes_of(roles, permission)
+    scopes = scopes_of(parties, permission)
     if not scopes:
         raise OutOfReach
     return Reach(staff_id=staff_id, scopes=scopes)
@@ -180,7 +187,7 @@ from client c
 where c.clinic_id = $1
   and ($3 or ($4 and exists (
     select
-    from care_team_member m
+    from care_team_reach m
     where m.clinic_id = $1
       and m.client_id = c.client_id
       and m.staff_id = $2
@@ -203,7 +210,7 @@ where c.clinic_id = $1
   and c.client_id = $6
   and ($3 or ($4 and exists (
     select
-    from care_team_member m
+    from care_team_reach m
     where m.clinic_id = $1
       and m.client_id = c.client_id
       and m.staff_id = $2
@@ -234,7 +241,7 @@ where a.clinic_id = $1
     $3
     or ($4 and exists (
       select
-      from care_team_member m
+      from care_team_reach m
       where m.clinic_id = $1
         and m.client_id = a.client_id
         and m.staff_id = $2

@@ -52,6 +52,20 @@ async def get(db: Db, staff_id: UUID) -> Staff:
     return await db.get(Staff, GET, db.clinic_id, staff_id)
 
 
+HOLD = """
+select staff_id
+from staff
+where clinic_id = $1
+  and staff_id = $2
+for no key update
+"""
+
+
+async def hold(db: Db, staff_id: UUID) -> None:
+    """Let whoever does the same for this person wait until this transaction ends."""
+    await db.execute(HOLD, db.clinic_id, staff_id)
+
+
 ALL = """
 select staff_id, email, name, roles, language, disabled_at
 from staff

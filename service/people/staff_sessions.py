@@ -11,6 +11,7 @@ import msgspec
 from schemas.staff import Role, SessionStage
 from service import errors, tokens
 from service.database import Db
+from service.people.access import Party
 
 IDLE = timedelta(minutes=15)
 ABSOLUTE = timedelta(hours=12)
@@ -27,11 +28,17 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     email: str
     roles: list[Role]
+    on_call: bool
     stage: SessionStage
     csrf_token: str
     session_hash: bytes
     created_at: datetime
     last_seen_at: datetime
+
+    @property
+    def parties(self) -> list[str]:
+        """As whom they come: by their roles, and on call while a shift of theirs runs."""
+        return [*self.roles, Party.ON_CALL] if self.on_call else [*self.roles]
 
 
 INSERT = """
@@ -52,7 +59,15 @@ async def start(db: Db, staff_id: UUID, stage: SessionStage, *, now: datetime) -
 
 FIND = """
 select
-  s.staff_id, p.name, p.email, p.roles, s.stage, s.csrf_token, s.session_hash, s.created_at, s.last_seen_at
+  s.staff_id, p.name, p.email, p.roles, s.stage, s.csrf_token, s.session_hash, s.created_at, s.last_seen_at,
+  exists (
+    select
+    from shift
+    where shift.clinic_id = $1
+      and shift.staff_id = s.staff_id
+      and shift.from_at <= $3
+      and shift.until_at > $3
+  ) as on_call
 from staff_session s
 join staff p
   on p.clinic_id = s.clinic_id

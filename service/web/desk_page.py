@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from litestar import Response
 
-from schemas.staff import Role
 from service.desk import inbox
 from service.people import access
 from service.people.access import Permission
@@ -32,6 +31,7 @@ PLACES = (
     Place("Infusions", "/gates", Permission.SEE_GATES),
     Place("Rules", "/rules", Permission.SEE_RULES),
     Place("Quality", "/quality", Permission.SEE_QUALITY),
+    Place("Rota", "/rota", Permission.SEE_ROTA),
     Place("Staff", "/staff", Permission.MANAGE_STAFF),
     Place("Settings", "/settings", Permission.MANAGE_SETTINGS),
     Place("Operations", "/operator", Permission.SEE_OPERATIONS),
@@ -70,24 +70,24 @@ def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[st
         "fictional": view.fictional,
         "demo": services.config.demo_mail_dir is not None,
         "csrf_token": who.csrf_token,
-        "places": places_of(who.roles),
+        "places": places_of(who.parties),
         "here": "",
         "open_alerts": None,
     }
 
 
-def places_of(roles: Iterable[Role]) -> list[Place]:
-    """The places where somebody with these roles may go."""
-    held = list(roles)
+def places_of(parties: Iterable[str]) -> list[Place]:
+    """The places where somebody may go who comes as these parties."""
+    held = list(parties)
     return [place for place in PLACES if access.may(held, place.permission)]
 
 
-def home_of(roles: Iterable[Role], wanted: str | None = None) -> str:
+def home_of(parties: Iterable[str], wanted: str | None = None) -> str:
     """Where a person begins: where they wanted to go, else the first place they may go, else their account.
 
     A place that is not theirs is not gone to: nobody would have asked for it knowing.
     """
-    own = [place.path for place in places_of(roles)]
+    own = [place.path for place in places_of(parties)]
     closed = {place.path for place in PLACES} - set(own)
     home = own[0] if own else ACCOUNT
     path = local_path(wanted, home)

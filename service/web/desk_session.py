@@ -60,11 +60,11 @@ class Desk:
 
     def may(self, permission: Permission) -> bool:
         """Whether the person has a permission, over some clients at least."""
-        return access.may(self.who.roles, permission)
+        return access.may(self.who.parties, permission)
 
     def reach(self, permission: Permission | None = None) -> Reach:
         """How far a permission (by default the route's) reaches for the person. Raises NotFound without it."""
-        return access.reach(self.who.staff_id, self.who.roles, permission or self.permission)
+        return access.reach(self.who.staff_id, self.who.parties, permission or self.permission)
 
     def reach_or_none(self, permission: Permission) -> Reach | None:
         """How far a permission reaches for the person; None where they do not have it."""

@@ -35,14 +35,14 @@ async def follow(
     else:
         found = await receipts.mark_opened(desk.db, delivery_id, by=desk.who.staff_id, now=desk.now)
     if found is None:
-        return go_to(desk_page.home_of(desk.who.roles))
+        return go_to(desk_page.home_of(desk.who.parties))
     if not ahead:
         await desk.record("message.open", object_id=delivery_id)
     if found.alert_id is not None:
         return go_to(f"/alerts/{found.alert_id}")
     if found.kind is DeliveryKind.COURSE:
         return go_to(f"/clients/{found.subject_id}/treatment")
-    return go_to(desk_page.home_of(desk.who.roles, PLACES.get(found.kind)))
+    return go_to(desk_page.home_of(desk.who.parties, PLACES.get(found.kind)))
 
 
 @get("/messages/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)

@@ -67,7 +67,7 @@ async def go_home(
     who = await _signed_in(request, services, now)
     if who is None:
         raise errors.Unauthenticated("Please sign in.")
-    return go_to(desk_page.home_of(who.roles))
+    return go_to(desk_page.home_of(who.parties))
 
 
 @get("/sign-in", opt=OPEN)
@@ -91,7 +91,7 @@ async def show_sign_in(
     view = await _clinic_of(services, slug)
     who = await _signed_in(request, services, now) if COOKIE in request.cookies else None
     if who is not None:
-        return go_to(desk_page.home_of(who.roles, next))
+        return go_to(desk_page.home_of(who.parties, next))
     message = "You were signed out because nothing happened for 15 minutes." if idle else None
     return _sign_in_page(services, view, next=next, message=message)
 
@@ -131,7 +131,7 @@ async def show_code(
     if half.who.stage is SessionStage.ENROL_TOTP:
         return go_to("/sign-in/authenticator" + _next_query(next))
     if half.who.stage is SessionStage.FULL:
-        return go_to(desk_page.home_of(half.who.roles, next))
+        return go_to(desk_page.home_of(half.who.parties, next))
     return _half_way_page(services, half, "code.html", next=next)
 
 
@@ -150,7 +150,7 @@ async def take_code(
         )
     except (errors.Unauthenticated, errors.TooMany) as refusal:
         return _half_way_page(services, half, "code.html", next=form.get("next"), refusal=refusal)
-    reply = with_session(go_to(desk_page.home_of(half.who.roles, form.get("next"))), token, half.view)
+    reply = with_session(go_to(desk_page.home_of(half.who.parties, form.get("next"))), token, half.view)
     return _known_from_now_on(reply, request, services, half)
 
 

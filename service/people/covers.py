@@ -1,0 +1,121 @@
+"""Cover: who is told, and may see the clients, in the place of somebody who is away. Nobody covers for a cover."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from schemas.rota import Cover, CoverForm
+from schemas.staff import Role
+from service import errors
+from service.database import Db
+from service.people import staff
+
+# Whoever treats clients: what a cover may see follows from their own roles.
+CLINICAL = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE})
+LONGEST = timedelta(days=366)
+
+INSERT = """
+insert into cover (clinic_id, cover_id, staff_id, covered_by, from_at, until_at, recorded_by, recorded_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (clinic_id, cover_id) do nothing
+"""
+
+
+async def arrange(db: Db, cover_id: UUID, form: CoverForm, *, by: UUID, now: datetime) -> bool:
+    """Arrange cover, once for each id; whether it was arranged just now.
+
+    Raises Invalid for people or times that cannot be, Conflict for an id in use otherwise or for two covers of one
+    person at one time.
+    """
+    await staff.hold(db, form.staff_id)
+    if (before := await find(db, cover_id)) is not None:
+        if before.staff_id != form.staff_id or before.covered_by != form.covered_by or before.from_at != form.from_at:
+            raise errors.Conflict("This id is already in use for another cover.")
+        return False
+    await _refuse_odd(db, form, now=now)
+    if any(_overlap(each, form) for each in await of_staff(db, form.staff_id, now=now)):
+        raise errors.Conflict("This person is covered at that time already. End that first.")
+    args = (form.staff_id, form.covered_by, form.from_at, form.until_at, by, now)
+    await db.execute(INSERT, db.clinic_id, cover_id, *args)
+    return True
+
+
+async def _refuse_odd(db: Db, form: CoverForm, *, now: datetime) -> None:
+    faults = []
+    if form.until_at <= form.from_at or form.until_at <= now:
+        faults.append(errors.FieldFault("until_at", "later than its beginning, and than now"))
+    elif form.until_at - form.from_at > LONGEST:
+        faults.append(errors.FieldFault("until_at", f"within {LONGEST.days} days"))
+    if form.covered_by == form.staff_id:
+        faults.append(errors.FieldFault("covered_by", "somebody else"))
+    people = {each.staff_id: each for each in await staff.all_of(db) if each.disabled_at is None}
+    if form.staff_id not in people:
+        faults.append(errors.FieldFault("staff_id", "somebody who works here"))
+    stands_in = people.get(form.covered_by)
+    if stands_in is None or not CLINICAL & set(stands_in.roles):
+        faults.append(errors.FieldFault("covered_by", "a therapist, prescriber or nurse who works here"))
+    if faults:
+        raise errors.Invalid("This cover cannot be arranged.", fields=faults)
+
+
+def _overlap(standing: Cover, form: CoverForm) -> bool:
+    return standing.from_at < form.until_at and form.from_at < standing.until_at
+
+
+END = """
+update cover
+set until_at = greatest(from_at, least(until_at, $3))
+where clinic_id = $1
+  and cover_id = $2
+"""
+
+
+async def end(db: Db, cover_id: UUID, *, now: datetime) -> None:
+    """End it now; one that has not begun never was. Raises NotFound."""
+    if await db.execute(END, db.clinic_id, cover_id, now) == 0:
+        raise errors.NotFound("Not found.")
+
+
+FIND = """
+select cover_id, staff_id, covered_by, from_at, until_at, recorded_by, recorded_at
+from cover
+where clinic_id = $1
+  and cover_id = $2
+"""
+
+
+async def find(db: Db, cover_id: UUID) -> Cover | None:
+    """One cover by its id."""
+    return await db.find(Cover, FIND, db.clinic_id, cover_id)
+
+
+OF_STAFF = """
+select cover_id, staff_id, covered_by, from_at, until_at, recorded_by, recorded_at
+from cover
+where clinic_id = $1
+  and staff_id = $2
+  and until_at > $3
+  and until_at > from_at
+order by from_at, cover_id
+"""
+
+
+async def of_staff(db: Db, staff_id: UUID, *, now: datetime) -> list[Cover]:
+    """The covers of one person that hold now or are to come, by time."""
+    return await db.rows(Cover, OF_STAFF, db.clinic_id, staff_id, now)
+
+
+STANDING = """
+select cover_id, staff_id, covered_by, from_at, until_at, recorded_by, recorded_at
+from cover
+where clinic_id = $1
+  and until_at > $2
+  and until_at > from_at
+order by from_at, cover_id
+"""
+
+
+async def standing(db: Db, *, now: datetime) -> list[Cover]:
+    """Every cover that holds now or is to come, by time."""
+    return await db.rows(Cover, STANDING, db.clinic_id, now)

@@ -1,0 +1,213 @@
+"""Cover and on call: who is told, and who may look, in the place of whoever is away; read when it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from schemas.alert import Channel, NewFinding, Rule, Tier
+from schemas.rota import CoverForm, ShiftForm
+from schemas.staff import Role
+from service import database, errors, ids
+from service.alerting import alerts, deliveries, digests, rounds
+from service.config import Config
+from service.database import Db, Pool
+from service.people import access, clients, covers, shifts, staff
+from service.people.access import Party, Permission
+from tests.builders import NOW, a_client, a_clinic
+from tests.desk_visit import Desk, a_desk
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+class House(NamedTuple):
+    """A client with a therapist and a nurse; a colleague who treats others; a coordinator and an admin."""
+
+    client_id: UUID
+    people: dict[str, UUID]
+
+    def names(self, staff_ids: list[UUID]) -> list[str]:
+        return [name for name, staff_id in self.people.items() if staff_id in staff_ids]
+
+
+@pytest.fixture
+async def db(owner_pool: Pool, web_pool: Pool) -> AsyncIterator[Db]:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        yield db
+
+
+@pytest.fixture
+async def house(db: Db) -> House:
+    people = {}
+    for name, role in (
+        ("therapist", Role.THERAPIST),
+        ("colleague", Role.THERAPIST),
+        ("nurse", Role.NURSE),
+        ("coordinator", Role.COORDINATOR),
+        ("admin", Role.ADMIN),
+    ):
+        people[name] = await staff.add(db, email=f"{name}@x.example", name=name, roles=[role], now=NOW - DAY)
+    client_id = await a_client(db)
+    for name, role in (("therapist", Role.THERAPIST), ("nurse", Role.NURSE)):
+        await clients.assign(db, client_id, people[name], role, from_at=NOW - 30 * DAY)
+    return House(client_id, people)
+
+
+async def cover(
+    db: Db, house: House, *, by: str = "colleague", of: str = "therapist", begin: datetime = NOW - HOUR
+) -> UUID:
+    cover_id = ids.new()
+    form = CoverForm(staff_id=house.people[of], covered_by=house.people[by], from_at=begin, until_at=begin + 14 * DAY)
+    await covers.arrange(db, cover_id, form, by=house.people["admin"], now=NOW - HOUR)
+    return cover_id
+
+
+async def put_on_call(db: Db, house: House, name: str, *, begin: datetime = NOW - HOUR) -> UUID:
+    shift_id = ids.new()
+    form = ShiftForm(staff_id=house.people[name], from_at=begin, until_at=begin + 12 * HOUR)
+    await shifts.give(db, shift_id, form, zone=CHICAGO, by=house.people["admin"], now=NOW - HOUR)
+    return shift_id
+
+
+async def an_urgent_alert(db: Db, house: House) -> UUID:
+    finding = NewFinding(client_day=NOW.date(), rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
+    return (await alerts.open_or_join(db, house.client_id, [finding], now=NOW, rule_set_version=1)).opened[0]
+
+
+async def told(db: Db, house: House, alert_id: UUID) -> list[str]:
+    messages = await deliveries.of_alert(db, alert_id)
+    return house.names([each.staff_id for each in messages if each.staff_id and each.channel is Channel.EMAIL])
+
+
+async def to_be_told(db: Db, house: House, alert_id: UUID, *, now: datetime = NOW) -> list[str]:
+    alert = await deliveries.routed(db, alert_id)
+    return house.names([each.staff_id for each in await deliveries.recipients_of(db, alert, now=now)])
+
+
+async def test_whoever_covers_is_told_in_the_place_of_whoever_is_away(db: Db, house: House) -> None:
+    cover_id = await cover(db, house)
+    alert_id = await an_urgent_alert(db, house)
+    assert await told(db, house, alert_id) == ["colleague"]
+    await rounds.climb(db, now=NOW + 15 * MINUTE)
+    assert await told(db, house, alert_id) == ["colleague", "nurse"], "who is away is left alone"
+    await covers.end(db, cover_id, now=NOW + 20 * MINUTE)
+    assert await to_be_told(db, house, alert_id, now=NOW + 21 * MINUTE) == ["therapist", "nurse"], "read at send time"
+
+
+async def test_a_cover_who_does_not_work_here_any_more_is_no_dead_end(db: Db, house: House) -> None:
+    await cover(db, house)
+    await staff.disable(db, house.people["colleague"], by=house.people["admin"], now=NOW)
+    assert await told(db, house, await an_urgent_alert(db, house)) == ["therapist"]
+
+
+async def test_nobody_covers_for_a_cover(db: Db, house: House) -> None:
+    await cover(db, house)
+    await cover(db, house, of="colleague", by="nurse")
+    who = access.reach(house.people["nurse"], [Role.NURSE], Permission.SEE_CLIENTS)
+    assert await told(db, house, await an_urgent_alert(db, house)) == ["nurse"]
+    assert await access.visible_clients(db, who, now=NOW) == [house.client_id]
+
+
+async def test_a_cover_sees_the_clients_while_it_lasts_and_counts_them_in_the_digest(db: Db, house: House) -> None:
+    colleague = house.people["colleague"]
+    who = access.reach(colleague, [Role.THERAPIST], Permission.SEE_NOTES)
+    assert await access.visible_clients(db, who, now=NOW) == []
+    cover_id = await cover(db, house, begin=NOW + HOUR)
+    alert_id = await an_urgent_alert(db, house)
+    assert await access.visible_clients(db, who, now=NOW) == []
+    later = NOW + 2 * HOUR
+    assert await access.visible_clients(db, who, now=later) == [house.client_id]
+    assert await access.require_alert(db, who, alert_id, now=later) == house.client_id
+    assert (await digests.counts_for(db, colleague, at=later, now=later)).open == 1
+    await covers.end(db, cover_id, now=later)
+    assert await access.visible_clients(db, who, now=later) == []
+
+
+async def test_the_third_step_goes_to_whoever_is_on_call_else_to_the_coordinators(db: Db, house: House) -> None:
+    shift_id = await put_on_call(db, house, "colleague")
+    alert_id = await an_urgent_alert(db, house)
+    await rounds.climb(db, now=NOW + 30 * MINUTE)
+    assert await told(db, house, alert_id) == ["therapist", "colleague", "nurse"]
+    await shifts.end(db, shift_id, now=NOW + 31 * MINUTE)
+    assert "coordinator" in await to_be_told(db, house, alert_id, now=NOW + 32 * MINUTE)
+    who = access.reach(house.people["colleague"], [Role.THERAPIST, Party.ON_CALL], Permission.SEE_CLIENTS)
+    assert await access.visible_clients(db, who, now=NOW) == [house.client_id]
+    noted = access.reach(house.people["colleague"], [Role.THERAPIST, Party.ON_CALL], Permission.SEE_NOTES)
+    assert await access.visible_clients(db, noted, now=NOW) == []
+
+
+async def test_a_weekly_shift_keeps_its_times_on_the_clinics_clock(db: Db, house: House) -> None:
+    begin = datetime(2027, 3, 8, 18, tzinfo=CHICAGO)  # the clocks go forward on the 14th
+    form = ShiftForm(staff_id=house.people["nurse"], from_at=begin, until_at=begin + 14 * HOUR, weeks=2)
+    shift_id = ids.new()
+    for first_time in (True, False):
+        given, is_new = await shifts.give(db, shift_id, form, zone=CHICAGO, by=house.people["admin"], now=NOW)
+        assert is_new is first_time
+        local = [(each.from_at.astimezone(CHICAGO), each.until_at.astimezone(CHICAGO)) for each in given]
+        assert [(one.hour, other.hour) for one, other in local] == [(18, 8), (18, 8)]
+    assert len(await shifts.standing(db, now=NOW)) == 2
+
+
+@pytest.mark.parametrize(
+    ("by", "until_at", "field"),
+    [
+        ("therapist", NOW + DAY, "covered_by"),
+        ("admin", NOW + DAY, "covered_by"),
+        ("colleague", NOW - 2 * HOUR, "until_at"),
+        ("colleague", NOW + 500 * DAY, "until_at"),
+    ],
+)
+async def test_a_cover_that_cannot_be_names_its_field(
+    db: Db, house: House, by: str, until_at: datetime, field: str
+) -> None:
+    people = house.people
+    form = CoverForm(staff_id=people["therapist"], covered_by=people[by], from_at=NOW - HOUR, until_at=until_at)
+    with pytest.raises(errors.Invalid) as refusal:
+        await covers.arrange(db, ids.new(), form, by=people["admin"], now=NOW)
+    assert [each.field for each in refusal.value.fields] == [field]
+
+
+async def test_nobody_is_covered_twice_at_one_time(db: Db, house: House) -> None:
+    await cover(db, house)
+    with pytest.raises(errors.Conflict):
+        await cover(db, house, by="nurse", begin=NOW + DAY)
+
+
+@pytest.fixture
+async def desk(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(settings, owner_pool, tmp_path) as running:
+        yield running
+
+
+async def test_the_page_arranges_cover_and_shifts_and_ends_them(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        colleague = await staff.add(db, email="c@x.example", name="Tamsin Vale", roles=[Role.THERAPIST], now=NOW)
+    assert "Nobody is on call now" in (await desk.get("/rota")).text
+    cover_id, shift_id = ids.new(), ids.new()
+    times = {"from_at": "2020-01-01T10:00", "until_at": "2020-12-30T10:00"}
+    refused = await desk.post(f"/rota/shifts/{shift_id}", staff_id=str(colleague), **times)
+    assert refused.status_code == 400
+    assert "until_at" in refused.text
+    now = datetime.now(CHICAGO)
+    times = {"from_at": f"{now - DAY:%Y-%m-%dT%H:%M}", "until_at": f"{now + DAY:%Y-%m-%dT%H:%M}"}
+    for _ in range(2):
+        assert (await desk.post(f"/rota/shifts/{shift_id}", staff_id=str(colleague), **times)).status_code == 303
+        arranged = await desk.post(f"/rota/covers/{cover_id}", covered_by=str(colleague), **times)
+        assert arranged.status_code == 303, arranged.text
+    page = (await desk.get("/rota")).text
+    assert "On call now: Tamsin Vale." in page
+    assert "covered by <b>Tamsin Vale</b>" in page
+    assert len((await desk.http.get("/v1/rota", headers=desk.person.bearer)).json()["covers"]) == 1
+    assert (await desk.post(f"/rota/covers/{cover_id}/end")).status_code == 303
+    assert (await desk.post(f"/rota/shifts/{shift_id}/end")).status_code == 303
+    page = (await desk.get("/rota")).text
+    assert "Nobody is away" in page
+    assert "Nobody is on call now" in page
