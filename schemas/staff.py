@@ -43,6 +43,31 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None
 
 
+class Tempo(StrEnum):
+    """How soon a person is told of what is not urgent; tier 1 always comes at once."""
+
+    NOW = "now"
+    WITHIN_3_HOURS = "within_3_hours"
+    DAILY = "daily"
+
+
+QuietTime = Annotated[
+    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", description="on the clinic's clock, '22:00'")
+]
+
+
+class MessageTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How soon a person is told of what is not urgent, and the hours in which they are not."""
+
+    tempo: Tempo = Tempo.NOW
+    quiet_from: QuietTime | None = None
+    quiet_until: QuietTime | None = None
+
+
+class MessageTimesForm(MessageTimes, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person chooses; what is left out is as at first: at once, and never quiet."""
+
+
 class SessionStage(StrEnum):
     """How far a sign-in has come: password given, TOTP still to be set up, or signed in."""
 

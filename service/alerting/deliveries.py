@@ -9,14 +9,16 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.alert import AlertState, Delivery, DeliveryKind, EventKind, Tier
 from schemas.client import RecordOrigin
 from service import ids
-from service.alerting import alert_states, channels
+from service.alerting import alert_states, channels, tempo
 from service.database import Db
+from service.people import clinics, message_times
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +167,7 @@ insert into delivery (
   clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
 )
 select $1::uuid, $2::uuid, 'alert', $3::uuid, $8::text, $4::uuid, $5::smallint, $6::smallint, 'queued',
-  $7::timestamptz, $7::timestamptz
+  $10::timestamptz, $7::timestamptz
 where not exists (
     select
     from delivery d
@@ -209,13 +211,23 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     told = [recipient.staff_id for recipient in recipients]
     planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, told, now)
     urgent = alert.tier is Tier.URGENT
+    due_at = {} if urgent else await _due_at_of_each(db, told, now=now)
     for staff_id, own in (await channels.of_each(db, DeliveryKind.ALERT, told)).items():
         for channel in own if urgent else own[:1]:
             args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, alert.step, now, channel, urgent)
-            planned += await db.execute(PLAN_PERSON, *args)
+            planned += await db.execute(PLAN_PERSON, *args, due_at.get(staff_id, now))
     if not any(recipient.reachable for recipient in recipients):
         await _tell_unroutable(db, alert, now=now)
     return planned + await _plan_webhooks(db, alert, now=now)
+
+
+async def _due_at_of_each(db: Db, told: Sequence[UUID], *, now: datetime) -> dict[UUID, datetime]:
+    """When each of some people wants to hear of what is not urgent."""
+    zone = ZoneInfo((await clinics.get(db)).time_zone)
+    return {
+        staff_id: tempo.due_at(times, zone=zone, now=now)
+        for staff_id, times in (await message_times.of(db, told)).items()
+    }
 
 
 class _Endpoint(msgspec.Struct, frozen=True):

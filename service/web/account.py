@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, Response, Router, get, post
+import msgspec
+from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from schemas.staff import MessageTimes, MessageTimesForm, Tempo
 from service import errors
 from service.notify import texts
-from service.people import calendar_feeds, recovery_codes, sign_in, staff
+from service.people import calendar_feeds, message_times, recovery_codes, sign_in, staff
 from service.people.access import Permission
-from service.web import desk_page, page_problems, problems, push_api
+from service.web import desk_page, page_problems, problems, push_api, strict
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to
+from service.web.staff_api import json_reply
 from service.web.staff_auth import door_of
 from service.web.visitors import visitor_of
 
 OWN = {"access": Permission.USE_OWN_ACCOUNT}
+TEMPOS = {Tempo.NOW: "at once", Tempo.WITHIN_3_HOURS: "within three hours", Tempo.DAILY: "in the morning"}
 
 
 @get("/account", opt=OWN)
@@ -57,6 +61,40 @@ async def choose_language(request: Request[Any, Any, Any], desk: NamedDependency
     return go_to("/account")
 
 
+@post("/account/times", opt=OWN)
+async def choose_times(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """How soon to be told of what is not urgent, and when not."""
+    form = await form_of(request)
+    told = {name: form.get(name, "").strip() or None for name in ("quiet_from", "quiet_until")}
+    body = msgspec.json.encode({"tempo": form.get("tempo", ""), **told})
+    await times_chosen(desk, strict.decode(body, MessageTimesForm))
+    return go_to("/account")
+
+
+async def times_chosen(desk: Desk, times: MessageTimes) -> None:
+    """Keep a person's times and write it down. Raises as `message_times.choose` does."""
+    await message_times.choose(desk.db, desk.who.staff_id, times, now=desk.now)
+    await desk.record("staff.choose_times", object_id=desk.who.staff_id)
+
+
+@get("/v1/account/times", opt={**OWN, "replies": {200: MessageTimes}}, tags=["Staff"])
+async def get_times(desk: NamedDependency[Desk]) -> Response[bytes]:
+    """How soon one is told of what is not urgent, and when not."""
+    return json_reply(await _times_of(desk))
+
+
+@put("/v1/account/times", opt={**OWN, "body": MessageTimesForm, "replies": {200: MessageTimes}}, tags=["Staff"])
+async def put_times(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[bytes]:
+    """Choose it anew; what waits by the former choice goes out now."""
+    await times_chosen(desk, strict.decode(await request.body(), MessageTimesForm))
+    return json_reply(await _times_of(desk))
+
+
+async def _times_of(desk: Desk) -> MessageTimes:
+    found = (await message_times.of(desk.db, [desk.who.staff_id]))[desk.who.staff_id]
+    return MessageTimes(tempo=found.tempo, quiet_from=found.quiet_from, quiet_until=found.quiet_until)
+
+
 @post("/account/push/{subscription_id:uuid}/end", opt=OWN)
 async def end_push(desk: NamedDependency[Desk], subscription_id: FromPath[UUID]) -> Response[Any]:
     """No push messages to that browser any more."""
@@ -74,6 +112,8 @@ async def _account_page(desk: Desk, *, message: str | None = None, status: int =
         "push_key": push_api.key_of(desk.services),
         "browsers": await push_api.lines_of(desk),
         "languages": texts.languages(),
+        "times": await _times_of(desk),
+        "tempos": TEMPOS,
         "language": (await staff.get(desk.db, desk.who.staff_id)).language,
     }
     return await desk_page.show(desk, "account.html", context, here="/account", status=status)
@@ -82,9 +122,10 @@ async def _account_page(desk: Desk, *, message: str | None = None, status: int =
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_account, renew_codes, choose_language, end_push],
+        route_handlers=[show_account, renew_codes, choose_language, choose_times, end_push],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
     ),
+    Router(path="/", route_handlers=[get_times, put_times], dependencies={"desk": Provide(open_desk)}),
 )

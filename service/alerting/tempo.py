@@ -1,0 +1,49 @@
+"""When a person is told of what is not urgent, by their own choice; pure. Tier 1 never waits for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from schemas.staff import MessageTimes, Tempo
+
+# With the digest, see `jobs.timetable`.
+MORNING = time(7)
+EVERY_HOURS = 3
+DAY = timedelta(days=1)
+
+
+def due_at(times: MessageTimes, *, zone: ZoneInfo, now: datetime) -> datetime:
+    """The instant (UTC, `now` or later) at which a message of now is due for a person of these times.
+
+    `within_3_hours`: at the next of the hours 0, 3, 6, … of the clinic's clock, so that what comes meanwhile comes
+    together; `daily`: in the morning. What falls into quiet hours waits for their end.
+    """
+    at = now.astimezone(UTC)
+    match times.tempo:
+        case Tempo.NOW:
+            pass
+        case Tempo.WITHIN_3_HOURS:
+            at = _next_of([time(hour) for hour in range(0, 24, EVERY_HOURS)], zone, at)
+        case Tempo.DAILY:
+            at = _next_of([MORNING], zone, at)
+    return _after_quiet(times, zone, at)
+
+
+def _next_of(hours: list[time], zone: ZoneInfo, at: datetime) -> datetime:
+    today = at.astimezone(zone).date()
+    slots = [datetime.combine(today + ahead * DAY, hour, zone).astimezone(UTC) for ahead in range(3) for hour in hours]
+    return min(each for each in slots if each >= at)
+
+
+def _after_quiet(times: MessageTimes, zone: ZoneInfo, at: datetime) -> datetime:
+    if times.quiet_from is None or times.quiet_until is None:
+        return at
+    begins, ends = time.fromisoformat(times.quiet_from), time.fromisoformat(times.quiet_until)
+    today = at.astimezone(zone).date()
+    for day in (today - DAY, today):
+        last = day if begins < ends else day + DAY
+        quiet = (datetime.combine(day, begins, zone), datetime.combine(last, ends, zone))
+        if quiet[0].astimezone(UTC) <= at < quiet[1].astimezone(UTC):
+            return quiet[1].astimezone(UTC)
+    return at
