@@ -40,7 +40,7 @@ from service.people.access import Party, Permission, Scope
 from tests.appointments import a_planned_infusion, a_reading, a_session_of
 from tests.builders import MASTER, a_client, a_clinic, a_phone
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
-from tests.web import serving
+from tests.web import client_of, running, serving
 
 HOUR = timedelta(hours=1)
 SENT_TO_SIGN_IN = re.compile(r"^(/[^/]+)?/sign-in(\?.*)?$")
@@ -220,7 +220,8 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
     house = await a_house(owner_pool)
     demonstration = msgspec.structs.replace(settings, demo=True, demo_mail_dir=tmp_path)
     wrong = []
-    async with serving(demonstration) as http:
+    async with running(demonstration) as application, client_of(application) as http:
+        application.state.services.stopping.set()  # so that a stream ends as soon as it has begun
         for route in routes_of(app.create(settings)):
             for inside in (True, False):
                 async with database.transaction(owner_pool, house.clinic.clinic_id) as db:

@@ -82,6 +82,7 @@ async def test_an_alert_comes_to_an_open_inbox_by_itself(desk: Desk) -> None:
         page = await context.new_page()
         await page.goto("/inbox")
         await expect(page.get_by_text("Nothing is open")).to_be_visible()
+        await expect(page.get_by_text("Live: what changes shows at once.")).to_be_visible()
         await desk.alert(Rule.SAFETY, Tier.URGENT)
         acknowledge = page.get_by_role("button", name="Acknowledge")
         await expect(acknowledge).to_be_visible(timeout=REFRESH_MILLISECONDS)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import socket
+from types import FrameType
 
 import uvicorn
 from litestar import Litestar
 
 from service import app, database, logs, roles, schema
 from service.config import Config, ConfigError
+from service.web.services import Services
 
 # Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.
 KEEP_ALIVE_SECONDS = 75
@@ -28,11 +31,32 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     logs.configure(config.log_format)
     _refuse_missing_settings(config)
     asyncio.run(_refuse_unfit_database(config))
-    server = uvicorn.Server(settings_of(app.create(config), config))
+    application = app.create(config)
+    server = _Server(settings_of(application, config), application)
     # A full garbage collection stops for 40 ms to walk over what was imported, which lives for good: leave it out.
     gc.freeze()
     server.run()
     return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Tells whoever holds a stream open that it stops; uvicorn itself would wait for them."""
+
+    def __init__(self, settings: uvicorn.Config, application: Litestar) -> None:
+        super().__init__(settings)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn does; from a signal's handler, hence by the loop."""
+        if "services" in self._application.state:
+            services: Services = self._application.state.services
+            self._loop.call_soon_threadsafe(services.stopping.set)
+        super().handle_exit(sig, frame)
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does."""
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
 
 
 def settings_of(application: Litestar, config: Config) -> uvicorn.Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -18,7 +17,7 @@ from service.desk import caseload, client_page, inbox, instruments_page, reasons
 from service.facts import client_day
 from service.people import clients
 from service.people.access import Permission
-from service.web import chart_spec, cursors, desk_page, page_problems
+from service.web import chart_spec, cursors, desk_page, inbox_live, page_problems
 from service.web.charts import version_of
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import HEADERS, day, how_long
@@ -74,7 +73,7 @@ async def show_inbox(
     """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
     findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
     page = await inbox.read(desk.db, desk.reach(), findings_for=findings_for, closed=False, now=desk.now)
-    version = _version_of(page, desk.now)
+    version = inbox_live.version_of(page, desk.now)
     by_itself = request.headers.get("hx-request") == "true"
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))
@@ -84,15 +83,6 @@ async def show_inbox(
         frame = await desk_page.frame_of(desk, "/inbox")
         return desk.services.pages.show("inbox_open.html", {**frame, **context})
     return await desk_page.show(desk, "inbox.html", context, here="/inbox")
-
-
-def _version_of(page: inbox.InboxPage, now: datetime) -> str:
-    """A digest of whatever the page says that may change: alerts, their reasons, leases that run out."""
-    said = [
-        (entry.row, [finding.finding_id for finding in entry.findings or ()], leases.lapsed(entry.row, now))
-        for entry in page.entries
-    ]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @get("/inbox/count", opt={"access": Permission.SEE_ALERTS})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,7 @@ class Services(msgspec.Struct, frozen=True):
     pages: Pages
     passwords: Passwords
     charts: Charts
+    stopping: asyncio.Event
 
 
 @asynccontextmanager
@@ -87,6 +89,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
                 pages=Pages(Assets(), is_demo=config.demo),
                 passwords=Passwords(),
                 charts=charts,
+                stopping=asyncio.Event(),
             )
     finally:
         await charts.close()
