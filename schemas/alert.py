@@ -67,6 +67,7 @@ class EventKind(StrEnum):
     ESCALATED = "escalated"
     RESOLVED = "resolved"
     AUTO_RESOLVED = "auto_resolved"
+    UNDONE = "undone"
     REOPENED = "reopened"
     LEASE_LAPSED = "lease_lapsed"
     RECALCULATED = "recalculated"

@@ -89,6 +89,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "check_in_craving_range": Invalid("Craving is out of range.", fields=(FieldFault("craving", "must be 0 to 10"),)),
     "check_in_mood_range": Invalid("Mood is out of range.", fields=(FieldFault("mood", "must be 0 to 10"),)),
     "check_in_anxiety_range": Invalid("Anxiety is out of range.", fields=(FieldFault("anxiety", "must be 0 to 10"),)),
+    "alert_open_key": Conflict("Another alert of this client was opened meanwhile: look at that one."),
     "staff_email_key": Conflict("Somebody with this e-mail address works here already."),
     "clinic_slug_key": Conflict("This slug is taken."),
     "clinic_slug_shape": Invalid(

@@ -11,9 +11,10 @@ import pytest
 from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alerts, deliveries, findings, leases, rounds
+from service.alerting import alerts, deliveries, findings, leases, rounds, undo
 from service.database import Db, Pool
 from service.facts import fold_queue
+from service.fold import facts as fold_facts
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
@@ -164,3 +165,49 @@ async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID
     assert (again.state, again.round, again.acknowledged_by, again.lease_until) == (AlertState.OPEN, 2, None, None)
     assert (await kinds(db, alert.alert_id))[-1] is EventKind.LEASE_LAPSED
     assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
+
+
+async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pressed_it(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    await alerts.resolve(db, alert.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW, note="moved", sealer=sealer)
+    later = NOW + 9 * SECOND
+    other = await staff.add(db, email="other@harbour.example", name="Other", roles=[Role.THERAPIST], now=NOW)
+    assert await undo.offered(db, alert.alert_id, to=other, now=later) is None
+    with pytest.raises(errors.Conflict):
+        await undo.take_back(db, alert.alert_id, by=other, now=later)
+    until = await undo.take_back(db, alert.alert_id, by=therapist, now=later)
+    again = await alerts.get(db, alert.alert_id)
+    assert (again.state, again.acknowledged_by, again.lease_until) == (AlertState.ACKNOWLEDGED, therapist, until)
+    assert (again.outcome, again.closed_at) == (None, None)
+    [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
+    assert facts.new_usual_days == set()
+    with pytest.raises(errors.Conflict):
+        await undo.take_back(db, alert.alert_id, by=therapist, now=later)
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=later)
+    with pytest.raises(errors.Conflict):
+        await undo.take_back(db, alert.alert_id, by=therapist, now=later + 61 * SECOND)
+    [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
+    assert (facts.new_usual_days, len(facts.confirmed_days)) == (set(), 1)
+    assert (await kinds(db, alert.alert_id))[-4:] == [
+        EventKind.NOTED,
+        EventKind.RESOLVED,
+        EventKind.UNDONE,
+        EventKind.RESOLVED,
+    ]
+
+
+async def test_putting_off_is_taken_back_and_what_was_opened_meanwhile_stands_against_a_resolve(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    await alerts.snooze(db, alert.alert_id, NOW + timedelta(days=2), "visit", by=therapist, now=NOW, sealer=sealer)
+    await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + SECOND)
+    assert (await alerts.get(db, alert.alert_id)).snoozed_until is None
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + 2 * SECOND)
+    await an_alert(db, client_id, a_finding(Rule.OTHER_USE))
+    with pytest.raises(errors.Conflict, match="opened meanwhile"):
+        await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + 3 * SECOND)

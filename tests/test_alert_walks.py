@@ -11,7 +11,7 @@ import pytest
 
 from schemas.alert import AlertState, EventKind, NewFinding, Outcome, Rule, Tier
 from service import database, errors
-from service.alerting import alerts, rounds
+from service.alerting import alerts, rounds, undo
 from service.database import Db, Pool
 from service.people import clients
 from tests.builders import MASTER, NOW, a_clinic
@@ -51,7 +51,7 @@ async def a_walk(db: Db, seed: int, length: int) -> None:
         now += random.choice([MINUTE, 7 * MINUTE, 20 * MINUTE, 3 * HOUR, 2 * DAY])
         every = await alerts.inbox(db, [client_id])
         alert = random.choice(every) if every else None
-        match random.randrange(8):
+        match random.randrange(9):
             case 0 | 1:
                 tier, rule = random.choice(
                     [(Tier.URGENT, Rule.SAFETY), (Tier.TODAY, Rule.WORSENING), (Tier.REVIEW, Rule.SILENCE)]
@@ -64,6 +64,9 @@ async def a_walk(db: Db, seed: int, length: int) -> None:
                 await tried(alerts.snooze(db, alert.alert_id, now + DAY, "why", by=by[0], now=now, sealer=sealer))
             case 4 if alert:
                 await tried(alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=by[0], now=now))
+            case 8 if alert or (every := await alerts.inbox(db, [client_id], closed=True)):
+                mine = alert or random.choice(every)
+                await tried(undo.take_back(db, mine.alert_id, by=by[0], now=now))
             case 5:
                 await rounds.end_lapsed(db, now=now)
                 assert not [

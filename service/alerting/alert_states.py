@@ -34,6 +34,8 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
     EventKind.SNOOZED: Transition(_OPEN - {AlertState.SNOOZED}, AlertState.SNOOZED, _NOT_URGENT),
     EventKind.RESOLVED: Transition(_OPEN, AlertState.RESOLVED),
     EventKind.AUTO_RESOLVED: Transition(_OPEN, AlertState.AUTO_RESOLVED, frozenset({Tier.REVIEW})),
+    # Whoever pressed the wrong button has it on hand again.
+    EventKind.UNDONE: Transition(frozenset({AlertState.RESOLVED, AlertState.SNOOZED}), AlertState.ACKNOWLEDGED),
     # A tier-1 finding joined, or tier 3 became 2: people must be told again, so what was acknowledged is open again.
     EventKind.REOPENED: Transition(_OPEN, AlertState.OPEN),
     EventKind.RAISED: Transition(_OPEN, AlertState.OPEN),

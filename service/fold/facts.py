@@ -328,6 +328,14 @@ where a.clinic_id = $1
   and a.client_id = any ($2::uuid[])
   and a.state = 'resolved'
   and e.kind = 'resolved'
+  and not exists (
+    select
+    from alert_event taken_back
+    where taken_back.clinic_id = $1
+      and taken_back.alert_id = a.alert_id
+      and taken_back.kind = 'undone'
+      and (taken_back.happened_at, taken_back.alert_event_id) > (e.happened_at, e.alert_event_id)
+  )
 """
 
 

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from schemas.alert import AlertState, Outcome, Tier
 from service import errors
-from service.alerting import alerts, leases
+from service.alerting import alerts, leases, undo
 from service.desk import inbox, reasons, sentences
 from service.people import access, clients
 from service.people.access import Permission
@@ -59,6 +59,8 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "lapsed": leases.lapsed(view.alert, desk.now),
         "may_snooze": view.alert.tier is not Tier.URGENT and view.alert.state is not AlertState.SNOOZED,
         "tomorrow": local_times.typed(desk.now + timedelta(days=1), desk.view.zone),
+        "taken_back": await undo.offered(desk.db, alert_id, to=desk.who.staff_id, now=desk.now),
+        "undo_seconds": int(undo.OFFERED.total_seconds()),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),
@@ -143,10 +145,19 @@ async def resolve(
     return go_to(f"/alerts/{alert_id}")
 
 
+@post("/alerts/{alert_id:uuid}/undo", opt={"access": Permission.RESOLVE_ALERTS})
+async def take_back(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+    """Take back what one did by mistake a moment ago."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
+    return go_to(f"/alerts/{alert_id}")
+
+
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_alert, acknowledge, note, snooze, resolve],
+        route_handlers=[show_alert, acknowledge, note, snooze, resolve, take_back],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

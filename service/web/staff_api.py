@@ -24,7 +24,7 @@ from schemas.desk import (
 )
 from schemas.messaging import DeliveryLine, DeliveryPage
 from service import errors
-from service.alerting import alerts
+from service.alerting import alerts, undo
 from service.desk import caseload, client_page, inbox, sentences
 from service.errors import FieldFault
 from service.people import access, clients
@@ -178,6 +178,19 @@ async def snooze_alert(
 
 
 @post(
+    "/v1/alerts/{alert_id:uuid}/undo",
+    opt={"access": Permission.RESOLVE_ALERTS, "replies": {200: Acknowledged}, "problems": (409,)},
+    tags=["Staff"],
+)
+async def undo_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
+    """Take back one's own resolve or snooze of the last minute: the alert is on one's hands again."""
+    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
+    return json_reply(Acknowledged(lease_until=lease_until))
+
+
+@post(
     "/v1/alerts/{alert_id:uuid}/resolve",
     opt={"access": Permission.RESOLVE_ALERTS, "body": ResolveForm, "replies": {204: None}, "problems": (409,)},
     tags=["Staff"],
@@ -268,6 +281,7 @@ ROUTES = (
             note_alert,
             resolve_alert,
             snooze_alert,
+            undo_alert,
             list_clients,
             get_client,
             get_trend,
