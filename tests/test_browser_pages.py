@@ -1,0 +1,135 @@
+"""Every page there is, in a real Chromium: axe finds nothing, nothing is external, nothing is wider than a phone.
+
+The pages are taken from the routes themselves: a further one is looked at without being named here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from litestar.handlers import HTTPRouteHandler
+from playwright.async_api import Browser, BrowserContext, Page
+
+from schemas.alert import Rule, Tier
+from schemas.rota import CoverForm, ShiftForm
+from schemas.staff import Role
+from service import app, config, ids
+from service import database as databases
+from service.config import DatabaseUrls
+from service.database import Db, Pool
+from service.people import clients, covers, shifts
+from service.web.desk_session import COOKIE
+from tests.appointments import a_planned_infusion
+from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.builders import a_client, a_clinic
+from tests.conftest import A_MASTER_KEY
+from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+from tests.telling import a_story
+
+pytestmark = pytest.mark.browser
+
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PHONE_WIDTH = 320
+HTTP_OK = 200
+# What is no page, or none here: links that are spent, half a sign-in, a calendar, pictures, the demonstration's mail.
+NO_PAGE = re.compile(
+    r"^/(v1|health|static|link|calendar|messages|demo-mail|sessions)\b|/chart\.svg$|^/inbox/(count|stream)$|^/sign-in/"
+)
+
+
+class House(NamedTuple):
+    """A running web process, somebody of every role, and what the addresses of pages name."""
+
+    address: str
+    started: Browser
+    person: SignedInAs
+    named: Mapping[str, object]
+
+    async def sign_in(self, context: BrowserContext) -> None:
+        await context.add_cookies(
+            [{"name": COOKIE, "value": self.person.token, "domain": "127.0.0.1", "path": "/", "secure": True}]
+        )
+
+
+def paths() -> Iterator[str]:
+    """The address of every page, with what it names still in braces."""
+    nowhere = {"NEAP_DATABASE_URL": "postgresql://127.0.0.1/nowhere", "NEAP_KEY": A_MASTER_KEY}
+    for route in app.create(config.load(nowhere)).routes:
+        for handler in getattr(route, "route_handlers", ()):
+            assert isinstance(handler, HTTPRouteHandler)
+            if "GET" in handler.http_methods and not NO_PAGE.search(route.path):
+                yield re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path)
+
+
+async def a_full_house(db: Db) -> tuple[UUID, dict[str, object]]:
+    """Somebody of every role, and a client about whom there is something on every page."""
+    now = datetime.now(UTC)
+    person = await a_person(db, roles=list(Role), name="Maren Holt")
+    colleague = await a_person(db, email="colleague@clinic.example", name="Tamsin Vale")
+    client_id = await a_client(db, given_name="Bartholomew Maximilian", family_name="Featherstonehaugh-Cholmondeley")
+    for staff_id in (person, colleague):
+        await clients.assign(db, client_id, staff_id, Role.THERAPIST, from_at=now - timedelta(days=30))
+    await a_trend(db, client_id, [a_trend_day((now - timedelta(days=30 - day)).date()) for day in range(30)])
+    await a_story(db, client_id, now.date())
+    urgent = await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT)
+    infusion_id = await a_planned_infusion(db, client_id)
+    later = now + timedelta(days=3)
+    cover = CoverForm(staff_id=person, covered_by=colleague, from_at=now, until_at=later)
+    await covers.arrange(db, ids.new(), cover, by=person, now=now)
+    shift = ShiftForm(staff_id=colleague, from_at=now, until_at=later)
+    await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=person, now=now)
+    named = {"client_id": client_id, "alert_id": urgent, "infusion_id": infusion_id, "kind": "conflict"}
+    return person, named
+
+
+@pytest.fixture
+async def house(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[House]:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        staff_id, named = await a_full_house(db)
+        person = await a_session(db, staff_id)
+    env = environment(database, tmp_path / "data", A_MASTER_KEY, free_port())
+    async with web_process(env) as address, browser() as started:
+        yield House(address, started, person, {**named, "slug": clinic.slug})
+
+
+async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:
+    """What axe finds on a page with every fold open, in the light and in the dark; and whether a phone is too narrow."""
+    reply = await page.goto(address)
+    assert reply is not None
+    if reply.status != HTTP_OK:
+        return [f"{address}: {reply.status}"]
+    await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    faults = await violations(page, axe, {"runOnly": WCAG})
+    await page.emulate_media(color_scheme="dark")
+    faults += await violations(page, axe, {"runOnly": ["color-contrast"]})
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size({"width": PHONE_WIDTH, "height": 800})
+    width = await page.evaluate("document.documentElement.scrollWidth")
+    await page.set_viewport_size({"width": 1280, "height": 900})
+    faults += [f"{width} wide on a phone"] if width > PHONE_WIDTH else []
+    return [f"{address}: {fault}" for fault in faults]
+
+
+async def violations(page: Page, axe: Axe, only: dict[str, list[str]]) -> list[str]:
+    found = await axe.run(page, options={"resultTypes": ["violations"], **only})
+    return [f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:160]}" for each in found.response["violations"]]
+
+
+async def test_no_page_keeps_anybody_out(house: House) -> None:
+    axe, faults = Axe(), []
+    async with watched_context(house.started, house.address, width=1280) as context:
+        await house.sign_in(context)
+        page = await context.new_page()
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        for path in paths():
+            faults += await faults_of(page, axe, path.format(**house.named))
+    assert not faults, "\n".join(faults)
