@@ -102,7 +102,7 @@ async def house(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> Asy
 
 
 async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:
-    """What axe finds on a page with every fold open, in the light and in the dark; and whether a phone is too narrow."""
+    """What axe finds on a page with every fold open, in light and in dark; and whether it is wider than a phone."""
     reply = await page.goto(address)
     assert reply is not None
     if reply.status != HTTP_OK:
