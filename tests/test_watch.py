@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 
 from jobs import metrics, reconcile
 from jobs.timetable import DAILIES
-from jobs.work import Tools
+from jobs.work import DeploymentJob, Tools
 from schemas.alert import NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
@@ -28,7 +28,12 @@ from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 LATER = NOW + timedelta(hours=1)
-look = reconcile.looking_at(DAILIES)
+
+
+@pytest.fixture
+def look() -> DeploymentJob:
+    """As a process that starts now looks."""
+    return reconcile.looking_at(DAILIES)
 
 
 @pytest.fixture
@@ -175,7 +180,7 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
 
 
 async def test_a_daily_job_that_nobody_runs_is_overdue(
-    owner_pool: Pool, tools: Tools, clinic: Clinic, caplog: pytest.LogCaptureFixture
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     await emptied(owner_pool, clinic)
     result = await look(tools, now=NOW)
@@ -183,6 +188,40 @@ async def test_a_daily_job_that_nobody_runs_is_overdue(
     [told] = [record for record in caplog.records if record.getMessage() == "invariant_broken"]
     assert vars(told)["clinic_ids"] == [str(clinic.clinic_id)]
     assert await look(tools, now=NOW) == result, "looking changes nothing"
+
+
+DONE = """
+insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, finished_at, state)
+select $1, job, day::date, '23:59', 'a', $3, $3, 'done'
+from unnest($2::text[]) as job
+cross join generate_series($4::date - 20, $4::date + 1, interval '1 day') as day
+"""
+
+
+async def test_between_whole_looks_only_what_was_not_done_is_looked_at_and_each_hour_all_of_it(
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob
+) -> None:
+    await emptied(owner_pool, clinic)
+    minute, today = timedelta(minutes=1), NOW.date()
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute(DONE, db.clinic_id, [daily.name for daily in DAILIES], NOW, today)
+    assert (await look(tools, now=NOW)).counts == {}
+
+    async def undone(ago: int) -> None:
+        async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+            gone = "delete from job_run where clinic_id = $1 and job = 'prune_expired' and local_date = $2"
+            await db.execute(gone, db.clinic_id, today - timedelta(days=ago))
+
+    await undone(10)
+    assert (await look(tools, now=NOW + minute)).counts == {}, "it was done everywhere at the last look"
+    assert (await look(tools, now=NOW + 60 * minute)).counts == {reconcile.RUN_OVERDUE: 1}
+    assert (await look(tools, now=NOW + 61 * minute)).counts == {reconcile.RUN_OVERDUE: 1}, "open is not forgotten"
+    assert (await look(tools, now=NOW - minute)).counts == {reconcile.RUN_OVERDUE: 1}, "a clock that was set back"
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute(DONE + "on conflict do nothing", db.clinic_id, ["prune_expired"], NOW, today)
+    assert (await look(tools, now=NOW)).counts == {}
+    await undone(0)
+    assert (await look(tools, now=NOW + 2 * minute)).counts == {reconcile.RUN_OVERDUE: 1}
 
 
 async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
@@ -216,7 +255,9 @@ async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
     assert (answered.status_code, answered.json()) == (503, {"overdue": [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]})
 
 
-async def test_the_metrics_are_numbers_of_the_whole_deployment(owner_pool: Pool, tools: Tools, clinic: Clinic) -> None:
+async def test_the_metrics_are_numbers_of_the_whole_deployment(
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob
+) -> None:
     async with databases.transaction(owner_pool, clinic.clinic_id) as db:
         await an_alert(db)
     await look(tools, now=NOW + timedelta(minutes=10))
