@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -14,16 +15,17 @@ from prometheus_client import generate_latest
 from jobs import metrics, reconcile
 from jobs.timetable import DAILIES
 from jobs.work import DeploymentJob, Tools
-from schemas.alert import NewFinding, Rule, Tier
+from schemas.alert import EventKind, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
+from schemas.rota import ShiftForm
 from schemas.staff import Role
 from service import database as databases
-from service import invariants, watch
-from service.alerting import alerts
+from service import ids, invariants, watch
+from service.alerting import alert_states, alerts
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import fold_queue
-from service.people import audit, clients, staff
+from service.people import audit, clients, shifts, staff
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
@@ -79,6 +81,21 @@ async def no_climb(db: Db) -> None:
     )
 
 
+async def no_message(db: Db) -> None:
+    await an_alert(db)
+    await db.execute("update delivery set due_at = $2 where clinic_id = $1", db.clinic_id, NOW + timedelta(days=1))
+
+
+async def no_call(db: Db) -> None:
+    await no_climb(db)
+    doctor = await staff.add(db, email="rue@harbour.example", name="Rue", roles=[Role.PRESCRIBER], now=NOW)
+    shift = ShiftForm(staff_id=doctor, from_at=NOW - timedelta(hours=1), until_at=NOW + timedelta(hours=9))
+    await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=doctor, now=NOW)
+    await db.execute("update alert set step = 2, next_step_at = null where clinic_id = $1", db.clinic_id)
+    [alert_id] = [record["alert_id"] for record in await db.connection.fetch("select alert_id from alert")]
+    await alert_states.record(db, alert_id, EventKind.ESCALATED, now=NOW)
+
+
 async def no_lease_end(db: Db) -> None:
     alert_id = await an_alert(db)
     await db.execute("update delivery set state = 'sent', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
@@ -131,6 +148,8 @@ BREAKING = {
     "urgent_not_dispatched": Breaking(no_dispatch, frozenset({"message_overdue", "step_not_climbed"})),
     "message_overdue": Breaking(no_dispatch, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
     "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "message_held": Breaking(no_message, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "on_call_not_told": Breaking(no_call),
     "step_not_climbed": Breaking(no_climb),
     "lease_not_ended": Breaking(no_lease_end),
     "run_not_finished": Breaking(no_finish),
