@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from jobs import metrics, runner
+from jobs import metrics
+from jobs.runner import Lookout
 from jobs.work import Daily, DeploymentJob, Result, Tools
 from service import database, invariants, watch
 from service.invariants import Broken
@@ -16,19 +17,39 @@ log = logging.getLogger(__name__)
 # A daily job that should have run so long ago and has not: nobody claims it.
 OVERDUE_AFTER = timedelta(minutes=30)
 RUN_OVERDUE = "run_overdue"
+# A month of days is looked at when a process starts and then so often; in between, the days not done at the last look.
+WHOLE_LOOK_EVERY = timedelta(hours=1)
+
+
+class _Slots:
+    """What should have run, in one process: by a look-out of its own, not by that which runs it."""
+
+    def __init__(self, dailies: Sequence[Daily]) -> None:
+        self._dailies = dailies
+        self._lookout = Lookout(dailies)
+        self._whole_look_at: datetime | None = None
+
+    async def overdue(self, sweep: database.Pool, *, now: datetime) -> Broken | None:
+        """The clinics in which a daily job is overdue; None where there is none."""
+        last = self._whole_look_at
+        if last is None or not last <= now < last + WHOLE_LOOK_EVERY:
+            self._lookout, self._whole_look_at = Lookout(self._dailies), now
+        late = await self._lookout.due(sweep, now=now - OVERDUE_AFTER)
+        return Broken(RUN_OVERDUE, sorted({slot.clinic_id for slot, _ in late})) if late else None
 
 
 def looking_at(dailies: Sequence[Daily]) -> DeploymentJob:
-    """The job, which also watches that these daily jobs run."""
+    """The job of one process, which also watches that these daily jobs run."""
+    slots = _Slots(dailies)
 
     async def run_once(tools: Tools, *, now: datetime) -> Result:
         """Look, log what is broken by its name and clinics, keep it for `/health/deadman` and the metrics."""
         async with database.across_clinics(tools.sweep) as connection:
             found = await invariants.broken(connection, now=now)
             figures = await watch.figures(connection, now=now)
-        late = await runner.due_slots(tools.sweep, dailies, now=now - OVERDUE_AFTER)
-        if late:
-            found.append(Broken(RUN_OVERDUE, sorted({slot.clinic_id for slot, _ in late})))
+        late = await slots.overdue(tools.sweep, now=now)
+        if late is not None:
+            found.append(late)
         for each in found:
             clinic_ids = [str(one) for one in each.clinic_ids]
             log.error("invariant_broken", extra={"invariant": each.name, "clinic_ids": clinic_ids})

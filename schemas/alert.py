@@ -86,6 +86,7 @@ class DeliveryKind(StrEnum):
     ALERT = "alert"
     BRIEF = "brief"
     COURSE = "course"
+    ENDPOINT = "endpoint"
     DIGEST = "digest"
     AUDIT_HEAD = "audit_head"
 

@@ -36,33 +36,20 @@ from fold_due
 where since <= $1
 group by clinic_id
 """
-# From the moment on at which the present round of the alert began.
 URGENT_NOT_DISPATCHED = """
-select a.clinic_id
-from alert a
-where a.state = 'open'
-  and a.tier = 1
-  and (
-    select max(e.happened_at)
-    from alert_event e
-    where e.clinic_id = a.clinic_id
-      and e.alert_id = a.alert_id
-      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed', 'snooze_ended')
-  ) <= $1
-group by a.clinic_id
+select clinic_id
+from alert
+where state = 'open'
+  and tier = 1
+  and round_began_at <= $1
+group by clinic_id
 """
 ALERT_REACHES_NOBODY = """
 select a.clinic_id
 from alert a
 where a.state = 'open'
   and a.tier <= 2
-  and (
-    select max(e.happened_at)
-    from alert_event e
-    where e.clinic_id = a.clinic_id
-      and e.alert_id = a.alert_id
-      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed', 'snooze_ended')
-  ) <= $1
+  and a.round_began_at <= $1
   and not exists (
     select
     from delivery d
@@ -81,6 +68,59 @@ where state in ('queued', 'failed')
   and due_at <= $1
   and (leased_until is null or leased_until <= $1)
 group by clinic_id
+"""
+# No choice of a person holds a message beyond the second morning, and an urgent one not at all. By then it is due, and
+# what is due is watched above.
+MESSAGE_HELD = """
+select d.clinic_id
+from delivery d
+join alert a
+  on a.clinic_id = d.clinic_id
+  and a.alert_id = d.alert_id
+  and a.state in ('open', 'dispatched')
+where d.state = 'queued'
+  and d.created_at <= $1
+  and d.due_at > $1 + interval '1 minute' + case when a.tier = 1 then interval '0' else interval '50 hours' end
+group by d.clinic_id
+"""
+# Somebody has been on call since before the alert came to their step, is not away, and has no message of the round.
+ON_CALL_NOT_TOLD = """
+select a.clinic_id
+from alert a
+join shift s
+  on s.clinic_id = a.clinic_id
+  and s.from_at <= $1
+  and s.until_at > $1
+join staff p
+  on p.clinic_id = s.clinic_id
+  and p.staff_id = s.staff_id
+  and p.disabled_at is null
+where a.state in ('open', 'dispatched')
+  and a.tier <= 2
+  and a.step >= 2
+  and (
+    select max(e.happened_at)
+    from alert_event e
+    where e.clinic_id = a.clinic_id
+      and e.alert_id = a.alert_id
+      and e.kind = 'escalated'
+  ) between s.from_at and $1
+  and not exists (
+    select
+    from cover c
+    where c.clinic_id = s.clinic_id
+      and c.staff_id = s.staff_id
+      and c.until_at > a.round_began_at
+  )
+  and not exists (
+    select
+    from delivery d
+    where d.clinic_id = a.clinic_id
+      and d.alert_id = a.alert_id
+      and d.round = a.round
+      and d.staff_id = s.staff_id
+  )
+group by a.clinic_id
 """
 LEASE_NOT_ENDED = """
 select clinic_id
@@ -161,6 +201,8 @@ def every() -> Sequence[Invariant]:
         Invariant("urgent_not_dispatched", URGENT_NOT_DISPATCHED, MINUTE, "no message of an urgent alert has gone out"),
         Invariant("alert_reaches_nobody", ALERT_REACHES_NOBODY, MINUTE, "there is nobody whom a message could reach"),
         Invariant("message_overdue", MESSAGE_OVERDUE, 5 * MINUTE, "a message that is due is not even tried"),
+        Invariant("message_held", MESSAGE_HELD, MINUTE, "a message waits longer than its recipient chose"),
+        Invariant("on_call_not_told", ON_CALL_NOT_TOLD, 2 * MINUTE, "an alert came to whoever is on call, unheard"),
         Invariant("lease_not_ended", LEASE_NOT_ENDED, 2 * MINUTE, "somebody's time ran out, nobody was told again"),
         Invariant("step_not_climbed", STEP_NOT_CLIMBED, 2 * MINUTE, "nobody took it on, and the next were not told"),
         Invariant("run_not_finished", RUN_NOT_FINISHED, 30 * MINUTE, "a clinic's daily job failed and did not recover"),

@@ -36,6 +36,7 @@ SWEPT_WORDS = {
     "tier",
     "number",
     "round",
+    "step",
     "origin",
     "transaction_id",
     "until_transaction",

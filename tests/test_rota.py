@@ -144,6 +144,23 @@ async def test_the_third_step_goes_to_whoever_is_on_call_else_to_the_coordinator
     assert await access.visible_clients(db, noted, now=NOW) == []
 
 
+async def test_whoever_is_on_call_and_away_is_left_alone_and_the_coordinators_are_told(db: Db, house: House) -> None:
+    await put_on_call(db, house, "colleague")
+    await cover(db, house, of="colleague", by="nurse")
+    alert_id = await an_urgent_alert(db, house)
+    await rounds.climb(db, now=NOW + 30 * MINUTE)
+    assert await told(db, house, alert_id) == ["therapist", "nurse", "coordinator"]
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.PRIVACY_OFFICER])
+async def test_nobody_comes_to_scores_by_a_shift_whom_their_role_keeps_from_them(db: Db, role: Role) -> None:
+    person = await staff.add(db, email="p@x.example", name="P", roles=[role], now=NOW)
+    form = ShiftForm(staff_id=person, from_at=NOW, until_at=NOW + HOUR)
+    with pytest.raises(errors.Invalid) as refusal:
+        await shifts.give(db, ids.new(), form, zone=CHICAGO, by=person, now=NOW)
+    assert [each.field for each in refusal.value.fields] == ["staff_id"]
+
+
 async def test_a_weekly_shift_keeps_its_times_on_the_clinics_clock(db: Db, house: House) -> None:
     begin = datetime(2027, 3, 8, 18, tzinfo=CHICAGO)  # the clocks go forward on the 14th
     form = ShiftForm(staff_id=house.people["nurse"], from_at=begin, until_at=begin + 14 * HOUR, weeks=2)

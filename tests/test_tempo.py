@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from schemas.alert import NewFinding, Rule, Tier
 from schemas.staff import MessageTimes, Role, Tempo
 from service import database
-from service.alerting import alerts, deliveries, tempo
+from service.alerting import alerts, deliveries, tempo, waiting
 from service.config import Config
 from service.database import Db, Pool
-from service.people import clients, message_times, staff
+from service.people import clients, staff
 from tests.builders import NOW, a_client, a_clinic
 from tests.desk_visit import Desk, a_desk
 
@@ -81,7 +81,7 @@ async def a_therapist(db: Db, times: MessageTimes) -> tuple[UUID, UUID]:
     client_id = await a_client(db)
     person = await staff.add(db, email="t@x.example", name="Tamsin", roles=[Role.THERAPIST], now=NOW)
     await clients.assign(db, client_id, person, Role.THERAPIST, from_at=NOW - DAY)
-    await message_times.choose(db, person, times, now=NOW)
+    await waiting.choose(db, person, times, now=NOW)
     return client_id, person
 
 
@@ -97,9 +97,32 @@ async def test_what_is_not_urgent_waits_as_chosen_and_what_is_urgent_does_not(db
     [later] = await due_times(db, client_id, Rule.WORSENING, Tier.TODAY)
     assert later > NOW + HOUR
     assert await due_times(db, client_id, Rule.SAFETY, Tier.URGENT) == [NOW]
-    await message_times.choose(db, person, MessageTimes(), now=NOW + HOUR)
+    await waiting.choose(db, person, MessageTimes(), now=NOW + HOUR)
     [alert_id] = [each.alert_id for each in await alerts.inbox(db, [client_id]) if each.tier is Tier.TODAY]
     assert [each.due_at for each in await deliveries.of_alert(db, alert_id)] == [NOW + HOUR]
+
+
+async def test_choosing_quiet_hours_at_night_lets_nothing_out_in_them(db: Db) -> None:
+    """NOW is 23:00 at this clinic: what was to come at midnight comes in the morning's message, not at once."""
+    client_id, person = await a_therapist(db, MessageTimes(tempo=Tempo.DAILY))
+    [before] = await due_times(db, client_id, Rule.WORSENING, Tier.TODAY)
+    assert before == NOW + 8 * HOUR
+    quiet = MessageTimes(tempo=Tempo.WITHIN_3_HOURS, quiet_from="22:00", quiet_until="06:00")
+    await waiting.choose(db, person, quiet, now=NOW + HOUR / 4)
+    [alert] = await alerts.inbox(db, [client_id])
+    assert [each.due_at for each in await deliveries.of_alert(db, alert.alert_id)] == [NOW + 7 * HOUR]
+    await waiting.choose(db, person, MessageTimes(tempo=Tempo.DAILY), now=NOW + HOUR)
+    assert [each.due_at for each in await deliveries.of_alert(db, alert.alert_id)] == [NOW + 7 * HOUR], "never later"
+
+
+async def test_what_was_blocked_waits_for_the_hours_of_whoever_is_back(db: Db) -> None:
+    client_id, person = await a_therapist(db, MessageTimes(tempo=Tempo.DAILY))
+    await due_times(db, client_id, Rule.WORSENING, Tier.TODAY)
+    await db.execute("update delivery set state = 'blocked', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
+    assert await deliveries.plan_untold(db, now=NOW + HOUR) == 1
+    [alert] = await alerts.inbox(db, [client_id])
+    assert [each.due_at for each in await deliveries.of_alert(db, alert.alert_id)] == [NOW + 8 * HOUR]
+    assert person
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -13,22 +14,28 @@ from prometheus_client import generate_latest
 
 from jobs import metrics, reconcile
 from jobs.timetable import DAILIES
-from jobs.work import Tools
-from schemas.alert import NewFinding, Rule, Tier
+from jobs.work import DeploymentJob, Tools
+from schemas.alert import EventKind, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
+from schemas.rota import ShiftForm
 from schemas.staff import Role
 from service import database as databases
-from service import invariants, watch
-from service.alerting import alerts
+from service import ids, invariants, watch
+from service.alerting import alert_states, alerts
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import fold_queue
-from service.people import audit, clients, staff
+from service.people import audit, clients, shifts, staff
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 LATER = NOW + timedelta(hours=1)
-look = reconcile.looking_at(DAILIES)
+
+
+@pytest.fixture
+def look() -> DeploymentJob:
+    """As a process that starts now looks."""
+    return reconcile.looking_at(DAILIES)
 
 
 @pytest.fixture
@@ -72,6 +79,21 @@ async def no_climb(db: Db) -> None:
     await db.execute(
         "update alert set state = 'dispatched' where clinic_id = $1 and alert_id = $2", db.clinic_id, alert_id
     )
+
+
+async def no_message(db: Db) -> None:
+    await an_alert(db)
+    await db.execute("update delivery set due_at = $2 where clinic_id = $1", db.clinic_id, NOW + timedelta(days=1))
+
+
+async def no_call(db: Db) -> None:
+    await no_climb(db)
+    doctor = await staff.add(db, email="rue@harbour.example", name="Rue", roles=[Role.PRESCRIBER], now=NOW)
+    shift = ShiftForm(staff_id=doctor, from_at=NOW - timedelta(hours=1), until_at=NOW + timedelta(hours=9))
+    await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=doctor, now=NOW)
+    await db.execute("update alert set step = 2, next_step_at = null where clinic_id = $1", db.clinic_id)
+    [alert_id] = [record["alert_id"] for record in await db.connection.fetch("select alert_id from alert")]
+    await alert_states.record(db, alert_id, EventKind.ESCALATED, now=NOW)
 
 
 async def no_lease_end(db: Db) -> None:
@@ -126,6 +148,8 @@ BREAKING = {
     "urgent_not_dispatched": Breaking(no_dispatch, frozenset({"message_overdue", "step_not_climbed"})),
     "message_overdue": Breaking(no_dispatch, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
     "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "message_held": Breaking(no_message, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
+    "on_call_not_told": Breaking(no_call),
     "step_not_climbed": Breaking(no_climb),
     "lease_not_ended": Breaking(no_lease_end),
     "run_not_finished": Breaking(no_finish),
@@ -175,7 +199,7 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
 
 
 async def test_a_daily_job_that_nobody_runs_is_overdue(
-    owner_pool: Pool, tools: Tools, clinic: Clinic, caplog: pytest.LogCaptureFixture
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     await emptied(owner_pool, clinic)
     result = await look(tools, now=NOW)
@@ -183,6 +207,40 @@ async def test_a_daily_job_that_nobody_runs_is_overdue(
     [told] = [record for record in caplog.records if record.getMessage() == "invariant_broken"]
     assert vars(told)["clinic_ids"] == [str(clinic.clinic_id)]
     assert await look(tools, now=NOW) == result, "looking changes nothing"
+
+
+DONE = """
+insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, finished_at, state)
+select $1, job, day::date, '23:59', 'a', $3, $3, 'done'
+from unnest($2::text[]) as job
+cross join generate_series($4::date - 20, $4::date + 1, interval '1 day') as day
+"""
+
+
+async def test_between_whole_looks_only_what_was_not_done_is_looked_at_and_each_hour_all_of_it(
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob
+) -> None:
+    await emptied(owner_pool, clinic)
+    minute, today = timedelta(minutes=1), NOW.date()
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute(DONE, db.clinic_id, [daily.name for daily in DAILIES], NOW, today)
+    assert (await look(tools, now=NOW)).counts == {}
+
+    async def undone(ago: int) -> None:
+        async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+            gone = "delete from job_run where clinic_id = $1 and job = 'prune_expired' and local_date = $2"
+            await db.execute(gone, db.clinic_id, today - timedelta(days=ago))
+
+    await undone(10)
+    assert (await look(tools, now=NOW + minute)).counts == {}, "it was done everywhere at the last look"
+    assert (await look(tools, now=NOW + 60 * minute)).counts == {reconcile.RUN_OVERDUE: 1}
+    assert (await look(tools, now=NOW + 61 * minute)).counts == {reconcile.RUN_OVERDUE: 1}, "open is not forgotten"
+    assert (await look(tools, now=NOW - minute)).counts == {reconcile.RUN_OVERDUE: 1}, "a clock that was set back"
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await db.execute(DONE + "on conflict do nothing", db.clinic_id, ["prune_expired"], NOW, today)
+    assert (await look(tools, now=NOW)).counts == {}
+    await undone(0)
+    assert (await look(tools, now=NOW + 2 * minute)).counts == {reconcile.RUN_OVERDUE: 1}
 
 
 async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
@@ -216,7 +274,9 @@ async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
     assert (answered.status_code, answered.json()) == (503, {"overdue": [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]})
 
 
-async def test_the_metrics_are_numbers_of_the_whole_deployment(owner_pool: Pool, tools: Tools, clinic: Clinic) -> None:
+async def test_the_metrics_are_numbers_of_the_whole_deployment(
+    owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob
+) -> None:
     async with databases.transaction(owner_pool, clinic.clinic_id) as db:
         await an_alert(db)
     await look(tools, now=NOW + timedelta(minutes=10))

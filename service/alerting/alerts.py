@@ -97,8 +97,8 @@ where clinic_id = $1
 for update
 """
 INSERT_OPEN = """
-insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at)
-values ($1, $2, $3, $4, 'open', 'live', $5)
+insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at, round_began_at)
+values ($1, $2, $3, $4, 'open', 'live', $5, $5)
 on conflict do nothing
 """
 
@@ -117,8 +117,8 @@ async def _hold_open(db: Db, client_id: UUID, tier: Tier, *, now: datetime) -> t
 
 
 INSERT_HISTORY = """
-insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at, closed_at)
-values ($1, $2, $3, $4, 'auto_resolved', 'import', $5, $5)
+insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at, round_began_at, closed_at)
+values ($1, $2, $3, $4, 'auto_resolved', 'import', $5, $5, $5)
 """
 
 

@@ -20,6 +20,7 @@ ORDER: Mapping[DeliveryKind, Sequence[Channel]] = MappingProxyType(
         DeliveryKind.ALERT: (Channel.PUSH, Channel.EMAIL),
         DeliveryKind.BRIEF: (Channel.PUSH, Channel.EMAIL),
         DeliveryKind.COURSE: (Channel.PUSH, Channel.EMAIL),
+        DeliveryKind.ENDPOINT: (Channel.EMAIL,),
         DeliveryKind.DIGEST: (Channel.EMAIL,),
         DeliveryKind.AUDIT_HEAD: (Channel.EMAIL,),
     }

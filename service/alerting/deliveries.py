@@ -9,16 +9,14 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.alert import AlertState, Delivery, DeliveryKind, EventKind, Tier
 from schemas.client import RecordOrigin
 from service import ids
-from service.alerting import alert_states, channels, tempo
+from service.alerting import alert_states, channels, waiting
 from service.database import Db
-from service.people import clinics, message_times
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +78,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 # Nearest first: the assigned therapists, or whoever covers them; else whoever else is on the care team or covers; else
 # whoever is on call, or the clinic's coordinators where nobody is; else its admins. Whoever is away and covered is left
-# out of the first two, unless their cover does not work here any more. A step of the ladder for each; everybody as far
-# as the alert has come, and at least as far as the nearest in which somebody can be reached; all, where nobody can.
+# out of the first three, unless their cover does not work here any more. A step of the ladder for each; everybody as
+# far as the alert has come, and at least as far as the nearest in which somebody can be reached; all, where nobody can.
 # Whose e-mail, the last of everybody's channels, died in this round or the one before is out of reach unless another
 # channel's message was seen, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
@@ -105,6 +103,7 @@ with away as (
   where shift.clinic_id = $1
     and shift.from_at <= $3
     and shift.until_at > $3
+    and shift.staff_id not in (select staff_id from away)
 ), team as (
   select m.staff_id, bool_or(m.role = 'therapist') as is_therapist
   from care_team_reach m
@@ -182,18 +181,19 @@ on conflict do nothing
 # What was blocked while its recipient was not to be told waits again now that they are. Rows in any other state are
 # not touched, nor locked: their senders may be about to hold the alert.
 QUEUE_BLOCKED = """
-update delivery
+update delivery d
 set state = 'queued',
-    due_at = $5,
+    due_at = told.due_at,
     attempts = 0,
     leased_until = null,
     problem = null,
     settled_at = null
-where clinic_id = $1
-  and alert_id = $2
-  and round = $3
-  and staff_id = any ($4::uuid[])
-  and state = 'blocked'
+from unnest($4::uuid[], $5::timestamptz[]) as told (staff_id, due_at)
+where d.clinic_id = $1
+  and d.alert_id = $2
+  and d.round = $3
+  and d.staff_id = told.staff_id
+  and d.state = 'blocked'
 """
 
 
@@ -209,25 +209,16 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
         return 0
     recipients = await recipients_of(db, alert, now=now)
     told = [recipient.staff_id for recipient in recipients]
-    planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, told, now)
     urgent = alert.tier is Tier.URGENT
-    due_at = {} if urgent else await _due_at_of_each(db, told, now=now)
+    due_at = dict.fromkeys(told, now) if urgent else await waiting.until_of_each(db, told, now=now)
+    planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, list(due_at), list(due_at.values()))
     for staff_id, own in (await channels.of_each(db, DeliveryKind.ALERT, told)).items():
         for channel in own if urgent else own[:1]:
             args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, alert.step, now, channel, urgent)
-            planned += await db.execute(PLAN_PERSON, *args, due_at.get(staff_id, now))
+            planned += await db.execute(PLAN_PERSON, *args, due_at[staff_id])
     if not any(recipient.reachable for recipient in recipients):
         await _tell_unroutable(db, alert, now=now)
     return planned + await _plan_webhooks(db, alert, now=now)
-
-
-async def _due_at_of_each(db: Db, told: Sequence[UUID], *, now: datetime) -> dict[UUID, datetime]:
-    """When each of some people wants to hear of what is not urgent."""
-    zone = ZoneInfo((await clinics.get(db)).time_zone)
-    return {
-        staff_id: tempo.due_at(times, zone=zone, now=now)
-        for staff_id, times in (await message_times.of(db, told)).items()
-    }
 
 
 class _Endpoint(msgspec.Struct, frozen=True):

@@ -17,12 +17,12 @@ import msgspec
 
 from schemas.alert import Channel
 from service import database
-from service.alerting import alert_states, channels, deliveries, writing
+from service.alerting import alert_states, channels, deliveries, endpoints, writing
 from service.alerting.channels import Told
 from service.alerting.writing import Blocked, Claimed, Sending
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
-from service.people import staff_addresses, webhook_endpoints
+from service.people import staff_addresses
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +182,8 @@ async def _keep_result(
             waits = notifier.retry_after_seconds
             if claimed.attempts > len(waits):
                 await _bury(db, claimed, problem, counts, now=now)
+                if claimed.webhook_endpoint_id is not None:
+                    await endpoints.give_up(db, claimed.webhook_endpoint_id, since=claimed.created_at, now=now)
                 return
             counts.failed += 1
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
@@ -192,7 +194,7 @@ async def _keep_result(
             await _bury(db, claimed, problem, counts, now=now)
         case Disable(problem=problem):
             if claimed.webhook_endpoint_id is not None:
-                await webhook_endpoints.disable(db, claimed.webhook_endpoint_id, why=problem, now=now)
+                await endpoints.disable(db, claimed.webhook_endpoint_id, why=problem, now=now)
             await _bury(db, claimed, problem, counts, now=now)
         case _:
             assert_never(result)

@@ -38,6 +38,7 @@ update alert
 set tier = $3,
     state = $4,
     round = round + 1,
+    round_began_at = $7,
     step = $5,
     next_step_at = $6,
     acknowledged_by = null,
@@ -53,7 +54,7 @@ async def begin(db: Db, alert: Alert, tier: Tier, event: EventKind, *, now: date
     """Begin the next round of an alert that the caller holds. Raises Conflict where `event` may not happen to it."""
     state = alert_states.after(alert.state, event, alert.tier)
     due_at = await ladder.next_step_at(db, tier, step=deliveries.FIRST_STEP, begin=now)
-    await db.execute(BEGIN, db.clinic_id, alert.alert_id, tier, state, deliveries.FIRST_STEP, due_at)
+    await db.execute(BEGIN, db.clinic_id, alert.alert_id, tier, state, deliveries.FIRST_STEP, due_at, now)
     detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
     await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
     await deliveries.plan(db, alert.alert_id, now=now)
@@ -85,23 +86,17 @@ class _Climbing(msgspec.Struct, frozen=True, kw_only=True):
     state: AlertState
     round: int
     step: int
-    began_at: datetime
+    round_began_at: datetime
 
 
 CLIMBING = """
-select a.alert_id, a.tier, a.state, a.round, a.step, coalesce((
-    select max(e.happened_at)
-    from alert_event e
-    where e.clinic_id = $1
-      and e.alert_id = a.alert_id
-      and e.kind in ('opened', 'raised', 'reopened', 'lease_lapsed', 'snooze_ended')
-  ), a.opened_at) as began_at
-from alert a
-where a.clinic_id = $1
-  and a.next_step_at <= $2
-  and a.state in ('open', 'dispatched')
-order by a.tier, a.next_step_at
-for update of a skip locked
+select alert_id, tier, state, round, step, round_began_at
+from alert
+where clinic_id = $1
+  and next_step_at <= $2
+  and state in ('open', 'dispatched')
+order by tier, next_step_at
+for update skip locked
 """
 
 
@@ -120,7 +115,7 @@ async def climb(db: Db, *, now: datetime) -> int:
             alert_states.after(alert.state, EventKind.ESCALATED, alert.tier)
             detail = {"round": alert.round, "step": step}
             await alert_states.record(db, alert.alert_id, EventKind.ESCALATED, now=now, detail=detail)
-            due_at = await ladder.next_step_at(db, alert.tier, step=step, begin=alert.began_at)
+            due_at = await ladder.next_step_at(db, alert.tier, step=step, begin=alert.round_began_at)
         await _stand_at(db, alert.alert_id, step, due_at)
         await deliveries.plan(db, alert.alert_id, now=now)
     return steps

@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.alert import AlertState, Channel, DeliveryKind, EventKind, Tier
 from service import errors
-from service.alerting import alert_states, deliveries, digests, notices, receipts
+from service.alerting import alert_states, deliveries, digests, endpoints, notices, receipts
 from service.database import Db
 from service.notify import Attachment, Counts, Event, Message, Notifier, Template
 from service.people import clients, staff, staff_addresses, webhook_endpoints
@@ -89,6 +89,8 @@ async def write(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) ->
             return await _of_brief(db, claimed, sending, now=now)
         case DeliveryKind.COURSE:
             return await _of_course(db, claimed, sending, now=now)
+        case DeliveryKind.ENDPOINT:
+            return await _of_endpoint(db, claimed, sending)
         case DeliveryKind.DIGEST:
             return await _of_digest(db, claimed, sending, now=now)
         case DeliveryKind.AUDIT_HEAD:
@@ -175,6 +177,12 @@ async def _of_course(db: Db, claimed: Claimed, sending: Sending, *, now: datetim
     if claimed.staff_id not in {each.staff_id for each in team}:
         return Blocked(problem=NOT_TO_BE_TOLD)
     return await _to_person(db, claimed, sending, Template.COURSE)
+
+
+async def _of_endpoint(db: Db, claimed: Claimed, sending: Sending) -> Sequence[Message] | Blocked:
+    if not await endpoints.is_news(db, claimed.subject_id, claimed.staff_id, disabled_at=claimed.planned_at):
+        return Blocked(problem=NOT_TO_BE_TOLD)
+    return await _to_person(db, claimed, sending, Template.ENDPOINT)
 
 
 async def _of_digest(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) -> Sequence[Message] | Blocked:

@@ -20,6 +20,7 @@ class Template(StrEnum):
     ALERT_AGAIN = "alert_again"
     BRIEF = "brief"
     COURSE = "course"
+    ENDPOINT = "endpoint"
     DIGEST = "digest"
     ALL_QUIET = "all_quiet"
     AUDIT_HEAD = "audit_head"

@@ -53,6 +53,9 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
         ),
         Template.BRIEF: Text("Before an appointment", "There is something to read before an appointment."),
         Template.COURSE: Text("A change to look at", "Something was changed in a plan that you look after."),
+        Template.ENDPOINT: Text(
+            "A webhook was disabled", "An address in the settings took nothing any more. Nothing is sent there now."
+        ),
         Template.DIGEST: Text("This morning's inbox", DIGEST),
         Template.ALL_QUIET: Text("This morning's inbox: all quiet", ALL_QUIET),
         Template.AUDIT_HEAD: Text("Seal of the audit trail", AUDIT_HEAD),

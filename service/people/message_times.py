@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import time
 from uuid import UUID
 
 from schemas.staff import MessageTimes
@@ -36,22 +36,9 @@ set tempo = $3,
 where clinic_id = $1
   and staff_id = $2
 """
-# What waits by the former choice goes out now: nobody is to hear later for having chosen.
-LET_GO = """
-update delivery d
-set due_at = $3
-from alert a
-where d.clinic_id = $1
-  and d.staff_id = $2
-  and d.state = 'queued'
-  and d.attempts = 0
-  and d.due_at > $3
-  and a.clinic_id = $1
-  and a.alert_id = d.alert_id
-"""
 
 
-async def choose(db: Db, staff_id: UUID, times: MessageTimes, *, now: datetime) -> None:
+async def choose(db: Db, staff_id: UUID, times: MessageTimes) -> None:
     """Tell the person so from now on. Raises Invalid for quiet hours without beginning or end, or of no length."""
     if (times.quiet_from is None) != (times.quiet_until is None):
         field = "quiet_until" if times.quiet_until is None else "quiet_from"
@@ -61,4 +48,3 @@ async def choose(db: Db, staff_id: UUID, times: MessageTimes, *, now: datetime) 
         raise errors.Invalid("These quiet hours have no length.", fields=(fault,))
     quiet = [None if text is None else time.fromisoformat(text) for text in (times.quiet_from, times.quiet_until)]
     await db.execute(CHOOSE, db.clinic_id, staff_id, times.tempo, *quiet)
-    await db.execute(LET_GO, db.clinic_id, staff_id, now)

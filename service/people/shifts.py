@@ -7,10 +7,13 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from schemas.rota import Shift, ShiftForm
+from schemas.staff import Role
 from service import errors
 from service.database import Db
 from service.people import staff
 
+# Whoever is on call sees every client's scores: not for those whose role keeps them from all of it.
+ROLES = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR})
 LONGEST = timedelta(days=14)
 WEEK = timedelta(days=7)
 
@@ -67,9 +70,10 @@ async def _refuse_odd(db: Db, form: ShiftForm, *, now: datetime) -> None:
         faults.append(errors.FieldFault("until_at", f"within {LONGEST.days} days"))
     elif form.weeks > 1 and form.until_at - form.from_at > WEEK:
         faults.append(errors.FieldFault("until_at", "within a week, where it comes every week"))
-    working = {each.staff_id for each in await staff.all_of(db) if each.disabled_at is None}
-    if form.staff_id not in working:
-        faults.append(errors.FieldFault("staff_id", "somebody who works here"))
+    people = {each.staff_id: each for each in await staff.all_of(db) if each.disabled_at is None}
+    person = people.get(form.staff_id)
+    if person is None or not ROLES & set(person.roles):
+        faults.append(errors.FieldFault("staff_id", "a therapist, prescriber, nurse or coordinator who works here"))
     if faults:
         raise errors.Invalid("This shift cannot be given.", fields=faults)
 

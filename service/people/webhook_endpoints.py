@@ -141,7 +141,9 @@ where clinic_id = $1
 """
 
 
-async def disable(db: Db, endpoint_id: UUID, *, why: str, now: datetime) -> None:
-    """Send nothing there from now on; one that is disabled already keeps its reason. Raises NotFound."""
-    if await db.execute(DISABLE, db.clinic_id, endpoint_id, now, why) == 0:
-        await get(db, endpoint_id)
+async def disable(db: Db, endpoint_id: UUID, *, why: str, now: datetime) -> bool:
+    """Send nothing there from now on. False for one that was disabled already: it keeps its reason. Raises NotFound."""
+    if await db.execute(DISABLE, db.clinic_id, endpoint_id, now, why) > 0:
+        return True
+    await get(db, endpoint_id)
+    return False

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from schemas.staff import MessageTimes, MessageTimesForm, Tempo
 from service import errors
+from service.alerting import waiting
 from service.notify import texts
 from service.people import calendar_feeds, message_times, recovery_codes, sign_in, staff
 from service.people.access import Permission
@@ -72,8 +73,8 @@ async def choose_times(request: Request[Any, Any, Any], desk: NamedDependency[De
 
 
 async def times_chosen(desk: Desk, times: MessageTimes) -> None:
-    """Keep a person's times and write it down. Raises as `message_times.choose` does."""
-    await message_times.choose(desk.db, desk.who.staff_id, times, now=desk.now)
+    """Keep a person's times and write it down. Raises as `waiting.choose` does."""
+    await waiting.choose(desk.db, desk.who.staff_id, times, now=desk.now)
     await desk.record("staff.choose_times", object_id=desk.who.staff_id)
 
 

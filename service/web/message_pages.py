@@ -21,7 +21,7 @@ from service.web.desk_session import Desk, open_desk
 from service.web.pages import go_to
 from service.web.services import Services
 
-PLACES = {DeliveryKind.BRIEF: "/caseload", DeliveryKind.DIGEST: "/inbox"}
+PLACES = {DeliveryKind.BRIEF: "/caseload", DeliveryKind.DIGEST: "/inbox", DeliveryKind.ENDPOINT: "/settings"}
 
 
 @get("/messages/{delivery_id:uuid}", opt={"access": Permission.USE_OWN_ACCOUNT})

@@ -33,6 +33,7 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
         "names": {each.staff_id: each.name for each in people},
         "working": working,
         "clinical": [each for each in working if covers.CLINICAL & set(each.roles)],
+        "may_be_on_call": [each for each in working if shifts.ROLES & set(each.roles)],
         "manages": desk.may(Permission.MANAGE_ROTA),
         "fresh_id": ids.new(),
         "typed": lambda at: local_times.typed(at, desk.view.zone),
