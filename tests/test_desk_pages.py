@@ -56,6 +56,26 @@ async def test_caseload_says_first_who_needs_somebody_and_why(desk: Desk) -> Non
     assert str(watched) in page
 
 
+async def test_caseload_shows_those_who_are_asked_for_and_says_when_nobody_is_like_that(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        ines = await a_followed_client(db, given_name="Ines", status=Status.NOT_ON_TRACK, craving=9)
+        await a_followed_client(db, given_name="Ole")
+        await clients.assign(db, ines, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+
+    async def shown(**asked: str) -> list[str]:
+        page = (await desk.post("/caseload", **asked)).text
+        return [name for name in ("Ines", "Ole") if f", {name}</a>" in page]
+
+    assert await shown() == ["Ines", "Ole"]
+    assert await shown(find="oL") == ["Ole"]
+    assert await shown(find="marlow ines") == ["Ines"]
+    assert await shown(status="on_track") == ["Ole"]
+    assert await shown(status="nonsense", sort="name") == ["Ines", "Ole"]
+    assert await shown(whose="mine") == ["Ines"]
+    assert await shown(status="discharged") == []
+    assert "Nobody of 2 is like that" in (await desk.get("/caseload?status=discharged")).text
+
+
 async def test_caseload_takes_the_same_number_of_queries_for_any_number_of_clients(desk: Desk) -> None:
     counts = []
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from litestar import Request, Response, Router, get
+from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
 from service import errors
 from service.alerting import leases
-from service.desk import caseload, client_page, inbox, instruments_page, reasons, sentences
+from service.desk import caseload, caseload_filter, client_page, inbox, instruments_page, reasons, sentences
 from service.facts import client_day
-from service.people import clients
-from service.people.access import Permission
+from service.people import access, clients
+from service.people.access import Permission, Reach, Scope
 from service.web import chart_spec, cursors, desk_page, inbox_live, page_problems
 from service.web.charts import version_of
-from service.web.desk_session import Desk, open_desk
+from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import HEADERS, day, how_long
 from service.web.sparklines import spark_of
 
@@ -30,26 +30,58 @@ DEFAULT_SPAN = "70"
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
+class Asked(NamedTuple):
+    """Which of the caseload's lines are asked for, and in which order; empty: all, by need."""
+
+    find: str = ""
+    status: str = ""
+    whose: str = ""
+    sort: str = ""
+
+
 @get("/caseload", opt={"access": Permission.SEE_CLIENTS})
-async def show_caseload(desk: NamedDependency[Desk], sort: FromQuery[str | None] = None) -> Response[Any]:
+async def show_caseload(
+    desk: NamedDependency[Desk], status: FromQuery[str] = "", whose: FromQuery[str] = "", sort: FromQuery[str] = ""
+) -> Response[Any]:
     """Who needs me, and why."""
+    return await _caseload_page(desk, Asked(status=status, whose=whose, sort=sort))
+
+
+@post("/caseload", opt={"access": Permission.SEE_CLIENTS}, status_code=200)
+async def search_caseload(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Those of a name, a status, or on whose care team I am: a form, so that no name stands in an address."""
+    form = await form_of(request)
+    return await _caseload_page(desk, Asked(*(form.get(name, "") for name in Asked._fields)))
+
+
+async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
     await desk.record("caseload.read")
-    lines = list(read.lines)
-    if sort == "name":
+    asked = asked._replace(status=asked.status if asked.status in caseload_filter.STATUSES else "")
+    own = await _own_clients(desk) if asked.whose == "mine" else None
+    lines = caseload_filter.of(read.lines, find=asked.find, status=asked.status, own=own)
+    if asked.sort == "name":
         lines.sort(key=lambda line: (line.client.family_name, line.client.given_name))
-    elif sort == "session":
+    elif asked.sort == "session":
         lines.sort(key=lambda line: (line.next_session_at is None, line.next_session_at or desk.now))
     soon = read.next_session_at
     context = {
         "caseload": read,
         "lines": lines,
-        "sort": sort if sort in ("name", "session") else "need",
+        "asked": asked,
+        "statuses": caseload_filter.STATUSES,
+        "of_others": desk.reach().clinic,
         "next_session_in": how_long(soon - desk.now) if soon else None,
         "spark_of": spark_of,
         "treatment_of": treatment_of,
     }
     return await desk_page.show(desk, "caseload.html", context, here="/caseload")
+
+
+async def _own_clients(desk: Desk) -> list[UUID]:
+    """On whose care team the person is, or whom they cover, whatever else they may see."""
+    own = Reach(staff_id=desk.who.staff_id, scopes=frozenset({Scope.CARE_TEAM}))
+    return await access.visible_clients(desk.db, own, now=desk.now)
 
 
 def treatment_of(line: caseload.Line) -> str:
@@ -216,7 +248,15 @@ async def show_chart(
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_caseload, show_inbox, show_open_count, show_history, show_client, show_chart],
+        route_handlers=[
+            show_caseload,
+            search_caseload,
+            show_inbox,
+            show_open_count,
+            show_history,
+            show_client,
+            show_chart,
+        ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
