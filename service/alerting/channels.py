@@ -56,9 +56,18 @@ async def of_each(db: Db, kind: DeliveryKind, staff_ids: Sequence[UUID]) -> dict
 PLAN = """
 insert into delivery (
   clinic_id, delivery_id, kind, alert_id, channel, staff_id, subject_id, planned_at, round, step, state, due_at,
-  created_at
+  created_at, held
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', $11, $11, exists (
+    select
+    from delivery d
+    where d.clinic_id = $1
+      and d.alert_id = $4
+      and d.staff_id = $6
+      and d.round = $9
+      and d.step = $10
+      and d.held
+  ))
 on conflict do nothing
 """
 

@@ -163,10 +163,10 @@ async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipie
 # Whoever was told by an earlier step of the round is not told again for others being told as well.
 PLAN_PERSON = """
 insert into delivery (
-  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at, held
 )
 select $1::uuid, $2::uuid, 'alert', $3::uuid, $8::text, $4::uuid, $5::smallint, $6::smallint, 'queued',
-  $10::timestamptz, $7::timestamptz
+  $10::timestamptz, $7::timestamptz, $10::timestamptz > $7::timestamptz
 where not exists (
     select
     from delivery d
@@ -184,6 +184,7 @@ QUEUE_BLOCKED = """
 update delivery d
 set state = 'queued',
     due_at = told.due_at,
+    held = told.due_at > $6,
     attempts = 0,
     leased_until = null,
     problem = null,
@@ -211,7 +212,9 @@ async def plan(db: Db, alert_id: UUID, *, now: datetime) -> int:
     told = [recipient.staff_id for recipient in recipients]
     urgent = alert.tier is Tier.URGENT
     due_at = dict.fromkeys(told, now) if urgent else await waiting.until_of_each(db, told, now=now)
-    planned = await db.execute(QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, list(due_at), list(due_at.values()))
+    planned = await db.execute(
+        QUEUE_BLOCKED, db.clinic_id, alert_id, alert.round, list(due_at), list(due_at.values()), now
+    )
     for staff_id, own in (await channels.of_each(db, DeliveryKind.ALERT, told)).items():
         for channel in own if urgent else own[:1]:
             args = (db.clinic_id, ids.new(), alert_id, staff_id, alert.round, alert.step, now, channel, urgent)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
@@ -21,7 +22,7 @@ from service.alerting import alert_states, channels, deliveries, endpoints, writ
 from service.alerting.channels import Told
 from service.alerting.writing import Blocked, Claimed, Sending
 from service.database import Db, Pool
-from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent
+from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent, Template
 from service.people import staff_addresses
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,10 @@ class Delivered(msgspec.Struct, kw_only=True):
         self.blocked += other.blocked
 
 
+# With a message that was held come all others of the person that were, however many: they go out as one.
 CLAIM = """
-with due as (
-  select d.delivery_id, a.client_id, a.tier as alert_tier, a.state as alert_state, a.round as alert_round
+with next as (
+  select d.delivery_id, d.staff_id, d.channel, d.held, a.client_id, a.tier, a.state, a.round
   from delivery d
   left join alert a
     on a.clinic_id = $1
@@ -62,16 +64,37 @@ with due as (
   order by a.tier nulls last, d.due_at, d.delivery_id
   limit $4
   for update of d skip locked
+), beside as (
+  select d.delivery_id, a.client_id, a.tier, a.state, a.round
+  from delivery d
+  join alert a
+    on a.clinic_id = $1
+    and a.alert_id = d.alert_id
+  where d.clinic_id = $1
+    and d.held
+    and (d.staff_id, d.channel) in (select staff_id, channel from next where held)
+    and d.delivery_id not in (select delivery_id from next)
+    and d.state in ('queued', 'failed')
+    and d.due_at <= $2
+    and (d.leased_until is null or d.leased_until <= $2)
+  for update of d skip locked
 )
 update delivery d
 set leased_until = $3,
     attempts = attempts + 1
-from due
+from (
+  select delivery_id, client_id, tier, state, round
+  from next
+  union all
+  select delivery_id, client_id, tier, state, round
+  from beside
+) as due
 where d.clinic_id = $1
   and d.delivery_id = due.delivery_id
 returning
   d.delivery_id, d.kind, d.alert_id, due.client_id, d.channel, d.staff_id, d.webhook_endpoint_id, d.subject_id,
-  d.planned_at, d.round, d.step, d.attempts, d.created_at, due.alert_tier, due.alert_state, due.alert_round
+  d.planned_at, d.round, d.step, d.attempts, d.created_at, due.tier as alert_tier, due.state as alert_state,
+  due.round as alert_round, d.held
 """
 # What is about no alert comes after what is.
 LAST = 9
@@ -98,12 +121,27 @@ async def deliver(
             claimed = await claim(db, on, now=now)
             ready = [(each, await _written_or_blocked(db, each, sending, counts, now=now)) for each in claimed]
         async with asyncio.TaskGroup() as group:
-            for each, messages in ready:
-                if messages:
-                    group.create_task(_send(pool, clinic_id, sending, each, messages, gates, counts, now=now))
+            for parts, messages in _together(ready):
+                group.create_task(_send(pool, clinic_id, sending, parts, messages, gates, counts, now=now))
         # What hangs takes its time from those who wait for the next run.
         if len(claimed) < CLAIMED_AT_ONCE or counts.failed:
             return counts
+
+
+def _together(
+    ready: Sequence[tuple[Claimed, Sequence[Message]]],
+) -> Iterator[tuple[Sequence[Claimed], Sequence[Message]]]:
+    """What there is to send, and of which messages it tells: those of one person that were held go as the first one."""
+    held: defaultdict[tuple[UUID | None, Channel], list[tuple[Claimed, Sequence[Message]]]] = defaultdict(list)
+    for each, messages in ready:
+        if messages and each.held:
+            held[each.staff_id, each.channel].append((each, messages))
+        elif messages:
+            yield [each], messages
+    for parts in held.values():
+        first = parts[0][1]
+        several = [msgspec.structs.replace(message, template=Template.ALERTS) for message in first]
+        yield [each for each, _ in parts], several if len(parts) > 1 else first
 
 
 async def _written_or_blocked(
@@ -122,17 +160,26 @@ async def _written_or_blocked(
     return ()
 
 
+SENT_WITH = """
+update delivery
+set sent_with = nullif($3::uuid, delivery_id)
+where clinic_id = $1
+  and delivery_id = any ($2::uuid[])
+"""
+
+
 async def _send(
     pool: Pool,
     clinic_id: UUID,
     sending: Sending,
-    claimed: Claimed,
+    parts: Sequence[Claimed],
     messages: Sequence[Message],
     gates: Mapping[Channel, asyncio.Semaphore],
     counts: Delivered,
     *,
     now: datetime,
 ) -> None:
+    claimed = parts[0]
     notifier = sending.notifiers[claimed.channel]
     about = {"clinic_id": clinic_id, "delivery_id": claimed.delivery_id}
 
@@ -147,10 +194,14 @@ async def _send(
         results = await asyncio.gather(*(sent(message) for message in messages))
     try:
         async with database.transaction(pool, clinic_id) as db:
-            if claimed.alert_id is not None:
-                await deliveries.hold(db, claimed.alert_id)
+            for alert_id in sorted(each.alert_id for each in parts if each.alert_id is not None):
+                await deliveries.hold(db, alert_id)
             await _forget_gone(db, messages, results, now=now)
-            await _keep_result(db, claimed, notifier, _best_of(results), counts, now=now)
+            for each in parts:
+                await _keep_result(db, each, notifier, _best_of(results), counts, now=now)
+            if claimed.held:
+                told_of = [each.delivery_id for each in parts]
+                await db.execute(SENT_WITH, db.clinic_id, told_of, claimed.delivery_id)
     except Exception:
         # It is sent again when its lease has ended. The other messages of the batch are not to suffer for it.
         counts.failed += 1

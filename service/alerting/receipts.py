@@ -49,7 +49,7 @@ set state = 'delivered',
     leased_until = null,
     problem = null
 where clinic_id = $1
-  and delivery_id = $2
+  and (delivery_id = $2 or sent_with = $2)
   and state in ('queued', 'failed', 'sent')
   and attempts > 0
 """
@@ -61,11 +61,12 @@ async def mark_delivered(db: Db, delivery_id: UUID, *, now: datetime) -> bool:
 
 
 class Followed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a followed message was about."""
+    """What a followed message was about; `several`: it told of others, too."""
 
     kind: DeliveryKind
     alert_id: UUID | None
     subject_id: UUID | None
+    several: bool
 
 
 MARK_OPENED = """
@@ -79,21 +80,36 @@ where clinic_id = $1
   and delivery_id = $2
   and staff_id = $3
   and attempts > 0
-returning kind, alert_id, subject_id
+returning kind, alert_id, subject_id, false as several
+"""
+MARK_THE_OTHERS_OPENED = """
+update delivery
+set state = 'opened',
+    opened_at = coalesce(opened_at, $4)
+where clinic_id = $1
+  and sent_with = $2
+  and staff_id = $3
 """
 
 
 async def mark_opened(db: Db, delivery_id: UUID, *, by: UUID, now: datetime) -> Followed | None:
     """The recipient followed the message's link; None where it is none of theirs."""
-    return await db.find(Followed, MARK_OPENED, db.clinic_id, delivery_id, by, now)
+    followed = await db.find(Followed, MARK_OPENED, db.clinic_id, delivery_id, by, now)
+    others = await db.execute(MARK_THE_OTHERS_OPENED, db.clinic_id, delivery_id, by, now) if followed else 0
+    return msgspec.structs.replace(followed, several=others > 0) if followed else None
 
 
 FIND_OWN = """
-select kind, alert_id, subject_id
-from delivery
-where clinic_id = $1
-  and delivery_id = $2
-  and staff_id = $3
+select d.kind, d.alert_id, d.subject_id, exists (
+    select
+    from delivery other
+    where other.clinic_id = $1
+      and other.sent_with = d.delivery_id
+  ) as several
+from delivery d
+where d.clinic_id = $1
+  and d.delivery_id = $2
+  and d.staff_id = $3
 """
 
 

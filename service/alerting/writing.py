@@ -70,6 +70,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     alert_tier: Tier | None
     alert_state: AlertState | None
     alert_round: int | None
+    held: bool
 
 
 class Blocked(msgspec.Struct, frozen=True, kw_only=True):

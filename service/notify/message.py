@@ -18,6 +18,7 @@ class Template(StrEnum):
 
     ALERT = "alert"
     ALERT_AGAIN = "alert_again"
+    ALERTS = "alerts"
     BRIEF = "brief"
     COURSE = "course"
     ENDPOINT = "endpoint"

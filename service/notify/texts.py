@@ -51,6 +51,7 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
         Template.ALERT_AGAIN: Text(
             "An alert waits in the inbox", "There is an alert in your inbox that waits for you."
         ),
+        Template.ALERTS: Text("Alerts wait in the inbox", "There are several alerts in your inbox that wait for you."),
         Template.BRIEF: Text("Before an appointment", "There is something to read before an appointment."),
         Template.COURSE: Text("A change to look at", "Something was changed in a plan that you look after."),
         Template.ENDPOINT: Text(

@@ -38,6 +38,8 @@ async def follow(
         return go_to(desk_page.home_of(desk.who.parties))
     if not ahead:
         await desk.record("message.open", object_id=delivery_id)
+    if found.several:
+        return go_to(desk_page.home_of(desk.who.parties, "/inbox"))
     if found.alert_id is not None:
         return go_to(f"/alerts/{found.alert_id}")
     if found.kind is DeliveryKind.COURSE:
