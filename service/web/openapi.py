@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from schemas.problem import Problem
-from service.people.access import TABLE, Party, Permission
+from service.people.access import PROGRAMS, TABLE, Party, Permission
 from service.web import openapi_moments, problems
 
 TITLE = "Neap"
@@ -32,6 +32,12 @@ SECURITY_SCHEMES = {
         "description": "The session of a person who signed in with password and second factor: the value of the "
         "cookie `__Host-neap`, as `Authorization: Bearer neap_session_…`. It ends after 15 minutes without a request, "
         "after 12 hours in any case, and at once when the person signs out or is disabled.",
+    },
+    "service_account": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The token of a service account, `Authorization: Bearer neap_service_…`, which an admin "
+        "makes and revokes. It stays valid until then and reaches what its scopes name.",
     },
 }
 # What a route may answer besides its own replies and the `problems` that its options name.
@@ -95,7 +101,7 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
             **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
             **{str(status): _problem(status) for status in sorted(refusals) if status not in replies},
         },
-        "security": [] if open_to_all else [{_scheme_of(handler.opt["access"]): []}],
+        "security": [] if open_to_all else [{scheme: []} for scheme in _schemes_of(handler.opt["access"])],
         "x-access": {str(party): str(scope) for party, scope in TABLE[handler.opt["access"]].items()},
     }
     if parameters := _parameters(handler):
@@ -105,8 +111,10 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
     return operation
 
 
-def _scheme_of(permission: Permission) -> str:
-    return "phone" if Party.CLIENT in TABLE[permission] else "staff"
+def _schemes_of(permission: Permission) -> list[str]:
+    parties = TABLE[permission]
+    people = "phone" if Party.CLIENT in parties else "staff"
+    return [people, "service_account"] if PROGRAMS & set(parties) else [people]
 
 
 def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
