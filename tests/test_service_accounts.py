@@ -21,7 +21,6 @@ from tests.builders import a_client, a_clinic
 from tests.desk import SignedInAs, a_person, a_session
 from tests.web import serving
 
-
 OTHERWISE: tuple[dict[str, object], ...] = (
     {"planned_at": "2026-11-30T10:00:00Z"},
     {"planned_at": "2026-11-30T12:00:00Z"},

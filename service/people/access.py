@@ -63,6 +63,7 @@ class Permission(StrEnum):
     SEE_QUALITY = "see_quality"
     SEE_RULES = "see_rules"
     MANAGE_RULES = "manage_rules"
+    EXPORT_CLIENTS = "export_clients"
     SEE_GATES = "see_gates"
     RECORD_GATES = "record_gates"
     RECORD_SCREENS = "record_screens"
@@ -127,6 +128,8 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         # How easily an alert is raised, and what another number would have done. For one client: MANAGE_TREATMENT.
         Permission.SEE_RULES: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         Permission.MANAGE_RULES: {Party.ADMIN: Scope.CLINIC},
+        # Everything that is stored of a client in one file: for whoever may see all of it.
+        Permission.EXPORT_CLIENTS: _each(_CLINICAL, Scope.CARE_TEAM),
         # Screens, pressures and the list before an infusion: for whoever treats the client.
         Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
         Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),

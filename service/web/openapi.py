@@ -98,7 +98,10 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
         "description": inspect.getdoc(handler.fn) or "",
         "tags": list(handler.tags or ()),
         "responses": {
-            **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
+            **{
+                str(status): _reply(status, shape, schemas, handler.opt.get("files", ()))
+                for status, shape in replies.items()
+            },
             **{str(status): _problem(status) for status in sorted(refusals) if status not in replies},
         },
         "security": [] if open_to_all else [{scheme: []} for scheme in _schemes_of(handler.opt["access"])],
@@ -117,10 +120,12 @@ def _schemes_of(permission: Permission) -> list[str]:
     return [people, "service_account"] if PROGRAMS & set(parties) else [people]
 
 
-def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
+def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]], files: Iterable[str]) -> dict[str, object]:
     described: dict[str, object] = {"description": "Created" if status == 201 else "Done"}
     if shape is not None:
         described["content"] = {"application/json": {"schema": schemas[repr(shape)]}}
+    if files:
+        described["content"] = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in files}
     return described
 
 
