@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 from litestar import Litestar, Request, Response, get
@@ -13,7 +15,7 @@ from litestar.params import QueryParameter
 
 from schemas.problem import Problem
 from service.people.access import PROGRAMS, TABLE, Party, Permission
-from service.web import openapi_moments, problems
+from service.web import openapi_examples, openapi_moments, problems
 
 TITLE = "Neap"
 VERSION = "1"
@@ -66,6 +68,7 @@ def describe(app: Litestar) -> dict[str, Any]:
     paths: dict[str, dict[str, object]] = {}
     for path, method, handler in handlers:
         paths.setdefault(path, {})[method] = _operation(handler, method, by_shape)
+    _give_examples(paths, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION, "license": {"name": "Apache-2.0"}},
@@ -75,6 +78,15 @@ def describe(app: Litestar) -> dict[str, Any]:
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
+
+
+def _give_examples(paths: Mapping[str, Mapping[str, Any]], components: Mapping[str, Any]) -> None:
+    """An example beside every body and every reply that has a shape of its own; of problems the type says enough."""
+    for methods in paths.values():
+        for operation in methods.values():
+            for each in (operation.get("requestBody", {}), *operation["responses"].values()):
+                if held := each.get("content", {}).get("application/json"):
+                    held["example"] = openapi_examples.of(held["schema"], components)
 
 
 def _shapes_of(handlers: Iterable[HTTPRouteHandler]) -> Iterable[object]:
@@ -153,7 +165,7 @@ def _parameters(handler: HTTPRouteHandler) -> list[dict[str, object]]:
                 "name": _name_on_the_wire(name, parameter.annotation),
                 "in": where,
                 "required": where == "path",
-                "schema": {"type": "integer" if _holds(parameter.annotation, int) else "string"},
+                "schema": _schema_of(parameter.annotation),
             }
         )
     return parameters
@@ -175,6 +187,20 @@ def _path_parameters(path: str) -> list[_PathParameter]:
         for part in path.split("/")
         if part.startswith("{") and part.endswith("}")
     ]
+
+
+def _schema_of(annotation: object) -> dict[str, object]:
+    """What a parameter takes, with the bounds that its annotation names."""
+    if _holds(annotation, bool):
+        return {"type": "boolean"}
+    if _holds(annotation, int):
+        told = [each for each in get_args(annotation) if hasattr(each, "ge") and hasattr(each, "le")]
+        bounds = {"minimum": told[0].ge, "maximum": told[0].le} if told else {}
+        return {"type": "integer", **{name: bound for name, bound in bounds.items() if bound is not None}}
+    for kind, name in ((UUID, "uuid"), (date, "date")):
+        if _holds(annotation, kind):
+            return {"type": "string", "format": name}
+    return {"type": "string"}
 
 
 def _holds(annotation: object, kind: type) -> bool:
