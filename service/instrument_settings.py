@@ -47,7 +47,7 @@ async def add(db: Db, instrument: Instrument, *, by: Actor, now: datetime) -> bo
     if instrument.version != following:
         raise errors.Conflict(f"A version never changes. The next one of this instrument is {following}.")
     zone = ZoneInfo((await clinics.get(db)).time_zone)
-    await instruments.add(db, instrument, added_on=client_day.of(now, zone), by=by.id, now=now)
+    await instruments.add(db, instrument, added_on=client_day.of(now, zone), by=by.staff_id, now=now)
     await audit.record(db, by, "instrument.add", now=now)
     return True
 
@@ -77,7 +77,7 @@ async def choose(db: Db, code: str, form: RhythmForm, *, by: Actor, now: datetim
         every_days=form.every_days,
         open_days=_open_days(instrument, form),
         from_on=form.from_on,
-        by=by.id,
+        by=by.staff_id,
         now=now,
     )
     await audit.record(db, by, "instrument.schedule", now=now)

@@ -16,10 +16,12 @@ import msgspec
 
 from service import errors
 
-Kind = Literal["access", "refresh", "nonce", "session", "link", "calendar"]
+Kind = Literal["access", "refresh", "nonce", "session", "link", "calendar", "service"]
 
 SECRET_BYTES = 32
-TOKEN = re.compile(r"neap_(access|refresh|nonce|session|link|calendar)_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
+TOKEN = re.compile(
+    r"neap_(access|refresh|nonce|session|link|calendar|service)_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII
+)
 
 
 class Token(msgspec.Struct, frozen=True):

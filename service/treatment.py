@@ -92,7 +92,7 @@ async def make_schedule(
         courses.refuse_ended(at.course)
         _refuse_outside(form.starts_on, "starts_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
     made = await schedules.make(
-        db, client_id, at.course.course_id, schedule_id, form, zone=at.clinic_zone, by=by.id, now=now
+        db, client_id, at.course.course_id, schedule_id, form, zone=at.clinic_zone, by=by.staff_id, now=now
     )
     await audit.record(db, by, "schedule.make", client_id=client_id, object_id=schedule_id, now=now)
     return made
@@ -116,7 +116,7 @@ async def plan_infusion(
     _refuse_far(planned_at, at, now=now)
     await _refuse_beside_another(db, client_id, infusion_id, planned_at, "planned_at")
     await infusions.plan(
-        db, client_id, at.course.course_id, planned_at=planned_at, by=by.id, now=now, infusion_id=infusion_id
+        db, client_id, at.course.course_id, planned_at=planned_at, by=by.staff_id, now=now, infusion_id=infusion_id
     )
     await audit.record(db, by, "infusion.plan", client_id=client_id, object_id=infusion_id, now=now)
     return await infusions.hold_row(db, infusion_id), True
@@ -133,7 +133,7 @@ async def move_infusion(
     _refuse_far(form.planned_at, at, now=now)
     await _own_infusion(db, client_id, infusion_id, version=form.version)
     await _refuse_beside_another(db, client_id, infusion_id, form.planned_at, "planned_at")
-    moved = await infusions.move(db, infusion_id, form.planned_at, reason=form.reason, by=by.id, now=now)
+    moved = await infusions.move(db, infusion_id, form.planned_at, reason=form.reason, by=by.staff_id, now=now)
     await audit.record(db, by, "infusion.move", client_id=client_id, object_id=infusion_id, now=now)
     return moved
 
@@ -161,7 +161,7 @@ async def record_infusion(
             given_at=form.given_at, dose_mg_per_kg=form.dose_mg_per_kg, duration_minutes=form.duration_minutes
         )
     changed = await infusions.record_state(
-        db, infusion_id, form.state, by=by.id, now=now, given=given, reason=form.reason
+        db, infusion_id, form.state, by=by.staff_id, now=now, given=given, reason=form.reason
     )
     await audit.record(db, by, "infusion.record", client_id=client_id, object_id=infusion_id, now=now)
     return changed
@@ -243,13 +243,13 @@ async def pause(
         from_on=form.from_on,
         until_on=form.until_on,
         reason=form.reason,
-        by=by.id,
+        by=by.staff_id,
         now=now,
         pause_id=pause_id,
     )
     await audit.record(db, by, "pause.begin", client_id=client_id, object_id=pause_id, now=now)
     if begun.until_on is None or begun.until_on >= at.today:
-        await notices.tell_team(db, client_id, but=by.id, now=now)
+        await notices.tell_team(db, client_id, but=by.staff_id, now=now)
     return begun, True
 
 
@@ -261,7 +261,7 @@ async def end_pause(db: Db, client_id: UUID, pause_id: UUID, form: EndPauseForm,
         raise errors.NotFound("Not found.")
     if form.until_on is not None:
         _refuse_outside(form.until_on, "until_on", first=standing.from_on, last=at.today + FURTHEST_AHEAD)
-    ended = await pauses.end(db, pause_id, until_on=form.until_on, by=by.id, now=now)
+    ended = await pauses.end(db, pause_id, until_on=form.until_on, by=by.staff_id, now=now)
     await audit.record(db, by, "pause.end", client_id=client_id, object_id=pause_id, now=now)
     return ended
 
@@ -270,7 +270,9 @@ async def change_substances(db: Db, client_id: UUID, form: SubstancesForm, *, by
     """Treat other substances from a client day on that has begun. Raises as `courses.change_substances` does."""
     at = await place_of(db, client_id, now=now)
     _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today)
-    await courses.change_substances(db, at.course.course_id, form.substances, from_on=form.from_on, by=by.id, now=now)
+    await courses.change_substances(
+        db, at.course.course_id, form.substances, from_on=form.from_on, by=by.staff_id, now=now
+    )
     await audit.record(db, by, "course.change_substances", client_id=client_id, object_id=at.course.course_id, now=now)
 
 
@@ -278,7 +280,7 @@ async def enter_phase(db: Db, client_id: UUID, form: PhaseForm, *, by: Actor, no
     """Say which phase the course is in from a client day on that has begun. Raises as `courses.enter_phase` does."""
     at = await place_of(db, client_id, now=now)
     _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today)
-    await courses.enter_phase(db, at.course.course_id, form.phase, from_on=form.from_on, by=by.id, now=now)
+    await courses.enter_phase(db, at.course.course_id, form.phase, from_on=form.from_on, by=by.staff_id, now=now)
     await audit.record(db, by, "course.enter_phase", client_id=client_id, object_id=at.course.course_id, now=now)
 
 
@@ -307,7 +309,7 @@ async def start_course(db: Db, client_id: UUID, course_id: UUID, form: CourseFor
         started_on=form.started_on,
         now=now,
         phase=form.phase,
-        by=by.id,
+        by=by.staff_id,
         course_id=course_id,
     )
     await audit.record(db, by, "course.start", client_id=client_id, object_id=course_id, now=now)
@@ -332,13 +334,13 @@ async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, 
         fault = FieldFault("last_day", "not before the last infusion that was given")
         raise errors.Invalid("An infusion was given after that day.", fields=(fault,))
     cancelled = await infusions.cancel_from(
-        db, course_id, since=after, reason=ChangeReason.DISCHARGED, by=by.id, now=now
+        db, course_id, since=after, reason=ChangeReason.DISCHARGED, by=by.staff_id, now=now
     )
     if form.cancel_sessions:
-        await sessions.cancel_from(db, client_id, since=max(after, now), by=by.id, now=now)
-    await courses.end(db, course_id, ended_on=form.last_day, reason=form.reason, by=by.id, now=now)
+        await sessions.cancel_from(db, client_id, since=max(after, now), by=by.staff_id, now=now)
+    await courses.end(db, course_id, ended_on=form.last_day, reason=form.reason, by=by.staff_id, now=now)
     await audit.record(db, by, "course.discharge", client_id=client_id, object_id=course_id, now=now)
-    await notices.tell_team(db, client_id, but=by.id, now=now)
+    await notices.tell_team(db, client_id, but=by.staff_id, now=now)
     return cancelled
 
 
@@ -350,11 +352,11 @@ async def reopen(db: Db, client_id: UUID, form: ReopenForm, *, by: Actor, now: d
     at = await place_of(db, client_id, now=now)
     if form.from_on is not None:
         _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today)
-    after, goes_on = await courses.reopen(db, at.course.course_id, from_on=form.from_on, by=by.id, now=now)
+    after, goes_on = await courses.reopen(db, at.course.course_id, from_on=form.from_on, by=by.staff_id, now=now)
     standing = await pauses.of(db, client_id)
     for first, last in pauses.uncovered(standing, after, goes_on - timedelta(days=1)):
         await pauses.begin(
-            db, client_id, from_on=first, until_on=last, reason=PauseReason.DISCHARGED, by=by.id, now=now
+            db, client_id, from_on=first, until_on=last, reason=PauseReason.DISCHARGED, by=by.staff_id, now=now
         )
     await audit.record(db, by, "course.reopen", client_id=client_id, object_id=at.course.course_id, now=now)
 

@@ -20,6 +20,7 @@ from schemas.alert import Channel, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.course import PauseReason
 from schemas.rota import CoverForm, ShiftForm
+from schemas.service_account import ServiceScope
 from schemas.staff import LinkPurpose, Role
 from service import app, database, ids
 from service.alerting import alerts
@@ -32,6 +33,7 @@ from service.people import (
     clients,
     covers,
     one_time_links,
+    service_accounts,
     shifts,
     staff_addresses,
     webhook_endpoints,
@@ -45,6 +47,13 @@ from tests.web import client_of, running, serving
 HOUR = timedelta(hours=1)
 SENT_TO_SIGN_IN = re.compile(r"^(/[^/]+)?/sign-in(\?.*)?$")
 CLINICAL = {Party.THERAPIST: Role.THERAPIST, Party.PRESCRIBER: Role.PRESCRIBER, Party.NURSE: Role.NURSE}
+PROGRAMS_MAY = {
+    Permission.SEE_INFUSIONS,
+    Permission.RECORD_INFUSIONS,
+    Permission.SEE_SESSIONS,
+    Permission.BOOK_SESSIONS,
+    Permission.RECORD_SCREENS,
+}
 STAFF = [Party(role) for role in Role]
 # Whoever is on call has a role, too: here one on nobody's care team.
 ON_CALL_ROLE = Party.THERAPIST
@@ -72,6 +81,8 @@ def routes_of(application: Litestar) -> Iterator[Route]:
 
 def expected(route: Route, party: Party, *, inside: bool) -> bool:
     """What the table says of a route and a party; `inside`: on the client's care team, or sent the alert."""
+    if party in access.PROGRAMS and route.permission is not Permission.COME_IN and not route.path.startswith("/v1/"):
+        return Party.ANYONE in access.TABLE[route.permission]
     if party is Party.ON_CALL and expected(route, ON_CALL_ROLE, inside=False):
         return True
     row = access.TABLE[route.permission]
@@ -150,6 +161,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         "course_id": ids.new(),
         "response_id": ids.new(),
         "code": "phq9",
+        "screen_id": ids.new(),
     }
     if "{pause_id" in route.path:
         day = datetime.now(UTC).date()
@@ -176,6 +188,11 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         values["session_id"] = await a_session_of(db, client_id)
     if "{device_id" in route.path:
         values["device_id"] = (await a_phone(db, client_id, now=datetime.now(UTC))).device_id
+    if "{account_id" in route.path:
+        made = await service_accounts.add(
+            db, "Records", list(ServiceScope), by=house.people[Party.ADMIN], now=datetime.now(UTC)
+        )
+        values["account_id"] = made[0]
     if "{endpoint_id" in route.path:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
         values["endpoint_id"] = added[0]
@@ -188,11 +205,20 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
     elif "{subscription_id" in route.path:
         values["subscription_id"] = ids.new()
     if "{token" in route.path:
-        person = house.people[Party.THERAPIST]
-        if route.path.startswith("/calendar"):
-            return await calendar_feeds.issue(db, staff_id=person, by=person, now=datetime.now(UTC))
-        link = await one_time_links.issue(db, person, LinkPurpose.DEMO_SIGN_IN, now=datetime.now(UTC))
-        values["token"] = link.rpartition("/")[2]
+        return await token_address(db, house, route, values)
+    return filled_in(route, values)
+
+
+async def token_address(db: Db, house: House, route: Route, values: dict[str, object]) -> str:
+    """The address of a link or a calendar, with a token that is good."""
+    person = house.people[Party.THERAPIST]
+    if route.path.startswith("/calendar"):
+        return await calendar_feeds.issue(db, staff_id=person, by=person, now=datetime.now(UTC))
+    link = await one_time_links.issue(db, person, LinkPurpose.DEMO_SIGN_IN, now=datetime.now(UTC))
+    return filled_in(route, {**values, "token": link.rpartition("/")[2]})
+
+
+def filled_in(route: Route, values: dict[str, object]) -> str:
     return re.sub(r"\{(\w+):\w+\}", lambda name: str(values[name[1]]), route.path)
 
 
@@ -201,6 +227,12 @@ async def credential_of(db: Db, house: House, party: Party) -> dict[str, str]:
         return {}
     if party is Party.CLIENT:
         return (await a_phone(db, house.known, now=datetime.now(UTC))).headers
+    if party in access.PROGRAMS:
+        scope = next(scope for scope, comes_as in access.PARTY_OF_SCOPE.items() if comes_as is party)
+        _, token = await service_accounts.add(
+            db, "Records", [scope], by=house.people[Party.ADMIN], now=datetime.now(UTC)
+        )
+        return {"Authorization": f"Bearer {token}"}
     return (await a_session(db, house.people[party])).bearer
 
 
@@ -213,7 +245,7 @@ def was_let_in(route: Route, reply: httpx.Response) -> bool:
     return reply.status_code not in (401, 403, 404) and not turned_away
 
 
-@pytest.mark.parametrize("party", [*STAFF, Party.ON_CALL, Party.CLIENT, Party.ANYONE])
+@pytest.mark.parametrize("party", [*STAFF, Party.ON_CALL, *sorted(access.PROGRAMS), Party.CLIENT, Party.ANYONE])
 async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
     settings: Config, owner_pool: Pool, tmp_path: Path, party: Party
 ) -> None:
@@ -252,6 +284,8 @@ def test_the_table_says_what_the_design_says() -> None:
     team = dict.fromkeys(CLINICAL, Scope.CARE_TEAM)
     assert whoever(Permission.SEE_NOTES) == team
     whole_clinic = {Party.COORDINATOR: Scope.CLINIC, Party.ON_CALL: Scope.CLINIC}
+    for permission in Permission:  # a program reads no answers, scores or notes, and decides nothing
+        assert not access.PROGRAMS & set(whoever(permission)) or permission in PROGRAMS_MAY
     assert whoever(Permission.SEE_CLIENTS) == team | whole_clinic
     assert whoever(Permission.SEE_ALERTS) == team | whole_clinic | {Party.ADMIN: Scope.ROUTED}
     assert whoever(Permission.MANAGE_STAFF) == {Party.ADMIN: Scope.CLINIC}

@@ -37,7 +37,16 @@ def _refuse_unknown(supersedes: UUID | None, known: Iterable[UUID], superseded: 
         raise errors.Conflict("This record was corrected already; correct the newer one.")
 
 
-async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenForm, *, by: UUID, now: datetime) -> UUID:
+async def add_screen(
+    db: Db,
+    client_id: UUID,
+    infusion_id: UUID,
+    form: ScreenForm,
+    *,
+    by: UUID | None,
+    now: datetime,
+    drug_screen_id: UUID | None = None,
+) -> UUID:
     """Record a screen; its id. Raises Invalid, NotFound or Conflict for a correction of what is not there or is old."""
     _refuse_odd_time("collected_at", form.collected_at, now)
     if not set(form.positive) <= set(form.panel):
@@ -48,7 +57,7 @@ async def add_screen(db: Db, client_id: UUID, infusion_id: UUID, form: ScreenFor
         raise errors.Invalid("The result does not fit the panel.", fields=(fault,))
     there = await gate_records.screens_of_infusions(db, [infusion_id])
     _refuse_unknown(form.supersedes, (each.drug_screen_id for each in there), (each.supersedes for each in there))
-    return await store_screen(db, client_id, infusion_id, form, by=by, now=now)
+    return await store_screen(db, client_id, infusion_id, form, by=by, now=now, drug_screen_id=drug_screen_id)
 
 
 INSERT_SCREEN = """
@@ -61,10 +70,17 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, false)
 
 
 async def store_screen(
-    db: Db, client_id: UUID, infusion_id: UUID | None, form: ScreenForm, *, by: UUID | None, now: datetime
+    db: Db,
+    client_id: UUID,
+    infusion_id: UUID | None,
+    form: ScreenForm,
+    *,
+    by: UUID | None,
+    now: datetime,
+    drug_screen_id: UUID | None = None,
 ) -> UUID:
     """Append a screen as it is told, however long ago it was and for whichever infusion; its id."""
-    drug_screen_id = ids.new()
+    drug_screen_id = drug_screen_id or ids.new()
     positive = ScreenResult.POSITIVE if form.positive else ScreenResult.NEGATIVE
     await db.execute(
         INSERT_SCREEN,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from schemas.gate import ContraindicationCheck, DrugScreen, VitalReading
+from schemas.gate import ContraindicationCheck, DrugScreen, ScreenForm, ScreenResult, VitalReading
 from service.database import Db
 
 
@@ -67,6 +67,34 @@ order by recorded_at desc, drug_screen_id desc
 async def screens_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[DrugScreen]:
     """Every screen that was recorded for some infusions, the newest record first, superseded ones too."""
     return await db.rows(DrugScreen, SCREENS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
+
+
+SCREEN = """
+select
+  drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by, recorded_at,
+  supersedes, entered_in_error
+from drug_screen
+where clinic_id = $1
+  and drug_screen_id = $2
+"""
+
+
+async def find_screen(db: Db, drug_screen_id: UUID) -> DrugScreen | None:
+    """One screen as it was recorded."""
+    return await db.find(DrugScreen, SCREEN, db.clinic_id, drug_screen_id)
+
+
+def says(screen: DrugScreen, form: ScreenForm) -> bool:
+    """Whether a screen holds what the form tells."""
+    return (
+        set(screen.panel) == set(form.panel)
+        and set(screen.positive) == set(form.positive)
+        and (screen.result is not ScreenResult.INVALID) == form.valid
+        and screen.confirmation == form.confirmation
+        and screen.collected_at == form.collected_at
+        and screen.supersedes == form.supersedes
+        and not screen.entered_in_error
+    )
 
 
 SCREENS_OF = """

@@ -11,7 +11,7 @@ from schemas.course import ChangeReason, InfusionState
 from schemas.gate import ChecklistForm, Decision, GateCheck, Proposal, ScreenForm, VitalForm
 from service import errors, ids
 from service.database import Db
-from service.facts import gate_checks, gate_recording, infusions
+from service.facts import gate_checks, gate_recording, gate_records, infusions
 from service.gate import read, states
 from service.gate.read import Gate
 from service.sealing import Sealer
@@ -27,6 +27,23 @@ async def record(db: Db, client_id: UUID, infusion_id: UUID, form: Form, *, by: 
     if isinstance(form, VitalForm):
         return await gate_recording.add_vital(db, client_id, infusion_id, form, by=by, now=now)
     return await gate_recording.add_checklist(db, client_id, infusion_id, form, by=by, now=now)
+
+
+async def put_screen(
+    db: Db, client_id: UUID, infusion_id: UUID, screen_id: UUID, form: ScreenForm, *, by: UUID | None, now: datetime
+) -> bool:
+    """Record a screen under the caller's own id, once; whether it was recorded just now.
+
+    Raises Conflict for an id that is in use for another one, and as `record` does.
+    """
+    await gate_checks.hold_infusion(db, infusion_id)
+    before = await gate_records.find_screen(db, screen_id)
+    if before is not None:
+        if before.infusion_id != infusion_id or not gate_records.says(before, form):
+            raise errors.Conflict("This id is already in use for another screen.")
+        return False
+    await gate_recording.add_screen(db, client_id, infusion_id, form, by=by, now=now, drug_screen_id=screen_id)
+    return True
 
 
 async def decide(

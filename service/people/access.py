@@ -14,12 +14,13 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.service_account import ServiceScope
 from service import errors
 from service.database import Db
 
 
 class Party(StrEnum):
-    """Whoever may come to a route: a role of the staff, whoever is on call, a client's phone, or anybody at all."""
+    """Whoever may come to a route: a role of the staff, whoever is on call, a client's phone, a program, or anybody."""
 
     THERAPIST = "therapist"
     PRESCRIBER = "prescriber"
@@ -29,7 +30,21 @@ class Party(StrEnum):
     ADMIN = "admin"
     ON_CALL = "on_call"
     CLIENT = "client"
+    INFUSIONS_PROGRAM = "infusions_program"
+    SESSIONS_PROGRAM = "sessions_program"
+    SCREENS_PROGRAM = "screens_program"
     ANYONE = "anyone"
+
+
+PARTY_OF_SCOPE: Mapping[ServiceScope, Party] = MappingProxyType(
+    {
+        ServiceScope.INFUSIONS: Party.INFUSIONS_PROGRAM,
+        ServiceScope.SESSIONS: Party.SESSIONS_PROGRAM,
+        ServiceScope.SCREENS: Party.SCREENS_PROGRAM,
+    }
+)
+"""As whom a service account comes that has this scope; what it may do then stands in the one table."""
+PROGRAMS = frozenset(PARTY_OF_SCOPE.values())
 
 
 class Permission(StrEnum):
@@ -48,13 +63,17 @@ class Permission(StrEnum):
     SEE_QUALITY = "see_quality"
     SEE_RULES = "see_rules"
     MANAGE_RULES = "manage_rules"
+    EXPORT_CLIENTS = "export_clients"
     SEE_GATES = "see_gates"
     RECORD_GATES = "record_gates"
+    RECORD_SCREENS = "record_screens"
     OVERRIDE_GATES = "override_gates"
     SEE_SESSIONS = "see_sessions"
     BOOK_SESSIONS = "book_sessions"
     MANAGE_CLIENTS = "manage_clients"
     MANAGE_TREATMENT = "manage_treatment"
+    SEE_INFUSIONS = "see_infusions"
+    RECORD_INFUSIONS = "record_infusions"
     SEE_ROTA = "see_rota"
     MANAGE_ROTA = "manage_rota"
     MANAGE_STAFF = "manage_staff"
@@ -109,16 +128,25 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         # How easily an alert is raised, and what another number would have done. For one client: MANAGE_TREATMENT.
         Permission.SEE_RULES: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         Permission.MANAGE_RULES: {Party.ADMIN: Scope.CLINIC},
+        # Everything that is stored of a client in one file: for whoever may see all of it.
+        Permission.EXPORT_CLIENTS: _each(_CLINICAL, Scope.CARE_TEAM),
         # Screens, pressures and the list before an infusion: for whoever treats the client.
         Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
         Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),
+        Permission.RECORD_SCREENS: {
+            **_each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),
+            Party.SCREENS_PROGRAM: Scope.CLINIC,
+        },
         # To go ahead although something is open or speaks for a hold.
         Permission.OVERRIDE_GATES: {Party.PRESCRIBER: Scope.CARE_TEAM},
-        Permission.SEE_SESSIONS: _WITH_CARE_TEAM_OR_CLINIC,
-        Permission.BOOK_SESSIONS: _WITH_CARE_TEAM_OR_CLINIC,
+        # Programs have no care team: what they write, they write for every client.
+        Permission.SEE_SESSIONS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.SESSIONS_PROGRAM: Scope.CLINIC},
+        Permission.BOOK_SESSIONS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.SESSIONS_PROGRAM: Scope.CLINIC},
         Permission.MANAGE_CLIENTS: _WITH_CARE_TEAM_OR_CLINIC,
         # Course, plan and pauses: recorded, never computed.
         Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
+        Permission.SEE_INFUSIONS: {**_OR_ON_CALL, Party.INFUSIONS_PROGRAM: Scope.CLINIC},
+        Permission.RECORD_INFUSIONS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.INFUSIONS_PROGRAM: Scope.CLINIC},
         # Who covers whom, and who is on call; one's own cover anybody may arrange (USE_OWN_ACCOUNT).
         Permission.SEE_ROTA: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         Permission.MANAGE_ROTA: _each((Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),

@@ -14,10 +14,15 @@ from service.database import Db
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Whoever acts: a client's device, a person on the staff, a job, a command, or nobody known."""
+    """Whoever acts: a client's device, a person on the staff, a program, a job, a command, or nobody known."""
 
-    kind: Literal["device", "staff", "job", "command", "anonymous"]
+    kind: Literal["device", "staff", "service_account", "job", "command", "anonymous"]
     id: UUID | None = None
+
+    @property
+    def staff_id(self) -> UUID | None:
+        """The person on the staff, by whom a fact is recorded; None for whoever else acts."""
+        return self.id if self.kind == "staff" else None
 
 
 JOB = Actor("job")

@@ -12,6 +12,7 @@ from schemas.staff import Role, SessionStage
 from service import errors, tokens
 from service.database import Db
 from service.people.access import Party
+from service.people.audit import Actor
 
 IDLE = timedelta(minutes=15)
 ABSOLUTE = timedelta(hours=12)
@@ -39,6 +40,11 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     def parties(self) -> list[str]:
         """As whom they come: by their roles, and on call while a shift of theirs runs."""
         return [*self.roles, Party.ON_CALL] if self.on_call else [*self.roles]
+
+    @property
+    def actor(self) -> Actor:
+        """This person, for the audit trail."""
+        return Actor("staff", self.staff_id)
 
 
 INSERT = """

@@ -60,7 +60,7 @@ class Operation(NamedTuple):
     summary: str
     description: str
     access: Sequence[tuple[str, str]]
-    credential: str | None
+    credentials: Sequence[str]
     parameters: Sequence[Field]
     body: Kind | None
     replies: Sequence[Reply]
@@ -101,7 +101,7 @@ def _operation(path: str, method: str, told: Mapping[str, Any]) -> Operation:
         summary=_plain(told["summary"]),
         description=_plain(told["description"]),
         access=list(told["x-access"].items()),
-        credential=next((name for each in told["security"] for name in each), None),
+        credentials=[name for each in told["security"] for name in each],
         parameters=[
             Field(each["name"], kind_of(each["schema"]), each["required"], f"in the {each['in']}")
             for each in told.get("parameters", ())

@@ -16,13 +16,16 @@ from litestar.di import NamedDependency
 from schemas.staff import SessionStage
 from service import database, errors, tokens
 from service.database import Db
-from service.people import access, audit, staff_sessions
+from service.people import access, audit, service_accounts, staff_sessions
 from service.people.access import Permission, Reach
 from service.people.clinics import ClinicView
 from service.people.staff_sessions import SignedIn
+from service.web.limits import Limit
 from service.web.services import Services
 
 COOKIE = "__Host-neap"
+# Of one service account: a day's work sent at once takes some minutes.
+PROGRAM_REQUESTS = Limit(600, per_seconds=60)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Sent by parts of a page that refresh themselves: they must not keep an abandoned desk signed in.
 BY_ITSELF = "Neap-By-Itself"
@@ -51,7 +54,12 @@ class Desk:
     @property
     def actor(self) -> audit.Actor:
         """This person, for the audit trail."""
-        return audit.Actor("staff", self.who.staff_id)
+        return self.who.actor
+
+    @property
+    def recorder(self) -> UUID | None:
+        """The person by whom a fact is recorded; None for a program, which the audit trail names instead."""
+        return self.actor.staff_id
 
     @property
     def today(self) -> date:
@@ -93,11 +101,11 @@ async def open_desk(
     every denial down), Invalid for a request that another site made the browser send.
     """
     permission = Permission(request.route_handler.opt["access"])
-    token, by_cookie = credential_of(request)
+    token, by_cookie = _credential_of(request)
     who: SignedIn | None = None
     try:
         async with database.transaction(services.pool, token.clinic_id) as db:
-            who = await staff_sessions.current(db, token.digest, now=now, by_hand=BY_ITSELF not in request.headers)
+            who = await _current(request, db, token, now)
             if who.stage is not SessionStage.FULL:
                 raise errors.Unauthenticated("Please finish signing in.")
             if by_cookie and request.method not in SAFE_METHODS:
@@ -112,6 +120,22 @@ async def open_desk(
         if who is not None:
             await _record_denial(request, services, token.clinic_id, who, permission, now)
         raise
+
+
+async def _current(request: Request[Any, Any, Any], db: Db, token: tokens.Token, now: datetime) -> SignedIn:
+    if token.kind == "service":
+        PROGRAM_REQUESTS.hit(token.digest, now=now)
+        return await service_accounts.current(db, token.digest, now=now)
+    return await staff_sessions.current(db, token.digest, now=now, by_hand=BY_ITSELF not in request.headers)
+
+
+def _credential_of(request: Request[Any, Any, Any]) -> tuple[tokens.Token, bool]:
+    """Like `credential_of`; in the API, which programs may use as people do, the token of a program, too."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    of_program = scheme.lower() == "bearer" and bearer.strip().startswith("neap_service_")
+    if of_program and request.url.path.startswith("/v1/"):
+        return tokens.parse(bearer.strip(), "service"), False
+    return credential_of(request)
 
 
 def credential_of(request: Request[Any, Any, Any]) -> tuple[tokens.Token, bool]:
@@ -184,7 +208,7 @@ async def _record_denial(
     async with database.committed_now(services.pool, clinic_id) as db:
         await audit.record(
             db,
-            audit.Actor("staff", who.staff_id),
+            who.actor,
             "access.denied",
             object_id=asked_for,
             allowed=False,

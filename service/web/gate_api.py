@@ -32,7 +32,7 @@ from service.people import access, clients
 from service.people.access import Permission
 from service.web import local_times, strict
 from service.web.desk_session import Desk, open_desk
-from service.web.staff_api import json_reply
+from service.web.staff_api import json_reply, made_or_known
 
 Form = TypeVar("Form", ScreenForm, VitalForm, ChecklistForm)
 Caller = Request[Any, Any, Any]
@@ -74,6 +74,30 @@ async def get_gate(desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> 
     return json_reply(view.reply())
 
 
+@put(
+    "/v1/infusions/{infusion_id:uuid}/gate/screens/{screen_id:uuid}",
+    opt={
+        "access": Permission.RECORD_SCREENS,
+        "body": ScreenForm,
+        "replies": {201: Recorded, 200: Recorded},
+        "problems": (409,),
+    },
+    tags=["Gate"],
+)
+async def put_screen(
+    request: Caller, desk: NamedDependency[Desk], infusion_id: FromPath[UUID], screen_id: FromPath[UUID]
+) -> Response[bytes]:
+    """Record a drug screen, or the correction of one, once for each id; the same again is 200 and changes nothing."""
+    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
+    form = strict.decode(await request.body(), ScreenForm)
+    first_time = await decide.put_screen(
+        desk.db, client_id, infusion_id, screen_id, form, by=desk.recorder, now=desk.now
+    )
+    if first_time:
+        await desk.record("gate.record", client_id=client_id, object_id=infusion_id)
+    return await _recorded(desk, client_id, infusion_id, screen_id, made_or_known(first_time))
+
+
 @post("/v1/infusions/{infusion_id:uuid}/gate/screens", opt=recording(ScreenForm), tags=["Gate"])
 async def add_screen(request: Caller, desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> Response[bytes]:
     """Record a drug screen, or the correction of one."""
@@ -100,9 +124,11 @@ async def _record(request: Caller, desk: Desk, infusion_id: UUID, shape: type[Fo
     return await _recorded(desk, client_id, infusion_id, record_id)
 
 
-async def _recorded(desk: Desk, client_id: UUID, infusion_id: UUID, record_id: UUID) -> Response[bytes]:
+async def _recorded(
+    desk: Desk, client_id: UUID, infusion_id: UUID, record_id: UUID, status: int = 201
+) -> Response[bytes]:
     gate = await read.of_infusion(desk.db, client_id, infusion_id, now=desk.now)
-    return json_reply(Recorded(record_id=record_id, state=gate.standing.state), 201)
+    return json_reply(Recorded(record_id=record_id, state=gate.standing.state), status)
 
 
 @post(
@@ -214,6 +240,7 @@ ROUTES = (
         route_handlers=[
             list_gates,
             get_gate,
+            put_screen,
             add_screen,
             add_vital,
             add_checklist,

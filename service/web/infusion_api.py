@@ -30,14 +30,14 @@ from service.web.staff_api import json_reply, made_or_known
 
 MOST_CURVE_DAYS = 60
 MOST_CHECK_INS = 200
-SEE, MANAGE = Permission.SEE_CLIENTS, Permission.MANAGE_TREATMENT
+SEE, RECORD = Permission.SEE_CLIENTS, Permission.RECORD_INFUSIONS
 TAGS = ["Treatment"]
 
 
 @put(
     "/v1/clients/{client_id:uuid}/schedules/{schedule_id:uuid}",
     opt={
-        "access": MANAGE,
+        "access": RECORD,
         "body": ScheduleForm,
         "replies": {201: Scheduled, 200: Scheduled},
         "problems": (409,),
@@ -61,7 +61,7 @@ async def put_schedule(
 
 @put(
     "/v1/clients/{client_id:uuid}/infusions/{infusion_id:uuid}",
-    opt={"access": MANAGE, "body": PlanForm, "replies": {201: Infusion, 200: Infusion}, "problems": (409,)},
+    opt={"access": RECORD, "body": PlanForm, "replies": {201: Infusion, 200: Infusion}, "problems": (409,)},
     tags=TAGS,
 )
 async def put_infusion(
@@ -82,7 +82,7 @@ async def put_infusion(
 
 @get(
     "/v1/clients/{client_id:uuid}/infusions/{infusion_id:uuid}",
-    opt={"access": SEE, "replies": {200: InfusionHistory}},
+    opt={"access": Permission.SEE_INFUSIONS, "replies": {200: InfusionHistory}},
     tags=TAGS,
 )
 async def get_infusion(
@@ -97,7 +97,7 @@ async def get_infusion(
 
 @post(
     "/v1/clients/{client_id:uuid}/infusions/{infusion_id:uuid}/move",
-    opt={"access": MANAGE, "body": MoveForm, "replies": {200: Infusion}, "problems": (409,)},
+    opt={"access": RECORD, "body": MoveForm, "replies": {200: Infusion}, "problems": (409,)},
     tags=TAGS,
 )
 async def move_infusion(
@@ -116,7 +116,7 @@ async def move_infusion(
 
 @post(
     "/v1/clients/{client_id:uuid}/infusions/{infusion_id:uuid}/state",
-    opt={"access": MANAGE, "body": StateForm, "replies": {200: Infusion}, "problems": (409,)},
+    opt={"access": RECORD, "body": StateForm, "replies": {200: Infusion}, "problems": (409,)},
     tags=TAGS,
 )
 async def record_infusion(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, get_args, get_origin
+from uuid import UUID
 
 import msgspec
 from litestar import Litestar, Request, Response, get
@@ -12,8 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 
 from schemas.problem import Problem
-from service.people.access import TABLE, Party, Permission
-from service.web import openapi_moments, problems
+from service.people.access import PROGRAMS, TABLE, Party, Permission
+from service.web import openapi_examples, openapi_moments, problems
 
 TITLE = "Neap"
 VERSION = "1"
@@ -32,6 +34,12 @@ SECURITY_SCHEMES = {
         "description": "The session of a person who signed in with password and second factor: the value of the "
         "cookie `__Host-neap`, as `Authorization: Bearer neap_session_…`. It ends after 15 minutes without a request, "
         "after 12 hours in any case, and at once when the person signs out or is disabled.",
+    },
+    "service_account": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The token of a service account, `Authorization: Bearer neap_service_…`, which an admin "
+        "makes and revokes. It stays valid until then and reaches what its scopes name.",
     },
 }
 # What a route may answer besides its own replies and the `problems` that its options name.
@@ -60,6 +68,7 @@ def describe(app: Litestar) -> dict[str, Any]:
     paths: dict[str, dict[str, object]] = {}
     for path, method, handler in handlers:
         paths.setdefault(path, {})[method] = _operation(handler, method, by_shape)
+    _give_examples(paths, components)
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION, "license": {"name": "Apache-2.0"}},
@@ -69,6 +78,15 @@ def describe(app: Litestar) -> dict[str, Any]:
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
+
+
+def _give_examples(paths: Mapping[str, Mapping[str, Any]], components: Mapping[str, Any]) -> None:
+    """An example beside every body and every reply that has a shape of its own; of problems the type says enough."""
+    for methods in paths.values():
+        for operation in methods.values():
+            for each in (operation.get("requestBody", {}), *operation["responses"].values()):
+                if held := each.get("content", {}).get("application/json"):
+                    held["example"] = openapi_examples.of(held["schema"], components)
 
 
 def _shapes_of(handlers: Iterable[HTTPRouteHandler]) -> Iterable[object]:
@@ -92,10 +110,13 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
         "description": inspect.getdoc(handler.fn) or "",
         "tags": list(handler.tags or ()),
         "responses": {
-            **{str(status): _reply(status, shape, schemas) for status, shape in replies.items()},
+            **{
+                str(status): _reply(status, shape, schemas, handler.opt.get("files", ()))
+                for status, shape in replies.items()
+            },
             **{str(status): _problem(status) for status in sorted(refusals) if status not in replies},
         },
-        "security": [] if open_to_all else [{_scheme_of(handler.opt["access"]): []}],
+        "security": [] if open_to_all else [{scheme: []} for scheme in _schemes_of(handler.opt["access"])],
         "x-access": {str(party): str(scope) for party, scope in TABLE[handler.opt["access"]].items()},
     }
     if parameters := _parameters(handler):
@@ -105,14 +126,18 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
     return operation
 
 
-def _scheme_of(permission: Permission) -> str:
-    return "phone" if Party.CLIENT in TABLE[permission] else "staff"
+def _schemes_of(permission: Permission) -> list[str]:
+    parties = TABLE[permission]
+    people = "phone" if Party.CLIENT in parties else "staff"
+    return [people, "service_account"] if PROGRAMS & set(parties) else [people]
 
 
-def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]]) -> dict[str, object]:
+def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]], files: Iterable[str]) -> dict[str, object]:
     described: dict[str, object] = {"description": "Created" if status == 201 else "Done"}
     if shape is not None:
         described["content"] = {"application/json": {"schema": schemas[repr(shape)]}}
+    if files:
+        described["content"] = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in files}
     return described
 
 
@@ -140,7 +165,7 @@ def _parameters(handler: HTTPRouteHandler) -> list[dict[str, object]]:
                 "name": _name_on_the_wire(name, parameter.annotation),
                 "in": where,
                 "required": where == "path",
-                "schema": {"type": "integer" if _holds(parameter.annotation, int) else "string"},
+                "schema": _schema_of(parameter.annotation),
             }
         )
     return parameters
@@ -162,6 +187,20 @@ def _path_parameters(path: str) -> list[_PathParameter]:
         for part in path.split("/")
         if part.startswith("{") and part.endswith("}")
     ]
+
+
+def _schema_of(annotation: object) -> dict[str, object]:
+    """What a parameter takes, with the bounds that its annotation names."""
+    if _holds(annotation, bool):
+        return {"type": "boolean"}
+    if _holds(annotation, int):
+        told = [each for each in get_args(annotation) if hasattr(each, "ge") and hasattr(each, "le")]
+        bounds = {"minimum": told[0].ge, "maximum": told[0].le} if told else {}
+        return {"type": "integer", **{name: bound for name, bound in bounds.items() if bound is not None}}
+    for kind, name in ((UUID, "uuid"), (date, "date")):
+        if _holds(annotation, kind):
+            return {"type": "string", "format": name}
+    return {"type": "string"}
 
 
 def _holds(annotation: object, kind: type) -> bool:

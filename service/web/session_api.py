@@ -90,7 +90,7 @@ async def booked(desk: Desk, client_id: UUID, session_id: UUID, form: SessionFor
         planned_at=form.planned_at,
         modality=form.modality,
         minutes=form.minutes,
-        by=desk.who.staff_id,
+        by=desk.recorder,
         now=desk.now,
         therapy_session_id=session_id,
     )
@@ -136,7 +136,7 @@ async def changed(desk: Desk, client_id: UUID, session_id: UUID, change: Session
         modality=change.modality,
         minutes=change.minutes,
         version=change.version,
-        by=desk.who.staff_id,
+        by=desk.recorder,
         now=desk.now,
     )
     await watch.settle(desk.db, client_id, now=desk.now)
