@@ -13,14 +13,14 @@ from schemas.gate import GateState, Proposal
 from service import database
 from service.appointments import watch
 from service.database import Pool
-from service.demo import clinic, player, staged
+from service.demo import clinic, player, rota, staged
 from service.demo.clinic import DemoClinic
 from service.demo.people import PEOPLE, Person
 from service.desk import gates
 from service.facts import client_day
 from service.gate import screens
 from service.gate.read import Gate
-from service.people import access
+from service.people import access, covers, shifts
 from service.people.access import Permission
 from tests.builders import MASTER
 
@@ -43,6 +43,20 @@ async def gates_on(db: database.Db, demo: DemoClinic, day: date, *, now: datetim
 
 
 EVERYBODY = Permission.SEE_CLIENTS
+
+
+async def test_nights_are_on_call_and_a_holiday_is_covered_however_often_the_demo_starts(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    today = client_day.of(NOW, demo.zone)
+    for hours in (0, 1, 30):
+        now = NOW + timedelta(hours=hours)
+        async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+            await rota.arrange(db, demo, client_day.of(now, demo.zone), now=now)
+            nights, holidays = await shifts.standing(db, now=now), await covers.standing(db, now=now)
+        assert len(nights) in (rota.NIGHTS, rota.NIGHTS + 1)
+        assert len(holidays) == 1
+    assert today < holidays[0].from_at.date()
 
 
 async def test_played_infusions_went_through_a_gate_that_people_decided(owner_pool: Pool, demo: DemoClinic) -> None:

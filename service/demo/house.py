@@ -17,7 +17,7 @@ import psutil
 from service import database, storage
 from service.config import Config
 from service.database import Pool
-from service.demo import clinic, live, player, process, staged, visit, webhook
+from service.demo import clinic, live, player, process, rota, staged, visit, webhook
 from service.demo import fresh as demo_fresh
 from service.demo import mail as demo_mail
 from service.demo.clinic import DemoClinic
@@ -120,6 +120,7 @@ async def _prepare(
     async with database.transaction(pool, demo.clinic.clinic_id) as db:
         person, client_id = await demo_fresh.bring_in(db, demo, master, today, now=now)
         await staged.stage(db, demo, master, today, now=now)
+        await rota.arrange(db, demo, today, now=now)
     return demo, Fresh(person, client_id)
 
 
