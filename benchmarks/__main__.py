@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from benchmarks import driving, fold_cost, ground, latency, memory, noticing, throughput, ticking
+from benchmarks import driving, fold_cost, ground, latency, memory, noticing, storm, telling, throughput, ticking
 
-NAMES = ("throughput", "latency", "noticing", "fold", "ticking", "memory")
+NAMES = ("throughput", "latency", "noticing", "telling", "storm", "fold", "ticking", "memory")
 
 
 def arguments() -> argparse.Namespace:
@@ -29,6 +29,10 @@ async def main(given: argparse.Namespace) -> None:
                 await latency.measure(prepared, extent, highest_per_second=highest)
     if "noticing" in wanted:
         await noticing.measure(quick=given.quick)
+    if "telling" in wanted:
+        await telling.measure(quick=given.quick)
+    if "storm" in wanted:
+        await storm.measure(quick=given.quick)
     if "fold" in wanted:
         await fold_cost.measure(quick=given.quick)
     if "ticking" in wanted:

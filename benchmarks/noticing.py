@@ -57,7 +57,8 @@ async def measure(*, quick: bool) -> None:
     seconds = QUICK_SECONDS if quick else FULL_SECONDS
     async with ground.served(track_commit_timestamp="on") as here:
         say("filling a clinic with histories")
-        here = msgspec.structs.replace(here, access_tokens=await _with_histories(here, seconds))
+        count = int(CLIENTS_PER_SECOND * (seconds + driving.WARM_UP_SECONDS))
+        here = msgspec.structs.replace(here, access_tokens=await with_histories(here, count))
         with watching_others() as others:
             async with processes.running("jobs", environ=here.environ), driving.neap(here) as web:
                 await drive(
@@ -82,7 +83,7 @@ async def measure(*, quick: bool) -> None:
     )
 
 
-async def _with_histories(here: Ground, seconds: float) -> list[str]:
+async def with_histories(here: Ground, count: int) -> list[str]:
     """Fill a clinic with clients who were as usual up to yesterday, fold that, and give their access tokens."""
     now, access_tokens, client_ids = datetime.now(UTC), [], []
     owner_url = here.config.database_url_of("owner")
@@ -93,7 +94,7 @@ async def _with_histories(here: Ground, seconds: float) -> list[str]:
                 db, email="asta@bench.example", name="Asta Lind (fictional)", roles=[Role.THERAPIST], now=now
             )
         yesterday = client_day.last_closed(now, ZoneInfo(clinic.time_zone))
-        for _ in range(int(CLIENTS_PER_SECOND * (seconds + driving.WARM_UP_SECONDS))):
+        for _ in range(count):
             async with database.transaction(owner, clinic.clinic_id) as db:
                 client_id = await builders.a_client(
                     db, started_on=yesterday - timedelta(days=HISTORY_DAYS - 1), now=now

@@ -93,6 +93,7 @@ class Process:
         clock: Clock = utc_now,
         periods: Sequence[Period] = PERIODS,
         dailies: Sequence[Daily] = DAILIES,
+        looks_every_seconds: float = TIMETABLE_SECONDS,
     ) -> None:
         self.name = uuid4().hex
         self._tools = tools
@@ -103,7 +104,7 @@ class Process:
         self._stopping = asyncio.Event()
         self._heart = runner.Heartbeat(tools, self.name, started_at=clock())
         self._loops = [Loop(each.name, each.seconds, self._periodic(each), at_once=each.at_once) for each in periods]
-        self._loops.append(Loop("timetable", TIMETABLE_SECONDS, self._run_dailies))
+        self._loops.append(Loop("timetable", looks_every_seconds, self._run_dailies))
         self._loops.append(Loop("heartbeat", HEARTBEAT_SECONDS, self._beat))
 
     def stop(self) -> None:

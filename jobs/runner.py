@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 # A claim older than this was left by a process that died; a failed run is tried again after a while.
 CLAIM_LASTS = timedelta(minutes=10)
 FAILED_RESTS = timedelta(minutes=2)
+# No zone is further behind UTC, by more than an hour.
+BEHIND_UTC = timedelta(hours=13)
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +73,7 @@ where not exists (
       and r.job = e.job
       and r.local_date = e.local_date
       and r.local_time >= e.local_time
+      and r.local_date >= $9
       and r.state = 'done'
   )
   and (e.is_today or exists (
@@ -98,13 +102,15 @@ class Lookout:
         async with database.across_clinics(sweep) as connection:
             zones = [record["time_zone"] for record in await connection.fetch(ZONES)]
             columns = self._come(zones, now=now)
-            found = await connection.fetch(OPEN_SLOTS, *columns, now - CLAIM_LASTS, now - FAILED_RESTS)
+            days = [date.max, *columns[3]]
+            args = (now - CLAIM_LASTS, now - FAILED_RESTS, min(days))
+            found = await connection.fetch(OPEN_SLOTS, *columns, *args)
         opened = [msgspec.convert(record, _Open) for record in found]
-        # Nowhere is today earlier than the day before yesterday's: it may still be opened by a slot that comes.
-        self._first = min([each.local_date for each in opened] + [(now - timedelta(days=2)).date()])
+        # A day that is today somewhere may still be opened by a slot that comes.
+        self._first = min([each.local_date for each in opened] + [(now - BEHIND_UTC).date()])
         return [(self._slot(each), self._dailies[each.place]) for each in opened if not each.taken]
 
-    def _come(self, zones: Sequence[str], *, now: datetime) -> tuple[list[object], ...]:
+    def _come(self, zones: Sequence[str], *, now: datetime) -> tuple[list[Any], ...]:
         rows = [
             (name, place, daily.name, day, at, day == now.astimezone(ZoneInfo(name)).date())
             for name in zones

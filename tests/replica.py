@@ -22,15 +22,21 @@ def clock(begins: float, started: float, speed: float) -> Callable[[], datetime]
     return lambda: datetime.fromtimestamp(begins + (time.time() - started) * speed, UTC)
 
 
-async def run(now: Callable[[], datetime]) -> None:
-    """What `python -m jobs` does."""
+async def run(now: Callable[[], datetime], speed: float) -> None:
+    """What `python -m jobs` does; by its own clock it looks as often for what is due."""
     settings = config.load()
     logs.configure(settings.log_format)
     async with process.tools_of(settings) as tools:
-        running = process.Process(tools, hint_url=settings.database_url_of("jobs"), clock=now)
+        running = process.Process(
+            tools,
+            hint_url=settings.database_url_of("jobs"),
+            clock=now,
+            looks_every_seconds=process.TIMETABLE_SECONDS / speed,
+        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.stop)
         await running.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(clock(*(float(each) for each in sys.argv[1:4]))))
+    begins, started, speed = (float(each) for each in sys.argv[1:4])
+    asyncio.run(run(clock(begins, started, speed), speed))

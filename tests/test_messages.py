@@ -78,6 +78,26 @@ async def test_a_link_counts_as_opened_for_its_recipient_signed_in_and_for_nobod
     assert (line["state"], line["to"], line["channel"]) == ("opened", "Maren Holt", "email")
 
 
+BESIDE = """
+insert into delivery (
+  clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, attempts, due_at, created_at, sent_with
+)
+select clinic_id, gen_random_uuid(), kind, alert_id, 'push', staff_id, round, step, 'sent', 1, due_at, created_at,
+  delivery_id
+from delivery
+where delivery_id = $1
+"""
+
+
+async def test_a_message_that_told_of_several_leads_to_the_inbox(desk: Desk) -> None:
+    _, message = await a_sent_message(desk)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await db.execute(BESIDE, message.delivery_id)
+    address = f"/messages/{message.delivery_id}"
+    for headers in ({"Sec-Purpose": "prefetch"}, {}):
+        assert (await desk.get(address, **headers)).headers["location"] == "/inbox"
+
+
 async def test_a_receipt_says_that_a_message_has_arrived_and_a_forged_one_nothing(desk: Desk) -> None:
     alert_id, message = await a_sent_message(desk)
     receipt = receipts.receipt_of(MASTER, desk.clinic.clinic_id, message.delivery_id)
