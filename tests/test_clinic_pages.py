@@ -79,3 +79,23 @@ async def test_what_cannot_be_kept_is_refused_whole_and_names_its_field(
     assert field in reply.text
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         assert await clinics.get_setting(db) == before
+
+
+async def test_the_first_steps_are_done_when_their_facts_are_there_and_an_admin_resumes_where_they_left(
+    http: httpx.AsyncClient, owner_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+    for done, still_open in enumerate((6, 5, 4, 3)):
+        page = await http.get("/settings/first-steps", headers=admin.bearer)
+        assert f"{still_open} still to be done" in page.text
+        assert page.text.count(">done<") == done
+        if done == 0:
+            await http.post("/settings/clinic", data=FORM, headers=admin.bearer)
+        async with database.transaction(owner_pool, clinic.clinic_id) as db:
+            if done == 1:
+                await a_person(db, Role.COORDINATOR)
+            elif done == 2:
+                await a_client(db, given_name="Zephyrine")
+    assert "Zephyrine" not in page.text

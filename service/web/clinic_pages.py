@@ -1,4 +1,4 @@
-"""The page on which an admin changes what clients are told and when the clinic is open."""
+"""The pages of a clinic's own words and hours, and of its first steps, for admins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 
 from schemas.crisis import CrisisContact
+from service.desk import first_steps
 from service.people import clinic_notices, clinics, staff
 from service.people.access import Permission
 from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
@@ -45,6 +46,13 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
     return go_to("/settings")
 
 
+@get("/settings/first-steps", opt=SETTINGS)
+async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
+    """What a new clinic has still to do."""
+    context = {"steps": await first_steps.read(desk.db)}
+    return await desk_page.show(desk, "first_steps.html", context, here="/settings")
+
+
 def _notices_of(form: Mapping[str, str]) -> Notices:
     def text(name: str) -> str:
         return form.get(name, "").strip()
@@ -61,7 +69,7 @@ def _notices_of(form: Mapping[str, str]) -> Notices:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_clinic, change_clinic],
+        route_handlers=[show_clinic, change_clinic, show_first_steps],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
