@@ -21,7 +21,7 @@ APPEND_ONLY = {
     "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
     "audit_event", "audit_seal", "rule_set",
     "drug_screen", "vital_reading", "contraindication_check", "gate_check", "therapy_session_event", "imported_record",
-    "instrument", "instrument_schedule", "instrument_response",
+    "instrument", "instrument_schedule", "instrument_response", "clinic_setting_former",
 }  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"

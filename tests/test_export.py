@@ -191,3 +191,9 @@ async def test_an_export_is_a_disclosure_with_its_ground_and_only_for_the_care_t
 
 
 TABLES = ("clients", "daily", "check_ins", "treatment", "planned")
+
+
+def test_the_web_process_does_not_load_the_fhir_library() -> None:
+    loaded = "import sys, service.app; print([name for name in sys.modules if name.partition('.')[0] in ('fhir', 'pydantic')])"
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

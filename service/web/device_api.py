@@ -65,7 +65,7 @@ async def _slowing_guesses(services: Services, clinic_id: UUID, network: str, *,
 
 @post(
     "/v1/device/enrol",
-    opt={"access": Permission.COME_IN, "body": EnrolForm, "replies": {201: Enrolled}, "problems": (410,)},
+    opt={"access": Permission.COME_IN, "body": EnrolForm, "replies": {201: Enrolled}, "problems": (401, 410)},
     request_max_body_size=BODY_BYTES,
     summary="Enrol a device with a one-time code",
     tags=["Device"],
@@ -85,7 +85,7 @@ async def enrol(request: Request[Any, Any, Any], services: NamedDependency[Servi
 
 @post(
     "/v1/device/nonce",
-    opt={"access": Permission.COME_IN, "body": NonceForm, "replies": {200: Nonce}},
+    opt={"access": Permission.COME_IN, "body": NonceForm, "replies": {200: Nonce}, "problems": (401,)},
     status_code=200,
     request_max_body_size=BODY_BYTES,
     summary="What the device's key is to sign next",
@@ -100,7 +100,7 @@ async def nonce(request: Request[Any, Any, Any], services: NamedDependency[Servi
 
 @post(
     "/v1/device/token",
-    opt={"access": Permission.COME_IN, "body": TokenForm, "replies": {200: Access}},
+    opt={"access": Permission.COME_IN, "body": TokenForm, "replies": {200: Access}, "problems": (401,)},
     status_code=200,
     request_max_body_size=BODY_BYTES,
     summary="A new access token, proved by the device's key",

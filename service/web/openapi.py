@@ -137,8 +137,12 @@ def _reply(status: int, shape: object, schemas: dict[str, dict[str, Any]], files
     if shape is not None:
         described["content"] = {"application/json": {"schema": schemas[repr(shape)]}}
     if files:
-        described["content"] = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in files}
+        described["content"] = {media_type: {"schema": _schema_of_file(media_type)} for media_type in files}
     return described
+
+
+def _schema_of_file(media_type: str) -> dict[str, str]:
+    return {"type": "object"} if media_type.endswith("json") else {"type": "string", "format": "binary"}
 
 
 def _problem(status: int) -> dict[str, object]:

@@ -1,0 +1,77 @@
+"""The pages of a clinic's own words and hours, and of its first steps, for admins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+
+from schemas.crisis import CrisisContact
+from service.desk import first_steps
+from service.people import clinic_notices, clinics, staff
+from service.people.access import Permission
+from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
+from service.web import desk_page, page_problems
+from service.web.desk_session import Desk, form_of, open_desk
+from service.web.pages import go_to
+
+SETTINGS = {"access": Permission.MANAGE_SETTINGS}
+HERE = "/settings/clinic"
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@get(HERE, opt=SETTINGS)
+async def show_clinic(desk: NamedDependency[Desk]) -> Response[Any]:
+    """The form, and what held before."""
+    setting = await clinics.get_setting(desk.db)
+    names = {each.staff_id: each.name for each in await staff.all_of(desk.db)}
+    context = {
+        "setting": setting,
+        "days": [(number, name, setting.hours.get(number)) for number, name in zip(WEEKDAYS, DAYS, strict=True)],
+        "contacts": [*setting.crisis, *[None] * (MOST_CONTACTS - len(setting.crisis))],
+        "former": [(each, names.get(each.changed_by, "")) for each in await clinic_notices.former(desk.db)],
+    }
+    return await desk_page.show(desk, "clinic.html", context, here="/settings")
+
+
+@post(HERE, opt=SETTINGS)
+async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Keep the form; phones are told so within half a minute."""
+    notices = _notices_of(await form_of(request))
+    if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
+        await desk.record("setting.change_clinic")
+        desk.services.views.forget(desk.db.clinic_id)
+    return go_to("/settings")
+
+
+@get("/settings/first-steps", opt=SETTINGS)
+async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
+    """What a new clinic has still to do."""
+    context = {"steps": await first_steps.read(desk.db)}
+    return await desk_page.show(desk, "first_steps.html", context, here="/settings")
+
+
+def _notices_of(form: Mapping[str, str]) -> Notices:
+    def text(name: str) -> str:
+        return form.get(name, "").strip()
+
+    told = [(text(f"label_{number}"), text(f"contact_{number}")) for number in range(1, MOST_CONTACTS + 1)]
+    hours = {day: (text(f"opens_{day}"), text(f"closes_{day}")) for day in WEEKDAYS}
+    return Notices(
+        monitoring_notice=text("monitoring_notice"),
+        crisis=[CrisisContact(label, contact) for label, contact in told if label or contact],
+        hours={day: pair for day, pair in hours.items() if any(pair)},
+    )
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_clinic, change_clinic, show_first_steps],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)
