@@ -194,6 +194,7 @@ TABLES = ("clients", "daily", "check_ins", "treatment", "planned")
 
 
 def test_the_web_process_does_not_load_the_fhir_library() -> None:
-    loaded = "import sys, service.app; print([name for name in sys.modules if name.partition('.')[0] in ('fhir', 'pydantic')])"
+    heavy = "[name for name in sys.modules if name.partition('.')[0] in ('fhir', 'pydantic')]"
+    loaded = f"import sys, service.app; print({heavy})"
     done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
