@@ -189,6 +189,8 @@ where r.job = 'plan_digests'
 group by r.clinic_id
 """
 
+# Who is to be told is planned in the transaction that asks for it: what is looked at each minute may say so by then.
+AT_ONCE = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 # Between two local mornings lie 25 hours where the clock goes back, and an hour is time enough to send.
 MORNING = timedelta(hours=26)
@@ -199,7 +201,7 @@ def every() -> Sequence[Invariant]:
     return (
         Invariant("check_in_not_folded", CHECK_IN_NOT_FOLDED, 2 * MINUTE, "what a client answered is in no trend yet"),
         Invariant("urgent_not_dispatched", URGENT_NOT_DISPATCHED, MINUTE, "no message of an urgent alert has gone out"),
-        Invariant("alert_reaches_nobody", ALERT_REACHES_NOBODY, MINUTE, "there is nobody whom a message could reach"),
+        Invariant("alert_reaches_nobody", ALERT_REACHES_NOBODY, AT_ONCE, "there is nobody whom a message could reach"),
         Invariant("message_overdue", MESSAGE_OVERDUE, 5 * MINUTE, "a message that is due is not even tried"),
         Invariant("message_held", MESSAGE_HELD, MINUTE, "a message waits longer than its recipient chose"),
         Invariant("on_call_not_told", ON_CALL_NOT_TOLD, 2 * MINUTE, "an alert came to whoever is on call, unheard"),
