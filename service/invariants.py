@@ -136,13 +136,23 @@ where state in ('open', 'dispatched')
   and next_step_at <= $1
 group by clinic_id
 """
+# A later slot of the same day does the work of one that was left.
 RUN_NOT_FINISHED = """
-select clinic_id
-from job_run
-where state in ('running', 'failed')
-  and claimed_at <= $1
-  and local_date >= ($1 - interval '3 days')::date
-group by clinic_id
+select r.clinic_id
+from job_run r
+where r.state in ('running', 'failed')
+  and r.claimed_at <= $1
+  and r.local_date >= ($1 - interval '3 days')::date
+  and not exists (
+    select
+    from job_run later
+    where later.clinic_id = r.clinic_id
+      and later.job = r.job
+      and later.local_date = r.local_date
+      and later.local_time > r.local_time
+      and later.state = 'done'
+  )
+group by r.clinic_id
 """
 AUDIT_NOT_SEALED = """
 select c.clinic_id
