@@ -198,6 +198,20 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
     assert name not in {each.name for each in early}
 
 
+async def test_a_run_that_was_left_is_nobody_s_trouble_once_a_later_one_of_its_day_is_done(
+    owner_pool: Pool, sweep_pool: Pool, clinic: Clinic
+) -> None:
+    await emptied(owner_pool, clinic)
+    later = "insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, state) values"
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await no_finish(db)
+    assert await seen(sweep_pool) == {"run_not_finished": [clinic.clinic_id]}
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        values = "($1, 'close_client_days', $2, '08:05', 'b', $3, 'done')"
+        await db.execute(f"{later} {values}", db.clinic_id, NOW.date(), NOW)
+    assert await seen(sweep_pool) == {}
+
+
 async def test_a_daily_job_that_nobody_runs_is_overdue(
     owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob, caplog: pytest.LogCaptureFixture
 ) -> None:
