@@ -88,10 +88,10 @@ async def test_what_is_exported_as_tables_is_taken_again_by_the_import_and_expor
         assert here == there
         assert len(here) >= rows, here
     told = list(csv.DictReader(io.StringIO(DAILY)))
-    again = [{name: row[name] for name in told[0] if name != "client"} for row in table(exported[1], "daily")]
+    come_back = [{name: row[name] for name in told[0] if name != "client"} for row in table(exported[1], "daily")]
     for row in told:
         assert {name: cell for name, cell in row.items() if name not in ("client", "infusion")} in [
-            {name: cell for name, cell in each.items() if name != "infusion"} for each in again
+            {name: cell for name, cell in each.items() if name != "infusion"} for each in come_back
         ]
     assert {row["note"] for row in table(exported[1], "daily")} == {"", "A walk by the sea."}
     refused = await ran(settings, "export", exported[0], "--clinic", "here", "--basis", "treatment")

@@ -28,8 +28,8 @@ NATIONAL_CRISIS_CONTACTS = (
 # fmt: off
 RESERVED_SLUGS = frozenset((
     "account", "alerts", "calendar", "caseload", "clients", "demo-mail", "docs", "gates", "health", "inbox",
-    "infusions", "link", "messages", "operator", "phone", "problems", "quality", "rules", "sessions", "settings",
-    "sign-in", "sign-out", "staff", "static", "v1",
+    "infusions", "link", "messages", "operator", "phone", "problems", "quality", "rota", "rules", "sessions",
+    "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
 # The constraint clinic_slug_shape, in Python's words.
