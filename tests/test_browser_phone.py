@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 NOT_SENT = "saved on this phone and not sent yet"
 ARRIVED = "Arrived at your clinic"
+SHELL_BYTES = 20 * 1024
 
 
 @dataclass
@@ -182,6 +184,42 @@ async def test_answer_given_offline_survives_a_reload_and_is_sent_once(here: Her
         await page.reload()
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
+
+
+async def test_page_opens_without_a_network_and_what_is_answered_there_arrives_later(here: Here) -> None:
+    async with here.connected() as page:
+        await page.wait_for_function(SHELL_IS_KEPT)
+        await page.context.set_offline(True)
+        await page.reload()
+        await page.get_by_text("Need help now?").click()
+        await expect(page.locator("#help-card a").first).to_be_visible()
+        await answer(page)
+        await expect(page.get_by_role("status")).to_contain_text(NOT_SENT)
+        await page.reload()
+        await expect(page.get_by_role("status")).to_contain_text(NOT_SENT)
+        await page.context.set_offline(False)
+        # The event of its own does not come here after a reload without a network; the page's timer is half a minute.
+        await online(page)
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        assert len(await here.stored()) == 1
+
+
+SHELL_IS_KEPT = """
+async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
+"""
+
+
+async def test_shell_is_at_most_20_kilobytes_compressed(here: Here) -> None:
+    async with here.connected() as page:
+        await page.wait_for_function(SHELL_IS_KEPT)
+        kept = await page.evaluate(
+            "caches.open(`shell ${location.pathname}`).then((shell) => shell.keys())"
+            ".then((all) => all.map((one) => one.url))"
+        )
+        assert f"{here.address}/phone/{here.slug}" in kept
+        assert any(url.endswith("/phone.js") for url in kept)
+        sizes = {url: len(gzip.compress(await (await page.request.get(url)).body())) for url in kept}
+        assert sum(sizes.values()) <= SHELL_BYTES, sizes
 
 
 async def test_answer_whose_reply_was_lost_is_sent_again_and_stored_once(here: Here) -> None:

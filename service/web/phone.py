@@ -66,10 +66,18 @@ async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Res
     )
 
 
+@get("/phone/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
+def worker(services: NamedDependency[Services]) -> Response[bytes]:
+    """The program that opens the page without a network; from below /phone/, so that it controls nothing else."""
+    asset = services.pages.assets.get("phone_worker.js")
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": asset.etag}
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[phone],
+        route_handlers=[worker, phone],
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
     ),

@@ -4,6 +4,7 @@ import { settleEarlier, showQueue } from "./phone_queue.js";
 import { newId, openStore } from "./phone_store.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, enrol, sendQueue, waitingAnswers } from "./phone_server.js";
 import { asked, readAnswers, showCravings, showLast } from "./phone_form.js";
+import { keepShell } from "./phone_shell.js";
 import * as instruments from "./phone_instruments.js";
 
 const TRY_AGAIN_MILLISECONDS = 30 * 1000;
@@ -371,4 +372,5 @@ async function start() {
   }
 }
 
+keepShell();
 start();

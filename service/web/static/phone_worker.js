@@ -1,0 +1,24 @@
+// Opens the client's page without a network. It only reads what phone_shell.js keeps, and never touches /v1.
+
+self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+
+self.addEventListener("fetch", (event) => {
+  const { method, mode, url } = event.request;
+  const { origin, pathname } = new URL(url);
+  if (method !== "GET" || origin !== self.location.origin) return;
+  if (mode === "navigate") event.respondWith(newest(event.request));
+  else if (pathname.startsWith("/static/")) event.respondWith(kept(event.request));
+});
+
+// The page as the clinic has it now, for its contacts may have changed; the kept one where nobody answers.
+async function newest(request) {
+  const response = await fetch(request).catch(() => null);
+  if (response && response.status < 500) return response;
+  return (await caches.match(request, { ignoreSearch: true })) || response || Response.error();
+}
+
+// A file's address names its release, so a kept file is never an old one.
+async function kept(request) {
+  return (await caches.match(request)) || fetch(request);
+}
