@@ -39,9 +39,9 @@ pytestmark = pytest.mark.browser
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PHONE_WIDTH = 320
 HTTP_OK = 200
-# What is no page, or none here: links that are spent, half a sign-in, a calendar, pictures, the demonstration's mail.
+# What is no page, or none here: spent links, half a sign-in, a calendar, pictures, scripts, the demonstration's mail.
 NO_PAGE = re.compile(
-    r"^/(v1|health|static|link|calendar|messages|demo-mail|sessions)\b|/chart\.svg$|^/inbox/(count|stream)$|^/sign-in/"
+    r"^/(v1|health|static|link|calendar|messages|demo-mail|sessions)\b|\.(svg|js)$|^/inbox/(count|stream)$|^/sign-in/"
 )
 
 
