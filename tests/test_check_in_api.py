@@ -130,11 +130,23 @@ async def test_refused_values_never_come_back(http: httpx.AsyncClient, here: Set
     assert "canary" not in reply.text
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 60_000])
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"note":"caf\xe9"}', b"[" * 60_000])
 async def test_a_body_that_is_no_object_is_refused(http: httpx.AsyncClient, here: Setting, raw: bytes) -> None:
     reply = await http.put(f"/v1/check-ins/{uuid4()}", content=raw, headers=here.phone.headers)
     assert reply.status_code == 400
     assert reply.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_item_with_broken_letters_loses_no_other_and_its_yes_to_safety_gets_the_card(
+    http: httpx.AsyncClient, here: Setting
+) -> None:
+    good, other = ({**form_now(), "id": str(uuid4())} for _ in range(2))
+    broken = b'{"id":"%s","safety":true,"note":"caf\xe9"}' % str(uuid4()).encode()
+    raw = b"[" + b",".join([json.dumps(good).encode(), broken, json.dumps(other).encode()]) + b"]"
+    reply = await http.post("/v1/check-ins/batch", content=raw, headers=here.phone.headers)
+    assert reply.status_code == 200, reply.text
+    assert [each["status"] for each in reply.json()["results"]] == [201, 400, 201]
+    assert reply.json()["crisis"]
 
 
 async def test_too_large_a_body_is_refused(http: httpx.AsyncClient, here: Setting) -> None:

@@ -110,7 +110,7 @@ async def open_desk(
                 raise errors.Unauthenticated("Please finish signing in.")
             if by_cookie and request.method not in SAFE_METHODS:
                 await refuse_forged(request, who)
-            view = await services.views.get(token.clinic_id)
+            view = await services.views.get_within(db)
             # For the page that tells of a refusal: it keeps its navigation.
             request.state.signed_in = SignedInAt(who, view)
             desk = Desk(db, who, view, services, now, permission)

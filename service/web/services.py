@@ -13,7 +13,7 @@ import msgspec
 from schemas.crisis import CrisisContact
 from service import database, errors, hint
 from service.config import Config
-from service.database import Pool
+from service.database import Db, Pool
 from service.intake_door import Door
 from service.people import clinics
 from service.people.clinics import ClinicView
@@ -39,8 +39,18 @@ class ClinicViews:
         if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS:
             return known[1]
         async with database.transaction(self._pool, clinic_id) as db:
-            view = await clinics.get_view(db)
-        self._views[clinic_id] = (time.monotonic(), view)
+            return await self._read(db)
+
+    async def get_within(self, db: Db) -> ClinicView:
+        """The same inside a transaction of the clinic: whoever holds a connection must not wait for a second one."""
+        known = self._views.get(db.clinic_id)
+        if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS:
+            return known[1]
+        return await self._read(db)
+
+    async def _read(self, db: Db) -> ClinicView:
+        view = await clinics.get_view(db)
+        self._views[db.clinic_id] = (time.monotonic(), view)
         return view
 
     def crisis(self, clinic_id: UUID | None) -> list[CrisisContact]:

@@ -27,7 +27,7 @@ def json_body(raw: bytes) -> object:
     """Any JSON. Raises Invalid where the bytes are none."""
     try:
         return msgspec.json.decode(_readable(raw))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_json() from error
 
 
@@ -38,7 +38,7 @@ def decode(raw: bytes, shape: type[T]) -> T:
         return msgspec.json.decode(readable, type=shape)
     except msgspec.ValidationError as error:
         raise refusal(json_body(readable), shape, error) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_json() from error
 
 
