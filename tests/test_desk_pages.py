@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator
@@ -90,6 +91,15 @@ async def test_caseload_takes_the_same_number_of_queries_for_any_number_of_clien
             counts.append(len(asked))
     assert len(read.lines) == 13
     assert counts[0] == counts[1] <= 6
+
+
+async def test_more_requests_than_connections_at_once_all_get_their_answer(desk: Desk) -> None:
+    services: Services = desk.application.state.services
+    services.views.forget(desk.clinic.clinic_id)
+    many = 2 * services.config.web_pool_size
+    async with asyncio.timeout(30):
+        replies = await asyncio.gather(*(desk.get("/caseload", **{"Neap-By-Itself": "yes"}) for _ in range(many)))
+    assert {each.status_code for each in replies} == {200}
 
 
 async def test_every_page_is_strict_fictional_and_not_kept(desk: Desk) -> None:
