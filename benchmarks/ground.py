@@ -94,3 +94,13 @@ async def _filled(settings: Config) -> list[str]:
                     tokens.append((await builders.a_phone(db, client_id, now=now, hours=TOKEN_HOURS)).access_token)
         await owner.execute("analyze")
     return tokens
+
+
+def mailing_to(port: int) -> dict[str, str]:
+    """The settings under which e-mail goes to a server on this port of loopback."""
+    return {
+        "NEAP_SMTP_HOST": "127.0.0.1",
+        "NEAP_SMTP_PORT": str(port),
+        "NEAP_SMTP_SECURITY": "none",
+        "NEAP_MAIL_FROM": "neap@bench.example",
+    }

@@ -59,12 +59,7 @@ async def measure(*, quick: bool) -> None:
         owner_url = here.config.database_url_of("owner")
         async with await database.open_pool(owner_url, size=AT_ONCE, application_name="bench") as owner:
             clinic_id, client_ids = await _a_clinic_of(owner, number)
-            environ = here.environ | {
-                "NEAP_SMTP_HOST": "127.0.0.1",
-                "NEAP_SMTP_PORT": str(mail.port),
-                "NEAP_SMTP_SECURITY": "none",
-                "NEAP_MAIL_FROM": "neap@bench.example",
-            }
+            environ = here.environ | ground.mailing_to(mail.port)
             with watching_others() as others:
                 async with processes.running("jobs", environ=environ):
                     began = datetime.now(UTC)

@@ -67,12 +67,7 @@ async def measure(*, quick: bool) -> None:
         busy = tokens[: len(tokens) // SHARE_THAT_CROSSES]
         more = [busy[n % len(busy)] for n in range(sending - len(tokens))]
         here = msgspec.structs.replace(here, access_tokens=tokens + more)
-        environ = here.environ | {
-            "NEAP_SMTP_HOST": "127.0.0.1",
-            "NEAP_SMTP_PORT": str(mail.port),
-            "NEAP_SMTP_SECURITY": "none",
-            "NEAP_MAIL_FROM": "neap@bench.example",
-        }
+        environ = here.environ | ground.mailing_to(mail.port)
         with watching_others() as others:
             async with processes.running("jobs", environ=environ), driving.neap(here) as web:
                 await drive(

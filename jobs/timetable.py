@@ -22,6 +22,7 @@ from jobs import (
 )
 from jobs.work import Daily, Period
 from schemas.alert import Channel
+from service.alerting import tempo
 
 DAILIES = (
     Daily(
@@ -36,7 +37,9 @@ DAILIES = (
         tuple(time(hour, 20) for hour in range(6, 21, 2)),
         "what is open a day before a slot is told while somebody can still see to it",
     ),
-    Daily("plan_digests", plan_digests.run_once, (time(7, 0),), "read before the working day; its absence is noticed"),
+    Daily(
+        "plan_digests", plan_digests.run_once, (tempo.MORNING,), "read before the working day; its absence is noticed"
+    ),
     Daily("auto_resolve", auto_resolve.run_once, (time(6, 30),), "before the digest counts what is open"),
     Daily("prune_expired", prune_expired.run_once, (time(3, 30),), "when nobody works"),
 )

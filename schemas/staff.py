@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from schemas.treatment import LocalTime
+
 
 class Role(StrEnum):
     THERAPIST = "therapist"
@@ -18,6 +20,12 @@ class Role(StrEnum):
     COORDINATOR = "coordinator"
     PRIVACY_OFFICER = "privacy_officer"
     ADMIN = "admin"
+
+
+CLINICAL_ROLES = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE)
+"""Whoever treats clients."""
+CARE_TEAM_ROLES = (*CLINICAL_ROLES, Role.COORDINATOR)
+"""Whoever may be on a client's care team."""
 
 
 class PushKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,17 +59,12 @@ class Tempo(StrEnum):
     DAILY = "daily"
 
 
-QuietTime = Annotated[
-    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", description="on the clinic's clock, '22:00'")
-]
-
-
 class MessageTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How soon a person is told of what is not urgent, and the hours in which they are not."""
 
     tempo: Tempo = Tempo.NOW
-    quiet_from: QuietTime | None = None
-    quiet_until: QuietTime | None = None
+    quiet_from: LocalTime | None = None
+    quiet_until: LocalTime | None = None
 
 
 class MessageTimesForm(MessageTimes, frozen=True, kw_only=True, forbid_unknown_fields=True):

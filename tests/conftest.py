@@ -23,6 +23,7 @@ from service import config, embedded, storage
 from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
 from service.database import Pool, open_pool
 from tests import web
+from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 
 # A crash of the machine may lose a test's database.
 VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}
@@ -189,3 +190,17 @@ async def http(settings: Config) -> AsyncIterator[httpx.AsyncClient]:
     """The web application of this test's database, spoken to over HTTP without a socket."""
     async with web.serving(settings) as client:
         yield client
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailSink]:
+    """A mail server on loopback."""
+    async with a_mail_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def hooks() -> AsyncIterator[HookSink]:
+    """A webhook's receiver on loopback."""
+    async with a_hook_sink() as sink:
+        yield sink

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -29,7 +28,7 @@ from service.notify.email import Email
 from service.people import audit, clients, staff
 from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.sinks import MailSink, a_mail_sink
+from tests.sinks import MailSink
 
 DAY = timedelta(days=1)
 DIGESTS = [each for each in DAILIES if each.name == "plan_digests"]
@@ -38,12 +37,6 @@ DIGESTS = [each for each in DAILIES if each.name == "plan_digests"]
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailSink]:
-    async with a_mail_sink() as sink:
-        yield sink
 
 
 @pytest.fixture

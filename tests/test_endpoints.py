@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from service.notify.webhook import Webhook
 from service.people import clients, staff, webhook_endpoints
 from service.people.webhook_endpoints import Endpoint
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
+from tests.sinks import HookSink, MailSink
 
 deliver_email, deliver_webhook = deliver_messages.by(Channel.EMAIL), deliver_messages.by(Channel.WEBHOOK)
 SUBJECT = TEXTS[Template.ENDPOINT].subject
@@ -42,18 +42,6 @@ async def clinic(owner_pool: Pool) -> Clinic:
         await staff.disable(db, gone, by=ada, now=NOW)
         await staff.add(db, email="tamsin@x.example", name="Tamsin", roles=[Role.THERAPIST], now=NOW)
     return clinic
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailSink]:
-    async with a_mail_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[HookSink]:
-    async with a_hook_sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from service.notify.texts import TEXTS
 from service.people import clients, staff
 from tests.builders import MASTER, a_client, a_clinic, days_of
 from tests.conftest import A_MASTER_KEY
-from tests.sinks import MailSink, a_mail_sink
+from tests.sinks import MailSink
 
 REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 30
@@ -41,12 +41,6 @@ PATIENCE_SECONDS = 30
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailSink]:
-    async with a_mail_sink() as sink:
-        yield sink
 
 
 def environment(settings: Config, **more: str) -> Mapping[str, str]:

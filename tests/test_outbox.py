@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from service.notify.email import Email
 from service.notify.webhook import Webhook
 from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
+from tests.sinks import HookSink, MailSink, a_hook_sink
 
 TODAY = NOW.date()
 deliver_email, deliver_webhook = deliver_messages.by(Channel.EMAIL), deliver_messages.by(Channel.WEBHOOK)
@@ -34,18 +34,6 @@ deliver_email, deliver_webhook = deliver_messages.by(Channel.EMAIL), deliver_mes
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailSink]:
-    async with a_mail_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[HookSink]:
-    async with a_hook_sink() as sink:
-        yield sink
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from service.notify.endpoint import Refused
 from service.notify.push import Push, VapidKey, read_subscription
 from service.people import clients, staff, staff_addresses
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.sinks import Hook, HookSink, MailSink, a_hook_sink, a_mail_sink
+from tests.sinks import Hook, HookSink, MailSink, a_hook_sink
 from tests.test_notify import HEALTH_WORDS
 
 KEY = VapidKey(bytes(32))
@@ -78,12 +78,6 @@ async def clinic(owner_pool: Pool) -> Clinic:
 async def service() -> AsyncIterator[HookSink]:
     """The push service."""
     async with a_hook_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def mail() -> AsyncIterator[MailSink]:
-    async with a_mail_sink() as sink:
         yield sink
 
 

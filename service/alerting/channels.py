@@ -43,6 +43,22 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     round: int
     step: int
 
+    @classmethod
+    def notice(
+        cls, kind: DeliveryKind, staff_id: UUID, channel: Channel, *, subject_id: UUID | None, planned_at: datetime
+    ) -> Told:
+        """A message about no alert: it has no rounds, and is told apart by its subject and time."""
+        return cls(
+            kind=kind,
+            alert_id=None,
+            channel=channel,
+            staff_id=staff_id,
+            subject_id=subject_id,
+            planned_at=planned_at,
+            round=0,
+            step=0,
+        )
+
 
 async def of_each(db: Db, kind: DeliveryKind, staff_ids: Sequence[UUID]) -> dict[UUID, list[Channel]]:
     """The channels by which each of some people can be told of something, nearest first; e-mail at least."""

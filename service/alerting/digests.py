@@ -53,16 +53,8 @@ async def plan(db: Db, *, now: datetime) -> int:
     morning = datetime.combine(now.astimezone(zone).date(), time(), zone).astimezone(UTC)
     planned = 0
     for reader in await db.rows(_Reader, READERS, db.clinic_id, now):
-        told = Told(
-            kind=reader.kind,
-            alert_id=None,
-            channel=channels.ORDER[reader.kind][0],
-            staff_id=reader.staff_id,
-            subject_id=None,
-            planned_at=morning,
-            round=0,
-            step=0,
-        )
+        channel = channels.ORDER[reader.kind][0]
+        told = Told.notice(reader.kind, reader.staff_id, channel, subject_id=None, planned_at=morning)
         planned += await channels.plan(db, told, now=now)
     return planned
 

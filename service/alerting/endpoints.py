@@ -51,17 +51,10 @@ async def disable(db: Db, endpoint_id: UUID, *, why: str, now: datetime) -> None
     """Send nothing there from now on, and tell the admins; once, however many messages find it so."""
     if not await webhook_endpoints.disable(db, endpoint_id, why=why, now=now):
         return
+    kind = DeliveryKind.ENDPOINT
     for admin in await db.rows(_Admin, ADMINS, db.clinic_id):
-        told = Told(
-            kind=DeliveryKind.ENDPOINT,
-            alert_id=None,
-            channel=channels.ORDER[DeliveryKind.ENDPOINT][0],
-            staff_id=admin.staff_id,
-            subject_id=endpoint_id,
-            planned_at=now,
-            round=0,
-            step=0,
-        )
+        channel = channels.ORDER[kind][0]
+        told = Told.notice(kind, admin.staff_id, channel, subject_id=endpoint_id, planned_at=now)
         await channels.plan(db, told, now=now)
 
 

@@ -74,15 +74,12 @@ async def plan_briefs(db: Db, *, now: datetime) -> int:
     all_coming = await db.rows(_Coming, COMING, db.clinic_id, now, now + BEFORE_SESSION)
     own = await channels.of_each(db, DeliveryKind.BRIEF, [coming.staff_id for coming in all_coming])
     for coming in all_coming:
-        told = Told(
-            kind=DeliveryKind.BRIEF,
-            alert_id=None,
-            staff_id=coming.staff_id,
-            channel=own[coming.staff_id][0],
+        told = Told.notice(
+            DeliveryKind.BRIEF,
+            coming.staff_id,
+            own[coming.staff_id][0],
             subject_id=coming.therapy_session_id,
             planned_at=coming.planned_at,
-            round=0,
-            step=0,
         )
         planned += await channels.plan(db, told, now=now)
     return planned
@@ -94,16 +91,8 @@ async def tell_team(db: Db, client_id: UUID, *, but: UUID | None, now: datetime)
     own = await channels.of_each(db, DeliveryKind.COURSE, sorted(team))
     planned = 0
     for staff_id in sorted(team):
-        told = Told(
-            kind=DeliveryKind.COURSE,
-            alert_id=None,
-            staff_id=staff_id,
-            channel=own[staff_id][0],
-            subject_id=client_id,
-            planned_at=now,
-            round=0,
-            step=0,
-        )
+        channel = own[staff_id][0]
+        told = Told.notice(DeliveryKind.COURSE, staff_id, channel, subject_id=client_id, planned_at=now)
         planned += await channels.plan(db, told, now=now)
     return planned
 

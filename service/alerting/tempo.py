@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.staff import MessageTimes, Tempo
 
-# With the digest, see `jobs.timetable`.
+# The digest comes then, too.
 MORNING = time(7)
 EVERY_HOURS = 3
 DAY = timedelta(days=1)

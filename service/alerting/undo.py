@@ -63,7 +63,7 @@ where mine.clinic_id = $1
 
 async def _refuse_beside_another(db: Db, alert_id: UUID) -> None:
     if await db.value(OTHER_OPEN, db.clinic_id, alert_id):
-        raise errors.Conflict("Another alert of this client was opened meanwhile: look at that one.")
+        raise errors.CONSTRAINTS["alert_open_key"]
 
 
 UNDO = """

@@ -6,13 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from schemas.rota import Cover, CoverForm
-from schemas.staff import Role
+from schemas.staff import CLINICAL_ROLES
 from service import errors
 from service.database import Db
-from service.people import staff
+from service.people import spans, staff
 
-# Whoever treats clients: what a cover may see follows from their own roles.
-CLINICAL = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE})
 LONGEST = timedelta(days=366)
 
 INSERT = """
@@ -42,18 +40,14 @@ async def arrange(db: Db, cover_id: UUID, form: CoverForm, *, by: UUID, now: dat
 
 
 async def _refuse_odd(db: Db, form: CoverForm, *, now: datetime) -> None:
-    faults = []
-    if form.until_at <= form.from_at or form.until_at <= now:
-        faults.append(errors.FieldFault("until_at", "later than its beginning, and than now"))
-    elif form.until_at - form.from_at > LONGEST:
-        faults.append(errors.FieldFault("until_at", f"within {LONGEST.days} days"))
+    faults = spans.faults_of(form.from_at, form.until_at, longest=LONGEST, now=now)
     if form.covered_by == form.staff_id:
         faults.append(errors.FieldFault("covered_by", "somebody else"))
-    people = {each.staff_id: each for each in await staff.all_of(db) if each.disabled_at is None}
+    people = {each.staff_id: each for each in await staff.at_work(db)}
     if form.staff_id not in people:
         faults.append(errors.FieldFault("staff_id", "somebody who works here"))
     stands_in = people.get(form.covered_by)
-    if stands_in is None or not CLINICAL & set(stands_in.roles):
+    if stands_in is None or not set(CLINICAL_ROLES) & set(stands_in.roles):
         faults.append(errors.FieldFault("covered_by", "a therapist, prescriber or nurse who works here"))
     if faults:
         raise errors.Invalid("This cover cannot be arranged.", fields=faults)

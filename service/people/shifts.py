@@ -7,13 +7,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from schemas.rota import Shift, ShiftForm
-from schemas.staff import Role
+from schemas.staff import CARE_TEAM_ROLES
 from service import errors
 from service.database import Db
-from service.people import staff
+from service.people import spans, staff
 
-# Whoever is on call sees every client's scores: not for those whose role keeps them from all of it.
-ROLES = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE, Role.COORDINATOR})
 LONGEST = timedelta(days=14)
 WEEK = timedelta(days=7)
 
@@ -62,17 +60,12 @@ def _weeks_later(at: datetime, weeks: int, zone: ZoneInfo) -> datetime:
     return at if weeks == 0 else wall.replace(tzinfo=zone)
 
 
+# Whoever is on call sees every client's scores: not for those whose role keeps them from all of it.
 async def _refuse_odd(db: Db, form: ShiftForm, *, now: datetime) -> None:
-    faults = []
-    if form.until_at <= form.from_at or form.until_at <= now:
-        faults.append(errors.FieldFault("until_at", "later than its beginning, and than now"))
-    elif form.until_at - form.from_at > LONGEST:
-        faults.append(errors.FieldFault("until_at", f"within {LONGEST.days} days"))
-    elif form.weeks > 1 and form.until_at - form.from_at > WEEK:
+    faults = spans.faults_of(form.from_at, form.until_at, longest=LONGEST, now=now)
+    if not faults and form.weeks > 1 and form.until_at - form.from_at > WEEK:
         faults.append(errors.FieldFault("until_at", "within a week, where it comes every week"))
-    people = {each.staff_id: each for each in await staff.all_of(db) if each.disabled_at is None}
-    person = people.get(form.staff_id)
-    if person is None or not ROLES & set(person.roles):
+    if form.staff_id not in {each.staff_id for each in await staff.at_work(db, CARE_TEAM_ROLES)}:
         faults.append(errors.FieldFault("staff_id", "a therapist, prescriber, nurse or coordinator who works here"))
     if faults:
         raise errors.Invalid("This shift cannot be given.", fields=faults)

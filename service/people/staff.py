@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -77,6 +77,11 @@ order by disabled_at nulls first, name, staff_id
 async def all_of(db: Db) -> list[Staff]:
     """Everybody of the clinic, whoever is disabled last."""
     return await db.rows(Staff, ALL, db.clinic_id)
+
+
+async def at_work(db: Db, roles: Collection[Role] = tuple(Role)) -> list[Staff]:
+    """Whoever works here, is not disabled, and has one of these roles."""
+    return [each for each in await all_of(db) if each.disabled_at is None and not set(each.roles).isdisjoint(roles)]
 
 
 SPEAK = """

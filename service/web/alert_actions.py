@@ -14,9 +14,9 @@ from schemas.alert import AlertState, Outcome, Tier
 from service import errors
 from service.alerting import alerts, leases, undo
 from service.desk import inbox, reasons, sentences
-from service.people import access, clients
+from service.people import clients
 from service.people.access import Permission
-from service.web import desk_page, local_times, page_problems
+from service.web import alert_verbs, desk_page, local_times, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to, how_long, local_path
 
@@ -40,7 +40,7 @@ LEASE_WORDS = {
 @get("/alerts/{alert_id:uuid}", opt={"access": Permission.SEE_ALERTS})
 async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
     """Why it fired, who was told, what happened since."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     sees_findings = await desk.reaches(Permission.SEE_ALERT_FINDINGS, client_id)
     sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
@@ -88,20 +88,16 @@ async def acknowledge(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[Any]:
     """Take it on."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
-    await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
+    client_id = await alert_verbs.reached(desk, alert_id)
+    await alert_verbs.acknowledge(desk, client_id, alert_id)
     return go_to(local_path((await form_of(request)).get("next"), f"/alerts/{alert_id}"))
 
 
 @post("/alerts/{alert_id:uuid}/note", opt={"access": Permission.RESOLVE_ALERTS})
 async def note(request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
     """Write down what was done or seen."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    text = (await form_of(request)).get("note", "")
-    await alerts.note(desk.db, alert_id, text, by=desk.who.staff_id, now=desk.now, sealer=sealer)
-    await desk.record("alert.note", client_id=client_id, object_id=alert_id)
+    client_id = await alert_verbs.reached(desk, alert_id)
+    await alert_verbs.note(desk, client_id, alert_id, (await form_of(request)).get("note", ""))
     return go_to(f"/alerts/{alert_id}")
 
 
@@ -110,14 +106,10 @@ async def snooze(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[Any]:
     """Put it off for a reason."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     form = await form_of(request)
     until = local_times.instant_of(form.get("until", ""), desk.view.zone, "until")
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.snooze(
-        desk.db, alert_id, until, form.get("reason", ""), by=desk.who.staff_id, now=desk.now, sealer=sealer
-    )
-    await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
+    await alert_verbs.snooze(desk, client_id, alert_id, until, form.get("reason", ""))
     return go_to(f"/alerts/{alert_id}")
 
 
@@ -126,31 +118,20 @@ async def resolve(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[Any]:
     """Close it with what came of it."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     form = await form_of(request)
     outcome = next((each for each in Outcome if each == form.get("outcome")), None)
     if outcome is None:
         raise errors.Invalid("Say what came of it.", fields=(errors.FieldFault("outcome", "choose one"),))
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.resolve(
-        desk.db,
-        alert_id,
-        outcome,
-        by=desk.who.staff_id,
-        now=desk.now,
-        note=form.get("note", "").strip() or None,
-        sealer=sealer,
-    )
-    await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
+    await alert_verbs.resolve(desk, client_id, alert_id, outcome, form.get("note", "").strip() or None)
     return go_to(f"/alerts/{alert_id}")
 
 
 @post("/alerts/{alert_id:uuid}/undo", opt={"access": Permission.RESOLVE_ALERTS})
 async def take_back(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
     """Take back what one did by mistake a moment ago."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
-    await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
+    client_id = await alert_verbs.reached(desk, alert_id)
+    await alert_verbs.take_back(desk, client_id, alert_id)
     return go_to(f"/alerts/{alert_id}")
 
 

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from schemas.course import Substance
 from schemas.device import IssuedCode
-from schemas.staff import Role, Staff
+from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Staff
 from service import errors
 from service.desk import client_page
 from service.facts import courses
@@ -23,8 +23,6 @@ from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
 from service.web.pages import go_to
 
-CLINICAL_ROLES = (Role.THERAPIST, Role.PRESCRIBER, Role.NURSE)
-CARE_TEAM_ROLES = (*CLINICAL_ROLES, Role.COORDINATOR)
 MANAGE = {"access": Permission.MANAGE_CLIENTS}
 
 
@@ -88,8 +86,7 @@ async def _first_member(desk: Desk, client_id: UUID, chosen: str) -> None:
 
 
 async def _colleagues(desk: Desk) -> list[Staff]:
-    everybody = await staff.all_of(desk.db)
-    return [each for each in everybody if not each.disabled_at and set(each.roles) & set(CARE_TEAM_ROLES)]
+    return await staff.at_work(desk.db, CARE_TEAM_ROLES)
 
 
 @get("/clients/{client_id:uuid}/manage", opt=MANAGE)

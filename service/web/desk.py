@@ -103,9 +103,7 @@ async def show_inbox(
     seen: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
-    findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
-    page = await inbox.read(desk.db, desk.reach(), findings_for=findings_for, closed=False, now=desk.now)
-    version = inbox_live.version_of(page, desk.now)
+    page, version = await inbox_live.read_open(desk)
     by_itself = request.headers.get("hx-request") == "true"
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))

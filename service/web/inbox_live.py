@@ -73,13 +73,19 @@ async def changes(services: Services, token: Token, seen: str | None) -> AsyncGe
 async def _version_now(services: Services, token: Token, *, now: datetime) -> str:
     async with database.transaction(services.pool, token.clinic_id) as db:
         who = await staff_sessions.current(db, token.digest, now=now, by_hand=False)
-        reach = access.reach(who.staff_id, who.parties, Permission.SEE_ALERTS)
-        tells = access.may(who.parties, Permission.SEE_ALERT_FINDINGS)
-        findings_for = access.reach(who.staff_id, who.parties, Permission.SEE_ALERT_FINDINGS) if tells else None
-        return version_of(await inbox.read(db, reach, findings_for=findings_for, closed=False, now=now), now)
+        view = await services.views.get_within(db)
+        _, version = await read_open(Desk(db, who, view, services, now, Permission.SEE_ALERTS))
+        return version
 
 
-def version_of(page: inbox.InboxPage, now: datetime) -> str:
+async def read_open(desk: Desk) -> tuple[inbox.InboxPage, str]:
+    """What is open for whoever sits at this desk, and the version of it. Raises NotFound for who sees no alerts."""
+    findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
+    page = await inbox.read(desk.db, desk.reach(), findings_for=findings_for, closed=False, now=desk.now)
+    return page, _version_of(page, desk.now)
+
+
+def _version_of(page: inbox.InboxPage, now: datetime) -> str:
     """A digest of whatever the inbox says that may change: alerts, their reasons, leases that run out."""
     said = [
         (entry.row, [finding.finding_id for finding in entry.findings or ()], leases.lapsed(entry.row, now))

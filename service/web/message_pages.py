@@ -16,7 +16,7 @@ from litestar.params import FromPath
 from schemas.alert import DeliveryKind
 from service.alerting import receipts
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, static_files
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import go_to
 from service.web.services import Services
@@ -49,10 +49,8 @@ async def follow(
 
 @get("/messages/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
 def get_worker(services: NamedDependency[Services]) -> Response[bytes]:
-    """The script with which a browser shows push messages: asked for anew each time, and at home below /messages/."""
-    asset = services.pages.assets.get("desk_worker.js")
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": asset.etag}
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    """The script with which a browser shows push messages."""
+    return static_files.worker(services, "desk_worker.js")
 
 
 ROUTES = (

@@ -15,7 +15,7 @@ from schemas.crisis import CrisisContact
 from service import database
 from service.people import clinics
 from service.people.access import Permission
-from service.web import page_problems
+from service.web import page_problems, static_files
 from service.web.services import Services
 
 UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
@@ -69,9 +69,7 @@ async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Res
 @get("/phone/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
 def worker(services: NamedDependency[Services]) -> Response[bytes]:
     """The program that opens the page without a network; from below /phone/, so that it controls nothing else."""
-    asset = services.pages.assets.get("phone_worker.js")
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": asset.etag}
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    return static_files.worker(services, "phone_worker.js")
 
 
 ROUTES = (

@@ -107,9 +107,14 @@ async def shift_given(desk: Desk, shift_id: UUID, form: ShiftForm) -> tuple[list
 @post("/v1/shifts/{shift_id:uuid}/end", opt={"access": MANAGE, "replies": {204: None}}, tags=TAGS)
 async def end_shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Response[None]:
     """End a shift now; one that has not begun never was."""
+    await shift_ended(desk, shift_id)
+    return Response(None, status_code=204, headers=HEADERS)
+
+
+async def shift_ended(desk: Desk, shift_id: UUID) -> None:
+    """End a shift and write it down. Raises NotFound."""
     await shifts.end(desk.db, shift_id, now=desk.now)
     await desk.record("shift.end", object_id=shift_id)
-    return Response(None, status_code=204, headers=HEADERS)
 
 
 ROUTES = (

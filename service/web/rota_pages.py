@@ -11,8 +11,9 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.rota import CoverForm, ShiftForm
+from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES
 from service import errors, ids
-from service.people import covers, shifts, staff
+from service.people import staff
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems, rota_api
 from service.web.desk_session import Desk, form_of, open_desk
@@ -32,8 +33,8 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
         "rota": await rota_api.rota_of(desk),
         "names": {each.staff_id: each.name for each in people},
         "working": working,
-        "clinical": [each for each in working if covers.CLINICAL & set(each.roles)],
-        "may_be_on_call": [each for each in working if shifts.ROLES & set(each.roles)],
+        "clinical": [each for each in working if set(CLINICAL_ROLES) & set(each.roles)],
+        "may_be_on_call": [each for each in working if set(CARE_TEAM_ROLES) & set(each.roles)],
         "manages": desk.may(Permission.MANAGE_ROTA),
         "fresh_id": ids.new(),
         "typed": lambda at: local_times.typed(at, desk.view.zone),
@@ -83,8 +84,7 @@ async def give_shift(request: Caller, desk: NamedDependency[Desk], shift_id: Fro
 @post("/rota/shifts/{shift_id:uuid}/end", opt=MANAGE)
 async def end_shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Response[Any]:
     """End a shift now."""
-    await shifts.end(desk.db, shift_id, now=desk.now)
-    await desk.record("shift.end", object_id=shift_id)
+    await rota_api.shift_ended(desk, shift_id)
     return go_to("/rota")
 
 

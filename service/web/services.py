@@ -35,23 +35,22 @@ class ClinicViews:
 
     async def get(self, clinic_id: UUID) -> ClinicView:
         """The clinic as every answer to a phone shows it. Raises NotFound, or what the database raises when away."""
-        known = self._views.get(clinic_id)
-        if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS:
-            return known[1]
+        if (known := self._fresh(clinic_id)) is not None:
+            return known
         async with database.transaction(self._pool, clinic_id) as db:
-            return await self._read(db)
+            return await self.get_within(db)
 
     async def get_within(self, db: Db) -> ClinicView:
         """The same inside a transaction of the clinic: whoever holds a connection must not wait for a second one."""
-        known = self._views.get(db.clinic_id)
-        if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS:
-            return known[1]
-        return await self._read(db)
-
-    async def _read(self, db: Db) -> ClinicView:
+        if (known := self._fresh(db.clinic_id)) is not None:
+            return known
         view = await clinics.get_view(db)
         self._views[db.clinic_id] = (time.monotonic(), view)
         return view
+
+    def _fresh(self, clinic_id: UUID) -> ClinicView | None:
+        known = self._views.get(clinic_id)
+        return known[1] if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS else None
 
     def crisis(self, clinic_id: UUID | None) -> list[CrisisContact]:
         """The clinic's crisis contacts as last known, the national ones where nothing is known; never fails."""

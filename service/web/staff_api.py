@@ -24,12 +24,10 @@ from schemas.desk import (
 )
 from schemas.messaging import DeliveryLine, DeliveryPage
 from service import errors
-from service.alerting import alerts, undo
 from service.desk import caseload, client_page, inbox, sentences
 from service.errors import FieldFault
-from service.people import access, clients
 from service.people.access import Permission
-from service.web import cursors, strict
+from service.web import alert_verbs, cursors, strict
 from service.web.desk_session import Desk, open_desk
 
 MOST_DAYS = 400
@@ -103,7 +101,7 @@ def _reason(finding: Finding, today: date) -> Reason:
 )
 async def list_deliveries(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
     """Who was told of an alert, on which channel, and what became of each message."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     told = await inbox.told_of(desk.db, alert_id)
     await desk.record("alert.read", client_id=client_id, object_id=alert_id)
     return json_reply(DeliveryPage(items=[_delivery_line(each) for each in told]))
@@ -134,10 +132,8 @@ def _delivery_line(told: inbox.Told) -> DeliveryLine:
 )
 async def acknowledge_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
     """Take an alert on, as a lease."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
-    await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
-    return json_reply(Acknowledged(lease_until=lease_until))
+    client_id = await alert_verbs.reached(desk, alert_id)
+    return json_reply(Acknowledged(lease_until=await alert_verbs.acknowledge(desk, client_id, alert_id)))
 
 
 @post(
@@ -149,11 +145,9 @@ async def note_alert(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[None]:
     """Write a note to an alert."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), NoteForm)
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.note(desk.db, alert_id, form.note, by=desk.who.staff_id, now=desk.now, sealer=sealer)
-    await desk.record("alert.note", client_id=client_id, object_id=alert_id)
+    await alert_verbs.note(desk, client_id, alert_id, form.note)
     return Response(None, status_code=204, headers=HEADERS)
 
 
@@ -166,14 +160,12 @@ async def snooze_alert(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[None]:
     """Put an alert off for a reason; then people are told again. Never one of tier 1."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), SnoozeForm)
     if form.until.tzinfo is None:
         fault = FieldFault("until", "an instant with its offset, such as 2026-11-26T09:30:00Z")
         raise errors.Invalid("The time has no offset.", fields=(fault,))
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.snooze(desk.db, alert_id, form.until, form.reason, by=desk.who.staff_id, now=desk.now, sealer=sealer)
-    await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
+    await alert_verbs.snooze(desk, client_id, alert_id, form.until, form.reason)
     return Response(None, status_code=204, headers=HEADERS)
 
 
@@ -184,10 +176,8 @@ async def snooze_alert(
 )
 async def undo_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
     """Take back one's own resolve or snooze of the last minute: the alert is on one's hands again."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
-    lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
-    await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
-    return json_reply(Acknowledged(lease_until=lease_until))
+    client_id = await alert_verbs.reached(desk, alert_id)
+    return json_reply(Acknowledged(lease_until=await alert_verbs.take_back(desk, client_id, alert_id)))
 
 
 @post(
@@ -199,13 +189,9 @@ async def resolve_alert(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
 ) -> Response[None]:
     """Close an alert with what came of it."""
-    client_id = await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+    client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), ResolveForm)
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.resolve(
-        desk.db, alert_id, form.outcome, by=desk.who.staff_id, now=desk.now, note=form.note, sealer=sealer
-    )
-    await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
+    await alert_verbs.resolve(desk, client_id, alert_id, form.outcome, form.note)
     return Response(None, status_code=204, headers=HEADERS)
 
 

@@ -30,4 +30,11 @@ async def get_static_file(
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
+def worker(services: Services, name: str) -> Response[bytes]:
+    """A service worker's script: asked for anew each time, and at home below the address that serves it."""
+    asset = services.pages.assets.get(name)
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": asset.etag}
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
 ROUTES = (get_static_file,)

@@ -1,0 +1,54 @@
+"""What people do to an alert, from the API and from the pages alike: done, and written down."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from schemas.alert import Outcome
+from service.alerting import alerts, undo
+from service.people import access, clients
+from service.web.desk_session import Desk
+
+
+async def reached(desk: Desk, alert_id: UUID) -> UUID:
+    """The client of an alert that the route's permission reaches; asked before anything is read of a body.
+
+    Raises NotFound.
+    """
+    return await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
+
+
+async def acknowledge(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime:
+    """Take an alert on; until when. Raises as `alerts.acknowledge` does."""
+    lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
+    return lease_until
+
+
+async def note(desk: Desk, client_id: UUID, alert_id: UUID, text: str) -> None:
+    """Write down what was done or seen. Raises as `alerts.note` does."""
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.note(desk.db, alert_id, text, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    await desk.record("alert.note", client_id=client_id, object_id=alert_id)
+
+
+async def snooze(desk: Desk, client_id: UUID, alert_id: UUID, until: datetime, reason: str) -> None:
+    """Put it off for a reason. Raises as `alerts.snooze` does."""
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.snooze(desk.db, alert_id, until, reason, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
+
+
+async def resolve(desk: Desk, client_id: UUID, alert_id: UUID, outcome: Outcome, text: str | None) -> None:
+    """Close it with what came of it. Raises as `alerts.resolve` does."""
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    await alerts.resolve(desk.db, alert_id, outcome, by=desk.who.staff_id, now=desk.now, note=text, sealer=sealer)
+    await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
+
+
+async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime:
+    """Take back one's own resolve or snooze; until when one has the alert. Raises as `undo.take_back` does."""
+    lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
+    return lease_until
