@@ -132,6 +132,18 @@ async def rolled_back(connection: Connection) -> AsyncIterator[None]:
         raise
 
 
+@asynccontextmanager
+async def undone_alone(db: Db) -> AsyncIterator[None]:
+    """Within a transaction, undo only the block when it raises; the caller may then go on and commit the rest."""
+    await db.connection.execute("savepoint part")
+    try:
+        yield
+    except Exception:
+        await db.connection.execute("rollback to savepoint part")
+        raise
+    await db.connection.execute("release savepoint part")
+
+
 async def begin(connection: Connection, clinic_id: UUID) -> None:
     """Begin and name the clinic in one round trip: literal text, which also reaches a distributed table's shards."""
     await connection.execute(_begin(clinic_id))

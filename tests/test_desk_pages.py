@@ -102,6 +102,27 @@ async def test_more_requests_than_connections_at_once_all_get_their_answer(desk:
     assert {each.status_code for each in replies} == {200}
 
 
+async def test_a_request_that_arrives_slowly_holds_no_connection(
+    settings: Config, owner_pool: Pool, tmp_path: Path
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"language=es&csrf_token="
+        begun.set()
+        await go_on.wait()
+        yield visited.person.csrf_token.encode()
+
+    one_connection = msgspec.structs.replace(settings, web_pool_size=1)
+    async with a_desk(one_connection, owner_pool, tmp_path) as visited, asyncio.timeout(30):
+        headers = visited.person.cookie | {"Content-Type": "application/x-www-form-urlencoded"}
+        slow = asyncio.create_task(visited.http.post("/account/language", content=slowly(), headers=headers))
+        await begun.wait()
+        assert (await visited.get("/caseload")).status_code == 200
+        go_on.set()
+        assert (await slow).status_code == 303
+
+
 async def test_every_page_is_strict_fictional_and_not_kept(desk: Desk) -> None:
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         client_id = await a_followed_client(db)

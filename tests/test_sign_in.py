@@ -214,6 +214,19 @@ async def test_new_recovery_codes_need_the_authenticator_and_void_the_old(
         assert await recovery_codes.count_left(db, account.staff_id) == 10
 
 
+async def test_guesses_of_a_signed_in_person_are_counted_and_lock(http: httpx.AsyncClient, account: Account) -> None:
+    page = await http.get("/account", headers=as_browser(account.session))
+    form = {"csrf_token": csrf_of(page), "code": "000000"}
+    guesses = [
+        (await http.post("/account/recovery-codes", data=form, headers=as_browser(account.session))).status_code
+        for _ in range(6)
+    ]
+    assert guesses == [400] * 5 + [429]
+    form["code"] = pyotp.TOTP(account.secret).now()
+    locked = await http.post("/account/recovery-codes", data=form, headers=as_browser(account.session))
+    assert locked.status_code == 429
+
+
 async def test_a_demonstration_link_opens_only_the_demonstration(
     settings: Config, web_pool: Pool, clinic: Clinic
 ) -> None:

@@ -129,17 +129,20 @@ async def confirm_totp(
     raise errors.Unauthenticated(WRONG_CODE)
 
 
-async def prove_again(
-    door: Door, clinic_id: UUID, visitor: Visitor, who: SignedIn, code: str, *, now: datetime
-) -> None:
-    """Have a signed-in person prove the second factor anew. Raises Unauthenticated, TooMany while locked."""
-    await _take_try(door, clinic_id, visitor, who, now=now)
-    async with database.committed_now(door.pool, clinic_id) as db:
-        if await totp.accept(db, door.master, who.staff_id, code, now=now):
-            await sign_in_throttle.forget(db, [_subject_of_code(door, clinic_id, visitor, who)])
-            return
-    await _audit_refusal(door, clinic_id, Actor("staff", who.staff_id), now=now)
-    raise errors.Unauthenticated(WRONG_CODE)
+async def prove_again(db: Db, door: Door, visitor: Visitor, who: SignedIn, code: str, *, now: datetime) -> bool:
+    """Whether a signed-in person's code is right: the second factor proved anew. Raises TooMany while locked.
+
+    The caller commits in any case: the try counts, and a refusal stays written down.
+    """
+    subject = _subject_of_code(door, db.clinic_id, visitor, who)
+    # Tries of one person wait for each other at this row until the transaction ends: many at once gain nothing.
+    async with database.undone_alone(db):
+        await sign_in_throttle.take(db, [subject], now=now)
+    if await totp.accept(db, door.master, who.staff_id, code, now=now):
+        await sign_in_throttle.forget(db, [subject])
+        return True
+    await audit.record(db, who.actor, "sign_in.refused", allowed=False, now=now)
+    return False
 
 
 REPLACE_HASH = """

@@ -39,13 +39,13 @@ async def renew_codes(request: Request[Any, Any, Any], desk: NamedDependency[Des
     code = (await form_of(request)).get("code", "")
     door = door_of(desk.services)
     try:
-        await sign_in.prove_again(door, desk.db.clinic_id, visitor_of(request), desk.who, code, now=desk.now)
+        proved = await sign_in.prove_again(desk.db, door, visitor_of(request), desk.who, code, now=desk.now)
     except errors.TooMany as refusal:
         page = await _account_page(desk, message=refusal.message, status=429)
         page.headers.update(problems.retry_after(refusal))
         return page
-    except errors.Unauthenticated as refusal:
-        return await _account_page(desk, message=refusal.message, status=400)
+    if not proved:
+        return await _account_page(desk, message=sign_in.WRONG_CODE, status=400)
     codes = await recovery_codes.renew(desk.db, desk.services.master, desk.who.staff_id, now=desk.now)
     await desk.record("staff.renew_recovery_codes", object_id=desk.who.staff_id)
     return await desk_page.show(desk, "recovery_codes_again.html", {"codes": codes}, here="/account")

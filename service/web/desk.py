@@ -19,8 +19,9 @@ from service.people import access, clients
 from service.people.access import Permission, Reach, Scope
 from service.web import chart_spec, cursors, desk_page, inbox_live, page_problems
 from service.web.charts import version_of
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, at_desk, form_of, open_desk
 from service.web.pages import HEADERS, day, how_long
+from service.web.services import Services
 from service.web.sparklines import spark_of
 
 # What a person may choose to see of a trend; the whole of a course is at most about a year.
@@ -222,25 +223,27 @@ def _day(desk: Desk, moment: datetime) -> str:
 @get("/clients/{client_id:uuid}/chart.svg", opt={"access": Permission.SEE_CLIENTS})
 async def show_chart(
     request: Request[Any, Any, Any],
-    desk: NamedDependency[Desk],
+    services: NamedDependency[Services],
+    now: NamedDependency[datetime],
     client_id: FromPath[UUID],
     days: FromQuery[str | None] = None,
     shape: FromQuery[Literal["wide", "narrow"]] = "wide",
 ) -> Response[Any]:
     """The three charts as one picture; 304 while its data is the same."""
-    await desk.require_client(client_id)
     shown = SPANS.get(days or DEFAULT_SPAN, SPANS[DEFAULT_SPAN])
-    chart = await client_page.chart_of(desk.db, client_id, days=shown)
-    if not chart.trend:
-        raise errors.NotFound("There is nothing to draw yet.")
-    await desk.record("client.read_chart", client_id=client_id)
+    async with at_desk(request, services, now) as desk:
+        await desk.require_client(client_id)
+        chart = await client_page.chart_of(desk.db, client_id, days=shown)
+        if not chart.trend:
+            raise errors.NotFound("There is nothing to draw yet.")
+        await desk.record("client.read_chart", client_id=client_id)
     spec = chart_spec.spec_of(chart, shape)
     # Kept by this browser only, and asked for anew each time: signing out clears it.
     headers = {**HEADERS, "Content-Security-Policy": CHART_POLICY, "Cache-Control": "private, no-cache"}
     headers["ETag"] = f'"{version_of(spec)}"'
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(None, status_code=304, headers=headers)
-    return Response(await desk.services.charts.draw(spec), media_type="image/svg+xml", headers=headers)
+    return Response(await services.charts.draw(spec), media_type="image/svg+xml", headers=headers)
 
 
 ROUTES = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -95,13 +96,23 @@ class Desk:
 async def open_desk(
     request: Request[Any, Any, Any], services: NamedDependency[Services], now: NamedDependency[datetime]
 ) -> AsyncGenerator[Desk, None]:
-    """Open a request's desk; commits before the reply is sent, rolls back when the handler refuses.
+    """The desk of a whole request, as `at_desk` opens it; commits before the reply is sent."""
+    async with at_desk(request, services, now) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def at_desk(request: Request[Any, Any, Any], services: Services, now: datetime) -> AsyncIterator[Desk]:
+    """Open a request's desk: commits when the block ends, rolls back when it raises. What takes long (a chart drawn,
+    a file written) comes after the block: inside it a database connection waits.
 
     Raises Unauthenticated without a full session, NotFound where the role lacks the route's permission (and writes
     every denial down), Invalid for a request that another site made the browser send.
     """
     permission = Permission(request.route_handler.opt["access"])
     token, by_cookie = _credential_of(request)
+    # However slowly it arrives, no connection waits for it.
+    await request.body()
     who: SignedIn | None = None
     try:
         async with database.transaction(services.pool, token.clinic_id) as db:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +20,16 @@ from service.export import gathered, package
 from service.people import audit, clients
 from service.people.access import Permission
 from service.web import desk_page, page_problems, strict
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, at_desk, form_of, open_desk
+from service.web.services import Services
 from service.web.staff_api import HEADERS
 
 EXPORT = {"access": Permission.EXPORT_CLIENTS}
 MEDIA_TYPES = {ExportFormat.CSV: ("application/zip", "zip"), ExportFormat.FHIR: ("application/fhir+json", "json")}
 
 
-async def exported(desk: Desk, client_id: UUID, form: ExportForm) -> Response[bytes]:
-    """The file of a client within reach, and its row in the audit trail. Raises Invalid for notes out of reach."""
+async def _gathered(desk: Desk, client_id: UUID, form: ExportForm) -> gathered.Gathered:
+    """What is told of a client, with its row in the audit trail. Raises Invalid for notes out of reach."""
     sealer = None
     if form.notes:
         if not await desk.reaches(Permission.SEE_NOTES, client_id):
@@ -35,9 +37,15 @@ async def exported(desk: Desk, client_id: UUID, form: ExportForm) -> Response[by
         sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
     found = await gathered.of(desk.db, client_id, sealer=sealer, now=desk.now)
     await audit.record(desk.db, desk.actor, "client.export", client_id=client_id, reason=form.basis, now=desk.now)
-    content = await _written(found, form.format)
-    media_type, ending = MEDIA_TYPES[form.format]
-    name = f"{client_id}-{desk.today.isoformat()}.{ending}"
+    return found
+
+
+async def _file_of(found: gathered.Gathered, form: ExportFormat) -> Response[bytes]:
+    """It takes seconds: for after the desk's transaction."""
+    content = await _written(found, form)
+    media_type, ending = MEDIA_TYPES[form]
+    today = found.now.astimezone(found.zone).date()
+    name = f"{found.client.client_id}-{today.isoformat()}.{ending}"
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, status_code=200, media_type=media_type, headers=headers)
 
@@ -57,11 +65,17 @@ async def _written(found: gathered.Gathered, form: ExportFormat) -> bytes:
     tags=["Export"],
 )
 async def export_client(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    now: NamedDependency[datetime],
+    client_id: FromPath[UUID],
 ) -> Response[bytes]:
     """One client as CSV tables (a ZIP file) or as a FHIR R4 bundle."""
-    await desk.require_client(client_id)
-    return await exported(desk, client_id, strict.decode(await request.body(), ExportForm))
+    async with at_desk(request, services, now) as desk:
+        await desk.require_client(client_id)
+        wanted = strict.decode(await request.body(), ExportForm)
+        found = await _gathered(desk, client_id, wanted)
+    return await _file_of(found, wanted.format)
 
 
 @get("/clients/{client_id:uuid}/export", opt=EXPORT)
@@ -75,18 +89,26 @@ async def show_export(desk: NamedDependency[Desk], client_id: FromPath[UUID]) ->
 
 @post("/clients/{client_id:uuid}/export", opt=EXPORT, status_code=200)
 async def take_export(
-    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    now: NamedDependency[datetime],
+    client_id: FromPath[UUID],
 ) -> Response[Any]:
     """The file."""
-    await desk.require_client(client_id)
-    form = await form_of(request)
+    async with at_desk(request, services, now) as desk:
+        await desk.require_client(client_id)
+        wanted = _wanted(await form_of(request))
+        found = await _gathered(desk, client_id, wanted)
+    return await _file_of(found, wanted.format)
+
+
+def _wanted(form: dict[str, str]) -> ExportForm:
     told = {"format": form.get("format"), "basis": form.get("basis"), "notes": "notes" in form}
     try:
-        wanted = msgspec.convert(told, ExportForm)
+        return msgspec.convert(told, ExportForm)
     except msgspec.ValidationError as error:
         fields = [errors.FieldFault(name, "one of those shown") for name in ("format", "basis")]
         raise errors.Invalid("Choose a format and a ground.", fields=fields) from error
-    return await exported(desk, client_id, wanted)
 
 
 ROUTES = (
