@@ -19,6 +19,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from service import plain_words
+
 PREFIX = "NEAP_"
 KEY_BYTES = 32
 
@@ -294,14 +296,14 @@ def _conversion_fault(variable: str, value: object, annotation: object) -> str |
     try:
         msgspec.convert(value, annotation, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
-        return f"{variable}: {error}"
+        return f"{variable}: {plain_words.why_refused(error)}"
     return None
 
 
 def _path_from(wanted: type, text: object) -> Path:
-    if wanted is not Path or not isinstance(text, str):
-        raise NotImplementedError(wanted)
-    return Path(text)
+    if wanted is Path and isinstance(text, str):
+        return Path(text)
+    raise TypeError("must be a path")
 
 
 def _unknown(variable: str, known: set[str]) -> str:

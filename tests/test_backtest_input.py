@@ -90,7 +90,7 @@ def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path
         (["history.csv", "--alerts", "out.csv", "--workers", "0"], "--workers: at least 1"),
         (["history.csv", "--alerts", "out.csv", "--rules", "none.json"], "none.json: cannot be read"),
         (["history.csv", "--alerts", "out.csv", "--rules", "history.csv"], "history.csv: no rules file: $: not JSON"),
-        (["history.csv", "--alerts", "out.csv", "--rules", "two.json"], "two.json: no rules file: $.rules: Expected"),
+        (["history.csv", "--alerts", "out.csv", "--rules", "two.json"], "two.json: no rules file: $.rules: must be"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_one_line_and_status_2(

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from service import errors
+from service import errors, plain_words
 from service.detection import Rules
 from service.detection.population import ITEM_COUNT, Shipped, load_shipped
 
@@ -34,8 +34,10 @@ def _read(path: Path) -> Shipped:
     except OSError as error:
         raise errors.Invalid(f"{path}: cannot be read ({error.strerror})") from error
     except msgspec.ValidationError as error:
-        why, _, where = str(error).partition(" - at ")
-        raise _refused(path, where.strip("`") or "$", why) from error
+        where = plain_words.place_of(error)
+        raise _refused(
+            path, "$" + ("." if where[:1].isidentifier() else "") + where, plain_words.why_refused(error)
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refused(path, "$", "not JSON") from error
     check(path, made)

@@ -21,7 +21,7 @@ from msgspec import Meta
 from schemas.course import ChangeReason, DischargeReason, Modality
 from schemas.gate import Analyte, Confirmation, Presence
 from schemas.treatment import Dose, Duration
-from service import tables
+from service import plain_words, tables
 from service.import_history.file import CLIENT_CHARACTERS, EARLIEST
 from service.tables import BadFile
 
@@ -29,7 +29,6 @@ CLIENT, RECORD, AT = "client", "record", "at"
 BETWEEN = re.compile(r"[\s;,|+]+")
 LISTS, FLAGS = frozenset({"panel", "positive"}), frozenset({"readable"})
 # msgspec quotes the refused value in these messages, and every message ends with where the value stood.
-LOCATION = re.compile(r" - at `.*$", re.DOTALL)
 REASON_CHARACTERS = 2_000
 
 PastInfusion = Literal["given", "held", "missed", "cancelled"]
@@ -280,7 +279,7 @@ def _why(kind: object, error: Exception) -> str:
     if words := _words_of(kind):
         return f"must be one of {', '.join(words)}"
     if isinstance(error, msgspec.ValidationError):
-        return LOCATION.sub("", str(error))
+        return plain_words.why_refused(error)
     return "must be items and whole numbers such as 1=2;2=0"
 
 

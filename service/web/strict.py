@@ -9,14 +9,11 @@ from typing import Annotated, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from service import errors
+from service import errors, plain_words
 from service.errors import FieldFault
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-LOCATION = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
-# msgspec quotes the refused value in these messages; a refused answer is still health data.
-QUOTED_VALUE = re.compile(r"Invalid (enum value|value) .*$", re.DOTALL)
 MOST_FAULTS = 20
 # A string, or a mark that opens, parts or closes; everything else between them is passed over.
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
@@ -135,10 +132,6 @@ def _faults_of_entries(name: str, value: dict[object, object], kind: object) -> 
 
 
 def _fault(error: msgspec.ValidationError, name: str = "") -> FieldFault:
-    text = str(error)
-    located = LOCATION.search(text)
-    path = located["path"] if located else ""
+    path = plain_words.place_of(error)
     separator = "." if name and path and not path.startswith("[") else ""
-    return FieldFault(
-        name + separator + path, QUOTED_VALUE.sub("not one of the allowed values", LOCATION.sub("", text))
-    )
+    return FieldFault(name + separator + path, plain_words.why_refused(error))
