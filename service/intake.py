@@ -14,10 +14,11 @@ import msgspec
 
 from schemas.checkin import CheckIn, CheckInForm, CheckInReply, Kind, Next, Origin
 from schemas.course import Substance
+from schemas.gate import Analyte
 from service import errors, ids, rules
 from service.alerting import alerts
 from service.database import Db
-from service.facts import checkins, courses, placing
+from service.facts import checkins, courses, gate_records, placing
 from service.people import audit, clients, devices
 from service.people.clinics import ClinicView
 from service.sealing import Sealer
@@ -328,6 +329,9 @@ async def _open_alerts(db: Db, one: Sent, stored: _Stored) -> None:
         used=one.used,
         treated=stored.treated,
         used_before={Substance(record[0]) for record in used_before},
+        opioid_screened=await gate_records.was_positive(
+            db, stored.client_id, Analyte.OPIOID, since=since, until=placed.counted_at
+        ),
         late_days=max(0, (placed.today - placed.client_day).days),
     )
     version = await db.value(RULE_SET_VERSION, db.clinic_id, placed.client_day)

@@ -28,21 +28,24 @@ def findings_of_check_in(
     used: Collection[Substance] | None,
     treated: Sequence[Substance],
     used_before: Collection[Substance],
+    opioid_screened: bool,
     late_days: int,
 ) -> list[NewFinding]:
     """The findings of one check-in.
 
     `treated`: the substances of the course on that client day; `used_before`: every substance reported as used in the
-    seven days before; `late_days`: client days between the answer and its arrival, 0 = none.
+    seven days before; `opioid_screened`: whether a sample of those days was positive for opioids; `late_days`: client
+    days between the answer and its arrival, 0 = none.
     """
     findings = []
     if safety:
         findings.append(_finding(Rule.SAFETY, Tier.URGENT, check_in_id, client_day, {"late_days": late_days}))
     if used:
-        rule, tier = _rule_of_use(used, treated, used_before)
+        rule, tier = _rule_of_use(used, treated, used_before, opioid_screened=opioid_screened)
         numbers: dict[str, object] = {
             "used": sorted(used),
             "used_in_the_days_before": sorted(used_before),
+            "opioid_screened_in_the_days_before": opioid_screened,
             "days_looked_back": ABSTINENCE_DAYS,
             "late_days": late_days,
         }
@@ -51,8 +54,14 @@ def findings_of_check_in(
 
 
 def _rule_of_use(
-    used: Collection[Substance], treated: Sequence[Substance], used_before: Collection[Substance]
+    used: Collection[Substance],
+    treated: Sequence[Substance],
+    used_before: Collection[Substance],
+    *,
+    opioid_screened: bool,
 ) -> tuple[Rule, Tier]:
+    if opioid_screened:
+        return Rule.OTHER_USE, Tier.TODAY
     # Somebody in treatment for an opioid who reports use may mean the opioid, whatever was ticked: better asked about.
     named = Substance.OPIOID in used
     if named and Substance.OPIOID not in used_before:

@@ -14,6 +14,7 @@ import msgspec
 
 from schemas.checkin import Kind, Origin
 from schemas.course import Substance
+from schemas.gate import Analyte
 from service import database, fold, ids, rules
 from service.alerting import alert_states, alerts
 from service.database import Db, Pool
@@ -22,7 +23,7 @@ from service.demo.clinic import Appointments, DemoClinic
 from service.demo.diary import joined_on
 from service.demo.people import PEOPLE, Line, Person
 from service.demo.stories import Answer, answer_on
-from service.facts import checkins, fold_queue
+from service.facts import checkins, fold_queue, gate_records
 from service.people import audit, clients
 from service.sealing import Sealer
 
@@ -247,6 +248,13 @@ async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> Non
         used=answer.used,
         treated=person.substances,
         used_before=before,
+        opioid_screened=await gate_records.was_positive(
+            db,
+            arrived.client_id,
+            Analyte.OPIOID,
+            since=answer.received_at - timedelta(days=rules.ABSTINENCE_DAYS),
+            until=answer.received_at,
+        ),
         late_days=(answer.received_at.date() - answer.day).days,
     )
     await alerts.open_or_join(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from schemas.gate import ContraindicationCheck, DrugScreen, ScreenForm, ScreenResult, VitalReading
+from schemas.gate import Analyte, ContraindicationCheck, DrugScreen, ScreenForm, ScreenResult, VitalReading
 from service.database import Db
 
 
@@ -111,6 +112,29 @@ order by collected_at desc, drug_screen_id desc
 async def screens_of(db: Db, client_id: UUID) -> list[DrugScreen]:
     """Every screen of a client, the newest sample first, superseded ones too."""
     return await db.rows(DrugScreen, SCREENS_OF, db.clinic_id, client_id)
+
+
+POSITIVE_BETWEEN = """
+select true
+from drug_screen s
+where clinic_id = $1
+  and client_id = $2
+  and $3 = any (positive)
+  and collected_at between $4 and $5
+  and not entered_in_error
+  and not exists (
+    select
+    from drug_screen newer
+    where newer.clinic_id = $1
+      and newer.supersedes = s.drug_screen_id
+  )
+limit 1
+"""
+
+
+async def was_positive(db: Db, client_id: UUID, analyte: Analyte, *, since: datetime, until: datetime) -> bool:
+    """Whether a sample of that time, as it stands recorded, was positive for the analyte."""
+    return bool(await db.value(POSITIVE_BETWEEN, db.clinic_id, client_id, analyte, since, until))
 
 
 VITALS_OF_INFUSIONS = """

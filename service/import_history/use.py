@@ -56,6 +56,7 @@ async def find(db: Db, reported: Sequence[ReportedUse], *, now: datetime) -> Non
             used=each.used,
             treated=courses.active_on(substances, each.client_day),
             used_before={Substance(row["substance"]) for row in before},
+            opioid_screened=False,  # a table of answers holds no screens
             late_days=0,
         )
         version = rule_sets.on(versions, each.client_day).version

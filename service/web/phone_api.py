@@ -79,7 +79,8 @@ async def with_crisis_card(
     is_unsafe: Callable[[bytes], bool],
 ) -> Response[bytes]:
     """Answer, and put the crisis contacts into whatever goes wrong when the body is unsafe, however wrong otherwise."""
-    raw, clinic_id = b"", None
+    raw: bytes | None = None
+    clinic_id = None
     try:
         raw = await request.body()
         token = access_token(request)
@@ -88,7 +89,8 @@ async def with_crisis_card(
         limit.hit(token.digest, now=now)
         return await answer(raw, token, now)
     except Exception as error:  # noqa: BLE001 whatever fails, a person who answered yes gets the card
-        crisis = services.views.crisis(clinic_id) if is_unsafe(raw) else None
+        # What could not be read may have been a yes; a card too many harms nobody.
+        crisis = services.views.crisis(clinic_id) if raw is None or is_unsafe(raw) else None
         return problems.response_of(error, crisis=crisis)
 
 
