@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -27,6 +28,8 @@ T = TypeVar("T")
 # Waiting longer than this for a row lock means that something hangs; better one refused request than a full pool.
 LOCK_TIMEOUT_MILLISECONDS = 5_000
 STATEMENT_TIMEOUT_MILLISECONDS = 30_000
+# For a free connection; past it the request is refused as when the database is away, and may be sent again.
+CONNECTION_TIMEOUT_SECONDS = 15
 
 
 class Db:
@@ -107,12 +110,23 @@ async def open_pool(url: str, *, size: int, application_name: str) -> Pool:
 async def transaction(pool: Pool, clinic_id: UUID) -> AsyncIterator[Db]:
     """One transaction inside one clinic: commits when the block ends, rolls back when it raises.
 
-    Raises the domain error a violated constraint stands for (`errors.CONSTRAINTS`); other database errors pass through.
+    Raises the domain error a violated constraint stands for (`errors.CONSTRAINTS`), TimeoutError while no connection
+    becomes free; other database errors pass through.
     """
-    async with pool.acquire() as connection, rolled_back(connection):
+    async with _free_connection(pool) as connection, rolled_back(connection):
         await begin(connection, clinic_id)
         yield Db(connection, clinic_id)
         await commit(connection)
+
+
+@asynccontextmanager
+async def _free_connection(pool: Pool) -> AsyncIterator[Connection]:
+    async with asyncio.timeout(CONNECTION_TIMEOUT_SECONDS):
+        connection = await pool.acquire()
+    try:
+        yield connection
+    finally:
+        await pool.release(connection)
 
 
 @asynccontextmanager

@@ -123,6 +123,14 @@ async def test_a_request_that_arrives_slowly_holds_no_connection(
         assert (await slow).status_code == 303
 
 
+async def test_a_real_clinic_beside_the_demonstration_is_not_called_fictional(desk: Desk) -> None:
+    assert "Nobody here exists" in (await desk.get("/caseload")).text
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await db.execute("update clinic_setting set fictional = false where clinic_id = $1", db.clinic_id)
+    desk.application.state.services.views.forget(desk.clinic.clinic_id)
+    assert "Nobody here exists" not in (await desk.get("/caseload")).text
+
+
 async def test_every_page_is_strict_fictional_and_not_kept(desk: Desk) -> None:
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         client_id = await a_followed_client(db)

@@ -24,9 +24,11 @@ class Window(msgspec.Struct):
 class Limit:
     """At most `amount` per `per_seconds`, counted apart for every key (a credential's digest, an address)."""
 
-    def __init__(self, amount: int, *, per_seconds: int) -> None:
+    def __init__(self, amount: int, *, per_seconds: int, most_keys: int = 20_000) -> None:
         self._amount = amount
         self._length = timedelta(seconds=per_seconds)
+        # Keys come from whoever asks: past so many the oldest are forgotten, rather than fill the memory.
+        self._most_keys = most_keys
         # All windows have one length, so the order in which they began is the order in which they end.
         self._windows: OrderedDict[bytes | str, Window] = OrderedDict()
 
@@ -36,6 +38,8 @@ class Limit:
         if window is None or window.ends_at <= now:
             self._forget_ended(now)
             window = self._windows[key] = Window(now + self._length)
+            if len(self._windows) > self._most_keys:
+                self._windows.popitem(last=False)
         window.hits += 1
         if window.hits > self._amount:
             raise errors.TooMany("Too many requests. Please wait a moment.", retry_at=window.ends_at)
