@@ -59,6 +59,8 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
     file.unlink(missing_ok=True)
     async with AsyncExitStack() as stack:
         say("Starting PostgreSQL …")
+        settings, hook_port = await _settings(stack, config, place)
+        jobs, web = await _load_both(stack, config, settings)
         cluster = await stack.enter_async_context(storage.at_hand(config))
         keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None, file)
         await keeper.start()
@@ -69,14 +71,14 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         await refuse_other_deliveries(pool, config.database_url_of("sweep"))
         master = Sealer(config.master_key())
         demo, fresh = await _prepare(pool, master, say=say, now=clock(), day_played=day_played)
-        settings = await _catchers(stack, config, pool, demo, master, place, now=clock())
-        jobs, web = await _start_both(stack, config, pool, keeper, settings, place, say=say, clock=clock)
+        await _catch_hooks(stack, config, pool, demo, master, hook_port, now=clock())
+        # Both have pids already, though the port opens later: whoever waits for it finds the record.
         postgres = cluster.pid if cluster is not None else None
-        running = await visit.let_in(
-            pool, demo, place, owner_url, Pids(postgres=postgres, web=web.pid, jobs=jobs.pid), now=clock()
-        )
+        pids = Pids(postgres=postgres, web=web.pid, jobs=jobs.pid)
+        running = await visit.let_in(pool, demo, place, owner_url, pids, now=clock())
         stack.callback(file.unlink, missing_ok=True)
         visit.write(file, running)
+        await _begin_both(pool, keeper, jobs, web, place, say=say, clock=clock)
         for line in visit.announcement(running, config.data_dir):
             say(line)
         await _serve(config, pool, demo, fresh, keeper, running, (jobs, web), say=say, clock=clock)
@@ -124,18 +126,12 @@ async def _prepare(
     return demo, Fresh(person, client_id)
 
 
-async def _catchers(
-    stack: AsyncExitStack, config: Config, pool: Pool, demo: DemoClinic, master: Sealer, place: Place, *, now: datetime
-) -> dict[str, str]:
-    """Start what catches mail and webhooks; the settings under which the processes run."""
+async def _settings(stack: AsyncExitStack, config: Config, place: Place) -> tuple[dict[str, str], int]:
+    """Start what catches mail; the settings under which the processes run, and the port where webhooks are caught."""
     mail_dir = config.data_dir / "mail"
     mail = await demo_mail.listen(mail_dir)
     stack.push_async_callback(_close, mail)
     hook_port = process.free_port(webhook.HOST, 0)
-    async with database.transaction(pool, demo.clinic.clinic_id) as db:
-        secret = await clinic.announce_at(db, master, f"http://{webhook.HOST}:{hook_port}{webhook.PATH}", now=now)
-    hooks = await webhook.listen(config.data_dir / "webhooks", secret, port=hook_port)
-    stack.push_async_callback(_close, hooks)
     return {
         "NEAP_HOST": config.host,
         "NEAP_PORT": str(place.port),
@@ -151,7 +147,17 @@ async def _catchers(
         "NEAP_SMTP_PASSWORD_FILE": "",
         "NEAP_MAIL_FROM": "neap@demo.example",
         "NEAP_WEBHOOK_ALLOW": f"{webhook.HOST}:{hook_port}",
-    }
+    }, hook_port
+
+
+async def _catch_hooks(
+    stack: AsyncExitStack, config: Config, pool: Pool, demo: DemoClinic, master: Sealer, port: int, *, now: datetime
+) -> None:
+    async with database.transaction(pool, demo.clinic.clinic_id) as db:
+        address = f"http://{webhook.HOST}:{port}{webhook.PATH}"
+        secret = await clinic.announce_at(db, master, address, now=now)
+    hooks = await webhook.listen(config.data_dir / "webhooks", secret, port=port)
+    stack.push_async_callback(_close, hooks)
 
 
 async def _close(server: asyncio.Server) -> None:
@@ -159,33 +165,31 @@ async def _close(server: asyncio.Server) -> None:
     await server.wait_closed()
 
 
-async def _start_both(
-    stack: AsyncExitStack,
-    config: Config,
-    pool: Pool,
-    keeper: Keeper,
-    settings: dict[str, str],
-    place: Place,
-    *,
-    say: Say,
-    clock: Callable[[], datetime],
-) -> tuple[Child, Child]:
-    """Jobs first, web once they run: the port opens only when both are there."""
+async def _load_both(stack: AsyncExitStack, config: Config, settings: dict[str, str]) -> tuple[Child, Child]:
+    """The jobs process and the web process, loading their code; they are stopped in the other order."""
     environ = process.environ_for(settings)
-    jobs = Child("jobs", process.python_command("jobs"), environ=environ, log_file=config.data_dir / "jobs.log")
-    web = Child("web", process.python_command("service", "web"), environ=environ, log_file=config.data_dir / "web.log")
+    jobs_command = process.python_command("jobs", code="jobs.process")
+    jobs = Child("jobs", jobs_command, environ=environ, log_file=config.data_dir / "jobs.log")
+    web_command = process.python_command("service", "web", code="service.commands.web")
+    web = Child("web", web_command, environ=environ, log_file=config.data_dir / "web.log")
+    for each in (jobs, web):
+        await each.load()
+        stack.push_async_callback(each.stop)
+    return jobs, web
+
+
+async def _begin_both(
+    pool: Pool, keeper: Keeper, jobs: Child, web: Child, place: Place, *, say: Say, clock: Callable[[], datetime]
+) -> None:
+    """Jobs first, web once they run: the port opens only when both are there."""
     say("Starting the jobs process …")
     started_at = clock()
-    await jobs.start()
-    stack.push_async_callback(jobs.stop)
-    await keeper.watch([pid for pid in (jobs.pid,) if pid])
+    await keeper.watch([pid for pid in (jobs.pid, web.pid) if pid])
+    await jobs.begin()
     await process.until(jobs, _heartbeat(pool, since=started_at), seconds=READY_SECONDS)
     say("Starting the web process …")
-    await web.start()
-    stack.push_async_callback(web.stop)
-    await keeper.watch([pid for pid in (jobs.pid, web.pid) if pid])
+    await web.begin()
     await process.until(web, _ready(place), seconds=READY_SECONDS)
-    return jobs, web
 
 
 HEARTBEAT = """

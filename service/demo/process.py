@@ -54,17 +54,31 @@ class Child:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start it; its output is appended to its log."""
+        """Start it and have it begin; its output is appended to its log."""
+        await self.load()
+        await self.begin()
+
+    async def load(self) -> None:
+        """Start it; one that waits for a line (`loaded`) only loads its code."""
         with self._log_file.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=dict(self._environ),
                 cwd=ROOT,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    async def begin(self) -> None:
+        """Tell it to begin; one that died meanwhile is seen by whoever waits for it."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(b"begin\n")
+            await self._process.stdin.drain()
+        self._process.stdin.close()
 
     async def ended(self) -> int:
         """Wait until it ends; its exit status."""
@@ -162,9 +176,9 @@ async def until(child: Child, came: Coroutine[object, object, None], *, seconds:
         await asyncio.wait({ended, coming})
 
 
-def python_command(*module_and_arguments: str) -> list[str]:
-    """This Python running a module of ours."""
-    return [sys.executable, "-m", *module_and_arguments]
+def python_command(*module_and_arguments: str, code: str) -> list[str]:
+    """This Python running a module of ours when told to begin; it loads `code`, and what that imports, before."""
+    return [sys.executable, "-m", "service.demo.loaded", code, *module_and_arguments]
 
 
 def free_port(host: str, wanted: int) -> int:
