@@ -134,6 +134,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     demo: Annotated[bool, _says("This is the demonstration: every page says so.")] = False
     demo_mail_dir: Annotated[Path | None, _says("Folder in which the demonstration keeps the mail it caught.")] = None
+    demo_record: Annotated[Path | None, _says("File without which the demonstration is not ready yet.")] = None
     metrics_host: Annotated[str, _says("Address on which the jobs process shows its metrics.")] = "127.0.0.1"
     metrics_port: Annotated[
         Annotated[int, Meta(ge=1, le=65535)] | None,

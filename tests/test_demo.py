@@ -67,7 +67,7 @@ def started(data_dir: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], 
         cwd="/",
         text=True,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     try:
@@ -76,7 +76,17 @@ def started(data_dir: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], 
         yield demo, told(data_dir)
     finally:
         demo.terminate()
-        demo.communicate(timeout=STOP_SECONDS)
+        if demo.stdout is not None and not demo.stdout.closed:
+            demo.communicate(timeout=STOP_SECONDS)
+
+
+def create_clinic(data_dir: Path) -> subprocess.CompletedProcess[str]:
+    """A real clinic beside the demonstration's, by somebody who does not know on which port it runs."""
+    known = environ(data_dir, 0)
+    del known["NEAP_PORT"]
+    words = "--slug real --name Real --time-zone America/Chicago --admin-email a@clinic.example --admin-name A."
+    command = [sys.executable, "-m", "service", "create-clinic", *words.split()]
+    return subprocess.run(command, env=known, cwd="/", capture_output=True, text=True, check=False)
 
 
 def told(data_dir: Path) -> Running:
@@ -129,6 +139,8 @@ def test_the_demo_starts_shows_an_alert_within_a_minute_and_leaves_nothing_behin
         assert running.base_url == f"http://127.0.0.1:{port}"
         assert httpx.get(f"{running.base_url}/health/ready").status_code == 200
         assert running.enrolment_codes
+        made = create_clinic(data_dir)
+        assert (made.returncode, made.stdout.startswith(f"{running.base_url}/link/")) == (0, True), made.stderr
         processes = processes_of(running)
         assert len(processes) == 3
         second = subprocess.run(
@@ -159,6 +171,12 @@ def test_a_killed_demo_takes_its_processes_along_and_starts_again_with_its_data(
         assert web is not None
         os.kill(web, signal.SIGKILL)
         wait_for(lambda: told(data_dir).pids.web not in (web, None), demo, seconds=STOP_SECONDS)
+        postgres = again.pids.postgres
+        assert postgres is not None
+        os.kill(postgres, signal.SIGKILL)
+        said, _ = demo.communicate(timeout=STOP_SECONDS)
+        assert demo.returncode == 1
+        assert "Traceback" not in said
 
 
 def test_a_taken_port_is_passed_by() -> None:

@@ -11,6 +11,8 @@ import re
 import sys
 from datetime import UTC, datetime
 
+import msgspec
+
 from schemas.staff import LinkPurpose, Role
 from service import database, storage
 from service.config import Config
@@ -55,7 +57,19 @@ async def _create(arguments: argparse.Namespace, config: Config) -> str:
                     await _refuse_staffed(db)
                     print(f"The clinic {there.slug} is there: {there.name}, {there.time_zone}.", file=sys.stderr)
                 link = await _first_admin(db, arguments, now=now)
-    return f"{config.base_url}{link}"
+    return f"{_address(config)}{link}"
+
+
+class _Demonstration(msgspec.Struct):
+    base_url: str
+
+
+def _address(config: Config) -> str:
+    """Where the web process answers: a demonstration that runs beside may have found our port taken."""
+    record = config.data_dir / "demo.json"
+    if config.embedded and record.exists():
+        return msgspec.json.decode(record.read_bytes(), type=_Demonstration).base_url
+    return config.base_url
 
 
 LOCK = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     if arguments.reset:
         return _reset(config)
     config.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    # What libraries say, of a database that went away say, is for whoever looks into it; the terminal gets one line.
+    logging.basicConfig(filename=config.data_dir / "demo.log", level=logging.WARNING)
     lock = FileLock(config.data_dir / "demo.lock")
     if not lock.try_acquire():
         print(

@@ -30,6 +30,7 @@ from service.people import clinics
 from service.sealing import Sealer
 
 READY_SECONDS = 90.0
+RECORD = "demo.json"
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 1.0
 POOL_SIZE = 3
@@ -55,7 +56,7 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
     place = place_for(config)
     if place.port != config.port:
         say(f"Port {config.port} is taken; using {place.port}.")
-    file = config.data_dir / "demo.json"
+    file = config.data_dir / RECORD
     file.unlink(missing_ok=True)
     async with AsyncExitStack() as stack:
         say("Starting PostgreSQL …")
@@ -72,13 +73,14 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         master = Sealer(config.master_key())
         demo, fresh = await _prepare(pool, master, say=say, now=clock(), day_played=day_played)
         await _catch_hooks(stack, config, pool, demo, master, hook_port, now=clock())
-        # Both have pids already, though the port opens later: whoever waits for it finds the record.
         postgres = cluster.pid if cluster is not None else None
         pids = Pids(postgres=postgres, web=web.pid, jobs=jobs.pid)
         running = await visit.let_in(pool, demo, place, owner_url, pids, now=clock())
         stack.callback(file.unlink, missing_ok=True)
-        visit.write(file, running)
         await _begin_both(pool, keeper, jobs, web, place, say=say, clock=clock)
+        # From here on the web process calls itself ready: whoever waits for the one finds the other.
+        visit.write(file, running)
+        await process.until(web, _answers(place, "/health/ready"), seconds=READY_SECONDS)
         for line in visit.announcement(running, config.data_dir):
             say(line)
         await _serve(config, pool, demo, fresh, keeper, running, (jobs, web), say=say, clock=clock)
@@ -139,6 +141,7 @@ async def _settings(stack: AsyncExitStack, config: Config, place: Place) -> tupl
         "NEAP_DATA_DIR": str(config.data_dir),
         "NEAP_DEMO": "true",
         "NEAP_DEMO_MAIL_DIR": str(mail_dir),
+        "NEAP_DEMO_RECORD": str(config.data_dir / RECORD),
         "NEAP_SMTP_HOST": demo_mail.HOST,
         "NEAP_SMTP_PORT": str(demo_mail.port_of(mail)),
         "NEAP_SMTP_SECURITY": "none",
@@ -189,7 +192,7 @@ async def _begin_both(
     await process.until(jobs, _heartbeat(pool, since=started_at), seconds=READY_SECONDS)
     say("Starting the web process …")
     await web.begin()
-    await process.until(web, _ready(place), seconds=READY_SECONDS)
+    await process.until(web, _answers(place, "/health/live"), seconds=READY_SECONDS)
 
 
 HEARTBEAT = """
@@ -206,11 +209,11 @@ async def _heartbeat(pool: Pool, *, since: datetime) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _ready(place: Place) -> None:
+async def _answers(place: Place, address: str) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place.port}", trust_env=False) as http:
         while True:
             with contextlib.suppress(httpx.TransportError):
-                if (await http.get("/health/ready")).status_code == HTTPStatus.OK:
+                if (await http.get(address)).status_code == HTTPStatus.OK:
                     return
             await asyncio.sleep(POLL_SECONDS)
 
@@ -232,7 +235,7 @@ async def _serve(
     async def restarted() -> None:
         await keeper.watch([pid for pid in (jobs.pid, web.pid) if pid])
         pids = Pids(postgres=running.pids.postgres, web=web.pid, jobs=jobs.pid)
-        visit.write(config.data_dir / "demo.json", msgspec.structs.replace(running, pids=pids))
+        visit.write(config.data_dir / RECORD, msgspec.structs.replace(running, pids=pids))
 
     async with _phones(config, pool, demo, running, clock=clock) as phones, asyncio.TaskGroup() as tasks:
         for child in children:

@@ -110,3 +110,6 @@ async def ready(services: Services) -> None:
     async with services.pool.acquire() as connection:
         if await connection.fetchval("select pg_is_in_recovery()"):
             raise errors.NotReady("The database takes no writes.")
+    record = services.config.demo_record
+    if record is not None and not record.exists():
+        raise errors.NotReady("The demonstration is not complete yet.")
