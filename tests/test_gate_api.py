@@ -392,3 +392,46 @@ async def test_what_the_gate_holds_is_not_planned_past_it(ward: Ward) -> None:
     refused = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
     assert refused.status_code == 409, refused.text
     assert (await ward.read())["line"]["infusion_state"] == "held"
+
+
+@pytest.mark.parametrize("laboratory_first", [False, True])
+async def test_of_one_sample_the_laboratory_s_result_counts_whoever_recorded_which_first(
+    ward: Ward, *, laboratory_first: bool
+) -> None:
+    at = moment(30)
+    strip = a_screen(collected_at=at, confirmation="presumptive")
+    laboratory = a_screen("cocaine", panel=["cocaine"], collected_at=at, confirmation="confirmed")
+    await ward.record_all()
+    for body in (laboratory, strip) if laboratory_first else (strip, laboratory):
+        assert (await ward.send("screens", body)).status_code == 201
+    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
+    assert "Two results of one sample differ on cocaine" in page.text
+
+
+async def test_a_presumptive_negative_of_the_same_sample_does_not_undo_what_a_laboratory_found(ward: Ward) -> None:
+    at = moment()
+    found = a_screen("cocaine", collected_at=at, confirmation="confirmed")
+    for path, body in (("screens", found), ("vitals", a_reading()), ("checklists", a_list())):
+        assert (await ward.send(path, body)).status_code == 201
+    assert (await ward.send("screens", a_screen(collected_at=at, confirmation="presumptive"))).status_code == 201
+    line = (await ward.read())["line"]
+    assert (line["missing"], line["proposals"]) == ([], ["screen_positive"])
+    assert (await ward.send("clear", {})).status_code == 409
+    later = a_screen(collected_at=datetime.now(UTC).isoformat(), confirmation="presumptive")
+    assert (await ward.send("screens", later)).status_code == 201
+    assert (await ward.read())["line"]["proposals"] == [], "a later sample was looked at for the same"
+
+
+async def test_a_hold_of_the_plan_is_not_lifted_at_the_gate(ward: Ward) -> None:
+    await ward.record_all()
+    address = f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state"
+    travels = {"state": "held", "reason": "travel"}
+    held = await ward.http.post(address, json=travels, headers=ward.people[Role.THERAPIST].bearer)
+    assert held.status_code == 200, held.text
+    for decision, reason in (("clear", {}), ("hold", {"reason": "Pressure."}), ("release", {}), ("clear", {})):
+        assert (await ward.send(decision, reason)).status_code == 201
+        assert (await ward.read())["line"]["infusion_state"] == "held"
+    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
+    assert "on hold in the plan" in page.text
+    again = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
+    assert again.status_code == 200, again.text

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.course import InfusionState, Substance
-from schemas.gate import Agreement, Analyte, GateSetting, Missing, Proposal
+from schemas.gate import Agreement, Analyte, Confirmation, GateSetting, Missing, Proposal
 from service.facts import gate_records
 from service.gate import agreement, assessment
 from service.gate.agreement import UseAnswer
@@ -52,6 +53,14 @@ def test_an_answer_and_a_screen_agree_or_do_not(
 ) -> None:
     found = agreement.of_screen(a_screen_row(*positive, at=AT), answers, [Substance.COCAINE])
     assert [each.agreement for each in found] == [said]
+
+
+def test_nobody_is_measured_by_what_a_laboratory_refuted() -> None:
+    strip = a_screen_row(Analyte.COCAINE, at=AT)
+    laboratory = msgspec.structs.replace(a_screen_row(at=AT), confirmation=Confirmation.CONFIRMED)
+    found = agreement.of_screen(strip, [answer(20)], [Substance.COCAINE], of_sample=[laboratory, strip])
+    assert [each.agreement for each in found] == [Agreement.AGREE]
+    assert gate_records.contradicted([strip, laboratory]) == [Analyte.COCAINE]
 
 
 def test_what_a_panel_does_not_look_for_has_no_data() -> None:

@@ -49,6 +49,6 @@ async def _before_infusion(db: Db, facts: BriefFacts, *, sees_gates: bool, now: 
     vitals = gate_records.standing_vitals(
         await gate_records.vitals_of_infusions(db, [each.infusion_id for each in facts.infusions])
     )
-    screen = max(screens, key=lambda each: each.collected_at, default=None)
+    screen = next(reversed(gate_records.by_weight(screens)), None)
     vital = max(vitals, key=lambda each: each.measured_at, default=None)
     return brief_infusion.sections_of(facts, gate, screen, vital, sees_gates=True)

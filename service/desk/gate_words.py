@@ -125,6 +125,8 @@ def answer(line: GateLine) -> str:
 
 def _answer_to_come(line: GateLine) -> str:
     match line.state:
+        case GateState.CLEAR | GateState.OVERRIDDEN if line.infusion_state is InfusionState.HELD:
+            return "Not yet: the gate is settled, and the infusion is on hold in the plan."
         case GateState.CLEAR:
             return "May go ahead: everything is recorded, and nothing speaks for a hold."
         case GateState.OVERRIDDEN:
@@ -151,6 +153,12 @@ def still_open(missing: Sequence[Missing], proposals: Sequence[Proposal]) -> str
     if proposals:
         parts.append(f"A hold is proposed: {' and '.join(PROPOSALS[each] for each in proposals)}.")
     return " ".join(parts) or "Everything is recorded; somebody decides."
+
+
+def contradicted(analytes: Sequence[Analyte]) -> str:
+    """What to know of two results of one sample."""
+    differing = ", ".join(ANALYTES[each] for each in analytes)
+    return f"Two results of one sample differ on {differing}: what a laboratory confirmed counts, else the newer one."
 
 
 def agreement(found: SubstanceAgreement) -> str:

@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from schemas.gate import Analyte, ContraindicationCheck, DrugScreen, ScreenForm, ScreenResult, VitalReading
+from schemas.gate import (
+    Analyte,
+    Confirmation,
+    ContraindicationCheck,
+    DrugScreen,
+    ScreenForm,
+    ScreenResult,
+    VitalReading,
+)
 from service.database import Db
 
 
@@ -42,6 +50,36 @@ def standing(records: Iterable[Kept], ids_of: Iterable[UUID]) -> list[Kept]:
 def standing_screens(records: Sequence[DrugScreen]) -> list[DrugScreen]:
     """The screens that stand."""
     return standing(records, (each.drug_screen_id for each in records))
+
+
+def by_weight(screens: Iterable[DrugScreen]) -> list[DrugScreen]:
+    """Screens that stand, the one that counts most last: an earlier sample before a later one, and of one sample what a
+    test strip says before what a laboratory says, whoever recorded which first.
+    """
+    return sorted(
+        screens,
+        key=lambda each: (each.collected_at, each.confirmation is Confirmation.CONFIRMED, each.drug_screen_id),
+    )
+
+
+def found_in(screens: Iterable[DrugScreen]) -> dict[Analyte, bool]:
+    """Whether each analyte that standing screens looked for was found, by the one that counts most for it."""
+    found: dict[Analyte, bool] = {}
+    for screen in by_weight(screens):
+        if screen.result is not ScreenResult.INVALID:
+            found |= {analyte: analyte in screen.positive for analyte in screen.panel}
+    return found
+
+
+def contradicted(screens: Sequence[DrugScreen]) -> list[Analyte]:
+    """What two standing results of one sample say differently, in the order of `Analyte`."""
+    said: dict[tuple[datetime, Analyte], set[bool]] = {}
+    for screen in screens:
+        if screen.result is not ScreenResult.INVALID:
+            for analyte in screen.panel:
+                said.setdefault((screen.collected_at, analyte), set()).add(analyte in screen.positive)
+    differing = {analyte for (_, analyte), found in said.items() if len(found) > 1}
+    return [each for each in Analyte if each in differing]
 
 
 def standing_vitals(records: Sequence[VitalReading]) -> list[VitalReading]:
@@ -114,27 +152,13 @@ async def screens_of(db: Db, client_id: UUID) -> list[DrugScreen]:
     return await db.rows(DrugScreen, SCREENS_OF, db.clinic_id, client_id)
 
 
-POSITIVE_BETWEEN = """
-select true
-from drug_screen s
-where clinic_id = $1
-  and client_id = $2
-  and $3 = any (positive)
-  and collected_at between $4 and $5
-  and not entered_in_error
-  and not exists (
-    select
-    from drug_screen newer
-    where newer.clinic_id = $1
-      and newer.supersedes = s.drug_screen_id
-  )
-limit 1
-"""
-
-
 async def was_positive(db: Db, client_id: UUID, analyte: Analyte, *, since: datetime, until: datetime) -> bool:
-    """Whether a sample of that time, as it stands recorded, was positive for the analyte."""
-    return bool(await db.value(POSITIVE_BETWEEN, db.clinic_id, client_id, analyte, since, until))
+    """Whether any sample of that time was positive for the analyte, as it stands recorded and confirmed."""
+    samples: dict[datetime, list[DrugScreen]] = {}
+    for screen in standing_screens(await screens_of(db, client_id)):
+        if since <= screen.collected_at <= until:
+            samples.setdefault(screen.collected_at, []).append(screen)
+    return any(found_in(screens).get(analyte, False) for screens in samples.values())
 
 
 VITALS_OF_INFUSIONS = """

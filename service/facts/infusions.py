@@ -167,6 +167,27 @@ async def _change(
     return infusion
 
 
+HELD_SINCE = """
+select min(recorded_at)
+from infusion_event
+where clinic_id = $1
+  and infusion_id = $2
+  and state = 'held'
+  and version > coalesce((
+    select max(version)
+    from infusion_event
+    where clinic_id = $1
+      and infusion_id = $2
+      and state <> 'held'
+  ), 0)
+"""
+
+
+async def held_since(db: Db, infusion_id: UUID) -> datetime | None:
+    """When it was put on the hold that it is on; None while it is on none."""
+    return msgspec.convert(await db.value(HELD_SINCE, db.clinic_id, infusion_id), datetime | None)
+
+
 async def record_state(
     db: Db,
     infusion_id: UUID,

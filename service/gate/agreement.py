@@ -21,6 +21,7 @@ from schemas.gate import (
     ScreenResult,
     SubstanceAgreement,
 )
+from service.facts import gate_records
 
 # How long after use a urine or breath sample may still find it, in hours: the longer end for single use, after Moeller,
 # Kissack, Atayee and Lee, Mayo Clin Proc 2017;92(5):774-796. Alcohol itself 12 h; its markers 80 h; the metabolite of
@@ -59,16 +60,24 @@ class UseAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_screen(
-    screen: DrugScreen, answers: Sequence[UseAnswer], treated: Sequence[Substance]
+    screen: DrugScreen,
+    answers: Sequence[UseAnswer],
+    treated: Sequence[Substance],
+    *,
+    of_sample: Sequence[DrugScreen] = (),
 ) -> list[SubstanceAgreement]:
     """For each treated substance how a screen goes with the answers in its detection window, in the same order.
 
+    `of_sample`: every standing screen of the same sample, so that nobody is measured by what a laboratory refuted.
     A check-in counts when it was answered in the window before the sample: each tells of the time since the one before.
     """
-    return [_of_substance(screen, answers, substance) for substance in treated]
+    found = gate_records.found_in(of_sample or [screen])
+    return [_of_substance(screen, found, answers, substance) for substance in treated]
 
 
-def _of_substance(screen: DrugScreen, answers: Sequence[UseAnswer], substance: Substance) -> SubstanceAgreement:
+def _of_substance(
+    screen: DrugScreen, found: Mapping[Analyte, bool], answers: Sequence[UseAnswer], substance: Substance
+) -> SubstanceAgreement:
     looked_for = [analyte for analyte in screen.panel if SUBSTANCE_OF[analyte] is substance]
     hours = max((WINDOW_HOURS[analyte] for analyte in looked_for), default=None)
     if hours is None or screen.result is ScreenResult.INVALID:
@@ -82,7 +91,7 @@ def _of_substance(screen: DrugScreen, answers: Sequence[UseAnswer], substance: S
         )
     since = screen.collected_at - timedelta(hours=hours)
     within = [each for each in answers if since < each.counted_at <= screen.collected_at]
-    positive = any(analyte in screen.positive for analyte in looked_for)
+    positive = any(found[analyte] for analyte in looked_for)
     reported = any(substance in each.used for each in within) if within else None
     return SubstanceAgreement(
         substance=substance,
@@ -118,8 +127,8 @@ def abstinence(
     """How many of the infusions' screens found none of the treated substances, with missing ones counted apart.
 
     Every infusion whose slot has come and that was not cancelled is an occasion, for each begins with a screen. Of the
-    standing `screens` of an infusion the newest that could be read counts; one that looked for no treated substance is
-    missing. `treated_at`: the treated substances by infusion.
+    standing `screens` of an infusion the one that counts most does (`gate_records.found_in`); where none looked for a
+    treated substance it is missing. `treated_at`: the treated substances by infusion.
     """
     begun = [each for each in infusions if (each.given_at or each.planned_at) <= now]
     occasions = [each for each in begun if each.state is not InfusionState.CANCELLED]
@@ -137,8 +146,6 @@ def abstinence(
 
 def _is_negative(infusion_id: UUID, screens: Sequence[DrugScreen], treated: Sequence[Substance]) -> bool | None:
     """Whether the screen found nothing that is treated; None where there is none that says so."""
-    readable = [each for each in screens if each.infusion_id == infusion_id and each.result is not ScreenResult.INVALID]
-    screen = max(readable, key=lambda each: (each.collected_at, each.drug_screen_id), default=None)
-    if screen is None or not {SUBSTANCE_OF[analyte] for analyte in screen.panel} & set(treated):
-        return None
-    return not {SUBSTANCE_OF[analyte] for analyte in screen.positive} & set(treated)
+    found = gate_records.found_in(each for each in screens if each.infusion_id == infusion_id)
+    of_treated = [positive for analyte, positive in found.items() if SUBSTANCE_OF[analyte] in treated]
+    return not any(of_treated) if of_treated else None

@@ -44,11 +44,14 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest record of each kind that counts for the slot, what is missing, and what is proposed."""
+    """The newest record of each kind that counts for the slot, on what results of one sample differ, what is missing,
+    and what is proposed.
+    """
 
     screen: DrugScreen | None
     vital: VitalReading | None
     checklist: ContraindicationCheck | None
+    contradicted: list[Analyte]
     missing: list[Missing]
     proposals: list[Proposal]
 
@@ -59,15 +62,15 @@ def of(
     """Judge what stands. A record counts for a slot when it was made after the slot's gate opened, else it is too old.
 
     Of several of a kind the newest counts: a second reading of the pressure after a rest replaces the first. What a
-    screen found stands until a later one looked for the same; one that looked for none of the `treated` substances is
-    not the screen that each infusion begins with.
+    screen found stands until a later sample was looked at for the same, or a laboratory looked at that one. A screen
+    that looked for none of the `treated` substances is not the screen that each infusion begins with.
     """
     since = planned_at - timedelta(hours=setting.gate_opens_hours)
     screens = [each for each in gate_records.standing_screens(records.screens) if each.collected_at >= since]
     vitals = [each for each in gate_records.standing_vitals(records.vitals) if each.measured_at >= since]
     lists = [each for each in gate_records.standing_checklists(records.checklists) if each.checked_at >= since]
     readable = [each for each in screens if each.result is not ScreenResult.INVALID]
-    screen = max(readable, key=lambda each: (each.collected_at, each.drug_screen_id), default=None)
+    screen = next(reversed(gate_records.by_weight(readable)), None)
     vital = max(vitals, key=lambda each: (each.measured_at, each.vital_reading_id), default=None)
     checklist = max(lists, key=lambda each: (each.checked_at, each.contraindication_check_id), default=None)
     missing = []
@@ -78,13 +81,14 @@ def of(
     if checklist is None or leaves_open(checklist):
         missing.append(Missing.CHECKLIST)
     proposed: frozenset[Proposal] = frozenset()
-    proposed |= {Proposal.SCREEN_POSITIVE} if _found(readable) else proposed
+    proposed |= {Proposal.SCREEN_POSITIVE} if any(gate_records.found_in(readable).values()) else proposed
     proposed |= of_vital(vital) if vital is not None else proposed
     proposed |= of_checklist(checklist) if checklist is not None else proposed
     return Assessment(
         screen=screen,
         vital=vital,
         checklist=checklist,
+        contradicted=gate_records.contradicted(readable),
         missing=missing,
         proposals=[each for each in Proposal if each in proposed],
     )
@@ -94,14 +98,6 @@ def of_screen(screen: DrugScreen) -> frozenset[Proposal]:
     """What a screen proposes, whether it was confirmed or not."""
     found = screen.result is ScreenResult.POSITIVE and not screen.entered_in_error
     return frozenset({Proposal.SCREEN_POSITIVE}) if found else frozenset()
-
-
-def _found(readable: Sequence[DrugScreen]) -> bool:
-    """Whether the newest screen that looked for it found any analyte."""
-    newest: dict[Analyte, bool] = {}
-    for screen in sorted(readable, key=lambda each: (each.collected_at, each.drug_screen_id)):
-        newest |= {analyte: analyte in screen.positive for analyte in screen.panel}
-    return any(newest.values())
 
 
 def of_vital(vital: VitalReading) -> frozenset[Proposal]:

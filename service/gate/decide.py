@@ -57,7 +57,8 @@ async def decide(
     now: datetime,
     sealer: Sealer,
 ) -> UUID:
-    """Record a decision; its id. A hold also holds the infusion, and going ahead plans it again.
+    """Record a decision; its id. A hold also holds the infusion, and going ahead plans it again, unless
+    it was put on hold in the plan.
 
     Raises NotFound; Conflict where the state does not allow it, something is open for a clearance, or nothing is there
     to be overridden; Invalid where the reason is missing.
@@ -115,8 +116,14 @@ async def _follow(db: Db, gate: Gate, decision: Decision, *, by: UUID, now: date
     if decision is Decision.HOLD and state is InfusionState.PLANNED:
         reasons = [WHY_HELD[each] for each in gate.assessment.proposals] or [ChangeReason.OTHER]
         await infusions.record_state(db, infusion_id, InfusionState.HELD, by=by, now=now, reason=reasons[0])
-    elif decision is not Decision.HOLD and state is InfusionState.HELD:
+    elif decision is not Decision.HOLD and state is InfusionState.HELD and await _held_here(db, gate):
         await infusions.record_state(db, infusion_id, InfusionState.PLANNED, by=by, now=now)
+
+
+async def _held_here(db: Db, gate: Gate) -> bool:
+    """Whether it was the gate that put the infusion on hold: a hold set on the plan is taken back there."""
+    since = await infusions.held_since(db, gate.slot.infusion_id)
+    return any(each.decision is Decision.HOLD and each.decided_at == since for each in gate.decisions)
 
 
 def sealed_reason(text: str, gate_check_id: UUID, sealer: Sealer, *, clinic_id: UUID) -> bytes | None:

@@ -46,7 +46,10 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> ScreensReply:
             ScreenLine(
                 screen=screen,
                 agreement=agreement.of_screen(
-                    screen, answers, courses.active_on(substances, client_day.of(screen.collected_at, zone))
+                    screen,
+                    answers,
+                    courses.active_on(substances, client_day.of(screen.collected_at, zone)),
+                    of_sample=[each for each in screens if each.collected_at == screen.collected_at],
                 ),
             )
             for screen in screens
