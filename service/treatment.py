@@ -59,7 +59,9 @@ NEEDS_REASON = frozenset({InfusionState.HELD, InfusionState.MISSED, InfusionStat
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A client with their newest course, the zone of their client days, the clinic's, and the client day it is."""
+    """A client with their newest course (or one that is asked for), the zone of their client days, the clinic's, and
+    the client day it is.
+    """
 
     client: Client
     course: Course
@@ -68,8 +70,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     today: date
 
 
-async def place_of(db: Db, client_id: UUID, *, now: datetime) -> Place:
+async def place_of(db: Db, client_id: UUID, *, now: datetime, course_id: UUID | None = None) -> Place:
     """Where a client's treatment stands, with the course locked: what is done to one is done one after the other.
+
+    The newest course, unless `course_id` names an earlier one.
 
     Raises NotFound where there is no such client, or no course.
     """
@@ -79,7 +83,7 @@ async def place_of(db: Db, client_id: UUID, *, now: datetime) -> Place:
     every = await courses.of(db, client_id)
     if not every:
         raise errors.NotFound("Not found.")
-    course, today = await courses.hold_row(db, every[-1].course_id), client_day.of(now, zone)
+    course, today = await courses.hold_row(db, course_id or every[-1].course_id), client_day.of(now, zone)
     return Place(client=client, course=course, zone=zone, clinic_zone=clinic_zone, today=today)
 
 
@@ -131,7 +135,8 @@ async def move_infusion(
     """
     at = await place_of(db, client_id, now=now)
     _refuse_far(form.planned_at, at, now=now)
-    await _own_infusion(db, client_id, infusion_id, version=form.version)
+    await _own_infusion(db, client_id, infusion_id)
+    await infusions.hold_row(db, infusion_id, version=form.version)
     await _refuse_beside_another(db, client_id, infusion_id, form.planned_at, "planned_at")
     moved = await infusions.move(db, infusion_id, form.planned_at, reason=form.reason, by=by.staff_id, now=now)
     await audit.record(db, by, "infusion.move", client_id=client_id, object_id=infusion_id, now=now)
@@ -145,14 +150,16 @@ async def record_infusion(
 
     Raises NotFound, Invalid naming what is missing or cannot be, Conflict as `move_infusion` does.
     """
-    at = await place_of(db, client_id, now=now)
-    before = await _own_infusion(db, client_id, infusion_id, version=form.version)
+    # An infusion of an earlier course is judged by that course, however many began since.
+    course_id = (await _own_infusion(db, client_id, infusion_id)).course_id
+    at = await place_of(db, client_id, now=now, course_id=course_id)
+    before = await infusions.hold_row(db, infusion_id, version=form.version)
     _refuse_implausible(form, before, at, now=now)
     if form.state in (InfusionState.PLANNED, InfusionState.HELD):
         courses.refuse_ended(at.course)
     if form.state is before.state is InfusionState.PLANNED:
         raise errors.Conflict("It is planned as it is. Give it another time by moving it.")
-    if form.state is InfusionState.PLANNED:
+    if form.state is InfusionState.PLANNED and before.state is InfusionState.HELD:
         await _refuse_past_the_gate(db, infusion_id)
     given = None
     if form.given_at is not None:
@@ -183,11 +190,11 @@ async def _refuse_past_the_gate(db: Db, infusion_id: UUID) -> None:
         raise errors.Conflict("The gate holds it. It is planned again when the hold is taken back there.")
 
 
-async def _own_infusion(db: Db, client_id: UUID, infusion_id: UUID, *, version: int | None) -> Infusion:
+async def _own_infusion(db: Db, client_id: UUID, infusion_id: UUID) -> Infusion:
     found = await infusions.find(db, infusion_id)
     if found is None or found.client_id != client_id:
         raise errors.NotFound("Not found.")
-    return await infusions.hold_row(db, infusion_id, version=version)
+    return found
 
 
 def _refuse_implausible(form: StateForm, before: Infusion, at: Place, *, now: datetime) -> None:

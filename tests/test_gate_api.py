@@ -435,3 +435,19 @@ async def test_a_hold_of_the_plan_is_not_lifted_at_the_gate(ward: Ward) -> None:
     assert "on hold in the plan" in page.text
     again = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
     assert again.status_code == 200, again.text
+
+
+async def test_an_infusion_cancelled_while_the_gate_held_it_is_planned_again_and_still_held_at_the_gate(
+    ward: Ward,
+) -> None:
+    await ward.record_all(positive=("cocaine",))
+    assert (await ward.send("hold", {"reason": "Screen."})).status_code == 201
+    address, headers = (
+        f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state",
+        ward.people[Role.NURSE].bearer,
+    )
+    for body in ({"state": "cancelled", "reason": "client_wish"}, {"state": "planned"}):
+        changed = await ward.http.post(address, json=body, headers=headers)
+        assert changed.status_code == 200, changed.text
+    assert (await ward.read())["line"]["state"] == "hold"
+    assert (await ward.send("release", {})).json()["state"] == "pending"

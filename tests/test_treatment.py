@@ -206,3 +206,17 @@ async def test_a_discharge_cancels_booked_sessions_unless_therapy_goes_on(treate
     await treated.post("course/reopen", {})
     await treated.post("course/discharge", leaving)
     assert await treated.value(count, treated.clinic.clinic_id) == 0
+
+
+async def test_an_infusion_of_an_earlier_course_is_corrected_while_a_further_one_runs(treated: Treated) -> None:
+    first, second = [await an_infusion_planned(treated, ago) for ago in (30, 28)]
+    given = {"state": "given", "given_at": first["planned_at"]}
+    await treated.post(f"infusions/{first['infusion_id']}/state", given)
+    await treated.post(f"infusions/{second['infusion_id']}/state", {"state": "missed", "reason": "client_wish"})
+    await treated.post("course/discharge", {"last_day": treated.day(20), "reason": "completed"})
+    await treated.put(f"courses/{ids.new()}", {"substances": ["alcohol"], "started_on": treated.day(10)})
+    corrected = {**given, "dose_mg_per_kg": 0.5, "reason": "entered_in_error"}
+    assert (await treated.post(f"infusions/{first['infusion_id']}/state", corrected))["dose_mg_per_kg"] == 0.5
+    came = {"state": "given", "given_at": second["planned_at"]}
+    assert (await treated.post(f"infusions/{second['infusion_id']}/state", came))["state"] == "given"
+    await treated.post(f"infusions/{first['infusion_id']}/state", {"state": "planned"}, status=409)

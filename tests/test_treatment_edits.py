@@ -28,6 +28,7 @@ from schemas.course import (
 )
 from schemas.treatment import (
     Boosters,
+    CourseForm,
     DischargeForm,
     EndPauseForm,
     InfusionDay,
@@ -148,6 +149,11 @@ async def enter_phase(db: Db, client_id: UUID, draw: Draw) -> None:
     await treatment.enter_phase(db, client_id, form, by=COMMAND, now=NOW)
 
 
+async def start_course(db: Db, client_id: UUID, draw: Draw) -> None:
+    form = CourseForm(substances=[draw(st.sampled_from(list(Substance)[:3]))], started_on=draw(DAYS))
+    await treatment.start_course(db, client_id, ids.new(), form, by=COMMAND, now=NOW)
+
+
 EDITS = [
     plan,
     plan,
@@ -161,6 +167,7 @@ EDITS = [
     reopen,
     change_substances,
     enter_phase,
+    start_course,
 ]
 
 
