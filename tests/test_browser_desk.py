@@ -186,9 +186,12 @@ async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> No
     async with watched_context(desk.started, desk.address, width=1440) as context:
         await desk.sign_in(context)
         page = await context.new_page()
+        await page.clock.install()
         await page.goto("/inbox")
         async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
             await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
+        # What asks by itself does so every twenty seconds.
+        await page.clock.fast_forward(25_000)
         await page.wait_for_url("**/sign-in?idle=yes", timeout=REFRESH_MILLISECONDS)
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 

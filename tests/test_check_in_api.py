@@ -11,19 +11,14 @@ import httpx
 import pytest
 
 from schemas.course import Substance
-from schemas.gate import Analyte
-from schemas.staff import Role
 from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.facts import courses, infusions
-from service.gate import decide
 from service.people import clients, clinics
 from tests import web
-from tests.appointments import a_planned_infusion, a_screen
 from tests.builders import a_client, a_clinic, a_phone
 from tests.checking_in import Setting, a_setting, count, form_now, put
-from tests.desk import a_person
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -208,43 +203,6 @@ async def test_positive_safety_answer_opens_an_urgent_alert_in_the_same_transact
     async with database.transaction(here.owner, here.clinic_id) as db:
         tiers = [record["tier"] for record in await db.connection.fetch("select tier from alert")]
     assert tiers == [1]
-
-
-async def test_opioid_use_after_a_week_without_is_urgent_and_the_next_is_not(
-    http: httpx.AsyncClient, here: Setting
-) -> None:
-    await put(http, here.phone, form_now(used=["opioid"]))
-    await put(http, here.phone, form_now(used=["opioid"], kind="moment"))
-    async with database.transaction(here.owner, here.clinic_id) as db:
-        found = await db.connection.fetch("select rule, tier from finding order by found_at")
-    assert [(record["rule"], record["tier"]) for record in found] == [("opioid_use", 1), ("other_use", 2)]
-
-
-@pytest.mark.parametrize(
-    ("analyte", "days_ago", "corrected", "found"),
-    [
-        (Analyte.OPIOID, 2, False, ("other_use", 2)),
-        (Analyte.OPIOID, 8, False, ("opioid_use", 1)),
-        (Analyte.OPIOID, 2, True, ("opioid_use", 1)),
-        (Analyte.COCAINE, 2, False, ("opioid_use", 1)),
-    ],
-)
-async def test_opioid_use_after_a_screen_positive_for_opioids_is_no_return_to_use(
-    http: httpx.AsyncClient, here: Setting, analyte: Analyte, days_ago: int, corrected: bool, found: tuple[str, int]
-) -> None:
-    now = datetime.now(UTC)
-    at = now - timedelta(days=days_ago)
-    async with database.transaction(here.owner, here.clinic_id) as db:
-        nurse = await a_person(db, roles=[Role.NURSE])
-        infusion_id = await a_planned_infusion(db, here.client_id, hours_ahead=1)
-        first = await decide.record(db, here.client_id, infusion_id, a_screen(analyte, at=at), by=nurse, now=now)
-        if corrected:
-            negative = a_screen(at=at, supersedes=first)
-            await decide.record(db, here.client_id, infusion_id, negative, by=nurse, now=now)
-    await put(http, here.phone, form_now(used=["opioid"]))
-    async with database.transaction(here.owner, here.clinic_id) as db:
-        raised = await db.connection.fetch("select rule, tier from finding where rule like '%_use'")
-    assert [(record["rule"], record["tier"]) for record in raised] == [found]
 
 
 async def test_batch_keeps_order_and_one_bad_item_never_loses_the_others(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
 
 from schemas.course import InfusionState
@@ -20,77 +18,18 @@ from service.config import Config
 from service.database import Pool
 from service.facts import infusions
 from service.gate import agreement
-from service.people import clients
 from tests.appointments import a_complete_gate, a_decision, a_planned_infusion, move_infusion
-from tests.builders import a_client, a_clinic, an_answer
-from tests.desk import SignedInAs, a_person, a_session
-from tests.web import serving
+from tests.builders import a_client, an_answer
+from tests.desk import a_person, a_session
+from tests.ward import LIST, Ward, a_list, a_reading, a_screen, a_ward, moment
 
 ZONE = ZoneInfo("America/Chicago")
-LIST = {
-    "unstable_cardiovascular_disease": "absent",
-    "hypertension": "absent",
-    "pregnancy": "not_applicable",
-    "ketamine_allergy": "absent",
-    "raised_intracranial_pressure": "absent",
-}
-
-
-class Ward(NamedTuple):
-    """A client with an infusion in twenty hours, and a prescriber, a nurse and a therapist on their care team."""
-
-    http: httpx.AsyncClient
-    owner: Pool
-    clinic_id: UUID
-    client_id: UUID
-    infusion_id: UUID
-    people: dict[Role, SignedInAs]
-
-    async def send(self, path: str, body: dict[str, Any], *, role: Role = Role.NURSE) -> httpx.Response:
-        address = f"/v1/infusions/{self.infusion_id}/gate/{path}"
-        return await self.http.post(address, json=body, headers=self.people[role].bearer)
-
-    async def read(self, *, role: Role = Role.NURSE) -> dict[str, Any]:
-        reply = await self.http.get(f"/v1/infusions/{self.infusion_id}/gate", headers=self.people[role].bearer)
-        assert reply.status_code == 200, reply.text
-        found: dict[str, Any] = reply.json()
-        return found
-
-    async def record_all(self, *, positive: tuple[str, ...] = (), systolic: int = 124) -> None:
-        for path, body in (("screens", a_screen(*positive)), ("vitals", a_reading(systolic)), ("checklists", a_list())):
-            reply = await self.send(path, body)
-            assert reply.status_code == 201, reply.text
-
-
-def moment(minutes_ago: float = 1) -> str:
-    return (datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat()
-
-
-def a_screen(*positive: str, **more: object) -> dict[str, Any]:
-    return {"panel": ["alcohol_marker", "cocaine"], "positive": list(positive), "collected_at": moment(), **more}
-
-
-def a_reading(systolic: int = 124, diastolic: int = 78, **more: object) -> dict[str, Any]:
-    return {"systolic": systolic, "diastolic": diastolic, "pulse": 70, "measured_at": moment(), **more}
-
-
-def a_list(**more: object) -> dict[str, Any]:
-    return {**LIST, "checked_at": moment(), **more}
 
 
 @pytest.fixture
 async def ward(settings: Config, owner_pool: Pool) -> AsyncIterator[Ward]:
-    clinic = await a_clinic(owner_pool)
-    people = {}
-    async with database.transaction(owner_pool, clinic.clinic_id) as db:
-        client_id = await a_client(db)
-        for role in (Role.NURSE, Role.PRESCRIBER, Role.THERAPIST):
-            person = await a_person(db, role)
-            await clients.assign(db, client_id, person, role, from_at=datetime.now(UTC) - timedelta(days=9))
-            people[role] = await a_session(db, person)
-        infusion_id = await a_planned_infusion(db, client_id)
-    async with serving(settings) as http:
-        yield Ward(http, owner_pool, clinic.clinic_id, client_id, infusion_id, people)
+    async with a_ward(settings, owner_pool) as made:
+        yield made
 
 
 async def test_a_gate_says_what_is_open_and_is_cleared_once_all_is_recorded(ward: Ward) -> None:
@@ -392,62 +331,3 @@ async def test_what_the_gate_holds_is_not_planned_past_it(ward: Ward) -> None:
     refused = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
     assert refused.status_code == 409, refused.text
     assert (await ward.read())["line"]["infusion_state"] == "held"
-
-
-@pytest.mark.parametrize("laboratory_first", [False, True])
-async def test_of_one_sample_the_laboratory_s_result_counts_whoever_recorded_which_first(
-    ward: Ward, *, laboratory_first: bool
-) -> None:
-    at = moment(30)
-    strip = a_screen(collected_at=at, confirmation="presumptive")
-    laboratory = a_screen("cocaine", panel=["cocaine"], collected_at=at, confirmation="confirmed")
-    await ward.record_all()
-    for body in (laboratory, strip) if laboratory_first else (strip, laboratory):
-        assert (await ward.send("screens", body)).status_code == 201
-    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
-    assert "Two results of one sample differ on cocaine" in page.text
-
-
-async def test_a_presumptive_negative_of_the_same_sample_does_not_undo_what_a_laboratory_found(ward: Ward) -> None:
-    at = moment()
-    found = a_screen("cocaine", collected_at=at, confirmation="confirmed")
-    for path, body in (("screens", found), ("vitals", a_reading()), ("checklists", a_list())):
-        assert (await ward.send(path, body)).status_code == 201
-    assert (await ward.send("screens", a_screen(collected_at=at, confirmation="presumptive"))).status_code == 201
-    line = (await ward.read())["line"]
-    assert (line["missing"], line["proposals"]) == ([], ["screen_positive"])
-    assert (await ward.send("clear", {})).status_code == 409
-    later = a_screen(collected_at=datetime.now(UTC).isoformat(), confirmation="presumptive")
-    assert (await ward.send("screens", later)).status_code == 201
-    assert (await ward.read())["line"]["proposals"] == [], "a later sample was looked at for the same"
-
-
-async def test_a_hold_of_the_plan_is_not_lifted_at_the_gate(ward: Ward) -> None:
-    await ward.record_all()
-    address = f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state"
-    travels = {"state": "held", "reason": "travel"}
-    held = await ward.http.post(address, json=travels, headers=ward.people[Role.THERAPIST].bearer)
-    assert held.status_code == 200, held.text
-    for decision, reason in (("clear", {}), ("hold", {"reason": "Pressure."}), ("release", {}), ("clear", {})):
-        assert (await ward.send(decision, reason)).status_code == 201
-        assert (await ward.read())["line"]["infusion_state"] == "held"
-    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
-    assert "on hold in the plan" in page.text
-    again = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
-    assert again.status_code == 200, again.text
-
-
-async def test_an_infusion_cancelled_while_the_gate_held_it_is_planned_again_and_still_held_at_the_gate(
-    ward: Ward,
-) -> None:
-    await ward.record_all(positive=("cocaine",))
-    assert (await ward.send("hold", {"reason": "Screen."})).status_code == 201
-    address, headers = (
-        f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state",
-        ward.people[Role.NURSE].bearer,
-    )
-    for body in ({"state": "cancelled", "reason": "client_wish"}, {"state": "planned"}):
-        changed = await ward.http.post(address, json=body, headers=headers)
-        assert changed.status_code == 200, changed.text
-    assert (await ward.read())["line"]["state"] == "hold"
-    assert (await ward.send("release", {})).json()["state"] == "pending"

@@ -1,0 +1,78 @@
+"""What a hold rests on and who takes it back: results of one sample, the plan's own hold, a cancelled infusion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from schemas.staff import Role
+from service.config import Config
+from service.database import Pool
+from tests.ward import Ward, a_list, a_reading, a_screen, a_ward, moment
+
+
+@pytest.fixture
+async def ward(settings: Config, owner_pool: Pool) -> AsyncIterator[Ward]:
+    async with a_ward(settings, owner_pool) as made:
+        yield made
+
+
+@pytest.mark.parametrize("laboratory_first", [False, True])
+async def test_of_one_sample_the_laboratory_s_result_counts_whoever_recorded_which_first(
+    ward: Ward, *, laboratory_first: bool
+) -> None:
+    at = moment(30)
+    strip = a_screen(collected_at=at, confirmation="presumptive")
+    laboratory = a_screen("cocaine", panel=["cocaine"], collected_at=at, confirmation="confirmed")
+    await ward.record_all()
+    for body in (laboratory, strip) if laboratory_first else (strip, laboratory):
+        assert (await ward.send("screens", body)).status_code == 201
+    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
+    assert "Two results of one sample differ on cocaine" in page.text
+
+
+async def test_a_presumptive_negative_of_the_same_sample_does_not_undo_what_a_laboratory_found(ward: Ward) -> None:
+    at = moment()
+    found = a_screen("cocaine", collected_at=at, confirmation="confirmed")
+    for path, body in (("screens", found), ("vitals", a_reading()), ("checklists", a_list())):
+        assert (await ward.send(path, body)).status_code == 201
+    assert (await ward.send("screens", a_screen(collected_at=at, confirmation="presumptive"))).status_code == 201
+    line = (await ward.read())["line"]
+    assert (line["missing"], line["proposals"]) == ([], ["screen_positive"])
+    assert (await ward.send("clear", {})).status_code == 409
+    later = a_screen(collected_at=datetime.now(UTC).isoformat(), confirmation="presumptive")
+    assert (await ward.send("screens", later)).status_code == 201
+    assert (await ward.read())["line"]["proposals"] == [], "a later sample was looked at for the same"
+
+
+async def test_a_hold_of_the_plan_is_not_lifted_at_the_gate(ward: Ward) -> None:
+    await ward.record_all()
+    address = f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state"
+    travels = {"state": "held", "reason": "travel"}
+    held = await ward.http.post(address, json=travels, headers=ward.people[Role.THERAPIST].bearer)
+    assert held.status_code == 200, held.text
+    for decision, reason in (("clear", {}), ("hold", {"reason": "Pressure."}), ("release", {}), ("clear", {})):
+        assert (await ward.send(decision, reason)).status_code == 201
+        assert (await ward.read())["line"]["infusion_state"] == "held"
+    page = await ward.http.get(f"/infusions/{ward.infusion_id}/gate", headers=ward.people[Role.NURSE].cookie)
+    assert "on hold in the plan" in page.text
+    again = await ward.http.post(address, json={"state": "planned"}, headers=ward.people[Role.THERAPIST].bearer)
+    assert again.status_code == 200, again.text
+
+
+async def test_an_infusion_cancelled_while_the_gate_held_it_is_planned_again_and_still_held_at_the_gate(
+    ward: Ward,
+) -> None:
+    await ward.record_all(positive=("cocaine",))
+    assert (await ward.send("hold", {"reason": "Screen."})).status_code == 201
+    address, headers = (
+        f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state",
+        ward.people[Role.NURSE].bearer,
+    )
+    for body in ({"state": "cancelled", "reason": "client_wish"}, {"state": "planned"}):
+        changed = await ward.http.post(address, json=body, headers=headers)
+        assert changed.status_code == 200, changed.text
+    assert (await ward.read())["line"]["state"] == "hold"
+    assert (await ward.send("release", {})).json()["state"] == "pending"
