@@ -12,7 +12,7 @@ import pytest
 
 from schemas.gate import Analyte
 from schemas.staff import Role
-from service import database
+from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.gate import decide
@@ -61,6 +61,23 @@ async def test_the_therapist_reads_what_changed_since_the_last_session(treated: 
     assert "No use reported since" in texts(said["use"])
     assert "Nobody has it yet." in texts(said["alerts"])
     assert "Nobody has taken on 1 alert yet." in texts(said["open"])
+
+
+async def test_what_is_treated_no_more_is_told_for_the_days_on_which_it_was_asked(treated: Treated) -> None:
+    await told(treated)
+    await treated.post("course/substances", {"substances": ["cocaine"], "from_on": treated.day(2)})
+    said = texts(sections_of(await treated.get("brief?for=therapy"))["changed"])
+    assert "Craving for alcohol 6." in said
+
+
+async def test_days_between_two_courses_are_not_missed_ones(treated: Treated) -> None:
+    await told(treated)
+    asked_before = texts(sections_of(await treated.get("brief?for=therapy"))["answers"])
+    assert "of 8 full days answered" in asked_before
+    await treated.post("course/discharge", {"last_day": treated.day(4), "reason": "completed"})
+    await treated.put(f"courses/{ids.new()}", {"substances": ["alcohol"], "started_on": treated.day(2)})
+    said = texts(sections_of(await treated.get("brief?for=therapy"))["answers"])
+    assert "of 7 full days answered" in said
 
 
 async def test_the_newest_questionnaire_stands_beside_the_one_before(treated: Treated) -> None:

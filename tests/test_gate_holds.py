@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from schemas.course import Substance
 from schemas.staff import Role
+from service import database
 from service.config import Config
 from service.database import Pool
+from service.facts import courses, gate_checks, infusions
 from tests.ward import Ward, a_list, a_reading, a_screen, a_ward, moment
 
 
@@ -76,3 +80,28 @@ async def test_an_infusion_cancelled_while_the_gate_held_it_is_planned_again_and
         assert changed.status_code == 200, changed.text
     assert (await ward.read())["line"]["state"] == "hold"
     assert (await ward.send("release", {})).json()["state"] == "pending"
+
+
+async def test_what_is_treated_on_the_day_of_a_late_slot_is_the_clinic_s_day_s(ward: Ward) -> None:
+    zone = ZoneInfo("America/Chicago")
+    today = datetime.now(zone).date()
+    slot = datetime.combine(today, time(22), zone)
+    assert slot.astimezone(UTC).date() > today
+    async with database.transaction(ward.owner, ward.clinic_id) as db:
+        course = (await courses.of(db, ward.client_id))[0]
+        changed_on = today + timedelta(days=1)
+        await db.execute(
+            "update course_substance set until_on = $3 where clinic_id = $1 and course_id = $2",
+            db.clinic_id,
+            course.course_id,
+            today,
+        )
+        await db.execute(
+            "insert into course_substance (clinic_id, course_id, substance, from_on, is_primary)"
+            " values ($1, $2, 'cocaine', $3, true)",
+            db.clinic_id,
+            course.course_id,
+            changed_on,
+        )
+        infusion_id = await infusions.plan(db, ward.client_id, course.course_id, planned_at=slot, by=None, now=slot)
+        assert (await gate_checks.slot_of(db, ward.client_id, infusion_id)).treated == [Substance.ALCOHOL]

@@ -179,6 +179,22 @@ async def test_an_uncovered_window_says_which_infusion_and_when_it_closes(watche
     assert said == "The therapy window after the infusion of 20 Nov closes on 23 Nov, and nothing is booked in it."
 
 
+async def test_a_session_in_the_window_that_nobody_recorded_is_not_called_unbooked(watched: Watch) -> None:
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)
+        session_id = await a_session_of(db, watched.client_id, hours_ahead=-5, now=NOW)
+    await watched.run()
+    _, found = await watched.found()
+    assert sentences.of_finding(found[0], NOW.date()).endswith(
+        "closes on 23 Nov, and nobody has recorded yet whether the session in it took place."
+    )
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await sessions.record_state(db, session_id, SessionState.ATTENDED, by=None, now=NOW)
+        await watch.settle(db, watched.client_id, now=NOW)
+    _, found = await watched.found()
+    assert [each.withdrawn_at for each in found] == [NOW]
+
+
 async def test_booking_a_session_settles_an_uncovered_window_and_cancelling_it_opens_it_again(watched: Watch) -> None:
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
         await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)

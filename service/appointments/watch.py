@@ -216,7 +216,8 @@ def _uncovered(window: Coverage, zone: ZoneInfo, now: datetime) -> NewFinding:
         "closes_at": window.closes_at.isoformat(),
         "hours_left": round((window.closes_at - now).total_seconds() / 3600, 1),
         "window_hours": round((window.closes_at - window.given_at).total_seconds() / 3600),
-        "sessions_in_window": 0,
+        # One whose time has passed, of which nobody has recorded whether it took place.
+        "unrecorded_sessions": int(window.state is CoverageState.UNRECORDED),
     }
     on = client_day.of(window.closes_at, zone)
     return NewFinding(client_day=on, rule=Rule.UNCOVERED_WINDOW, tier=Tier.TODAY, numbers=numbers)

@@ -56,8 +56,10 @@ def at(facts: BriefFacts, moment: datetime) -> str:
 
 def changed(facts: BriefFacts, since_words: str) -> list[BriefSentence]:
     """Each substance's craving, mood and anxiety: the mean since, beside that of the days before."""
-    treated = courses.active_on(facts.substances, facts.today)
-    told = [_mean_of(facts, f"Craving for {each}", since_words, _craving_for(each)) for each in treated]
+    # What is treated no more was asked about for a part of the time: it is told, too.
+    asked = {each for day in facts.days for each, value in day.row.craving.items() if value is not None}
+    named = dict.fromkeys([*courses.active_on(facts.substances, facts.today), *sorted(asked)])
+    told = [_mean_of(facts, f"Craving for {each}", since_words, _craving_for(each)) for each in named]
     told.append(_mean_of(facts, "Mood (high is good)", since_words, lambda day: day.row.mood))
     told.append(_mean_of(facts, "Anxiety", since_words, lambda day: day.row.anxiety))
     return [each for each in told if each is not None]
@@ -95,6 +97,7 @@ def answers(facts: BriefFacts) -> BriefSentence:
         day
         for ahead in range((facts.today - first).days)
         if pauses.covering(facts.pauses, day := first + timedelta(days=ahead)) is None
+        and courses.active_on(facts.substances, day)
     ]
     answered = {day.row.client_day for day in facts.days}
     silent = [day for day in asked if day not in answered]
@@ -164,7 +167,8 @@ def _instrument(facts: BriefFacts, series: InstrumentSeries, point: SeriesPoint)
     href = f"/clients/{facts.client.client_id}/instruments"
     evidence = [Evidence(kind="instrument_response", id=point.response_id, href=href)]
     change = "" if point.since_previous is None else f", {_compared(facts, point.since_previous)}"
-    return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{change}.", evidence)
+    filled = ", what was left out filled in with the mean" if point.filled_in else ""
+    return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{filled}{change}.", evidence)
 
 
 def _compared(facts: BriefFacts, change: Change) -> str:

@@ -51,7 +51,7 @@ def of_finding(finding: Finding, today: date) -> str:
         case Rule.GATE_PENDING:
             return f"Gate of the infusion on {on} still open {_hours(numbers)} before{_still_missing(numbers)}."
         case Rule.UNCOVERED_WINDOW:
-            return f"The therapy window{_of_infusion(numbers, today)} closes on {on}, and nothing is booked in it."
+            return f"The therapy window{_of_infusion(numbers, today)} closes on {on}, and {_in_window(numbers)}."
 
 
 def evidence_of(finding: Finding) -> list[tuple[str, str]]:
@@ -247,6 +247,12 @@ def _still_missing(numbers: Mapping[str, object]) -> str:
 def _of_infusion(numbers: Mapping[str, object], today: date) -> str:
     given_on = numbers.get("given_on")
     return f" after the infusion of {day(date.fromisoformat(given_on), today)}" if isinstance(given_on, str) else ""
+
+
+def _in_window(numbers: Mapping[str, object]) -> str:
+    if numbers.get("unrecorded_sessions"):
+        return "nobody has recorded yet whether the session in it took place"
+    return "nothing is booked in it"
 
 
 def _used(numbers: Mapping[str, object]) -> str:

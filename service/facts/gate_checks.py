@@ -59,7 +59,7 @@ async def choose(db: Db, setting: GateSetting, *, now: datetime) -> None:
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """An infusion as the gate sees it; `moved_at`: when its slot was changed last, null where it never was; `treated`:
-    the substances of the course on the slot's day."""
+    the substances of the course on the slot's day, of the clinic's calendar."""
 
     infusion_id: UUID
     client_id: UUID
@@ -94,11 +94,12 @@ select
       and owner.course_id = cs.course_id
     where cs.clinic_id = $1
       and owner.client_id = i.client_id
-      and cs.from_on <= i.planned_at::date
-      and i.planned_at::date <= coalesce(least(cs.until_on, owner.ended_on), 'infinity')
+      and cs.from_on <= (i.planned_at at time zone cl.time_zone)::date
+      and (i.planned_at at time zone cl.time_zone)::date <= coalesce(least(cs.until_on, owner.ended_on), 'infinity')
     order by cs.is_primary desc, cs.substance
   ) as treated
 from infusion i
+join clinic cl on cl.clinic_id = i.clinic_id
 join client c
   on c.clinic_id = i.clinic_id
   and c.client_id = i.client_id
