@@ -61,7 +61,9 @@ PERIODS: tuple[Period, ...] = (
         hinted=False,
         at_once=False,
     ),
-    Period("plan_briefs", plan_briefs.run_once, 60, "a brief is told of a day before its session", hinted=False),
+    Period(
+        "plan_briefs", plan_briefs.run_once, 60, "a brief is told of a day before its session or infusion", hinted=False
+    ),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
     Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )

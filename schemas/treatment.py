@@ -160,8 +160,21 @@ class InfusionHistory(msgspec.Struct, frozen=True, kw_only=True):
     events: list[InfusionEvent]
 
 
+class EarlierCourse(msgspec.Struct, frozen=True, kw_only=True):
+    """A course before the newest one, with its history; `infusions` by time."""
+
+    course_id: UUID
+    started_on: date
+    ended_on: date | None
+    substance_periods: list[CourseSubstance]
+    infusions: list[InfusionLine]
+    events: list[CourseEvent]
+
+
 class CourseView(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest course as it stands, with its history; `infusions` by time, `pauses` those that stand."""
+    """The newest course as it stands, with its history; `infusions` by time, their numbers counted over all courses;
+    `pauses` those that stand; `earlier` the newest first.
+    """
 
     course_id: UUID
     phase: Phase
@@ -174,6 +187,7 @@ class CourseView(msgspec.Struct, frozen=True, kw_only=True):
     infusions: list[InfusionLine]
     next_infusion_at: datetime | None
     events: list[CourseEvent]
+    earlier: list[EarlierCourse]
 
 
 class InfusionDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,9 +212,12 @@ class CheckInDay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InfusionDays(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest check-ins of a client, of either kind, newest first, each with its infusion day."""
+    """A page of a client's check-ins of either kind, newest first, each with its infusion day; `next` is `before` of
+    the following page.
+    """
 
     items: list[CheckInDay]
+    next: str | None
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ It records what people decided and did. Doses and durations are what was given, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -95,11 +96,18 @@ async def make_schedule(
     if await schedules.find(db, schedule_id) is None:
         courses.refuse_ended(at.course)
         _refuse_outside(form.starts_on, "starts_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
+        _refuse_too_long(schedules.days_of(form), last=at.today + FURTHEST_AHEAD)
     made = await schedules.make(
         db, client_id, at.course.course_id, schedule_id, form, zone=at.clinic_zone, by=by.staff_id, now=now
     )
     await audit.record(db, by, "schedule.make", client_id=client_id, object_id=schedule_id, now=now)
     return made
+
+
+def _refuse_too_long(days: Sequence[date], *, last: date) -> None:
+    if days[-1] > last:
+        fault = FieldFault("boosters.count", f"{sum(day <= last for day in days)} infusions lie within two years")
+        raise errors.Invalid("The plan reaches further ahead than two years.", fields=(fault,))
 
 
 async def plan_infusion(

@@ -138,6 +138,7 @@ async def test_a_pause_is_begun_once_ended_early_and_withdrawn(treated: Treated)
     pause_id = ids.new()
     body = {"from_on": treated.day(3), "until_on": treated.day(-10), "reason": "travel"}
     begun = await treated.put(f"pauses/{pause_id}", body)
+    assert begun["recorded_by"]
     assert (begun["version"], begun["withdrawn"]) == (1, False)
     assert await treated.put(f"pauses/{pause_id}", body, status=200)
     await treated.put(f"pauses/{pause_id}", body | {"reason": "inpatient"}, status=409)
@@ -330,3 +331,20 @@ async def test_where_the_clinic_tells_it_the_phone_says_that_the_team_has_seen_t
     del chosen["tell_seen"]
     assert (await treated.http.post("/settings/seen", data=chosen, headers=admin.cookie)).status_code == 303
     assert await seen_at() is None
+
+
+async def test_an_earlier_course_stays_readable_and_apart(treated: Treated) -> None:
+    planned = await an_infusion_planned(treated, 30)
+    given = {"state": "given", "given_at": planned["planned_at"]}
+    await treated.post(f"infusions/{planned['infusion_id']}/state", given)
+    await treated.post("course/discharge", {"last_day": treated.day(20), "reason": "completed"})
+    await treated.put(f"courses/{ids.new()}", {"substances": ["cocaine"], "started_on": treated.day(10)})
+    course = await treated.get("course")
+    assert (course["infusions"], [each["substance"] for each in course["substance_periods"]]) == ([], ["cocaine"])
+    [earlier] = course["earlier"]
+    assert [line["infusion"]["infusion_id"] for line in earlier["infusions"]] == [planned["infusion_id"]]
+    assert [each["substance"] for each in earlier["substance_periods"]] == ["alcohol"]
+    assert [each["kind"] for each in earlier["events"]] == ["started", "discharged"]
+    page = await treated.http.get(f"/clients/{treated.client_id}/treatment", headers=treated.person.cookie)
+    assert "Earlier course, " in page.text
+    assert "No infusion yet." in page.text

@@ -286,3 +286,18 @@ def test_a_typed_time_is_one_instant_on_the_clinic_s_clock(text: str, instant: d
 def test_a_time_that_does_not_exist_is_refused(text: str) -> None:
     with pytest.raises(errors.Invalid):
         local_times.instant_of(text, ZONE, "at")
+
+
+async def test_a_session_s_form_sent_twice_books_once(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+    page = (await desk.get(f"/clients/{client_id}/sessions")).text
+    form_id = page.partition('name="id" value="')[2].partition('"')[0]
+    at = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%dT10:00")
+    sent = {"id": form_id, "at": at, "staff_id": "", "modality": "integration", "minutes": "50"}
+    for _ in range(2):
+        booked = await desk.post(f"/clients/{client_id}/sessions", **sent)
+        assert booked.status_code == 303, booked.text
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        assert await db.value("select count(*) from therapy_session where clinic_id = $1", db.clinic_id) == 1
+    assert (await desk.post(f"/clients/{client_id}/sessions", **{**sent, "id": "x"})).status_code == 400

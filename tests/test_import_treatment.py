@@ -199,6 +199,7 @@ REFUSED = [
     (a_given(at="5 October"), "at", "must be a time such as"),
     (a_given(at="2026-12-05T10:00"), "at", "must be 1970-01-01 to now"),
     (a_given(given_at=""), "given_at", "empty; the state given needs it"),
+    (a_given(given_at="2026-09-01T10:00"), "given_at", "must be within 7 days of its slot"),
     (a_given(dose_mg_per_kg="7"), "dose_mg_per_kg", "must be at most 3"),
     (a_given(state="missed"), "given_at", "only when it was given"),
     (a_given(panel="cocaine"), "panel", "not taken by the record infusion"),

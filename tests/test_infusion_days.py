@@ -92,6 +92,19 @@ async def places(treated: Treated) -> list[tuple[int | None, int | None, int | N
     return [(day["number"], day["days_since"], day["days_to_next"]) for day in days][::-1]
 
 
+async def test_infusion_days_are_read_a_page_at_a_time(treated: Treated) -> None:
+    for ago in range(1, 6):
+        await answer(treated, ago, 3)
+    whole = await treated.get("infusion-days")
+    assert (len(whole["items"]), whole["next"]) == (5, None)
+    page = await treated.get("infusion-days?limit=2")
+    items = page["items"]
+    while page["next"]:
+        page = await treated.get(f"infusion-days?limit=2&before={page['next']}")
+        items += page["items"]
+    assert items == whole["items"]
+
+
 async def test_infusion_days_follow_every_edit_of_the_schedule(treated: Treated) -> None:
     first, second = await give(treated, 12), await give(treated, 5)
     for ago in (13, 11, 4, 3):

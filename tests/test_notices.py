@@ -13,19 +13,21 @@ from jobs import deliver_messages, plan_briefs
 from jobs.work import Result as Ran
 from jobs.work import Tools
 from schemas.alert import Channel, DeliveryKind
+from schemas.brief import BriefFor
 from schemas.clinic import Clinic
-from schemas.course import DischargeReason, PauseReason, SessionState
+from schemas.course import DischargeReason, InfusionState, PauseReason, SessionState
 from schemas.staff import Role
 from schemas.treatment import DischargeForm, PauseForm
 from service import database, ids, schema, treatment
 from service.alerting import notices, outbox, receipts
 from service.alerting.writing import Sending
 from service.database import Pool
-from service.facts import client_day, courses, sessions
+from service.facts import client_day, courses, infusions, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.texts import TEXTS
 from service.people import clients, staff
 from service.people.audit import Actor
+from tests.appointments import a_planned_infusion
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 HOUR = timedelta(hours=1)
@@ -99,7 +101,6 @@ async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
     await a_booked_session(web_pool, clinic)
     await a_booked_session(web_pool, clinic, hours_ahead=25)
     await a_booked_session(web_pool, clinic, hours_ahead=-1)
-    await a_booked_session(web_pool, clinic, therapist=False)
     first = await tell(tools, now=NOW)
     again = await tell(tools, now=NOW)
     assert (first.counts["planned"], first.counts["sent"]) == (1, 1)
@@ -111,6 +112,30 @@ async def test_a_session_of_the_next_day_is_told_once_and_neutrally(
         f"https://neap.example/messages/{message.delivery_id}",
     )
     assert (await tell(tools, now=NOW + 2 * HOUR)).counts["sent"] == 1, "the other's day has come"
+
+
+async def test_a_session_without_a_therapist_is_told_to_those_of_the_team(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    await a_booked_session(web_pool, clinic, therapist=False)
+    assert (await tell(tools, now=NOW)).counts["sent"] == 1
+    assert (await tell(tools, now=NOW)).counts["planned"] == 0
+
+
+async def test_an_infusion_of_the_next_day_is_told_to_the_team_s_nurses_and_leads_to_their_brief(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    client_id, [_, nurse, _] = await a_team(owner_pool, clinic)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        infusion_id = await a_planned_infusion(db, client_id, hours_ahead=20, now=NOW)
+    for _ in range(2):
+        await tell(tools, now=NOW)
+    assert [each.to for each in postbox.written] == ["nurse@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert await notices.brief_of(db, infusion_id) == notices.BriefOf(client_id, BriefFor.INFUSION)
+        assert await notices.brief_is_due(db, nurse, infusion_id, NOW + 20 * HOUR, now=NOW)
+        await infusions.record_state(db, infusion_id, InfusionState.CANCELLED, by=None, now=NOW)
+        assert not await notices.brief_is_due(db, nurse, infusion_id, NOW + 20 * HOUR, now=NOW)
 
 
 async def a_team(pool: Pool, clinic: Clinic) -> tuple[UUID, list[UUID]]:

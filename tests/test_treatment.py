@@ -69,6 +69,7 @@ async def test_the_same_plan_again_changes_nothing_and_another_under_its_id_is_r
         ({"starts_on": "2001-01-01"}, {"starts_on"}),
         ({"starts_on": "9999-12-31"}, {"starts_on"}),
         ({"dose": 0.5}, {"dose"}),
+        ({"boosters": {"every_weeks": 26, "count": 26}}, {"boosters.count"}),
     ],
 )
 async def test_a_plan_that_cannot_be_names_its_fields(

@@ -194,7 +194,8 @@ async def check_days(db: Db, client_id: UUID) -> None:
     assert shown
     for each in shown:
         assert each.infusion_day == naive_day(slots, each.counted_at, each.client_day)
-    numbers = treatment_page.course_of(await treatment_page.read(db, client_id, now=NOW)).infusions
+    view = treatment_page.course_of(await treatment_page.read(db, client_id, now=NOW))
+    numbers = [*view.infusions, *(line for course in view.earlier for line in course.infusions)]
     given = sorted((line for line in numbers if line.number is not None), key=lambda line: line.number or 0)
     assert [line.number for line in given] == list(range(1, len(given) + 1))
     times = [line.infusion.given_at for line in given if line.infusion.given_at is not None]

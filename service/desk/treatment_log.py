@@ -21,8 +21,9 @@ class Said(NamedTuple):
 
 
 def of(view: TreatmentView, *, zone: ZoneInfo, today: date) -> list[Said]:
-    """Everything that was said of the course, its pauses and its infusions; times on the clinic's clock."""
-    said = [Said(each.recorded_at, _of_course(each, today), each.recorded_by) for each in view.events]
+    """Everything that was said of the courses, the pauses and the infusions; times on the clinic's clock."""
+    events = [*view.events, *(event for course in view.earlier for event in course.events)]
+    said = [Said(each.recorded_at, _of_course(each, today), each.recorded_by) for each in events]
     said += [Said(each.recorded_at, _of_pause(each, today), each.recorded_by) for each in view.pause_history]
     for infusion in view.infusions:
         said += _of_infusion(infusion, view, zone, today)

@@ -20,7 +20,7 @@ from schemas.course import (
     Phase,
     Substance,
 )
-from schemas.treatment import CheckInDay, CourseView, InfusionHistory, InfusionLine
+from schemas.treatment import CheckInDay, CourseView, EarlierCourse, InfusionHistory, InfusionLine
 from service import errors
 from service.database import Db
 from service.facts import (
@@ -39,7 +39,9 @@ from service.people import clients
 
 
 class TreatmentView(NamedTuple):
-    """All that the page of a client's treatment shows; `day` is the client day it is."""
+    """All that the page of a client's treatment shows; `day` is the client day it is, `infusions` are of all courses,
+    `earlier` are those before the newest one.
+    """
 
     client: Client
     course: Course
@@ -48,6 +50,7 @@ class TreatmentView(NamedTuple):
     events: list[CourseEvent]
     pauses: list[Pause]
     pause_history: list[Pause]
+    earlier: list[EarlierCourse]
     infusions: list[Infusion]
     numbers: Mapping[UUID, int]
     infusion_events: Mapping[UUID, Sequence[InfusionEvent]]
@@ -77,17 +80,22 @@ class TreatmentView(NamedTuple):
 
     @property
     def past(self) -> list[Infusion]:
-        """What is settled and whose time has come, the newest first."""
+        """What of this course is settled and its time has come, the newest first."""
         return [each for each in self._settled if (each.given_at or each.planned_at) <= self.now][::-1]
 
     @property
     def called_off(self) -> list[Infusion]:
-        """What was cancelled before its time came."""
+        """What of this course was cancelled before its time came."""
         return [each for each in self._settled if (each.given_at or each.planned_at) > self.now]
 
     @property
     def _settled(self) -> list[Infusion]:
-        return [each for each in self.infusions if each.state in infusions.SETTLED]
+        return [each for each in self.of_course if each.state in infusions.SETTLED]
+
+    @property
+    def of_course(self) -> list[Infusion]:
+        """The infusions of the newest course."""
+        return [each for each in self.infusions if each.course_id == self.course.course_id]
 
     @property
     def next_planned(self) -> Infusion | None:
@@ -111,23 +119,51 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> TreatmentView:
         raise errors.NotFound("Not found.")
     zone = await client_zone.of(db, client)
     course, day = every[-1], client_day.of(now, zone)
-    periods = [each for each in await courses.substances_of(db, client_id) if each.course_id == course.course_id]
+    every_period, every_event = await courses.substances_of(db, client_id), await course_events.of(db, client_id)
+    periods = [each for each in every_period if each.course_id == course.course_id]
     history, booked = await pauses.history_of(db, client_id), await infusions.of(db, client_id)
+    numbers = infusion_days.numbers_of(booked)
     return TreatmentView(
         client=client,
         course=course,
         substances=courses.active_on(periods, min(day, course.ended_on or day)),
         periods=periods,
-        events=[each for each in await course_events.of(db, client_id) if each.course_id == course.course_id],
+        events=[each for each in every_event if each.course_id == course.course_id],
         pauses=await pauses.of(db, client_id),
         pause_history=history,
+        earlier=[_earlier(each, every_period, every_event, booked, numbers) for each in every[-2::-1]],
         infusions=booked,
-        numbers=infusion_days.numbers_of(booked),
+        numbers=numbers,
         infusion_events=await infusion_events.of(db, client_id),
         zone=zone,
         day=day,
         now=now,
     )
+
+
+def _earlier(
+    course: Course,
+    periods: Sequence[CourseSubstance],
+    events: Sequence[CourseEvent],
+    booked: Sequence[Infusion],
+    numbers: Mapping[UUID, int],
+) -> EarlierCourse:
+    return EarlierCourse(
+        course_id=course.course_id,
+        started_on=course.started_on,
+        ended_on=course.ended_on,
+        substance_periods=[each for each in periods if each.course_id == course.course_id],
+        infusions=_lines(booked, numbers, course),
+        events=[each for each in events if each.course_id == course.course_id],
+    )
+
+
+def _lines(booked: Sequence[Infusion], numbers: Mapping[UUID, int], course: Course) -> list[InfusionLine]:
+    return [
+        InfusionLine(infusion=each, number=numbers.get(each.infusion_id))
+        for each in booked
+        if each.course_id == course.course_id
+    ]
 
 
 def course_of(view: TreatmentView) -> CourseView:
@@ -142,9 +178,10 @@ def course_of(view: TreatmentView) -> CourseView:
         substance_periods=view.periods,
         paused=view.paused is not None,
         pauses=view.pauses,
-        infusions=[InfusionLine(infusion=each, number=view.numbers.get(each.infusion_id)) for each in view.infusions],
+        infusions=_lines(view.infusions, view.numbers, view.course),
         next_infusion_at=None if upcoming is None else upcoming.planned_at,
         events=view.events,
+        earlier=view.earlier,
     )
 
 
@@ -160,11 +197,16 @@ def infusion_of(view: TreatmentView, infusion_id: UUID) -> InfusionHistory:
     )
 
 
-async def infusion_days_of(db: Db, client_id: UUID, *, limit: int) -> list[CheckInDay]:
-    """Where each of the newest check-ins stands between two infusions, newest first. Raises NotFound."""
+async def infusion_days_of(
+    db: Db, client_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[CheckInDay]:
+    """Where each check-in, of those before (counted_at, id), stands between two infusions, newest first.
+
+    Raises NotFound.
+    """
     client = await clients.get(db, client_id)
     timeline = Timeline.of(await infusions.of(db, client_id), await client_zone.of(db, client))
-    rows = await checkins.history(db, client_id, limit=limit)
+    rows = await checkins.history(db, client_id, limit=limit, before=before)
     return [
         CheckInDay(
             check_in_id=row.check_in_id,

@@ -1,6 +1,8 @@
 """Which given infusions are followed by talk therapy inside the clinic's window; pure.
 
-Therapy in the days after an infusion is believed to work better than later; the window is a setting of the clinic.
+Trials of ketamine with psychotherapy put sessions around the infusions (Grabski et al. 2022, Am J Psychiatry
+179:152-162, alcohol use disorder); that therapy works better soon after than later is not settled, and the window is a
+setting of the clinic.
 """
 
 from __future__ import annotations

@@ -46,8 +46,7 @@ async def begin(
     )
     if any(_share_a_day(wanted, standing) for standing in await of(db, client_id)):
         raise errors.Conflict("Some of these days are paused already.")
-    await _record(db, wanted, by=by, now=now)
-    return wanted
+    return await _record(db, wanted, by=by, now=now)
 
 
 def _refuse_backwards(from_on: date, until_on: date | None) -> None:
@@ -69,7 +68,8 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 
-async def _record(db: Db, pause: Pause, *, by: UUID | None, now: datetime) -> None:
+async def _record(db: Db, pause: Pause, *, by: UUID | None, now: datetime) -> Pause:
+    """Store it as its newest version, and give it as it is read: with the name of whoever said it, at this time."""
     await db.execute(
         INSERT,
         db.clinic_id,
@@ -84,6 +84,9 @@ async def _record(db: Db, pause: Pause, *, by: UUID | None, now: datetime) -> No
         now,
     )
     await fold_queue.mark_due(db, pause.client_id, from_day=pause.from_on, now=now)
+    stored = await find(db, pause.pause_id)
+    assert stored is not None
+    return stored
 
 
 async def end(db: Db, pause_id: UUID, *, until_on: date | None, by: UUID | None, now: datetime) -> Pause:
@@ -109,8 +112,7 @@ async def end(db: Db, pause_id: UUID, *, until_on: date | None, by: UUID | None,
         withdrawn=until_on is None,
     )
     await _refuse_taken_days(db, changed)
-    await _record(db, changed, by=by, now=now)
-    return changed
+    return await _record(db, changed, by=by, now=now)
 
 
 async def restate(db: Db, pause_id: UUID, *, until_on: date | None, reason: PauseReason, now: datetime) -> None:

@@ -26,6 +26,8 @@ from service.import_history.file import CLIENT_CHARACTERS, EARLIEST
 from service.tables import BadFile
 
 CLIENT, RECORD, AT = "client", "record", "at"
+# As the API has it: further away, one of the two is a slip.
+FURTHEST_FROM_SLOT_DAYS = 7
 BETWEEN = re.compile(r"[\s;,|+]+")
 LISTS, FLAGS = frozenset({"panel", "positive"}), frozenset({"readable"})
 # msgspec quotes the refused value in these messages, and every message ends with where the value stood.
@@ -293,6 +295,10 @@ def _words_of(kind: object) -> list[str]:
     return [word for part in get_args(kind) for word in _words_of(part)]
 
 
+def _date_of(at: datetime | date) -> date:
+    return at.date() if isinstance(at, datetime) else at
+
+
 def day_of(row: Row, zone: ZoneInfo) -> date:
     """The day of the clinic's calendar on which a record lies."""
     return row.at.astimezone(zone).date() if isinstance(row.at, datetime) else row.at
@@ -345,6 +351,8 @@ def _fault_of_infusion(row: InfusionRow, now: datetime) -> tuple[str, str] | Non
             return "given_at", "empty; the state given needs it"
         if row.given_at > now:
             return "given_at", f"must be {EARLIEST} to now"
+        if abs((row.given_at.date() - _date_of(row.at)).days) > FURTHEST_FROM_SLOT_DAYS:
+            return "given_at", f"must be within {FURTHEST_FROM_SLOT_DAYS} days of its slot"
         return None
     told = (
         ("given_at", row.given_at),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from schemas.course import Infusion
 from schemas.treatment import (
@@ -24,7 +24,7 @@ from service import treatment
 from service.appointments import watch
 from service.desk import curves, treatment_page
 from service.people.access import Permission
-from service.web import strict
+from service.web import cursors, strict
 from service.web.desk_session import Desk, open_desk
 from service.web.staff_api import json_reply, made_or_known
 
@@ -141,12 +141,17 @@ async def record_infusion(
 async def get_infusion_days(
     desk: NamedDependency[Desk],
     client_id: FromPath[UUID],
+    before: FromQuery[str | None] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_CHECK_INS)] = 50,
 ) -> Response[bytes]:
-    """Where each of the newest check-ins stands between two infusions."""
+    """Where each check-in stands between two infusions, newest first, a page at a time."""
     await desk.require_client(client_id)
+    position = None if before is None else cursors.decode(before, field="before")
     await desk.record("client.read_infusion_days", client_id=client_id)
-    return json_reply(InfusionDays(items=await treatment_page.infusion_days_of(desk.db, client_id, limit=limit)))
+    items = await treatment_page.infusion_days_of(desk.db, client_id, limit=limit + 1, before=position)
+    shown = items[:limit]
+    more = cursors.encode((shown[-1].counted_at, shown[-1].check_in_id)) if len(items) > limit else None
+    return json_reply(InfusionDays(items=shown, next=more))
 
 
 @get(

@@ -14,14 +14,14 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.alert import DeliveryKind
-from service.alerting import receipts
+from service.alerting import notices, receipts
 from service.people.access import Permission
 from service.web import desk_page, page_problems, static_files
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import go_to
 from service.web.services import Services
 
-PLACES = {DeliveryKind.BRIEF: "/caseload", DeliveryKind.DIGEST: "/inbox", DeliveryKind.ENDPOINT: "/settings"}
+PLACES = {DeliveryKind.DIGEST: "/inbox", DeliveryKind.ENDPOINT: "/settings"}
 
 
 @get("/messages/{delivery_id:uuid}", opt={"access": Permission.USE_OWN_ACCOUNT})
@@ -42,6 +42,9 @@ async def follow(
         return go_to(desk_page.home_of(desk.who.parties, "/inbox"))
     if found.alert_id is not None:
         return go_to(f"/alerts/{found.alert_id}")
+    if found.kind is DeliveryKind.BRIEF and found.subject_id is not None:
+        brief = await notices.brief_of(desk.db, found.subject_id)
+        return go_to(f"/clients/{brief.client_id}/brief?for={brief.brief_for}")
     if found.kind is DeliveryKind.COURSE:
         return go_to(f"/clients/{found.subject_id}/treatment")
     return go_to(desk_page.home_of(desk.who.parties, PLACES.get(found.kind)))

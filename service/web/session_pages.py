@@ -40,6 +40,7 @@ async def show_sessions(desk: NamedDependency[Desk], client_id: FromPath[UUID]) 
         "may_manage": await desk.reaches(Permission.MANAGE_CLIENTS, client_id),
         "modalities": list(Modality),
         "words": gate_words,
+        "fresh_id": ids.new(),
         "typed": lambda at: local_times.typed(at, desk.view.zone),
     }
     return await desk_page.show(desk, "sessions.html", context, here="/caseload")
@@ -63,7 +64,8 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
         modality=_modality(form.get("modality", "")) or Modality.OTHER,
         minutes=_minutes(form.get("minutes", "50")),
     )
-    session_id = ids.new()
+    # The page gave the form its id: sent twice, it books once.
+    session_id = _id(form)
     await booked(desk, client_id, session_id, session)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
@@ -101,6 +103,14 @@ def _person(text: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError as error:
         raise errors.Invalid("Choose a person.", fields=(errors.FieldFault("with", "one of the list"),)) from error
+
+
+def _id(form: Mapping[str, str]) -> UUID:
+    try:
+        return UUID(form["id"]) if form.get("id") else ids.new()
+    except ValueError as error:
+        fault = errors.FieldFault("id", "as the page gave it")
+        raise errors.Invalid("Load the page anew and send it again.", fields=(fault,)) from error
 
 
 def _modality(text: str) -> Modality | None:
