@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -60,11 +60,15 @@ class Tempo(StrEnum):
 
 
 class MessageTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """How soon a person is told of what is not urgent, and the hours in which they are not."""
+    """How soon a person is told of what is not urgent, the hours in which they are not, and by which channel first.
+
+    `first_channel` null: a browser that takes push messages, else e-mail. The other one follows where the first fails.
+    """
 
     tempo: Tempo = Tempo.NOW
     quiet_from: LocalTime | None = None
     quiet_until: LocalTime | None = None
+    first_channel: Literal["push", "email"] | None = None
 
 
 class MessageTimesForm(MessageTimes, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ from jobs import deliver_messages, plan_untold
 from jobs.work import Tools
 from schemas.alert import Channel, DeliveryKind, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
-from schemas.staff import Role
+from schemas.staff import MessageTimes, Role
 from service import database, errors
 from service.alerting import alerts, channels, deliveries, receipts
 from service.alerting.writing import Sending
@@ -28,7 +28,7 @@ from service.database import Db, Pool
 from service.notify.email import Email
 from service.notify.endpoint import Refused
 from service.notify.push import Push, VapidKey, read_subscription
-from service.people import clients, staff, staff_addresses
+from service.people import clients, message_times, staff, staff_addresses
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import Hook, HookSink, MailSink, a_hook_sink
 from tests.test_notify import HEALTH_WORDS
@@ -234,6 +234,29 @@ async def test_whose_push_was_seen_is_reached_although_their_e_mail_died(
     await send(tools)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert {each.staff_id for each in await deliveries.of_alert(db, alert_id)} == {tamsin}
+
+
+async def test_who_wants_e_mail_first_gets_it_first_and_the_browser_where_it_fails(
+    web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
+) -> None:
+    _, tamsin = await an_alert(web_pool, clinic)
+    await send(tools)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await subscribed(db, tamsin, a_browser(service.port))
+        await message_times.choose(db, tamsin, MessageTimes(first_channel="email"))
+        for_letters = await channels.of_each(db, DeliveryKind.DIGEST, [tamsin])
+        await message_times.choose(db, tamsin, MessageTimes(first_channel="push"))
+        assert await channels.of_each(db, DeliveryKind.DIGEST, [tamsin]) == for_letters == {tamsin: [Channel.EMAIL]}
+        await message_times.choose(db, tamsin, MessageTimes(first_channel="email"))
+        client_id = await a_client(db)
+        await clients.assign(db, client_id, tamsin, Role.THERAPIST, from_at=NOW - timedelta(days=30))
+        finding = NewFinding(client_day=NOW.date(), rule=Rule.WORSENING, tier=Tier.TODAY, numbers={})
+        [alert_id] = (await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)).opened
+    mail.answers = ["550 No such mailbox"]
+    await send(tools)
+    await send(tools)
+    told = {Channel.EMAIL: DeliveryState.DEAD, Channel.PUSH: DeliveryState.SENT}
+    assert await states(web_pool, clinic, alert_id) == told
 
 
 async def test_a_browser_belongs_to_whoever_subscribed_it_last(web_pool: Pool, clinic: Clinic) -> None:

@@ -135,7 +135,12 @@ async def test_a_person_chooses_their_times_on_the_account_page_and_by_the_api(d
     chosen = await desk.post("/account/times", tempo="within_3_hours", quiet_from="22:00", quiet_until="07:30")
     assert chosen.status_code == 303
     read = await desk.http.get("/v1/account/times", headers=desk.person.bearer)
-    assert read.json() == {"tempo": "within_3_hours", "quiet_from": "22:00", "quiet_until": "07:30"}
+    assert read.json() == {
+        "tempo": "within_3_hours",
+        "quiet_from": "22:00",
+        "quiet_until": "07:30",
+        "first_channel": None,
+    }
     assert 'value="07:30"' in (await desk.get("/account")).text
     for form, field in (
         ({"tempo": "never"}, "tempo"),

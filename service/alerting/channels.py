@@ -12,7 +12,7 @@ import msgspec
 from schemas.alert import Channel, DeliveryKind
 from service import ids
 from service.database import Db
-from service.people import staff_addresses
+from service.people import message_times, staff_addresses
 
 # Nearest to the person first; e-mail is last and everybody's. A digest is a letter, to be found again.
 ORDER: Mapping[DeliveryKind, Sequence[Channel]] = MappingProxyType(
@@ -61,12 +61,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def of_each(db: Db, kind: DeliveryKind, staff_ids: Sequence[UUID]) -> dict[UUID, list[Channel]]:
-    """The channels by which each of some people can be told of something, nearest first; e-mail at least."""
+    """The channels by which each of some people can be told of something: the one they chose, then nearest first;
+    e-mail at least.
+    """
     held = {(each.staff_id, each.channel) for each in await staff_addresses.of(db, staff_ids)}
-    return {
-        staff_id: [each for each in ORDER[kind] if each is EVERYBODYS or (staff_id, each) in held]
-        for staff_id in staff_ids
-    }
+    chosen = {staff_id: times.first_channel for staff_id, times in (await message_times.of(db, staff_ids)).items()}
+    own = {}
+    for staff_id in staff_ids:
+        nearest = [each for each in ORDER[kind] if each is EVERYBODYS or (staff_id, each) in held]
+        first = [each for each in nearest if each == chosen.get(staff_id)]
+        own[staff_id] = list(dict.fromkeys([*first, *nearest]))
+    return own
 
 
 PLAN = """
@@ -111,10 +116,9 @@ where clinic_id = $1
 async def plan_next(db: Db, told: Told, *, now: datetime) -> bool:
     """Queue it on the person's next channel; False where there is none left that could reach them."""
     own = (await of_each(db, told.kind, [told.staff_id]))[told.staff_id]
-    order = ORDER[told.kind]
-    for channel in order[order.index(told.channel) + 1 :]:
-        if channel not in own:
-            continue
+    # A channel that the person has no more: any other may be the next.
+    after = own[own.index(told.channel) + 1 :] if told.channel in own else own
+    for channel in after:
         on_next = msgspec.structs.replace(told, channel=channel)
         if await plan(db, on_next, now=now):
             return True

@@ -1,4 +1,4 @@
-"""How soon each person wants to be told of what is not urgent, and when not."""
+"""How soon each person wants to be told of what is not urgent, when not, and by which channel first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class _Times(MessageTimes, frozen=True, kw_only=True):
 
 
 OF = """
-select staff_id, tempo, to_char(quiet_from, 'HH24:MI') as quiet_from, to_char(quiet_until, 'HH24:MI') as quiet_until
+select
+  staff_id, tempo, to_char(quiet_from, 'HH24:MI') as quiet_from, to_char(quiet_until, 'HH24:MI') as quiet_until,
+  first_channel
 from staff
 where clinic_id = $1
   and staff_id = any ($2::uuid[])
@@ -32,7 +34,8 @@ CHOOSE = """
 update staff
 set tempo = $3,
     quiet_from = $4,
-    quiet_until = $5
+    quiet_until = $5,
+    first_channel = $6
 where clinic_id = $1
   and staff_id = $2
 """
@@ -47,4 +50,4 @@ async def choose(db: Db, staff_id: UUID, times: MessageTimes) -> None:
         fault = errors.FieldFault("quiet_until", "another time than their beginning")
         raise errors.Invalid("These quiet hours have no length.", fields=(fault,))
     quiet = [None if text is None else time.fromisoformat(text) for text in (times.quiet_from, times.quiet_until)]
-    await db.execute(CHOOSE, db.clinic_id, staff_id, times.tempo, *quiet)
+    await db.execute(CHOOSE, db.clinic_id, staff_id, times.tempo, *quiet, times.first_channel)

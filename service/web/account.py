@@ -67,7 +67,8 @@ async def choose_times(request: Request[Any, Any, Any], desk: NamedDependency[De
     """How soon to be told of what is not urgent, and when not."""
     form = await form_of(request)
     told = {name: form.get(name, "").strip() or None for name in ("quiet_from", "quiet_until")}
-    body = msgspec.json.encode({"tempo": form.get("tempo", ""), **told})
+    first = form.get("first_channel", "") or None
+    body = msgspec.json.encode({"tempo": form.get("tempo", ""), "first_channel": first, **told})
     await times_chosen(desk, strict.decode(body, MessageTimesForm))
     return go_to("/account")
 
@@ -93,7 +94,7 @@ async def put_times(request: Request[Any, Any, Any], desk: NamedDependency[Desk]
 
 async def _times_of(desk: Desk) -> MessageTimes:
     found = (await message_times.of(desk.db, [desk.who.staff_id]))[desk.who.staff_id]
-    return MessageTimes(tempo=found.tempo, quiet_from=found.quiet_from, quiet_until=found.quiet_until)
+    return msgspec.convert(found, MessageTimes, from_attributes=True)
 
 
 @post("/account/push/{subscription_id:uuid}/end", opt=OWN)
