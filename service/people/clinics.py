@@ -27,8 +27,8 @@ NATIONAL_CRISIS_CONTACTS = (
 # A clinic's sign-in page is /<slug>/sign-in: these first parts are pages of our own.
 # fmt: off
 RESERVED_SLUGS = frozenset((
-    "account", "alerts", "calendar", "caseload", "clients", "demo-mail", "docs", "gates", "health", "inbox",
-    "infusions", "link", "messages", "operator", "phone", "problems", "quality", "rota", "rules", "sessions",
+    "account", "alerts", "calendar", "caseload", "clients", "demo-mail", "docs", "gates", "health", "how-to-read",
+    "inbox", "infusions", "link", "messages", "operator", "phone", "problems", "quality", "rota", "rules", "sessions",
     "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on

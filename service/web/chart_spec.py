@@ -55,7 +55,7 @@ def spec_of(chart: Chart, shape: Shape) -> Spec:
         "vconcat": [
             _panel(chart, index, item, domain, shape, numbered=place == 0) for place, (index, item) in enumerate(asked)
         ],
-        "config": _config(),
+        "config": config(),
     }
 
 
@@ -244,7 +244,8 @@ def _by_kind(kinds: list[str], values: list[object]) -> Spec:
     }
 
 
-def _config() -> Spec:
+def config() -> Spec:
+    """Type and colours of every chart."""
     return {
         "font": FONT,
         "view": {"stroke": None},

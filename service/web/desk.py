@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
@@ -11,24 +11,21 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from schemas.client import RecordOrigin
-from service import errors
+from schemas.treatment import Curve
 from service.alerting import leases
-from service.desk import caseload, caseload_filter, client_page, inbox, instruments_page, reasons, sentences
+from service.desk import caseload, caseload_filter, client_page, curves, inbox, instruments_page, reasons, sentences
 from service.facts import client_day
 from service.people import access, clients
 from service.people.access import Permission, Reach, Scope
-from service.web import chart_spec, cursors, desk_page, inbox_live, page_problems
-from service.web.charts import version_of
-from service.web.desk_session import Desk, at_desk, form_of, open_desk
+from service.web import chart_spec, cursors, desk_page, inbox_live, overlay_spec, page_problems
+from service.web.chart_pages import DEFAULT_SPAN, SPANS
+from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import HEADERS, day, how_long
-from service.web.services import Services
 from service.web.sparklines import spark_of
 
-# What a person may choose to see of a trend; the whole of a course is at most about a year.
-SPANS = {"28": 28, "70": 70, "all": 400}
-DEFAULT_SPAN = "70"
-# An SVG opened by itself carries its own style element; it runs and loads nothing.
-CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+# The days after each infusion, laid over each other, in place of days one after the other.
+BY_INFUSION = "infusion"
+SPAN_WORDS = {"28": "28 days", "70": "70 days", "all": "all", BY_INFUSION: "by infusion"}
 
 
 class Asked(NamedTuple):
@@ -150,17 +147,18 @@ async def show_client(
 ) -> Response[Any]:
     """One client: status and reasons, charts, alerts, check-ins."""
     await desk.require_client(client_id)
-    span = days if days in SPANS else DEFAULT_SPAN
+    span = days if days in (*SPANS, BY_INFUSION) else DEFAULT_SPAN
     sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
     view = await client_page.read(
-        desk.db, client_id, days=SPANS[span], zone=desk.view.zone, sealer=sealer, now=desk.now
+        desk.db, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]), zone=desk.view.zone, sealer=sealer, now=desk.now
     )
     await desk.record("client.read", client_id=client_id)
     context = {
         "view": view,
         "span": span,
-        "spans": list(SPANS),
+        "spans": SPAN_WORDS,
+        "overlaid": await _overlaid(desk, client_id) if span == BY_INFUSION else [],
         "sees_notes": sees_notes,
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "dated": lambda day: sentences.day(day, desk.today),
@@ -176,6 +174,11 @@ async def show_client(
         "gate_of_next": await _gate_of_next(desk, view),
     }
     return await desk_page.show(desk, "client.html", context, here="/caseload")
+
+
+async def _overlaid(desk: Desk, client_id: UUID) -> list[Curve]:
+    drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
+    return drawn[-overlay_spec.MOST_INFUSIONS :]
 
 
 async def _gate_of_next(desk: Desk, view: client_page.ClientView) -> UUID | None:
@@ -220,32 +223,6 @@ def _day(desk: Desk, moment: datetime) -> str:
     return day(moment.astimezone(desk.view.zone).date())
 
 
-@get("/clients/{client_id:uuid}/chart.svg", opt={"access": Permission.SEE_CLIENTS})
-async def show_chart(
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    now: NamedDependency[datetime],
-    client_id: FromPath[UUID],
-    days: FromQuery[str | None] = None,
-    shape: FromQuery[Literal["wide", "narrow"]] = "wide",
-) -> Response[Any]:
-    """The three charts as one picture; 304 while its data is the same."""
-    shown = SPANS.get(days or DEFAULT_SPAN, SPANS[DEFAULT_SPAN])
-    async with at_desk(request, services, now) as desk:
-        await desk.require_client(client_id)
-        chart = await client_page.chart_of(desk.db, client_id, days=shown)
-        if not chart.trend:
-            raise errors.NotFound("There is nothing to draw yet.")
-        await desk.record("client.read_chart", client_id=client_id)
-    spec = chart_spec.spec_of(chart, shape)
-    # Kept by this browser only, and asked for anew each time: signing out clears it.
-    headers = {**HEADERS, "Content-Security-Policy": CHART_POLICY, "Cache-Control": "private, no-cache"}
-    headers["ETag"] = f'"{version_of(spec)}"'
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(None, status_code=304, headers=headers)
-    return Response(await services.charts.draw(spec), media_type="image/svg+xml", headers=headers)
-
-
 ROUTES = (
     Router(
         path="/",
@@ -256,7 +233,6 @@ ROUTES = (
             show_open_count,
             show_history,
             show_client,
-            show_chart,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},

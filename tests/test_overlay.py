@@ -1,0 +1,71 @@
+"""The days after each infusion laid over each other, and the page that says how to read the desk."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from service import database
+from service.config import Config
+from service.database import Pool
+from service.web import overlay_spec
+from tests.appointments import a_given_infusion
+from tests.builders import an_answer
+from tests.desk_visit import Desk, a_desk, a_followed_client
+
+
+@pytest.fixture
+async def desk(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk(settings, owner_pool, tmp_path) as visited:
+        yield visited
+
+
+async def infused(desk: Desk, *days_ago: int) -> UUID:
+    """A client with infusions so long ago, who answered on the day after each of them, and the next."""
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+        today = datetime.now(UTC).date()
+        for ago in days_ago:
+            await a_given_infusion(db, client_id, hours_ago=24 * ago)
+            for after in (1, 2):
+                day = today - timedelta(days=ago - after)
+                await an_answer(db, client_id, day, craving=ago % 11, mood=5, anxiety=4, at=time(14))
+    return client_id
+
+
+async def test_the_days_after_infusions_lie_over_each_other_with_their_numbers_and_values(desk: Desk) -> None:
+    client_id = await infused(desk, 30, 16)
+    address = f"/clients/{client_id}/overlay.svg"
+    drawn = await desk.get(address)
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert all(text in drawn.text for text in ("Craving", "Mood", "Anxiety", ">1<", ">2<", "days after the infusion"))
+    assert (await desk.get(address, **{"If-None-Match": drawn.headers["etag"]})).status_code == 304
+    assert (await desk.get(f"{address}?shape=narrow")).status_code == 200
+    page = (await desk.get(f"/clients/{client_id}?days=infusion")).text
+    assert f'src="{address}"' in page
+    assert page.count('<th scope="row">2, ') == 2
+    assert "<b>by infusion</b>" in page
+
+
+async def test_before_the_first_infusion_the_page_says_what_will_appear(desk: Desk) -> None:
+    client_id = await infused(desk)
+    assert (await desk.get(f"/clients/{client_id}/overlay.svg")).status_code == 404
+    assert "once one was given" in (await desk.get(f"/clients/{client_id}?days=infusion")).text
+
+
+async def test_only_the_last_infusions_are_drawn(desk: Desk) -> None:
+    client_id = await infused(desk, *range(48, 0, -7))
+    page = (await desk.get(f"/clients/{client_id}?days=infusion")).text
+    assert f"after the last {overlay_spec.MOST_INFUSIONS} infusions" in page
+
+
+async def test_how_to_read_names_every_status_and_tier_with_the_clinic_s_own_numbers(desk: Desk) -> None:
+    page = (await desk.get("/how-to-read")).text
+    for text in ("Not on track", "No data", "Watch", "Learning", "On track", "Urgent", "Today", "Review"):
+        assert text in page
+    assert "about once in 60 days" in page
+    assert 'href="/how-to-read"' in (await desk.get("/caseload")).text
