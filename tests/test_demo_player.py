@@ -146,6 +146,16 @@ values ($1, gen_random_uuid(), $2, 'daily', $3, $3, $3, $3, $6, true, $4, $5, 1,
 """
 
 
+@pytest.mark.slow
+async def test_the_fiftieth_start_still_finds_somebody_fresh(owner_pool: Pool) -> None:
+    demo = await clinic.find_or_make(owner_pool, now=NOW)
+    today = client_day.of(NOW, demo.zone)
+    taken: set[str] = set()
+    for _ in range(50):
+        taken.add(fresh.choose(demo, today, taken=taken).key)
+    assert len(taken) == 50
+
+
 async def test_every_start_has_a_fresh_client_and_those_of_long_ago_are_discharged(
     owner_pool: Pool, demo: DemoClinic
 ) -> None:

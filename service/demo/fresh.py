@@ -32,7 +32,7 @@ FloatArray = NDArray[np.float64]
 HISTORY_DAYS = 56
 # So many of former starts stay; older ones are discharged, so that the clinic does not fill up with them.
 KEPT = 3
-TRIES = 96
+TRIES = 480
 TRIED_AT_ONCE = 24  # one fold of many costs little more than one of one
 # From here on silence is a finding; after an infusion a day earlier.
 SILENT_DAYS = 2
@@ -58,8 +58,8 @@ def hard_answer(person: Person, moment: datetime) -> dict[str, object]:
 def choose(demo: DemoClinic, today: date, *, taken: set[str]) -> Person:
     """A person with a quiet history up to yesterday whose hard answer today crosses the limit."""
     rules = detection.shipped_rules()
-    # About every third story is quiet: beginning behind those that were looked at keeps every start equally fast.
-    first = 3 * len(taken)
+    # About every sixth story is quiet: beginning behind those that were taken keeps every start equally fast.
+    first = 7 * len(taken)
     for number in range(first, first + TRIES, TRIED_AT_ONCE):
         people = [_person(number + more, demo, today) for more in range(TRIED_AT_ONCE)]
         for person, crosses in zip(people, _cross_today_only(people, demo, today, rules), strict=True):

@@ -249,7 +249,15 @@ def config() -> Spec:
     return {
         "font": FONT,
         "view": {"stroke": None},
-        "axis": {"labelColor": MUTED, "labelFontSize": 12, "domainColor": LINE, "tickColor": LINE},
+        "axis": {
+            "labelColor": MUTED,
+            "labelFontSize": 12,
+            "titleColor": MUTED,
+            "titleFontWeight": "normal",
+            "titleFontSize": 12,
+            "domainColor": LINE,
+            "tickColor": LINE,
+        },
         "title": {
             "color": INK,
             "subtitleColor": MUTED,

@@ -27,7 +27,7 @@ def spec_of(curves: Sequence[Curve], shape: Shape) -> Spec:
         "background": None,
         "padding": {"left": 2, "right": 10, "top": 2, "bottom": 2},
         "spacing": 18,
-        "vconcat": [_panel(shown, item, max(last, LEAST_DAYS), shape) for item in asked],
+        "vconcat": [_panel(shown, item, max(last, LEAST_DAYS), shape, titled=item is asked[-1]) for item in asked],
         "config": config(),
     }
 
@@ -38,17 +38,23 @@ def value_of(point: CurvePoint, item: str) -> int | None:
 
 
 def _values(curve: Curve, item: str) -> list[Spec]:
-    found = [(point.days_since, value_of(point, item)) for point in curve.points]
-    return [{"day": day, "value": value} for day, value in found if value is not None]
+    """By day up to the last answered one; a day without an answer stands there too, as null: the line breaks."""
+    found = {point.days_since: value for point in curve.points if (value := value_of(point, item)) is not None}
+    return [{"day": day, "value": found.get(day)} for day in range(min(found, default=0), max(found, default=-1) + 1)]
 
 
-def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shape) -> Spec:
+def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shape, *, titled: bool) -> Spec:
     name, direction = item
     x: Spec = {
         "field": "day",
         "type": "quantitative",
         "scale": {"domain": [0, last + 0.6], "nice": False},
-        "axis": {"title": "days after the infusion", "grid": False, "tickMinStep": 1, "format": "d"},
+        "axis": {
+            "title": "days after the infusion" if titled else None,
+            "grid": False,
+            "tickMinStep": 1,
+            "format": "d",
+        },
     }
     y: Spec = {
         "field": "value",
@@ -73,7 +79,11 @@ def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shap
         "layer": [
             {
                 "data": {"values": lines},
-                "mark": {"type": "line", "point": {"size": 16, "opacity": 1}},
+                "mark": {
+                    "type": "line",
+                    "point": {"size": 16, "opacity": 1},
+                    "invalid": "break-paths-filter-domains",
+                },
                 "encoding": {
                     "x": x,
                     "y": y,

@@ -95,9 +95,10 @@ def long_day(value: date) -> str:
 
 
 def moment(value: datetime, zone: ZoneInfo) -> str:
-    """An instant on the clinic's clock: "21 Nov 08:12"."""
+    """An instant on the clinic's clock: "21 Nov 08:12", of another year than this one "21 Nov 2024 08:12"."""
     local = value.astimezone(zone)
-    return f"{day(local.date())} {local:%H:%M}"
+    said = day if local.year == datetime.now(zone).year else long_day
+    return f"{said(local.date())} {local:%H:%M}"
 
 
 def clock(value: datetime, zone: ZoneInfo) -> str:
