@@ -101,6 +101,8 @@ def answers(facts: BriefFacts) -> BriefSentence:
     ]
     answered = {day.row.client_day for day in facts.days}
     silent = [day for day in asked if day not in answered]
+    if not asked:
+        return say("No full day has passed since.", [])
     text = f"{len(asked) - len(silent)} of {len(asked)} full days answered"
     if silent:
         named = ", ".join(on(facts, day) for day in silent[-MOST_DAYS_NAMED:])
