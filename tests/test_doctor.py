@@ -1,0 +1,107 @@
+"""The doctor says what is wrong, and what to do, of the real database and a real mail server."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+import pytest
+
+from service import database as databases
+from service import doctor, embedded, watch
+from service.config import Config, DatabaseUrls
+from service.database import Pool
+from service.doctor import Finding
+from tests.builders import a_client, a_clinic
+from tests.sinks import MailSink
+
+# The tests' server may lose a test's database.
+IN_TESTS = {"durability"}
+
+
+async def found(config: Config) -> dict[str, Finding]:
+    return {each.name: each async for each in doctor.examine(config)}
+
+
+def names_of_problems(findings: dict[str, Finding]) -> set[str]:
+    return {name for name, each in findings.items() if each.is_problem} - IN_TESTS
+
+
+@pytest.fixture
+def fit(settings: Config, mail: MailSink) -> Config:
+    settings.data_dir.mkdir()
+    return msgspec.structs.replace(
+        settings, smtp_host="127.0.0.1", smtp_port=mail.port, smtp_security="none", mail_from="Neap <neap@x.example>"
+    )
+
+
+async def test_a_fit_deployment_has_nothing_to_do(fit: Config, owner_pool: Pool, jobs_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_client(db)
+    await watch.keep(jobs_pool, {}, now=datetime.now(UTC))
+    findings = await found(fit)
+    assert names_of_problems(findings) <= {"jobs"}
+    assert findings["sealed data"].seen == "opens (1 of 1 clinics hold any)"
+    assert findings["durability"].is_problem, "the tests' server is not durable, and that is said"
+
+
+async def test_a_test_message_arrives(fit: Config, mail: MailSink) -> None:
+    assert not (await doctor.send_test(fit, "admin@clinic.example")).is_problem
+    assert mail.recipients == ["admin@clinic.example"]
+    mail.answers = ["550 No such mailbox"]
+    assert (await doctor.send_test(fit, "admin@clinic.example")).is_problem
+
+
+async def test_another_key_than_the_data_s_is_noticed(fit: Config, owner_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_client(db)
+    other = base64.urlsafe_b64encode(bytes(32)).decode()
+    findings = await found(msgspec.structs.replace(fit, key=other))
+    assert "NEAP_KEY" in findings["sealed data"].remedy
+
+
+async def test_a_schema_behind_and_a_role_that_owns_a_table_are_named(
+    fit: Config, owner_pool: Pool, cluster: embedded.Cluster, database: DatabaseUrls
+) -> None:
+    newest = "delete from schema_migrations where version = (select max(version) from schema_migrations)"
+    await owner_pool.execute(newest)
+    here = urlsplit(cluster.superuser_url)._replace(path=urlsplit(database.owner).path).geturl()
+    connection = await asyncpg.connect(here)
+    await connection.execute("alter table webhook_endpoint owner to neap_web")
+    await connection.close()
+    findings = await found(fit)
+    assert "python -m service migrate" in findings["schema"].remedy
+    assert "owns tables (webhook_endpoint)" in findings["role neap_web"].seen
+    assert {"schema", "role neap_web"} <= names_of_problems(findings)
+
+
+async def test_mail_that_is_not_set_a_plain_address_and_missing_jobs_are_problems(settings: Config) -> None:
+    open_to_all = msgspec.structs.replace(settings, base_url="http://neap.clinic.example")
+    findings = await found(open_to_all)
+    assert {"mail", "address", "jobs"} <= names_of_problems(findings)
+    assert "python -m jobs" in findings["jobs"].remedy
+
+
+def test_the_command_says_one_line_a_finding_and_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:
+    known = {name: text for name, text in os.environ.items() if not name.startswith("NEAP_")}
+    nowhere = "postgresql://neap_web:hidden-word@127.0.0.1:1/neap"
+    key = base64.urlsafe_b64encode(bytes(32)).decode()
+    told = {"NEAP_DATA_DIR": str(tmp_path), "NEAP_KEY": key, "NEAP_DATABASE_URL": "postgresql://127.0.0.1:1/neap"}
+    told |= {f"NEAP_{role}_DATABASE_URL": nowhere for role in ("OWNER", "WEB", "JOBS", "SWEEP")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "service", "doctor"], env=known | told, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert "problem  PostgreSQL: no answer (ConnectionRefusedError)" in ran.stdout
+    assert "ok       master key" in ran.stdout
+    assert "hidden-word" not in ran.stdout
+    assert key not in ran.stdout
