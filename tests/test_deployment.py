@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs import citus
 from service import commands, config
+from service.database import Pool
 
 REPOSITORY = Path(__file__).parent.parent
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
@@ -74,3 +76,26 @@ def test_the_help_of_the_program_names_every_command() -> None:
         [sys.executable, "-m", "service", "--help"], cwd=REPOSITORY, check=True, capture_output=True, text=True
     ).stdout
     assert all(name in shown for name in commands.names())
+
+
+async def test_the_statements_for_a_cluster_are_those_of_the_tables_there_are(owner_pool: Pool) -> None:
+    """`python -m docs.citus` writes them."""
+    async with owner_pool.acquire() as connection:
+        block = await citus.statements(connection)
+    text = citus.OPERATIONS.read_text()
+    assert citus.with_statements(text, block) == text
+
+
+def test_units_of_the_host_are_hardened_name_known_settings_and_each_holds_its_own_secrets() -> None:
+    known = {line.variable for line in config.settings()} | {line.variable + "_FILE" for line in config.settings()}
+    held = {}
+    for file in sorted((REPOSITORY / "deploy" / "systemd").glob("*.service")):
+        unit = file.read_text()
+        for line in ("NoNewPrivileges=yes", "PrivateTmp=yes", "ProtectSystem=strict", "DynamicUser=yes"):
+            assert f"\n{line}\n" in unit
+        assert settings_named_in(unit) - known == set()
+        held[file.stem] = set(re.findall(r"^LoadCredential=(\w+):", unit, re.MULTILINE))
+    assert held == {
+        "neap-web": {"key", "web_password"},
+        "neap-jobs": {"key", "jobs_password", "sweep_password", "smtp_password"},
+    }
