@@ -1,5 +1,6 @@
 """What is shipped for containers and the command line fits the product: settings, secrets, commands."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 from docs import citus
+from jobs import metrics
 from service import commands, config
 from service.database import Pool
 
@@ -99,3 +101,9 @@ def test_units_of_the_host_are_hardened_name_known_settings_and_each_holds_its_o
         "neap-web": {"key", "web_password"},
         "neap-jobs": {"key", "jobs_password", "sweep_password", "smtp_password"},
     }
+
+
+def test_the_dashboard_shows_every_figure_there_is_and_no_other() -> None:
+    dashboard = json.loads((REPOSITORY / "deploy" / "grafana" / "neap.json").read_text())
+    shown = {name for each in dashboard["panels"] for name in re.findall(r"neap_\w+", each["targets"][0]["expr"])}
+    assert shown == {figure.name for figure in metrics.REGISTRY.collect()}
