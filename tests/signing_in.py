@@ -33,6 +33,7 @@ class Account(msgspec.Struct, frozen=True):
     secret: str
     recovery_codes: list[str]
     session: str
+    first_page: str
 
 
 async def a_link(pool: Pool, clinic: Clinic, staff_id: UUID, purpose: LinkPurpose = LinkPurpose.SET_PASSWORD) -> str:
@@ -40,9 +41,9 @@ async def a_link(pool: Pool, clinic: Clinic, staff_id: UUID, purpose: LinkPurpos
         return await one_time_links.issue(db, staff_id, purpose, now=datetime.now(UTC))
 
 
-async def somebody(pool: Pool, clinic: Clinic, role: Role = Role.THERAPIST) -> UUID:
+async def somebody(pool: Pool, clinic: Clinic, role: Role = Role.THERAPIST, *, email: str = EMAIL) -> UUID:
     async with database.transaction(pool, clinic.clinic_id) as db:
-        return await a_person(db, role, email=EMAIL)
+        return await a_person(db, role, email=email)
 
 
 def session_of(reply: httpx.Response) -> str:
@@ -61,9 +62,11 @@ def csrf_of(reply: httpx.Response) -> str:
     return found[1]
 
 
-async def an_account(http: httpx.AsyncClient, web_pool: Pool, clinic: Clinic) -> Account:
+async def an_account(
+    http: httpx.AsyncClient, web_pool: Pool, clinic: Clinic, *, role: Role = Role.THERAPIST, email: str = EMAIL
+) -> Account:
     """Through the front door: the link, a password, the authenticator's first code."""
-    staff_id = await somebody(web_pool, clinic)
+    staff_id = await somebody(web_pool, clinic, role, email=email)
     link = await a_link(web_pool, clinic, staff_id)
     set_password = await http.post(link, data={"password": PASSWORD, "again": PASSWORD})
     assert set_password.headers["location"] == "/sign-in/authenticator"
@@ -79,7 +82,7 @@ async def an_account(http: httpx.AsyncClient, web_pool: Pool, clinic: Clinic) ->
     )
     codes = re.findall(r"<li><code>([0-9A-Z-]{11})</code></li>", done.text)
     assert len(codes) == 10
-    return Account(clinic, staff_id, secret, codes, session_of(done))
+    return Account(clinic, staff_id, secret, codes, session_of(done), done.text)
 
 
 async def give_password(http: httpx.AsyncClient, *, password: str = PASSWORD, email: str = EMAIL) -> httpx.Response:

@@ -12,7 +12,7 @@ import pyotp
 import pytest
 
 from schemas.clinic import Clinic
-from schemas.staff import LinkPurpose
+from schemas.staff import LinkPurpose, Role
 from service import database
 from service.config import Config
 from service.database import Pool
@@ -56,6 +56,16 @@ async def test_first_sign_in_leads_from_link_to_desk(http: httpx.AsyncClient, ac
     page = await http.get("/caseload", headers=as_browser(account.session))
     assert page.status_code == 200
     assert "No clients yet" in page.text
+
+
+async def test_who_runs_the_clinic_is_led_to_its_first_steps_and_others_to_how_to_read(
+    http: httpx.AsyncClient, account: Account, web_pool: Pool, clinic: Clinic
+) -> None:
+    assert 'href="/how-to-read"' in account.first_page
+    assert "/settings/first-steps" not in account.first_page
+    admin = await an_account(http, web_pool, clinic, email="admin@harbour.example", role=Role.ADMIN)
+    assert 'href="/settings/first-steps"' in admin.first_page
+    assert (await http.get("/settings/first-steps", headers=as_browser(admin.session))).status_code == 200
 
 
 async def test_password_and_code_open_a_session_whose_cookie_only_the_server_can_read(

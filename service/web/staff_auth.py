@@ -16,7 +16,7 @@ from litestar.params import FromPath, FromQuery
 
 from schemas.staff import SessionStage
 from service import database, errors
-from service.people import clinics, sign_in, sign_in_throttle, staff_sessions, totp
+from service.people import access, clinics, sign_in, sign_in_throttle, staff_sessions, totp
 from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.people.sign_in import Door
@@ -177,7 +177,9 @@ async def take_first_code(
         )
     except (errors.Unauthenticated, errors.TooMany) as refusal:
         return await _authenticator_page(services, half, refusal=refusal)
-    reply = with_session(_half_way_page(services, half, "recovery_codes.html", codes=codes), token, half.view)
+    leads = access.may(half.who.parties, Permission.MANAGE_SETTINGS)
+    page = _half_way_page(services, half, "recovery_codes.html", codes=codes, leads=leads)
+    reply = with_session(page, token, half.view)
     return _known_from_now_on(reply, request, services, half)
 
 
