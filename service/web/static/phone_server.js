@@ -6,8 +6,17 @@ const ACCESS_MILLISECONDS = 14 * 60 * 1000;
 const BATCH_ITEMS = 50;
 const BATCH_BYTES = 512 * 1024;
 const PATIENCE_MILLISECONDS = 20 * 1000;
+const AT_ONCE_MILLISECONDS = 500;
+// As many answers as the list of what was sent goes back.
+const REMEMBERED = 20;
 
-export class Unreachable extends Error {}
+// Nobody answered: `atOnce` where the phone itself has no way out, which costs no waiting and no server anything.
+export class Unreachable extends Error {
+  constructor(atOnce = false) {
+    super();
+    this.atOnce = atOnce;
+  }
+}
 
 // The server answered, and the answer is no: `status`, and the problem it gave.
 export class Refused extends Error {
@@ -33,6 +42,7 @@ async function ask(method, path, { body, token } = {}) {
   if (token) headers.Authorization = `Bearer ${token}`;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), PATIENCE_MILLISECONDS);
+  const askedAt = performance.now();
   let response;
   let answer;
   try {
@@ -47,7 +57,7 @@ async function ask(method, path, { body, token } = {}) {
     answer = await response.text();
   } catch {
     // No network, a reply cut short, or none in time: whether it arrived is not known, so it will be sent again.
-    throw new Unreachable();
+    throw new Unreachable(performance.now() - askedAt < AT_ONCE_MILLISECONDS);
   } finally {
     clearTimeout(timer);
   }
@@ -128,8 +138,17 @@ function firstBatch(waiting, sentAt, mostItems) {
   return batch;
 }
 
+// That it was sent, and when; what was answered is not kept.
+async function remember(store, { id, body }) {
+  const { kind, instrument, answered_at } = body;
+  const before = ((await store.kept("sentLog")) || []).filter((other) => other.id !== id);
+  const sent = { id, body: { kind, instrument, answered_at }, arrivedAt: Date.now() };
+  await store.keep("sentLog", [sent, ...before].slice(0, REMEMBERED));
+}
+
 async function settle(store, answer, result) {
   if (result.status === 200 || result.status === 201) {
+    await remember(store, answer);
     await store.drop(answer.id);
     await store.keep("arrivedAt", Date.now());
     return;
