@@ -264,10 +264,10 @@ async def test_refused_answer_is_shown_and_kept_until_the_client_decides(here: H
         await answer(page)
         refused = page.locator("#refused")
         await expect(refused).to_contain_text("Not accepted, kept on this phone")
-        await expect(refused).to_contain_text("mood")
+        await expect(refused).to_contain_text("Mood")
         await page.unroute("**/v1/check-ins/batch")
         await page.reload()
-        await expect(refused).to_contain_text("mood")
+        await expect(refused).to_contain_text("Mood")
         assert await here.stored() == []
         await refused.get_by_role("button", name="Send again").click()
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)

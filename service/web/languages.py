@@ -6,6 +6,8 @@ Texts are marked `_("…")` in the template and `say("…")` in the scripts; tes
 from __future__ import annotations
 
 import gettext
+import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from io import BytesIO
@@ -18,7 +20,9 @@ from babel.messages.pofile import read_po
 
 LOCALES = Path(__file__).parent / "locale"
 SOURCE = "en"
-SCRIPT = "phone_"
+SCRIPTS = "phone*.js"
+# A text in a script: `say("…"`, always one plain string.
+SAID = re.compile(r'\bsay\(\s*("(?:[^"\\\\]|\\\\.)*")')
 
 
 def read(language: str) -> Catalog:
@@ -45,16 +49,15 @@ def texts(language: str) -> gettext.NullTranslations:
     return gettext.GNUTranslations(compiled)
 
 
-@cache
-def script_words(language: str) -> Mapping[str, str]:
-    """What the page's scripts say, by its English; empty for English itself."""
-    if language == SOURCE or language not in names():
-        return {}
-    return {
-        str(message.id): str(message.string)
-        for message in read(language)
-        if message.id and any(SCRIPT in place for place, _ in message.locations)
-    }
+def script(language: str, name: str) -> str:
+    """Where a script of the client's page is that says its texts in this language."""
+    return name if language == SOURCE or language not in names() else f"{language}/{name}"
+
+
+def translated(source: str, language: str) -> str:
+    """A script with its texts in another language."""
+    said = texts(language).gettext
+    return SAID.sub(lambda found: f"say({json.dumps(said(json.loads(found[1])), ensure_ascii=False)}", source)
 
 
 def chosen(*, asked: str | None, remembered: str | None, accepted: str) -> str:

@@ -30,12 +30,12 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
         "next": "Please ask your clinic for its link.",
     }
 )
-# What opens without a network. History and reminders need one anyway, and are fetched when they are opened.
+# What opens without a network. Connecting, history and reminders need one anyway, and are fetched when they are opened.
 MODULES = tuple(
     f"phone_{name}.js"
     for name in (
-        "check_in", "connection", "crisis", "days", "form", "instruments", "language", "lock", "page", "questions",
-        "queue", "sending", "server", "shell", "store", "words",
+        "check_in", "days", "form", "instruments", "lock", "page", "questions", "queue", "sending", "server",
+        "shell", "store", "words",
     )
 )  # fmt: skip
 COOKIE = "neap-language"
@@ -94,7 +94,7 @@ async def phone(
             "_": languages.texts(shown).gettext,
             "language": shown,
             "languages": languages.names(),
-            "words": languages.script_words(shown),
+            "script": lambda name: services.pages.assets.url(languages.script(shown, name)),
             "modules": MODULES,
             "clinic": clinic,
             "crisis": [contact_line(contact) for contact in view.crisis],

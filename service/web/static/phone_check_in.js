@@ -1,8 +1,7 @@
 // The day's questions, and "log a craving now".
 import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
 import { asked, readAnswers, readCravings, showCravings, showLast } from "./phone_form.js";
-import { hideCrisis, showCrisis } from "./phone_crisis.js";
-import { element, page, show } from "./phone_page.js";
+import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
 import { questions, showDue } from "./phone_questions.js";
 import { showQueue } from "./phone_queue.js";
 import { wake } from "./phone_sending.js";

@@ -2,7 +2,7 @@
 
 import { say } from "./phone_words.js";
 
-const CRAVING_OF = {
+export const CRAVING_OF = {
   alcohol: () => say("Craving for alcohol"),
   cocaine: () => say("Craving for cocaine"),
   opioid: () => say("Craving for heroin or another opioid"),

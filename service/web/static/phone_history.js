@@ -1,5 +1,6 @@
 // The client's own answers of the last four weeks: lines that break where no answer was, and the same as a table.
 import { weekday } from "./phone_days.js";
+import { CRAVING_OF } from "./phone_form.js";
 import { element, page } from "./phone_page.js";
 import { Unreachable, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -9,6 +10,8 @@ const [WIDTH, HEIGHT, LEFT, TOP] = [320, 96, 22, 8];
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
 const dayNumber = (day) => Math.round(Date.parse(`${day}T00:00:00Z`) / DAY_MILLISECONDS);
+
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
 
 function drawn(name, attributes, text) {
   const shape = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -42,36 +45,34 @@ function panel(title, days, valueOf, last) {
     chart.append(drawn("circle", { cx: x(day), cy: y(value), r: 2.5 }));
   }
   chart.prepend(drawn("path", { d: path || "M0 0", class: "line" }));
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  caption.textContent = title;
-  figure.append(caption, chart);
+  const figure = make("figure");
+  figure.append(make("figcaption", { textContent: title }), chart);
   return figure;
 }
-
-const SUBSTANCES = {
-  alcohol: () => say("Craving for alcohol"),
-  cocaine: () => say("Craving for cocaine"),
-  opioid: () => say("Craving for heroin or another opioid"),
-  other: () => say("Craving for something else"),
-};
 
 function show(items) {
   const last = Math.max(...items.map((item) => dayNumber(item.client_day)));
   const recent = items.filter((item) => last - dayNumber(item.client_day) < DAYS);
   const days = daysOf(recent);
-  const substances = Object.keys(SUBSTANCES).filter((name) => recent.some((item) => name in item.craving));
-  const cravingTitle = (name) => (substances.length === 1 ? say("Craving") : SUBSTANCES[name]());
-  element("history-chart").replaceChildren(
+  const substances = Object.keys(CRAVING_OF).filter((name) => recent.some((item) => name in item.craving));
+  const cravingTitle = (name) => (substances.length === 1 ? say("Craving") : CRAVING_OF[name]());
+  const chart = make("div");
+  chart.append(
     ...substances.map((name) => panel(`${cravingTitle(name)}, 0–10`, days, (item) => item.craving[name], last)),
     panel(say("Mood, 0–10, up is better"), days, (item) => item.mood, last),
     panel(say("Anxiety, 0–10"), days, (item) => item.anxiety, last),
   );
-  element("history-rows").replaceChildren(...recent.map((item) => row(item, cravingTitle)));
+  const table = make("table");
+  const head = make("tr");
+  head.append(...[say("Day"), say("Answers")].map((text) => make("th", { textContent: text, scope: "col" })));
+  table.append(head, ...recent.map((item) => row(item, cravingTitle)));
+  const list = make("details", { id: "history-table" });
+  list.append(make("summary", { textContent: say("As a list") }), table);
+  element("history-place").replaceChildren(chart, list);
 }
 
 function row(item, cravingTitle) {
-  const line = document.createElement("tr");
+  const line = make("tr");
   const day = weekday(new Date(`${item.client_day}T12:00`));
   const cravings = Object.entries(item.craving).map(([name, value]) => `${cravingTitle(name)} ${value}`);
   const scores = [
@@ -80,7 +81,7 @@ function row(item, cravingTitle) {
     ...(item.anxiety === null ? [] : [`${say("Anxiety")} ${item.anxiety}`]),
   ];
   for (const text of [item.kind === "moment" ? `${day} · ${say("Craving now")}` : day, scores.join(" · ")]) {
-    line.append(Object.assign(document.createElement("td"), { textContent: text }));
+    line.append(make("td", { textContent: text }));
   }
   return line;
 }
@@ -88,12 +89,13 @@ function row(item, cravingTitle) {
 // Fetched each time and kept nowhere on the phone.
 export async function showHistory() {
   const words = element("history-words");
+  const { style } = element("history-place").dataset;
+  if (!document.querySelector(`link[href="${style}"]`)) document.head.append(make("link", { rel: "stylesheet", href: style }));
   words.textContent = say("One moment.");
   try {
     const { items } = await askAsDevice(page.store, "GET", "/v1/check-ins?limit=200");
     if (page.view !== "history") return;
     words.textContent = items.length ? say("The last four weeks.") : say("Your answers will be here after the first check-in.");
-    element("history-table").hidden = !items.length;
     if (items.length) show(items);
   } catch (error) {
     words.textContent =

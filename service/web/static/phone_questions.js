@@ -1,7 +1,6 @@
 // Questionnaires on the screen: opening one, closing it, and where the crisis card stands meanwhile.
-import { hideCrisis, showCrisis } from "./phone_crisis.js";
 import * as instruments from "./phone_instruments.js";
-import { element, page, show } from "./phone_page.js";
+import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
 import { save } from "./phone_check_in.js";
 import { showQueue } from "./phone_queue.js";
 import { wake } from "./phone_sending.js";

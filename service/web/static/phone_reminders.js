@@ -4,7 +4,41 @@ import { element, page } from "./phone_page.js";
 import { Refused, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
-let listens = false;
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
+
+function put() {
+  const labelled = (id, type, label, more) => {
+    const words = make("label", { htmlFor: id, textContent: label });
+    const input = make("input", { id, type, ...more });
+    input.setAttribute("aria-describedby", "remind-fault");
+    return [words, input];
+  };
+  const said = make("p", { id: "remind-said" });
+  said.setAttribute("role", "status");
+  const fault = make("p", { id: "remind-fault", className: "fault" });
+  fault.setAttribute("role", "alert");
+  const form = make("form", { id: "remind-form", noValidate: true, hidden: true });
+  const email = say("E-mail, where this browser shows no messages (optional)");
+  const rule = say(
+    "A reminder says only that this page is ready. It comes at most once a day, and not at all once you have answered.",
+  );
+  form.append(
+    ...labelled("remind-at", "time", say("Every day at"), {}),
+    ...labelled("remind-email", "email", email, { autocomplete: "email", maxLength: 254 }),
+    make("p", { className: "small", textContent: rule }),
+    fault,
+    make("button", { type: "submit", textContent: say("Remind me") }),
+    make("button", { id: "remind-off", type: "button", textContent: say("Turn reminders off"), hidden: true }),
+  );
+  element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, form);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const at = element("remind-at").value;
+    if (at) keep(`${at.slice(0, 5)}:00`);
+    else fault.textContent = say("Please choose an hour.");
+  });
+  element("remind-off").addEventListener("click", () => keep(null));
+}
 
 function bytesOf(base64url) {
   const text = atob(base64url.replaceAll("-", "+").replaceAll("_", "/"));
@@ -57,16 +91,7 @@ async function keep(remindAt) {
 
 export async function showReminders() {
   if (!element("this-phone").open) return;
-  if (!listens) {
-    listens = true;
-    element("remind-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      const at = element("remind-at").value;
-      if (at) keep(`${at.slice(0, 5)}:00`);
-      else element("remind-fault").textContent = say("Please choose an hour.");
-    });
-    element("remind-off").addEventListener("click", () => keep(null));
-  }
+  if (!element("remind-form")) put();
   try {
     tell(await askAsDevice(page.store, "GET", "/v1/phone-settings"));
     element("remind-form").hidden = false;

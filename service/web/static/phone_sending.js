@@ -7,7 +7,6 @@ import { keepDefinitions } from "./phone_instruments.js";
 import { clinic, page } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
-import { agreeOnLanguage } from "./phone_language.js";
 
 const FIRST_WAIT_MILLISECONDS = 1000;
 // Without a network a try costs nothing; a clinic that does answer, but not well, is left in peace for longer.
@@ -25,6 +24,7 @@ async function exchange() {
   await page.store.keep("today", today);
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
+  const { agreeOnLanguage } = await import("./phone_language.js");
   await agreeOnLanguage();
 }
 

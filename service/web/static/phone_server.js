@@ -28,7 +28,7 @@ export class Refused extends Error {
   }
 }
 
-function base64url(bytes) {
+export function base64url(bytes) {
   const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
   return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
@@ -36,7 +36,7 @@ function base64url(bytes) {
 // The refresh token is no longer taken: the clinic, the client or 90 days of silence ended this device.
 export class Disconnected extends Error {}
 
-async function ask(method, path, { body, token } = {}) {
+export async function ask(method, path, { body, token } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -72,22 +72,6 @@ async function ask(method, path, { body, token } = {}) {
     throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
   }
   return content;
-}
-
-export async function enrol(store, clinic, code) {
-  const key = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
-  // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
-  await store.keep("key", key.privateKey);
-  const point = await crypto.subtle.exportKey("raw", key.publicKey);
-  const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
-  await store.keep("device", {
-    deviceId: enrolled.device_id,
-    key: key.privateKey,
-    refreshToken: enrolled.refresh_token,
-    accessToken: enrolled.access_token,
-    obtainedAt: Date.now(),
-  });
-  await store.forget("key");
 }
 
 async function refresh(store, device) {

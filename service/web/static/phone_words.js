@@ -1,7 +1,7 @@
-// Texts in the page's language. English is the source; the page brings the others with it, so that it needs no network.
+// Texts in the page's language. English is the source: each language's scripts are served with its own texts in them
+// (service/web/assets.py), so that a phone keeps no dictionary.
 
 export const language = document.documentElement.lang;
-const words = JSON.parse(document.body.dataset.words);
 
 // A text, with what stands in braces replaced by its value.
-export const say = (text, values = {}) => (words[text] || text).replace(/\{(\w+)\}/g, (_, name) => values[name]);
+export const say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
