@@ -1,6 +1,7 @@
 """`python -m docs.phone_words`: bring the catalogues of the client's page up to date with what the page says.
 
-New texts are added empty, texts that nobody says any more are dropped; tests/test_phone_words.py fails until all are filled.
+New texts are added empty, texts that nobody says any more are dropped; tests/test_phone_words.py fails until all are
+filled.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ MODULES = tuple(
 )  # fmt: skip
 COOKIE = "neap-language"
 A_YEAR = 365 * 24 * 60 * 60
+# Nothing on the page keeps its spaces; the phone keeps 20 KB of it.
+INDENTATION = re.compile(r"\n\s+")
 DIALLED = re.compile(r"\+?[0-9][0-9 ().-]{1,24}")
 
 
@@ -77,10 +79,12 @@ async def phone(
     clinic = await _clinic(services, slug)
     if clinic is None:
         return services.pages.show("error.html", UNKNOWN_CLINIC, status=404)
-    if language in languages.names():
+    if language is not None and language in languages.names():
         # Remembered by the browser, so that the page keeps its one address, under which the phone keeps it.
         chosen = go_to(f"/phone/{slug}")
-        chosen.set_cookie(Cookie(COOKIE, language, path="/phone", max_age=A_YEAR, samesite="lax", httponly=True))
+        chosen.set_cookie(
+            Cookie(key=COOKIE, value=language, path="/phone", max_age=A_YEAR, samesite="lax", httponly=True)
+        )
         return chosen
     shown = languages.chosen(
         asked=None,
@@ -88,7 +92,7 @@ async def phone(
         accepted=request.headers.get("accept-language", ""),
     )
     view = await services.views.get(clinic.clinic_id)
-    return services.pages.show(
+    page = services.pages.show(
         "phone.html",
         {
             "_": languages.texts(shown).gettext,
@@ -102,6 +106,8 @@ async def phone(
             "fictional": view.fictional,
         },
     )
+    page.content = INDENTATION.sub("\n", page.content)
+    return page
 
 
 class Icon(msgspec.Struct, frozen=True):

@@ -45,7 +45,7 @@ function bytesOf(base64url) {
   return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }
 
-function tell({ remind_at: at, email, push }) {
+function tell({ remind_time: at, email, push }) {
   element("remind-at").value = at ? at.slice(0, 5) : "";
   element("remind-email").value = email || "";
   element("remind-off").hidden = !at;
@@ -79,7 +79,7 @@ async function keep(remindAt) {
       }
     }
     const email = element("remind-email").value.trim() || null;
-    const body = { remind_at: remindAt, time_zone: zone(), email: remindAt ? email : null };
+    const body = { remind_time: remindAt, time_zone: zone(), email: remindAt ? email : null };
     tell(await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body));
   } catch (error) {
     fault.textContent =
