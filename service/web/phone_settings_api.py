@@ -78,11 +78,12 @@ async def get_phone_settings(request: Request[Any, Any, Any], services: NamedDep
 async def put_language(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Read and be reminded in this language."""
     now = datetime.now(UTC)
-    form = strict.decode(await request.body(), LanguageForm)
-    if form.language not in languages.names():
-        fault = errors.FieldFault("language", f"one of {', '.join(languages.names())}")
-        raise errors.Invalid("There are no texts in this language.", fields=(fault,))
+    raw = await request.body()
     async with _own(request, services, now=now) as (db, whose):
+        form = strict.decode(raw, LanguageForm)
+        if form.language not in languages.names():
+            fault = errors.FieldFault("language", f"one of {', '.join(languages.names())}")
+            raise errors.Invalid("There are no texts in this language.", fields=(fault,))
         await phone_settings.choose_language(db, whose.client_id, form.language, now=now)
         await _record(db, whose, "phone_setting.language", now=now)
         return await _reply(db, services, whose)
@@ -97,8 +98,9 @@ async def put_language(request: Request[Any, Any, Any], services: NamedDependenc
 async def put_reminder(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Be reminded at this hour of the phone's clock, on days without an answer; null turns it off."""
     now = datetime.now(UTC)
-    form = strict.decode(await request.body(), ReminderForm)
+    raw = await request.body()
     async with _own(request, services, now=now) as (db, whose):
+        form = strict.decode(raw, ReminderForm)
         await phone_settings.choose_reminder(
             db,
             services.master,
@@ -122,14 +124,14 @@ async def put_reminder(request: Request[Any, Any, Any], services: NamedDependenc
 async def put_push(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """Show reminders in this phone's browser."""
     now = datetime.now(UTC)
-    form = strict.decode(await request.body(), PushForm)
-    text = msgspec.json.encode(form).decode()
-    try:
-        push.read_subscription(text, allowed=services.config.webhook_allow)
-    except Refused as error:
-        fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
-        raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
+    raw = await request.body()
     async with _own(request, services, now=now) as (db, whose):
+        text = msgspec.json.encode(strict.decode(raw, PushForm)).decode()
+        try:
+            push.read_subscription(text, allowed=services.config.webhook_allow)
+        except Refused as error:
+            fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
+            raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
         await phone_settings.keep_push(db, services.master, whose, text, now=now)
         await _record(db, whose, "phone_setting.push", now=now)
         return await _reply(db, services, whose)

@@ -54,6 +54,8 @@ function show(items) {
   const last = Math.max(...items.map((item) => dayNumber(item.client_day)));
   const recent = items.filter((item) => last - dayNumber(item.client_day) < DAYS);
   const days = daysOf(recent);
+  const dayAt = (number) => weekday(new Date(number * DAY_MILLISECONDS + DAY_MILLISECONDS / 2));
+  element("history-words").textContent = say("From {from} to {until}.", { from: dayAt(last - DAYS + 1), until: dayAt(last) });
   const substances = Object.keys(CRAVING_OF).filter((name) => recent.some((item) => name in item.craving));
   const cravingTitle = (name) => (substances.length === 1 ? say("Craving") : CRAVING_OF[name]());
   const chart = make("div");
@@ -95,8 +97,8 @@ export async function showHistory() {
   try {
     const { items } = await askAsDevice(page.store, "GET", "/v1/check-ins?limit=200");
     if (page.view !== "history") return;
-    words.textContent = items.length ? say("The last four weeks.") : say("Your answers will be here after the first check-in.");
     if (items.length) show(items);
+    else words.textContent = say("Your answers will be here after the first check-in.");
   } catch (error) {
     words.textContent =
       error instanceof Unreachable
