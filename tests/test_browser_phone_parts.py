@@ -24,6 +24,7 @@ from tests.test_browser_phone import (
     choose,
     here,
     house,
+    items_of,
     no_network,
 )
 
@@ -203,7 +204,7 @@ async def test_a_server_that_goes_down_in_the_middle_of_a_batch_loses_and_double
                 await route.continue_()
                 return
             # The first item arrives; then the server dies, and nobody hears of it.
-            await route.fetch(post_data=route.request.post_data_json[:1])
+            await route.fetch(post_data=items_of(route.request)[:1])
             await route.abort("connectionreset")
 
         await page.route("**/v1/check-ins/batch", half)
@@ -258,6 +259,24 @@ async def test_a_phone_whose_storage_was_cleared_asks_for_a_code_and_says_no_wro
         await page.get_by_role("button", name="Connect", exact=True).click()
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         assert len(await here.stored()) == 1
+
+
+async def test_a_reminder_follows_the_phone_into_another_zone(here: Here) -> None:
+    zone_of = "select time_zone from phone_setting where clinic_id = $1 and next_at is not null"
+    there = "America/Lima"
+    async with here.connected() as page:
+        await page.get_by_text("This phone", exact=True).click()
+        await page.get_by_label("Every day at").fill("19:30")
+        await page.get_by_role("button", name="Remind me").click()
+        await expect(page.locator("#remind-said")).to_contain_text("Give an e-mail address")
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await db.value(zone_of, here.clinic_id) not in (None, there)
+        session = await page.context.new_cdp_session(page)
+        await session.send("Emulation.setTimezoneOverride", {"timezoneId": there})
+        async with page.expect_response("**/v1/phone-settings/reminder"):
+            await page.reload()
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await db.value(zone_of, here.clinic_id) == there
 
 
 async def test_reminders_are_off_until_the_client_chooses_an_hour_and_off_again(here: Here) -> None:

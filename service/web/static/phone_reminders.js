@@ -81,12 +81,22 @@ async function keep(remindAt) {
     const email = element("remind-email").value.trim() || null;
     const body = { remind_time: remindAt, time_zone: zone(), email: remindAt ? email : null };
     tell(await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body));
+    await page.store.keep("remindZone", remindAt && zone());
   } catch (error) {
     fault.textContent =
       error instanceof Refused && error.status === 400
         ? say("Please look at the hour and the e-mail address.")
         : say("This needs a connection. Please try again.");
   }
+}
+
+// The client travels: the same hour, on the clock that they see now.
+export async function followZone() {
+  const kept = await askAsDevice(page.store, "GET", "/v1/phone-settings");
+  const { remind_time, email } = kept;
+  const body = { remind_time, time_zone: zone(), email };
+  if (remind_time) await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body);
+  await page.store.keep("remindZone", remind_time && zone());
 }
 
 export async function showReminders() {

@@ -26,6 +26,8 @@ async function exchange() {
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
   const { agreeOnLanguage } = await import("./phone_language.js");
   await agreeOnLanguage();
+  const remindZone = await page.store.kept("remindZone");
+  if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
 }
 
 async function tryAgainLater(most) {
