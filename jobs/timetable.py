@@ -18,6 +18,7 @@ from jobs import (
     reconcile,
     refit_population,
     seal_audit,
+    send_reminders,
     watch_appointments,
 )
 from jobs.work import Daily, Period
@@ -65,6 +66,7 @@ PERIODS: tuple[Period, ...] = (
         "plan_briefs", plan_briefs.run_once, 60, "a brief is told of a day before its session or infusion", hinted=False
     ),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
+    Period("send_reminders", send_reminders.run_once, 20, "the client chose the minute", hinted=False),
     Period("refit_population", refit_population.run_once, 21_600, "every 28 days there is one to do", hinted=False),
 )
 

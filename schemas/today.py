@@ -29,6 +29,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
     `seen_at`: when somebody of the team last took on what an answer gave rise to, within two days; only where the
     clinic tells it, and no promise. `instruments`: the questionnaires that are due, what waits longest first.
+    `language`: as the client chose it, None until then.
     """
 
     client_day: date
@@ -40,6 +41,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     last_infusion: LastInfusion | None
     instruments: list[DueInstrument]
     seen_at: datetime | None
+    language: str | None
     monitoring: str
     crisis: list[CrisisContact]
     fictional: bool

@@ -13,7 +13,7 @@ from schemas.today import LastInfusion, NextInfusion, Today
 from service import errors, instrument_log
 from service.database import Db
 from service.facts import checkins, client_day, courses, infusions, instruments, pauses
-from service.people import audit, clients
+from service.people import audit, clients, phone_settings
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
 from service.sealing import Sealer
@@ -112,6 +112,7 @@ async def today_of(
         if given
         else None,
         seen_at=await _seen_at(db, client_id, view, now=now),
+        language=(await phone_settings.of(db, client_id)).language,
         monitoring=view.monitoring_notice,
         crisis=view.crisis,
         fictional=view.fictional,

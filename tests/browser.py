@@ -116,12 +116,18 @@ class Watched:
 
 @asynccontextmanager
 async def watched_context(
-    started: Browser, address: str, *, width: int = 390, height: int = 844, script: bool = True
+    started: Browser,
+    address: str,
+    *,
+    width: int = 390,
+    height: int = 844,
+    script: bool = True,
+    zone: str | None = None,
 ) -> AsyncIterator[BrowserContext]:
     """A fresh browser profile whose pages ask nobody but us and break no policy: checked when the block ends."""
     watched = Watched(address)
     context = await started.new_context(
-        base_url=address, viewport={"width": width, "height": height}, java_script_enabled=script
+        base_url=address, viewport={"width": width, "height": height}, java_script_enabled=script, timezone_id=zone
     )
     context.on("page", watched.follow)
     yield context

@@ -25,6 +25,7 @@ class Template(StrEnum):
     DIGEST = "digest"
     ALL_QUIET = "all_quiet"
     AUDIT_HEAD = "audit_head"
+    REMINDER = "reminder"
 
 
 class Event(StrEnum):
@@ -63,7 +64,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     `delivery_id` is stable over every attempt, so that a receiver can drop a second copy. `alert_id`: None for what is
     about no alert. `to`: an e-mail address, a URL, or a browser's subscription; `address_id` is that one's, should it
     say that it is gone. `secrets` sign what goes to a URL, two while one takes the other's place. `receipt`: what a
-    receiver hands back when the message has arrived.
+    receiver hands back when the message has arrived. `expires_at`: from then on it is worth nothing.
     """
 
     delivery_id: UUID
@@ -78,6 +79,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     link: str
     receipt: str = ""
     written_at: datetime
+    expires_at: datetime | None = None
     secrets: tuple[bytes, ...] = ()
 
 

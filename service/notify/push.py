@@ -101,11 +101,18 @@ class Push:
         headers = {
             "content-type": "application/octet-stream",
             "content-encoding": "aes128gcm",
-            "ttl": str(TTL_SECONDS),
+            "ttl": str(_seconds_left(message, now=now)),
             "urgency": "high",
             "authorization": self._vapid.sign(claims)["Authorization"],
         }
         return await self._outward.post(subscription.endpoint, _encrypted(message, subscription), headers)
+
+
+def _seconds_left(message: Message, *, now: datetime) -> int:
+    """How long the push service may keep it for a browser that is closed."""
+    if message.expires_at is None:
+        return TTL_SECONDS
+    return max(0, min(TTL_SECONDS, int((message.expires_at - now).total_seconds())))
 
 
 def _encrypted(message: Message, subscription: PushSubscription) -> bytes:

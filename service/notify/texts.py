@@ -59,11 +59,16 @@ TEXTS: Mapping[Template, Text] = MappingProxyType(
         ),
         Template.DIGEST: Text("This morning's inbox", DIGEST),
         Template.ALL_QUIET: Text("This morning's inbox: all quiet", ALL_QUIET),
+        Template.REMINDER: Text("Your page is ready", "Your page is ready, whenever it suits you."),
         Template.AUDIT_HEAD: Text("Seal of the audit trail", AUDIT_HEAD),
     }
 )
 CLOSING = """\
 This message says nothing about it on purpose: please sign in to read it.
+It is sent automatically; answers to it are not read."""
+
+REMINDER_CLOSING = """\
+You chose this hour on the page. There, under "This phone", you can change it or turn it off.
 It is sent automatically; answers to it are not read."""
 
 
@@ -96,4 +101,5 @@ def text_of(message: Message) -> Text:
 
 def closing_of(message: Message) -> str:
     """What stands below the link of a letter."""
-    return catalogue(message.language).gettext(CLOSING)
+    closing = REMINDER_CLOSING if message.template is Template.REMINDER else CLOSING
+    return catalogue(message.language).gettext(closing)

@@ -26,6 +26,8 @@ OF_NAMES: Mapping[str, str] = {
     "clinic": "harbour",
     "language": "en",
     "at": "10:00",
+    "remind_time": "19:00:00",
+    "email": "somebody@mail.example",
     "quiet_from": "21:00",
     "quiet_until": "07:00",
     "panel": "44249-1",

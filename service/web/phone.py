@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
+from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
+from schemas.clinic import Clinic
 from schemas.crisis import CrisisContact
-from service import database
+from service import database, errors
 from service.people import clinics
 from service.people.access import Permission
-from service.web import page_problems, static_files
+from service.web import languages, page_problems, static_files
+from service.web.pages import go_to
 from service.web.services import Services
 
 UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
@@ -26,6 +30,18 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
         "next": "Please ask your clinic for its link.",
     }
 )
+# What opens without a network. Connecting, history and reminders need one anyway, and are fetched when they are opened.
+MODULES = tuple(
+    f"phone_{name}.js"
+    for name in (
+        "check_in", "days", "form", "instruments", "lock", "page", "questions", "queue", "sending", "server",
+        "shell", "store", "words",
+    )
+)  # fmt: skip
+COOKIE = "neap-language"
+A_YEAR = 365 * 24 * 60 * 60
+# Nothing on the page keeps its spaces; the phone keeps 20 KB of it.
+INDENTATION = re.compile(r"\n\s+")
 DIALLED = re.compile(r"\+?[0-9][0-9 ().-]{1,24}")
 
 
@@ -47,23 +63,88 @@ def contact_line(contact: CrisisContact) -> ContactLine:
     return ContactLine(contact.label, contact.contact, href)
 
 
-@get("/phone/{slug:str}", opt={"access": Permission.COME_IN})
-async def phone(slug: FromPath[str], services: NamedDependency[Services]) -> Response[str]:
-    """The page a client opens on their phone, by the link or QR code that the clinic gave."""
+async def _clinic(services: Services, slug: str) -> Clinic | None:
     async with database.across_clinics(services.pool) as connection:
-        clinic = await clinics.find_by_slug(connection, slug)
+        return await clinics.find_by_slug(connection, slug)
+
+
+@get("/phone/{slug:str}", opt={"access": Permission.COME_IN})
+async def phone(
+    request: Request[Any, Any, Any],
+    slug: FromPath[str],
+    services: NamedDependency[Services],
+    language: FromQuery[str | None] = None,
+) -> Response[str] | Response[None]:
+    """The page a client opens on their phone, by the link or QR code that the clinic gave."""
+    clinic = await _clinic(services, slug)
     if clinic is None:
         return services.pages.show("error.html", UNKNOWN_CLINIC, status=404)
+    if language is not None and language in languages.names():
+        # Remembered by the browser, so that the page keeps its one address, under which the phone keeps it.
+        chosen = go_to(f"/phone/{slug}")
+        chosen.set_cookie(
+            Cookie(key=COOKIE, value=language, path="/phone", max_age=A_YEAR, samesite="lax", httponly=True)
+        )
+        return chosen
+    shown = languages.chosen(
+        asked=None,
+        remembered=request.cookies.get(COOKIE),
+        accepted=request.headers.get("accept-language", ""),
+    )
     view = await services.views.get(clinic.clinic_id)
-    return services.pages.show(
+    page = services.pages.show(
         "phone.html",
         {
+            "_": languages.texts(shown).gettext,
+            "language": shown,
+            "languages": languages.names(),
+            "script": lambda name: services.pages.assets.url(languages.script(shown, name)),
+            "modules": MODULES,
             "clinic": clinic,
             "crisis": [contact_line(contact) for contact in view.crisis],
             "monitoring": view.monitoring_notice,
             "fictional": view.fictional,
         },
     )
+    page.content = INDENTATION.sub("\n", page.content)
+    return page
+
+
+class Icon(msgspec.Struct, frozen=True):
+    src: str
+    type: str
+    sizes: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a phone puts on its home screen: a name and an icon that say nothing of what it is for."""
+
+    id: str
+    name: str = "Neap"
+    short_name: str = "Neap"
+    start_url: str
+    scope: str
+    display: str = "standalone"
+    background_color: str = "#fbfaf7"
+    theme_color: str = "#fbfaf7"
+    icons: tuple[Icon, ...]
+
+
+@get("/phone/{slug:str}/manifest.webmanifest", opt={"access": Permission.COME_IN})
+async def manifest(slug: FromPath[str], services: NamedDependency[Services]) -> Response[bytes]:
+    """The installed page's name, icon and first address."""
+    if await _clinic(services, slug) is None:
+        raise errors.NotFound("Not found.")
+    url = services.pages.assets.url
+    icons = (
+        Icon(url("phone_icon.svg"), "image/svg+xml", "any"),
+        Icon(url("phone_icon_180.png"), "image/png", "180x180"),
+        Icon(url("phone_icon_512.png"), "image/png", "512x512"),
+    )
+    home = f"/phone/{slug}"
+    content = msgspec.json.encode(Manifest(id=home, start_url=home, scope=home, icons=icons))
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="application/manifest+json", headers=headers)
 
 
 @get("/phone/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
@@ -75,7 +156,7 @@ def worker(services: NamedDependency[Services]) -> Response[bytes]:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[worker, phone],
+        route_handlers=[worker, phone, manifest],
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
     ),

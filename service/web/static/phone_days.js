@@ -1,4 +1,5 @@
 // Days and times: as the server wants them, and as a person reads them.
+import { language } from "./phone_words.js";
 
 const HOUR_MILLISECONDS = 60 * 60 * 1000;
 // A client day ends at four in the morning; the server decides, this only chooses the words while offline.
@@ -19,7 +20,7 @@ export const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR *
 
 export const dayOf = (date) => localTime(dayShifted(date)).slice(0, 10);
 
-const inWords = (date, options) => new Intl.DateTimeFormat("en-GB", options).format(date);
+const inWords = (date, options) => new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, options).format(date);
 
 export const clock = (date) => inWords(date, { hour: "2-digit", minute: "2-digit" });
 

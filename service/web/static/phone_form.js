@@ -1,24 +1,25 @@
 // The scales: 0 to 10 as radio buttons that begin empty, the last answer dashed.
 
-const CRAVING_OF = {
-  alcohol: "Craving for alcohol",
-  cocaine: "Craving for cocaine",
-  opioid: "Craving for heroin or another opioid",
-  other: "Craving for something else",
+import { say } from "./phone_words.js";
+
+export const CRAVING_OF = {
+  alcohol: () => say("Craving for alcohol"),
+  cocaine: () => say("Craving for cocaine"),
+  opioid: () => say("Craving for heroin or another opioid"),
+  other: () => say("Craving for something else"),
 };
 
 // One scale for each substance of the course, the primary one first. A course with one substance does not name it:
 // somebody may look over the client's shoulder.
-export function showCravings(substances) {
-  const place = document.getElementById("cravings");
+export function showCravings(place, name, substances, when) {
   const shown = Array.from(place.children, (scale) => scale.dataset.scale).join();
-  if (shown === substances.map((substance) => `craving.${substance}`).join()) return;
+  if (shown === substances.map((substance) => `${name}.${substance}`).join()) return;
   const scales = substances.map((substance) => {
     const scale = document.getElementById("craving-scale").content.cloneNode(true).querySelector("fieldset");
-    const words = substances.length === 1 ? "Craving" : CRAVING_OF[substance];
-    scale.dataset.scale = `craving.${substance}`;
-    scale.querySelector("legend").textContent = `${words}, strongest today`;
-    for (const input of scale.querySelectorAll("input")) input.name = `craving.${substance}`;
+    const words = substances.length === 1 ? say("Craving") : CRAVING_OF[substance]();
+    scale.dataset.scale = `${name}.${substance}`;
+    scale.querySelector("legend").textContent = `${words}, ${when}`;
+    for (const input of scale.querySelectorAll("input")) input.name = `${name}.${substance}`;
     return scale;
   });
   place.replaceChildren(...scales);
@@ -54,17 +55,22 @@ export function asked(form) {
   return Boolean(form.querySelector("input:checked")) || form.elements.note.value.trim() !== "";
 }
 
-// What is filled in, as the server wants it; `missing` are the scales left empty, `nothing` that no scale is answered.
-export function readAnswers(form, substances) {
+// The scores of these substances, as far as they are chosen.
+export function readCravings(form, name, substances) {
   const craving = {};
   for (const substance of substances) {
-    const value = scoreOf(form, `craving.${substance}`);
+    const value = scoreOf(form, `${name}.${substance}`);
     if (value !== null) craving[substance] = value;
   }
+  return craving;
+}
+
+// What is filled in, as the server wants it; `missing` are the scales left empty, `nothing` that no scale is answered.
+export function readAnswers(form, substances) {
   const used = Array.from(form.querySelectorAll("input[name=used]:checked"), (box) => box.value);
   const safety = chosen(form, "safety");
   const answers = {
-    craving,
+    craving: readCravings(form, "craving", substances),
     mood: scoreOf(form, "mood"),
     anxiety: scoreOf(form, "anxiety"),
     used: used.length ? used.filter((value) => value !== "none") : null,

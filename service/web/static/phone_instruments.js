@@ -1,5 +1,6 @@
 // Questionnaires: what is due after the check-in, its questions in their exact words, and what was answered.
 import { dayOf } from "./phone_days.js";
+import { say } from "./phone_words.js";
 
 const SECONDS_AN_ITEM = 12;
 
@@ -41,7 +42,9 @@ export function showDue(due, open) {
       const minutes = Math.ceil((one.items * SECONDS_AN_ITEM) / 60);
       entry.querySelector("button").textContent = one.asks;
       entry.querySelector("p").textContent =
-        `${one.items} questions, about ${minutes === 1 ? "a minute" : `${minutes} minutes`}.`;
+        minutes === 1
+          ? say("{count} questions, about a minute.", { count: one.items })
+          : say("{count} questions, about {minutes} minutes.", { count: one.items, minutes });
       entry.querySelector("button").addEventListener("click", () => open(one));
       return entry;
     }),

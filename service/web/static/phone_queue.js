@@ -1,10 +1,13 @@
 // What was sent, what waits and what was refused, in words.
 import { dayAndTime } from "./phone_days.js";
 import { waitingAnswers } from "./phone_server.js";
+import { say } from "./phone_words.js";
 
 const element = (id) => document.getElementById(id);
 
-export async function showQueue(store, synchronise) {
+const when = (answer) => dayAndTime(new Date(answer.body.answered_at));
+
+export async function showQueue(store, wake) {
   const queue = await store.queue();
   const waiting = await waitingAnswers(store);
   const refused = queue.filter((answer) => answer.refused);
@@ -12,42 +15,92 @@ export async function showQueue(store, synchronise) {
   const arrivedAt = await store.kept("arrivedAt");
   const device = await store.kept("device");
   let words = "";
-  if (waiting.length) {
-    const one = waiting.length === 1;
-    words =
-      `${one ? "1 answer is" : `${waiting.length} answers are`} saved on this phone and not sent yet. ` +
-      `${one ? "It is" : "They are"} sent without your doing when there is a connection.`;
+  if (waiting.length === 1) {
+    words = say("1 answer is saved on this phone and not sent yet. It is sent without your doing when there is a connection.");
+  } else if (waiting.length) {
+    words = say(
+      "{count} answers are saved on this phone and not sent yet. They are sent without your doing when there is a connection.",
+      { count: waiting.length },
+    );
   } else if (arrivedAt && device) {
-    words = `Arrived at your clinic: ${dayAndTime(new Date(arrivedAt))}.`;
+    words = say("Arrived at your clinic: {when}.", { when: dayAndTime(new Date(arrivedAt)) });
   }
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
   element("earlier").hidden = !earlier.length || !device;
-  element("earlier-words").textContent =
-    `${earlier.length} not sent, saved here before this phone was connected again. The last is from ` +
-    `${earlier.length ? dayAndTime(new Date(earlier[earlier.length - 1].body.answered_at)) : ""}.`;
-  showRefused(refused, store, synchronise);
+  if (earlier.length) {
+    element("earlier-words").textContent = say(
+      "{count} not sent, saved here before this phone was connected again. The last is from {when}.",
+      { count: earlier.length, when: when(earlier.at(-1)) },
+    );
+  }
+  showRefused(refused, store, wake);
+  showLog(queue, (await store.kept("sentLog")) || []);
 }
 
-function showRefused(refused, store, synchronise) {
+const kindOf = (body) => {
+  if (body.instrument) return say("Questions");
+  return body.kind === "moment" ? say("Craving now") : say("Check-in");
+};
+
+// Every answer that this phone knows of, newest first, each with what became of it.
+function showLog(queue, sent) {
+  const lines = queue.map((answer) => ({
+    id: answer.id,
+    state: answer.refused ? "refused" : "waiting",
+    words: `${kindOf(answer.body)}, ${when(answer)}: ${answer.refused ? say("not accepted") : say("waiting")}`,
+  }));
+  for (const { id, body, arrivedAt } of sent) {
+    const arrived = say("sent, arrived {when}", { when: dayAndTime(new Date(arrivedAt)) });
+    lines.push({ id, state: "arrived", words: `${kindOf(body)}, ${when({ body })}: ${arrived}` });
+  }
+  lines.sort((one, other) => (one.id < other.id ? 1 : -1));
+  element("log").hidden = !lines.length;
+  element("log-list").replaceChildren(
+    ...lines.map(({ state, words }) => {
+      const item = document.createElement("li");
+      item.className = state;
+      item.textContent = words;
+      return item;
+    }),
+  );
+}
+
+const FIELDS = {
+  craving: () => say("Craving"),
+  mood: () => say("Mood"),
+  anxiety: () => say("Anxiety"),
+  note: () => say("Note for your care team"),
+  used: () => say("Used since last time"),
+};
+
+// The server's reason is written for programs: what a person can do with it are the field's name and the next step.
+function reasonOf({ status, problem }) {
+  if (status === 409) return say("Another answer with the same number is at your clinic already. Tell your clinic if in doubt.");
+  if (status === 413) return say("It is too long. Delete it, and answer again with a shorter note.");
+  const named = (problem.errors || []).map(({ field }) => field).filter(Boolean);
+  // The field's own name, "0.mood" in a batch, where there are no words for it.
+  const inWords = (field) => field.split(".").reduce((words, part) => (FIELDS[part] ? FIELDS[part]() : words), field);
+  const fields = named.map(inWords).join(", ");
+  const because = fields ? say("The clinic did not take: {fields}.", { fields }) : say("The clinic did not take it.");
+  return `${because} ${say("Send it again, or tell your clinic; it stays here until you delete it.")}`;
+}
+
+function showRefused(refused, store, wake) {
   element("refused").hidden = !refused.length;
   const items = refused.map((answer) => {
     const item = element("refused-item").content.cloneNode(true);
-    const { problem } = answer.refused;
-    // The field's name is enough: the rest of the reason is written for programs.
-    const fields = (problem.errors || []).map((fault) => fault.field).filter(Boolean).join(", ");
-    const when = dayAndTime(new Date(answer.body.answered_at));
-    item.querySelector("p").textContent =
-      `Your answer of ${when} was not accepted${fields ? ` because of: ${fields}` : ""}. ` +
-      "Send it again, or tell your clinic; it stays here until you delete it.";
+    item.querySelector("p").textContent = `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}`;
     item.querySelector(".resend").addEventListener("click", async () => {
+      // Of an earlier connection: it waits with those until the client says that it is theirs.
       await store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
-      await synchronise();
+      await showQueue(store, wake);
+      await wake();
     });
     item.querySelector(".delete").addEventListener("click", async () => {
       await store.drop(answer.id);
-      await showQueue(store, synchronise);
+      await showQueue(store, wake);
     });
     return item;
   });

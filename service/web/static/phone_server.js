@@ -6,8 +6,17 @@ const ACCESS_MILLISECONDS = 14 * 60 * 1000;
 const BATCH_ITEMS = 50;
 const BATCH_BYTES = 512 * 1024;
 const PATIENCE_MILLISECONDS = 20 * 1000;
+const AT_ONCE_MILLISECONDS = 500;
+// As many answers as the list of what was sent goes back.
+const REMEMBERED = 20;
 
-export class Unreachable extends Error {}
+// Nobody answered: `atOnce` where the phone itself has no way out, which costs no waiting and no server anything.
+export class Unreachable extends Error {
+  constructor(atOnce = false) {
+    super();
+    this.atOnce = atOnce;
+  }
+}
 
 // The server answered, and the answer is no: `status`, and the problem it gave.
 export class Refused extends Error {
@@ -19,7 +28,7 @@ export class Refused extends Error {
   }
 }
 
-function base64url(bytes) {
+export function base64url(bytes) {
   const text = btoa(String.fromCharCode(...new Uint8Array(bytes)));
   return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
@@ -27,12 +36,13 @@ function base64url(bytes) {
 // The refresh token is no longer taken: the clinic, the client or 90 days of silence ended this device.
 export class Disconnected extends Error {}
 
-async function ask(method, path, { body, token } = {}) {
+export async function ask(method, path, { body, token } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), PATIENCE_MILLISECONDS);
+  const askedAt = performance.now();
   let response;
   let answer;
   try {
@@ -47,7 +57,7 @@ async function ask(method, path, { body, token } = {}) {
     answer = await response.text();
   } catch {
     // No network, a reply cut short, or none in time: whether it arrived is not known, so it will be sent again.
-    throw new Unreachable();
+    throw new Unreachable(performance.now() - askedAt < AT_ONCE_MILLISECONDS);
   } finally {
     clearTimeout(timer);
   }
@@ -62,22 +72,6 @@ async function ask(method, path, { body, token } = {}) {
     throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
   }
   return content;
-}
-
-export async function enrol(store, clinic, code) {
-  const key = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
-  // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
-  await store.keep("key", key.privateKey);
-  const point = await crypto.subtle.exportKey("raw", key.publicKey);
-  const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
-  await store.keep("device", {
-    deviceId: enrolled.device_id,
-    key: key.privateKey,
-    refreshToken: enrolled.refresh_token,
-    accessToken: enrolled.access_token,
-    obtainedAt: Date.now(),
-  });
-  await store.forget("key");
 }
 
 async function refresh(store, device) {
@@ -128,8 +122,17 @@ function firstBatch(waiting, sentAt, mostItems) {
   return batch;
 }
 
+// That it was sent, and when; what was answered is not kept.
+async function remember(store, { id, body }) {
+  const { kind, instrument, answered_at } = body;
+  const before = ((await store.kept("sentLog")) || []).filter((other) => other.id !== id);
+  const sent = { id, body: { kind, instrument, answered_at }, arrivedAt: Date.now() };
+  await store.keep("sentLog", [sent, ...before].slice(0, REMEMBERED));
+}
+
 async function settle(store, answer, result) {
   if (result.status === 200 || result.status === 201) {
+    await remember(store, answer);
     await store.drop(answer.id);
     await store.keep("arrivedAt", Date.now());
     return;

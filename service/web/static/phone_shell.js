@@ -1,7 +1,7 @@
 // Keeps the page and its files on the phone, so that it opens, crisis contacts and all, without a network.
 
 function files() {
-  const named = document.querySelectorAll("link[href], script[src]");
+  const named = document.querySelectorAll("link:not([rel=apple-touch-icon], [rel=manifest], [href*=history]), script[src]");
   return [location.pathname, ...[...named].map((one) => new URL(one.href || one.src).pathname)];
 }
 

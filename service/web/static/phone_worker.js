@@ -22,3 +22,18 @@ async function newest(request) {
 async function kept(request) {
   return (await caches.match(request)) || fetch(request);
 }
+
+// A reminder. Its words come from the server, in the client's language, and say nothing of what it is about; the same
+// tag for all of them, so that one that was not looked at is replaced and never joined by a second.
+self.addEventListener("push", (event) => {
+  const { title, body, link } = event.data ? event.data.json() : {};
+  const options = { body: body || "", tag: "reminder", icon: "/static/phone_icon.svg", data: { link } };
+  event.waitUntil(self.registration.showNotification(title || "Neap", options));
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  // Only ever to a page of this site.
+  const link = event.notification.data && event.notification.data.link;
+  if (link) event.waitUntil(self.clients.openWindow(new URL(link).pathname));
+});

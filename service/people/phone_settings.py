@@ -1,0 +1,185 @@
+"""What a client chose on their own phone: the language, the hour of the reminder, and where it goes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from service import errors
+from service.database import Db
+from service.people import clients
+from service.people.devices import DeviceClient
+from service.sealing import Sealer
+
+A_DAY = timedelta(days=1)
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """As it is stored; all None for a client who chose nothing."""
+
+    language: str | None = None
+    remind_time: time | None = None
+    time_zone: str | None = None
+    email_sealed: bytes | None = None
+
+
+def next_after(moment: datetime, remind_time: time, zone: ZoneInfo) -> datetime:
+    """The next instant (UTC) at which the clock there shows this time: the first of two on the day of a change."""
+    today = moment.astimezone(zone).date()
+    coming = (datetime.combine(today + ahead * A_DAY, remind_time, zone).astimezone(UTC) for ahead in range(3))
+    return next(instant for instant in coming if instant > moment)
+
+
+OF = """
+select language, remind_time, time_zone, email_sealed
+from phone_setting
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def of(db: Db, client_id: UUID) -> Chosen:
+    """What a client chose."""
+    return await db.find(Chosen, OF, db.clinic_id, client_id) or Chosen()
+
+
+async def email_of(db: Db, master: Sealer, client_id: UUID, sealed: bytes | None) -> str | None:
+    """The address behind the push messages, opened; None where there is none."""
+    if sealed is None:
+        return None
+    sealer = await clients.sealer_of(db, master, client_id)
+    return sealer.open(sealed, bound_to=_email_binding(db, client_id)).decode()
+
+
+CHOOSE_LANGUAGE = """
+insert into phone_setting (clinic_id, client_id, language, changed_at)
+values ($1, $2, $3, $4)
+on conflict (clinic_id, client_id) do update
+set language = excluded.language,
+    changed_at = excluded.changed_at
+"""
+
+
+async def choose_language(db: Db, client_id: UUID, language: str, *, now: datetime) -> None:
+    """Read and be reminded in this language from now on."""
+    await db.execute(CHOOSE_LANGUAGE, db.clinic_id, client_id, language, now)
+
+
+CHOOSE_REMINDER = """
+insert into phone_setting (clinic_id, client_id, remind_time, time_zone, email_sealed, next_at, changed_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (clinic_id, client_id) do update
+set remind_time = excluded.remind_time,
+    time_zone = excluded.time_zone,
+    email_sealed = excluded.email_sealed,
+    next_at = excluded.next_at,
+    changed_at = excluded.changed_at
+"""
+
+
+async def choose_reminder(
+    db: Db,
+    master: Sealer,
+    client_id: UUID,
+    *,
+    remind_time: time | None,
+    time_zone: str,
+    zone: ZoneInfo | None,
+    email: str | None,
+    now: datetime,
+) -> None:
+    """Be reminded at this time of the phone's clock, or not at all (None). Raises Invalid for a zone unknown here."""
+    if zone is None:
+        fault = errors.FieldFault("time_zone", "a zone that this server knows")
+        raise errors.Invalid("This time zone is not known here.", fields=(fault,))
+    sealed = None
+    if remind_time is not None and email is not None:
+        sealer = await clients.sealer_of(db, master, client_id)
+        sealed = sealer.seal(email.encode(), bound_to=_email_binding(db, client_id))
+    next_at = None if remind_time is None else next_after(now, remind_time, zone)
+    await db.execute(CHOOSE_REMINDER, db.clinic_id, client_id, remind_time, time_zone, sealed, next_at, now)
+
+
+KEEP_PUSH = """
+insert into phone_push (clinic_id, device_id, client_id, subscription_sealed, created_at)
+values ($1, $2, $3, $4, $5)
+on conflict (clinic_id, device_id) do update
+set subscription_sealed = excluded.subscription_sealed,
+    created_at = excluded.created_at
+"""
+
+
+async def keep_push(db: Db, master: Sealer, whose: DeviceClient, subscription: str, *, now: datetime) -> None:
+    """Send reminders to this phone's browser; the newest subscription counts."""
+    sealer = await clients.sealer_of(db, master, whose.client_id)
+    sealed = sealer.seal(subscription.encode(), bound_to=_push_binding(db, whose.device_id))
+    await db.execute(KEEP_PUSH, db.clinic_id, whose.device_id, whose.client_id, sealed, now)
+
+
+HAS_PUSH = """
+select true
+from phone_push
+where clinic_id = $1
+  and device_id = $2
+"""
+
+
+async def has_push(db: Db, device_id: UUID) -> bool:
+    """Whether this phone's browser takes messages."""
+    return await db.value(HAS_PUSH, db.clinic_id, device_id) is not None
+
+
+class _Browser(msgspec.Struct, frozen=True):
+    device_id: UUID
+    subscription_sealed: bytes | None
+
+
+# Of phones that are connected; one whose browser takes nothing still says that somebody is there to be reminded.
+BROWSERS = """
+select d.device_id, p.subscription_sealed
+from device d
+left join phone_push p
+  on p.clinic_id = $1
+  and p.device_id = d.device_id
+where d.clinic_id = $1
+  and d.client_id = $2
+  and d.revoked_at is null
+order by d.device_id
+"""
+
+
+async def browsers_of(db: Db, master: Sealer, client_id: UUID) -> dict[UUID, str | None]:
+    """The client's connected phones, each with its browser's subscription, where it has one."""
+    found = await db.rows(_Browser, BROWSERS, db.clinic_id, client_id)
+    if not any(each.subscription_sealed for each in found):
+        return {each.device_id: None for each in found}
+    sealer = await clients.sealer_of(db, master, client_id)
+    return {
+        each.device_id: sealer.open(each.subscription_sealed, bound_to=_push_binding(db, each.device_id)).decode()
+        if each.subscription_sealed
+        else None
+        for each in found
+    }
+
+
+FORGET_PUSH = """
+delete from phone_push
+where clinic_id = $1
+  and device_id = $2
+"""
+
+
+async def forget_push(db: Db, device_id: UUID) -> None:
+    """The browser's push service says that it is gone."""
+    await db.execute(FORGET_PUSH, db.clinic_id, device_id)
+
+
+def _email_binding(db: Db, client_id: UUID) -> str:
+    return f"phone_setting:{db.clinic_id}:{client_id}:email"
+
+
+def _push_binding(db: Db, device_id: UUID) -> str:
+    return f"phone_push:{db.clinic_id}:{device_id}:subscription"

@@ -1,0 +1,236 @@
+"""Reminders at the hour that a client chose: once a client day at most, never late, and only of the page.
+
+A claim moves the next reminder on and commits before anything is sent. Killed in between, that day has no reminder: of
+a message that only invites, one too few is better than a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.alert import Channel
+from service import database, ids, instrument_log
+from service.alerting.writing import Sending
+from service.database import Db, Pool
+from service.facts import checkins, client_day, courses, pauses
+from service.notify import Disable, Message, Result, Sent, Template
+from service.people import clinics, phone_settings
+
+log = logging.getLogger(__name__)
+
+CLAIMED_AT_ONCE = 50
+AT_ONCE = 3
+# Later than that, the client would be reminded at an hour that they did not choose.
+LASTS = timedelta(hours=2)
+AGAIN_AFTER = timedelta(minutes=10)
+
+
+class Reminded(msgspec.Struct, kw_only=True):
+    """What became of the reminders that were due."""
+
+    sent: int = 0
+    failed: int = 0
+    not_needed: int = 0
+    late: int = 0
+
+
+class _Due(msgspec.Struct, frozen=True, kw_only=True):
+    client_id: UUID
+    language: str | None
+    remind_time: time
+    time_zone: str
+    email_sealed: bytes | None
+    next_at: datetime
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A reminder that is ours to send: to the browsers of these phones, else to the e-mail address."""
+
+    client_id: UUID
+    day: date
+    due_at: datetime
+    language: str
+    browsers: dict[UUID, str]
+    email: str | None
+    slug: str
+
+
+DUE = """
+select client_id, language, remind_time, time_zone, email_sealed, next_at
+from phone_setting
+where clinic_id = $1
+  and next_at <= $2
+order by next_at, client_id
+limit $3
+for update skip locked
+"""
+MOVE_ON = """
+update phone_setting
+set next_at = $3
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def claim(db: Db, sending: Sending, counts: Reminded, *, now: datetime) -> list[Claimed]:
+    """Claim what is due in this clinic; what is not needed or too late is counted and done with."""
+    claimed = []
+    clinic = await clinics.get(db)
+    for due in await db.rows(_Due, DUE, db.clinic_id, now, CLAIMED_AT_ONCE):
+        zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
+        next_at = phone_settings.next_after(now, due.remind_time, zone)
+        await db.execute(MOVE_ON, db.clinic_id, due.client_id, next_at)
+        day = client_day.of(due.next_at, zone)
+        to_send = await _decide(db, sending, due, day, zone=zone, now=now)
+        state = to_send if isinstance(to_send, str) else "claimed"
+        due_at = await _take(db, due, day, state, now=now)
+        if isinstance(to_send, str):
+            setattr(counts, to_send, getattr(counts, to_send) + 1)
+        elif due_at is not None:
+            claimed.append(msgspec.structs.replace(to_send, due_at=due_at, slug=clinic.slug))
+    return claimed
+
+
+# A try that is known to have failed may be made again; what was sent, or may have been, is not sent a second time.
+TAKE = """
+insert into reminder (clinic_id, client_id, client_day, due_at, state, claimed_at)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (clinic_id, client_id, client_day) do update
+set state = excluded.state,
+    claimed_at = excluded.claimed_at
+where reminder.state = 'failed'
+returning due_at
+"""
+
+
+async def _take(db: Db, due: _Due, day: date, state: str, *, now: datetime) -> datetime | None:
+    """The instant for which it was due first; None where this day has had its reminder."""
+    taken = await db.value(TAKE, db.clinic_id, due.client_id, day, due.next_at, state, now)
+    return taken if isinstance(taken, datetime) else None
+
+
+async def _decide(db: Db, sending: Sending, due: _Due, day: date, *, zone: ZoneInfo, now: datetime) -> Claimed | str:
+    if now - due.next_at > LASTS or client_day.of(now, zone) != day:
+        return "late"
+    if not await _is_needed(db, due.client_id, day):
+        return "not_needed"
+    phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
+    email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
+    browsers = {device_id: text for device_id, text in phones.items() if text is not None}
+    if not phones or not (browsers or email):
+        return "not_needed"
+    return Claimed(
+        client_id=due.client_id,
+        day=day,
+        due_at=due.next_at,
+        language=due.language or "en",
+        browsers=browsers,
+        email=email,
+        slug="",
+    )
+
+
+async def _is_needed(db: Db, client_id: UUID, day: date) -> bool:
+    """Whether there is anything to answer: the day's check-in or a questionnaire; never on a pause or after the end."""
+    asked = await instrument_log.read(db, client_id)
+    if pauses.covering(asked.pauses, day) is not None or not courses.active_on(asked.substances, day):
+        return False
+    if not await checkins.days_of(db, client_id, from_day=day, until_day=day):
+        return True
+    return bool(instrument_log.due_of(asked, day))
+
+
+async def remind(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Reminded:
+    """Send one clinic's due reminders."""
+    counts, gate = Reminded(), asyncio.Semaphore(AT_ONCE)
+    while True:
+        async with database.transaction(pool, clinic_id) as db:
+            claimed = await claim(db, sending, counts, now=now)
+        async with asyncio.TaskGroup() as group:
+            for each in claimed:
+                group.create_task(_send(pool, clinic_id, sending, each, counts, gate, now=now))
+        if len(claimed) < CLAIMED_AT_ONCE:
+            return counts
+
+
+async def _send(
+    pool: Pool,
+    clinic_id: UUID,
+    sending: Sending,
+    claimed: Claimed,
+    counts: Reminded,
+    gate: asyncio.Semaphore,
+    *,
+    now: datetime,
+) -> None:
+    async with gate:
+        gone: list[UUID] = []
+        is_sent = False
+        for device_id, subscription in claimed.browsers.items():
+            result = await _one(sending, Channel.PUSH, claimed, subscription, now=now)
+            is_sent = is_sent or isinstance(result, Sent)
+            if isinstance(result, Disable):
+                gone.append(device_id)
+        # The fall-back, and only that: who has seen it in a browser gets no letter.
+        if not is_sent and claimed.email is not None:
+            is_sent = isinstance(await _one(sending, Channel.EMAIL, claimed, claimed.email, now=now), Sent)
+    if is_sent:
+        counts.sent += 1
+    else:
+        counts.failed += 1
+    async with database.transaction(pool, clinic_id) as db:
+        await _settle(db, claimed, "sent" if is_sent else "failed", gone, now=now)
+
+
+async def _one(sending: Sending, channel: Channel, claimed: Claimed, to: str, *, now: datetime) -> Result | None:
+    notifier = sending.notifiers.get(channel)
+    if notifier is None:
+        return None
+    message = Message(
+        delivery_id=ids.new(),
+        template=Template.REMINDER,
+        language=claimed.language,
+        to=to,
+        link=f"{sending.base_url}/phone/{claimed.slug}",
+        written_at=now,
+        expires_at=claimed.due_at + LASTS,
+    )
+    try:
+        return await notifier.send(message, now=now)
+    except Exception:
+        log.exception("reminder_raised")
+        return None
+
+
+SETTLE = """
+update reminder
+set state = $4,
+    settled_at = $5
+where clinic_id = $1
+  and client_id = $2
+  and client_day = $3
+  and state = 'claimed'
+"""
+TRY_AGAIN = """
+update phone_setting
+set next_at = $3
+where clinic_id = $1
+  and client_id = $2
+  and next_at > $3
+"""
+
+
+async def _settle(db: Db, claimed: Claimed, state: str, gone: Sequence[UUID], *, now: datetime) -> None:
+    await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
+    for device_id in gone:
+        await phone_settings.forget_push(db, device_id)
+    again_at = now + AGAIN_AFTER
+    if state == "failed" and again_at - claimed.due_at <= LASTS:
+        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, again_at)

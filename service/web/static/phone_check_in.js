@@ -1,0 +1,146 @@
+// The day's questions, and "log a craving now".
+import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
+import { asked, readAnswers, readCravings, showCravings, showLast } from "./phone_form.js";
+import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
+import { questions, showDue } from "./phone_questions.js";
+import { showQueue } from "./phone_queue.js";
+import { wake } from "./phone_sending.js";
+import { newId } from "./phone_store.js";
+import { say } from "./phone_words.js";
+
+async function answeredToday() {
+  const answered = await page.store.kept("answeredDay");
+  return answered === dayOf(new Date()) || (page.today && !page.today.due && page.today.client_day === dayOf(new Date()));
+}
+
+export async function showDay() {
+  if (!page.today) page.today = (await page.store.kept("today")) || null;
+  if (!page.today) {
+    show("waiting");
+    return;
+  }
+  const { next_infusion: next } = page.today;
+  const planned = next ? new Date(next.planned_at) : null;
+  // The page brought it in its own language, unless the clinic has changed it since.
+  const { dataset } = element("monitoring");
+  if (dataset.source !== page.today.monitoring) {
+    dataset.source = page.today.monitoring;
+    element("monitoring").textContent = page.today.monitoring;
+  }
+  element("seen").hidden = !page.today.seen_at;
+  element("next-infusion").hidden = !planned;
+  element("next-infusion").textContent = planned
+    ? say("Next infusion: {day}, {time}.", { day: weekday(planned), time: clock(planned) })
+    : "";
+  await showDue();
+  // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
+  if (page.view === "questions") return;
+  if (page.view === "check-in" && asked(element("answers"))) return;
+  if (page.view !== "check-in" && (await answeredToday())) show("done");
+  else await showQuestions();
+}
+
+async function showQuestions() {
+  const { last_infusion: last } = page.today;
+  const isToday = last && dayOf(new Date()) === page.today.client_day;
+  const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
+  element("day").textContent = weekday(dayShifted(new Date()));
+  element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
+  showCravings(element("cravings"), "craving", page.today.substances, say("strongest today"));
+  showLast((await page.store.kept("lastScores")) || page.today.last || {});
+  show("check-in");
+}
+
+export async function answerAgain() {
+  hideCrisis();
+  questions.crisisStays = false;
+  page.view = "";
+  await showQuestions();
+  window.scrollTo(0, 0);
+  element("day").focus();
+}
+
+function emptyForm() {
+  element("answers").reset();
+  element("answers-fault").textContent = "";
+  element("more").open = false;
+  page.leaveOut = "";
+}
+
+// Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
+export async function save(now, body, fault, alsoKeep) {
+  page.busy = true;
+  const { deviceId } = await page.store.kept("device");
+  try {
+    const stamped = { answered_at: localTime(now), time_zone: zone(), ...body };
+    await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped });
+    await alsoKeep();
+    return true;
+  } catch {
+    fault.textContent = say("This phone could not save your answer. Is its memory full? Nothing was sent; please try again.");
+    return false;
+  } finally {
+    page.busy = false;
+  }
+}
+
+export async function saveAnswer(event) {
+  event.preventDefault();
+  if (page.busy) return;
+  const { answers, missing, nothing } = readAnswers(element("answers"), page.today.substances);
+  const fault = element("answers-fault");
+  if (nothing) {
+    fault.textContent = say("Please answer at least one question.");
+    return;
+  }
+  const left = missing.map((scale) => scale.words).join(", ");
+  if (left && page.leaveOut !== left) {
+    page.leaveOut = left;
+    fault.textContent = say("Not answered: {left}. Answer, or tap Send again to leave it out.", { left });
+    missing[0].input.focus();
+    return;
+  }
+  const now = new Date();
+  const saved = await save(now, { kind: "daily", ...answers }, fault, async () => {
+    await page.store.keep("lastScores", { craving: answers.craving, mood: answers.mood, anxiety: answers.anxiety });
+    await page.store.keep("answeredDay", dayOf(now));
+  });
+  if (!saved) return;
+  emptyForm();
+  hideCrisis();
+  questions.crisisStays = Boolean(answers.safety);
+  await showDue();
+  show("done");
+  if (answers.safety) showCrisis(element("done-crisis-place"));
+  await showQueue(page.store, wake);
+  await wake();
+}
+
+// ---- a moment: craving now, kept beside the day's answers
+
+export function openMoment() {
+  showCravings(element("moment-cravings"), "now", page.today.substances, say("right now"));
+  element("moment-form").reset();
+  element("moment-fault").textContent = "";
+  show("moment");
+}
+
+export async function closeMoment() {
+  if (await answeredToday()) show("done");
+  else await showQuestions();
+}
+
+export async function saveMoment(event) {
+  event.preventDefault();
+  if (page.busy) return;
+  const craving = readCravings(element("moment-form"), "now", page.today.substances);
+  const fault = element("moment-fault");
+  if (!Object.keys(craving).length) {
+    fault.textContent = say("Please tap a number.");
+    return;
+  }
+  if (!(await save(new Date(), { kind: "moment", craving }, fault, async () => {}))) return;
+  await closeMoment();
+  await showQueue(page.store, wake);
+  await wake();
+}

@@ -1,0 +1,40 @@
+// What all parts of the page share: the store, the day as the clinic last told it, which view is shown, and the crisis card.
+
+export const element = (id) => document.getElementById(id);
+export const clinic = document.body.dataset.clinic;
+export const page = { store: null, today: null, view: "", busy: false, leaveOut: "" };
+// The code leaves the address bar, and with it the history, before anything else happens.
+export const link = { code: location.hash.slice(1) };
+if (location.hash) history.replaceState(null, "", location.pathname);
+
+// All that a connection leaves on this phone beside the queue, the device and the PIN.
+export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone"];
+
+const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history"];
+
+export function show(view) {
+  for (const id of VIEWS) element(id).hidden = id !== view;
+  element("this-phone").hidden = view === "connect";
+  element("again").hidden = view !== "done";
+  element("now").hidden = !["check-in", "done"].includes(view);
+  element("history-open").hidden = view !== "done";
+  if (page.view && page.view !== view) {
+    window.scrollTo(0, 0);
+    element(view).querySelector("h1").focus();
+  }
+  page.view = view;
+}
+
+// ---- the crisis card: what the page brought with it, shown without asking anybody
+
+export function showCrisis(place) {
+  const card = element("crisis");
+  if (!card.firstChild) card.append(...element("help-card").cloneNode(true).childNodes);
+  card.setAttribute("role", "alert");
+  if (card.parentElement !== place) place.append(card);
+  card.hidden = false;
+}
+
+export function hideCrisis() {
+  element("crisis").hidden = true;
+}

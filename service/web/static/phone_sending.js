@@ -1,0 +1,77 @@
+// When the queue is sent: on load, on a save, when the network or the page comes back, and by a timer.
+//
+// The timer is no ornament. A page that was loaded without a network takes itself to be online in some browsers
+// (Chromium's `navigator.onLine` begins anew as true with each document), so that `online` never comes.
+import { zone, localTime } from "./phone_days.js";
+import { keepDefinitions } from "./phone_instruments.js";
+import { clinic, page } from "./phone_page.js";
+import { showQueue } from "./phone_queue.js";
+import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
+
+const FIRST_WAIT_MILLISECONDS = 1000;
+// Without a network a try costs nothing; a clinic that does answer, but not well, is left in peace for longer.
+const MOST_OFFLINE_MILLISECONDS = 4 * 1000;
+const MOST_MILLISECONDS = 60 * 1000;
+
+const sending = { wait: FIRST_WAIT_MILLISECONDS, notBefore: 0, timer: 0 };
+// What the other parts do when a round is over, and when this phone is connected no more; phone.js says.
+export const then = { done: null, ended: null };
+
+async function exchange() {
+  await sendQueue(page.store, () => localTime(new Date()));
+  await showQueue(page.store, wake);
+  const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
+  await page.store.keep("today", today);
+  page.today = today;
+  await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
+  const { agreeOnLanguage } = await import("./phone_language.js");
+  await agreeOnLanguage();
+  const remindZone = await page.store.kept("remindZone");
+  if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
+}
+
+async function tryAgainLater(most) {
+  clearTimeout(sending.timer);
+  const wanted = page.view === "waiting" || (await waitingAnswers(page.store)).length;
+  if (!wanted) return;
+  // Not all phones at the same moment when a clinic's server comes back.
+  const wait = Math.max(sending.wait * (0.75 + Math.random() / 2), sending.notBefore - Date.now());
+  sending.timer = setTimeout(synchronise, wait);
+  sending.wait = Math.min(sending.wait * 2, most);
+}
+
+// One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
+export async function synchronise() {
+  if (!(await page.store.kept("device"))) return;
+  let most = MOST_MILLISECONDS;
+  if (Date.now() >= sending.notBefore) {
+    try {
+      await navigator.locks.request(`neap-send-${clinic}`, exchange);
+      sending.wait = FIRST_WAIT_MILLISECONDS;
+    } catch (error) {
+      if (error instanceof Disconnected) {
+        await then.ended();
+        return;
+      }
+      // Offline, or the server is busy: the answers wait, and the page says so.
+      if (error instanceof Refused) sending.notBefore = Date.now() + error.retryAfterSeconds * 1000;
+      else if (error instanceof Unreachable) most = error.atOnce ? MOST_OFFLINE_MILLISECONDS : MOST_MILLISECONDS;
+      else throw error;
+    }
+  }
+  await showQueue(page.store, wake);
+  if (!["connect", "history", "moment"].includes(page.view)) await then.done();
+  await tryAgainLater(most);
+}
+
+// Something changed for the better, or somebody is looking: at once, and again soon.
+export async function wake() {
+  sending.wait = FIRST_WAIT_MILLISECONDS;
+  await synchronise();
+}
+
+export function sendWhenItMay() {
+  window.addEventListener("online", wake);
+  window.addEventListener("pageshow", ({ persisted }) => persisted && wake());
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake());
+}

@@ -1,0 +1,217 @@
+"""Reminders: at the client's own hour, by push with e-mail behind it, once a client day, and only of the page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs import send_reminders
+from jobs.work import Tools
+from schemas.alert import Channel
+from schemas.clinic import Clinic
+from schemas.course import PauseReason
+from service import database, reminders
+from service.alerting.writing import Sending
+from service.database import Pool
+from service.facts import client_day, pauses
+from service.notify import Message, Result
+from service.notify.email import Email
+from service.notify.push import Push
+from service.people import phone_settings
+from service.people.devices import DeviceClient
+from service.reminders import Reminded
+from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone
+from tests.sinks import HookSink, MailSink, a_hook_sink
+from tests.test_push import KEY, Browser, a_browser
+from tests.test_texts import WORDS
+
+CHICAGO = ZoneInfo("America/Chicago")
+# The evening before the first of these reminders; the client chose 19:00 of their own clock.
+DAY = client_day.of(NOW, CHICAGO) + timedelta(days=1)
+HOUR = time(19)
+DUE_AT = datetime.combine(DAY, HOUR, CHICAGO).astimezone(UTC)
+
+
+@pytest.fixture
+async def clinic(owner_pool: Pool) -> Clinic:
+    return await a_clinic(owner_pool)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[HookSink]:
+    async with a_hook_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def tools(jobs_pool: Pool, sweep_pool: Pool, service: HookSink, mail: MailSink) -> Tools:
+    email = Email(host="127.0.0.1", port=mail.port, security="none", sender="neap@x.example", user=None, password=None)
+    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{service.port}"})
+    sending = Sending({Channel.EMAIL: email, Channel.PUSH: push}, MASTER, "https://neap.example")
+    return Tools(jobs_pool, sweep_pool, sending)
+
+
+async def a_reminded_client(
+    pool: Pool, clinic: Clinic, *, browser: Browser | None = None, email: str | None = None, language: str = "en"
+) -> UUID:
+    """A client with a phone who asked yesterday to be reminded at 19:00 of Chicago."""
+    async with database.transaction(pool, clinic.clinic_id) as db:
+        client_id = await a_client(db, now=NOW)
+        phone = await a_phone(db, client_id, now=NOW)
+        await phone_settings.choose_language(db, client_id, language, now=NOW)
+        if browser is not None:
+            whose = DeviceClient(phone.device_id, client_id)
+            await phone_settings.keep_push(db, MASTER, whose, browser.subscription, now=NOW)
+        await choose(db, client_id, HOUR, email=email, now=DUE_AT - timedelta(hours=1))
+    return client_id
+
+
+async def choose(db: database.Db, client_id: UUID, at: time | None, *, email: str | None = None, now: datetime) -> None:
+    await phone_settings.choose_reminder(
+        db, MASTER, client_id, remind_time=at, time_zone=CHICAGO.key, zone=CHICAGO, email=email, now=now
+    )
+
+
+async def run(tools: Tools, *, at: datetime = DUE_AT) -> dict[str, int]:
+    return dict((await send_reminders.run_once(tools, now=at)).counts)
+
+
+def counted(**counts: int) -> dict[str, int]:
+    return dict.fromkeys(Reminded.__struct_fields__, 0) | counts
+
+
+async def test_a_browser_is_told_at_the_client_s_hour_in_their_language_without_a_word_of_health(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
+) -> None:
+    browser = a_browser(service.port)
+    await a_reminded_client(owner_pool, clinic, browser=browser, email="someone@x.example", language="es")
+    assert await run(tools, at=DUE_AT - timedelta(seconds=1)) == counted()
+    assert await run(tools) == counted(sent=1)
+    (hook,) = service.hooks
+    shown = browser.read(hook)
+    assert shown["title"] == "Su página está lista"
+    assert shown["link"] == f"https://neap.example/phone/{clinic.slug}"
+    said = f"{shown['title']} {shown['body']}".lower()
+    assert [word for word in WORDS["es"] if word in said] == []
+    assert int(hook.headers["ttl"]) == reminders.LASTS.total_seconds()
+    assert mail.messages == []
+
+
+async def test_who_has_no_browser_is_told_by_e_mail_and_the_next_day_again(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    assert await run(tools) == counted(sent=1)
+    assert await run(tools, at=DUE_AT + timedelta(hours=1)) == counted()
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1)
+    assert [message["To"] for message in mail.messages] == ["someone@x.example"] * 2
+
+
+async def test_a_browser_that_is_gone_is_forgotten_and_the_e_mail_goes_at_once(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
+) -> None:
+    service.answers = ["410"]
+    await a_reminded_client(owner_pool, clinic, browser=a_browser(service.port), email="someone@x.example")
+    assert await run(tools) == counted(sent=1)
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1)
+    assert len(service.hooks) == 1
+    assert len(mail.messages) == 2
+
+
+async def test_two_runs_at_once_and_a_changed_hour_give_one_reminder_a_day(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    client_id = await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    await asyncio.gather(*(run(tools) for _ in range(3)))
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await choose(db, client_id, time(20), email="someone@x.example", now=DUE_AT + timedelta(minutes=5))
+    await run(tools, at=DUE_AT + timedelta(hours=1))
+    assert len(mail.messages) == 1
+
+
+class Killed(BaseException):
+    """What ends a process in the middle."""
+
+
+class Dying:
+    """A channel in whose hands the process dies, before or after the message is out."""
+
+    channel = Channel.EMAIL
+    at_once = 1
+    retry_after_seconds: Sequence[float] = ()
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        raise Killed
+
+
+async def test_a_run_killed_while_it_sends_leaves_no_second_reminder_for_that_day(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    dying = Tools(tools.pool, tools.sweep, Sending({Channel.EMAIL: Dying()}, MASTER, "https://neap.example"))
+    with pytest.raises(BaseException) as ended:  # noqa: PT011 - the group around what killed it
+        await run(dying)
+    assert isinstance(ended.value, BaseExceptionGroup)
+    for minutes in (1, 30, 100):
+        assert await run(tools, at=DUE_AT + timedelta(minutes=minutes)) == counted()
+    assert mail.messages == []
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1)
+
+
+async def test_what_is_known_to_have_failed_is_tried_again_while_the_hour_is_still_the_client_s(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    nowhere = Tools(tools.pool, tools.sweep, Sending({}, MASTER, "https://neap.example"))
+    assert await run(nowhere) == counted(failed=1)
+    assert await run(tools, at=DUE_AT + timedelta(minutes=9)) == counted()
+    assert await run(tools, at=DUE_AT + timedelta(minutes=10)) == counted(sent=1)
+    assert await run(tools, at=DUE_AT + timedelta(minutes=30)) == counted()
+    assert len(mail.messages) == 1
+
+
+async def test_nobody_is_reminded_late(owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink) -> None:
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    assert await run(tools, at=DUE_AT + reminders.LASTS + timedelta(seconds=1)) == counted(late=1)
+    assert mail.messages == []
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1)
+
+
+async def test_nobody_is_reminded_on_a_pause_or_after_turning_it_off_or_without_a_phone(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    paused = await a_reminded_client(owner_pool, clinic, email="paused@x.example")
+    turned_off = await a_reminded_client(owner_pool, clinic, email="off@x.example")
+    without = await a_reminded_client(owner_pool, clinic, email="without@x.example")
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await pauses.begin(db, paused, from_on=DAY, until_on=DAY, reason=PauseReason.TRAVEL, by=None, now=NOW)
+        await choose(db, turned_off, None, now=NOW)
+        await db.execute(
+            "update device set revoked_at = $2, revoked_why = 'by_client' where clinic_id = $1 and client_id = $3",
+            db.clinic_id,
+            NOW,
+            without,
+        )
+    assert await run(tools) == counted(not_needed=2)
+    assert mail.messages == []
+
+
+@pytest.mark.parametrize(
+    ("after", "at", "instant"),
+    [
+        # The clocks of Chicago go from 02:00 to 03:00 on 8 March 2026, and twice through 01:30 on 1 November.
+        (datetime(2026, 3, 7, 12, tzinfo=UTC), time(2, 30), datetime(2026, 3, 8, 8, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 1, 0, tzinfo=UTC), time(1, 30), datetime(2026, 11, 1, 6, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 1, 6, 30, tzinfo=UTC), time(1, 30), datetime(2026, 11, 2, 7, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 26, 0, 59, tzinfo=UTC), time(19), datetime(2026, 11, 26, 1, tzinfo=UTC)),
+    ],
+)
+def test_the_next_reminder_is_once_a_local_day_through_clock_changes(
+    after: datetime, at: time, instant: datetime
+) -> None:
+    assert phone_settings.next_after(after, at, CHICAGO) == instant
