@@ -39,8 +39,8 @@ from service.people import (
     webhook_endpoints,
 )
 from service.people.access import Party, Permission, Scope
-from tests.appointments import a_planned_infusion, a_reading, a_session_of
-from tests.builders import MASTER, a_client, a_clinic, a_phone
+from tests.appointments import a_given_infusion, a_planned_infusion, a_reading, a_session_of
+from tests.builders import MASTER, a_client, a_clinic, a_phone, an_answer
 from tests.desk import a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.web import client_of, running, serving
 
@@ -120,6 +120,8 @@ async def a_house(owner: Pool) -> House:
         known, unknown = await a_client(db), await a_client(db, given_name="Nobody's")
         for client_id in (known, unknown):
             await a_trend(db, client_id, [a_trend_day(now.date() - timedelta(days=3 - day)) for day in range(3)])
+            await a_given_infusion(db, client_id, hours_ago=72)
+            await an_answer(db, client_id, now.date() - timedelta(days=2))
         people[Party.ON_CALL] = await a_person(db, Role(ON_CALL_ROLE), email="on-call@clinic.example")
         shift = ShiftForm(staff_id=people[Party.ON_CALL], from_at=now - HOUR, until_at=now + HOUR)
         await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=people[Party.ADMIN], now=now)
