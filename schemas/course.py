@@ -58,11 +58,14 @@ class ChangeReason(StrEnum):
 
 
 class PauseReason(StrEnum):
-    """Why a client pauses; `discharged`: the days between a discharge and the course's going on."""
+    """Why a client pauses; `left_monitoring`: the client did so on their phone; `discharged`: the days between a
+    discharge and the course's going on.
+    """
 
     TRAVEL = "travel"
     INPATIENT = "inpatient"
     OWN_WISH = "own_wish"
+    LEFT_MONITORING = "left_monitoring"
     DISCHARGED = "discharged"
     OTHER = "other"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +10,22 @@ import msgspec
 from msgspec import Meta
 
 Slug = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+
+
+class MonitoringForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`monitored`: false to leave monitoring, true to come back."""
+
+    monitored: bool
+
+
+class Monitoring(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether answers are watched today; `left_on`: the client day since which the client has left, null otherwise.
+
+    A client who has not left can still be paused by the clinic.
+    """
+
+    monitored: bool
+    left_on: date | None
 
 
 class EnrolForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

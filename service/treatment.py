@@ -243,8 +243,9 @@ async def pause(
     _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today + FURTHEST_AHEAD)
     if form.until_on is not None:
         _refuse_outside(form.until_on, "until_on", first=form.from_on, last=at.today + FURTHEST_AHEAD)
-    if form.reason is PauseReason.DISCHARGED:
-        raise errors.Invalid("A discharge is a call of its own.", fields=(FieldFault("reason", "of a pause"),))
+    if form.reason in (PauseReason.DISCHARGED, PauseReason.LEFT_MONITORING):
+        fault = FieldFault("reason", "of a pause that staff enter")
+        raise errors.Invalid("A discharge is a call of its own; monitoring is left by the client.", fields=(fault,))
     said = [each for each in await pauses.history_of(db, client_id) if each.pause_id == pause_id]
     if said:
         first = said[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from schemas.clinic import Clinic
@@ -145,6 +146,36 @@ async def test_a_bundle_holds_the_client_and_its_own_models_accept_it(settings: 
     assert coded["note"]["valueString"] == NOTE
     assert {each["code"]["coding"][0]["code"] for each in coded["85354-9"]["component"]} == {"8480-6", "8462-4"}
     assert len({entry["id"] for entry in found}) == len(found)
+
+
+@pytest.mark.parametrize("notes", [True, False])
+async def test_decisions_at_the_gate_are_exported_and_their_reasons_only_where_words_are_asked_for(
+    settings: Config, owner_pool: Pool, notes: bool
+) -> None:
+    clinic, client_id, nurse = await a_treated_client(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        infusion_id = await a_planned_infusion(db, client_id, hours_ahead=44)
+        session = await a_session(db, nurse)
+    async with serving(settings) as http:
+        gate = f"/v1/infusions/{infusion_id}/gate"
+        held = await http.post(f"{gate}/hold", json={"reason": "Slept badly."}, headers=session.bearer)
+        assert held.status_code in (200, 201), held.text
+        form = {"basis": "consent", "notes": notes}
+        replies = [
+            await http.post(f"/v1/clients/{client_id}/export", json={**form, "format": each}, headers=session.bearer)
+            for each in ("csv", "fhir")
+        ]
+    with zipfile.ZipFile(io.BytesIO(replies[0].content)) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("decisions.csv").decode(), newline="")))
+    told = {row["infusion_id"]: row for row in rows}[str(infusion_id)]
+    assert (told["decision"], told["decided_by"]) == ("hold", str(nurse))
+    assert told["missing"] == "screen;pressure;checklist"
+    assert told["reason"] == ("Slept badly." if notes else "")
+    Bundle.model_validate_json(replies[1].content)
+    found = [entry["resource"] for entry in replies[1].json()["entry"]]
+    (decided,) = (each for each in found if each.get("focus") == [{"reference": f"urn:uuid:{infusion_id}"}])
+    assert decided["valueCodeableConcept"] == {"text": "hold"}
+    assert decided.get("note") == ([{"text": "Slept badly."}] if notes else None)
 
 
 async def test_an_imported_response_is_a_questionnaire_response_and_a_total_in_loinc(

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from schemas.course import CourseEvent, CourseEventKind, Infusion, InfusionEvent, InfusionState, Pause
+from schemas.course import CourseEvent, CourseEventKind, Infusion, InfusionEvent, InfusionState, Pause, PauseReason
 from service.desk import sentences
 from service.desk.treatment_page import TreatmentView
 
@@ -46,8 +46,16 @@ def _of_course(event: CourseEvent, today: date) -> str:
             return f"Goes on from {on}."
 
 
+def _of_leaving(pause: Pause, first: str) -> str:
+    if pause.version > 1:
+        return f"Monitoring, which the client left on {first}, goes on."
+    return f"The client left monitoring from {first} on."
+
+
 def _of_pause(pause: Pause, today: date) -> str:
     first = sentences.day(pause.from_on, today)
+    if pause.reason is PauseReason.LEFT_MONITORING:
+        return _of_leaving(pause, first)
     if pause.withdrawn:
         return f"The pause from {first} was entered in error."
     until = "until somebody ends it" if pause.until_on is None else f"to {sentences.day(pause.until_on, today)}"

@@ -51,6 +51,7 @@ def _resources(of: Gathered) -> Iterator[Resource]:
     for row in of.check_ins:
         yield from _check_in(of, row)
     yield from _gate(of)
+    yield from _decisions(of)
     for response in of.responses:
         yield from _response(of, response)
     yield from _infusions(of)
@@ -137,6 +138,28 @@ def _gate(of: Gathered) -> Iterator[Resource]:
             rate = {"value": vital.pulse, "unit": "/min", "system": UCUM, "code": "/min"}
             code = _loinc("8867-4", "Heart rate")
             yield _observation(of, found, code, vital.measured_at, category="vital-signs", valueQuantity=rate)
+
+
+def _decisions(of: Gathered) -> Iterator[Resource]:
+    """What people decided at the gate: about which infusion, what was missing and proposed then."""
+    for each in of.decisions:
+        parts = [
+            {"code": _ours(f"gate-{name}", text), "valueCodeableConcept": {"text": value.replace("_", " ")}}
+            for name, text, values in (
+                ("missing", "Not recorded yet when it was decided", each.missing),
+                ("proposal", "Spoke for a hold when it was decided", each.proposals),
+            )
+            for value in values
+        ]
+        why = of.reasons.get(each.gate_check_id)
+        more: Resource = {
+            "focus": [{"reference": f"urn:uuid:{each.infusion_id}"}],
+            "valueCodeableConcept": {"text": each.decision},
+            **({"component": parts} if parts else {}),
+            **({"note": [{"text": why}]} if why else {}),
+        }
+        code = _ours("gate-decision", "Decision at the gate before an infusion")
+        yield _observation(of, each.gate_check_id, code, each.decided_at, category="procedure", **more)
 
 
 def _response(of: Gathered, row: ResponseRow) -> Iterator[Resource]:

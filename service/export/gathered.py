@@ -12,12 +12,23 @@ import msgspec
 from schemas.alert import Alert, Delivery
 from schemas.client import Client
 from schemas.course import Course, CourseEvent, CourseSubstance, Infusion, Pause, TherapySession
-from schemas.gate import ContraindicationCheck, DrugScreen, VitalReading
+from schemas.gate import ContraindicationCheck, DrugScreen, GateCheck, VitalReading
 from service.alerting import alerts, deliveries
 from service.database import Db
-from service.facts import checkins, course_events, courses, gate_records, infusions, instruments, pauses, sessions
+from service.facts import (
+    checkins,
+    course_events,
+    courses,
+    gate_checks,
+    gate_records,
+    infusions,
+    instruments,
+    pauses,
+    sessions,
+)
 from service.facts.checkins import CheckInRow
 from service.facts.instruments import ResponseRow
+from service.gate import decide
 from service.instruments.catalogue import Catalogue
 from service.people import clients, clinics
 from service.sealing import Sealer
@@ -27,7 +38,9 @@ EARLIEST, LATEST = date(1970, 1, 1), date(9999, 1, 1)
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
-    """One client's facts as they stand. `notes`: check-in id → its text, empty where they were not asked for."""
+    """One client's facts as they stand. `notes`: check-in id → its text, `reasons`: decision at the gate → why; both
+    empty where words were not asked for.
+    """
 
     clinic_id: UUID
     zone: ZoneInfo
@@ -45,6 +58,8 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     screens: Sequence[DrugScreen]
     vitals: Sequence[VitalReading]
     checklists: Sequence[ContraindicationCheck]
+    decisions: Sequence[GateCheck]
+    reasons: dict[UUID, str]
     responses: Sequence[ResponseRow]
     catalogue: Catalogue
     alerts: Sequence[Alert]
@@ -57,6 +72,7 @@ async def of(db: Db, client_id: UUID, *, sealer: Sealer | None, now: datetime) -
     given = await infusions.of(db, client_id)
     infusion_ids = [each.infusion_id for each in given]
     every = await _check_ins_of(db, client_id)
+    decisions = await gate_checks.of_infusions(db, infusion_ids)
     raised = [
         *await alerts.inbox(db, [client_id], limit=PAGE),
         *await alerts.inbox(db, [client_id], closed=True, limit=PAGE),
@@ -78,6 +94,8 @@ async def of(db: Db, client_id: UUID, *, sealer: Sealer | None, now: datetime) -
         screens=gate_records.standing_screens(await gate_records.screens_of(db, client_id)),
         vitals=gate_records.standing_vitals(await gate_records.vitals_of_infusions(db, infusion_ids)),
         checklists=gate_records.standing_checklists(await gate_records.checklists_of_infusions(db, infusion_ids)),
+        decisions=decisions,
+        reasons=_reasons_of(decisions, sealer, clinic_id=db.clinic_id),
         responses=await instruments.responses_of(db, client_id),
         catalogue=await instruments.catalogue_of(db),
         alerts=raised,
@@ -105,3 +123,10 @@ def _notes_of(rows: Sequence[CheckInRow], sealer: Sealer | None, *, clinic_id: U
         for row in rows
         if row.note_sealed is not None
     }
+
+
+def _reasons_of(decisions: Sequence[GateCheck], sealer: Sealer | None, *, clinic_id: UUID) -> dict[UUID, str]:
+    if sealer is None:
+        return {}
+    told = {each.gate_check_id: decide.reason_of(each, sealer, clinic_id=clinic_id) for each in decisions}
+    return {found: text for found, text in told.items() if text is not None}

@@ -29,6 +29,10 @@ TREATMENT_COLUMNS = (
     "instrument", "version", "answers",
 )  # fmt: skip
 PLANNED_COLUMNS = ("client", "what", "id", "planned_at", "state", "modality", "minutes")
+DECISION_COLUMNS = (
+    "client", "decision_id", "infusion_id", "planned_at", "decision", "decided_at", "expires_at", "decided_by",
+    "missing", "proposals", "reason",
+)  # fmt: skip
 LIST_ITEMS = TREATMENT_COLUMNS[16:21]
 PAST = (InfusionState.GIVEN, InfusionState.HELD, InfusionState.MISSED, InfusionState.CANCELLED)
 
@@ -154,6 +158,23 @@ def _screen(screen: DrugScreen) -> Row:
     }
 
 
+def decisions(of: Gathered) -> Iterator[Row]:
+    """What people decided at the gate, in order, with what was missing and proposed then; no import takes it."""
+    for each in of.decisions:
+        yield {
+            "decision_id": each.gate_check_id,
+            "infusion_id": each.infusion_id,
+            "planned_at": each.planned_at.isoformat(),
+            "decision": each.decision,
+            "decided_at": each.decided_at.isoformat(),
+            "expires_at": each.expires_at.isoformat() if each.expires_at else None,
+            "decided_by": each.decided_by,
+            "missing": ";".join(each.missing),
+            "proposals": ";".join(each.proposals),
+            "reason": of.reasons.get(each.gate_check_id),
+        }
+
+
 def planned(of: Gathered) -> Iterator[Row]:
     """What lies ahead, which no import takes."""
     for infusion in of.infusions:
@@ -191,6 +212,7 @@ TABLES: Mapping[str, tuple[Sequence[str], Callable[[Gathered], Iterator[Row]]]] 
         "daily": (DAILY_COLUMNS, daily),
         "check_ins": (CHECK_IN_COLUMNS, check_ins),
         "treatment": (TREATMENT_COLUMNS, treatment),
+        "decisions": (DECISION_COLUMNS, decisions),
         "planned": (PLANNED_COLUMNS, planned),
     }
 )

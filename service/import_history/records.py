@@ -52,7 +52,7 @@ class PauseRow(RecordRow, frozen=True, tag="pause"):
     """Days, both inclusive, on which the client paused; without `until` to the end of the course."""
 
     at: date
-    reason: Literal["travel", "inpatient", "own_wish", "other"]
+    reason: Literal["travel", "inpatient", "own_wish", "left_monitoring", "other"]
     until: date | None = None
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Request, Response, post, put
 from litestar.di import NamedDependency
 
-from schemas.device import Access, EnrolForm, Enrolled, Nonce, NonceForm, TokenForm
-from service import database, errors, tokens
+from schemas.device import Access, EnrolForm, Enrolled, Monitoring, MonitoringForm, Nonce, NonceForm, TokenForm
+from service import database, errors, monitoring, tokens
 from service.people import audit, clinics, device_tokens, devices, sign_in_throttle
 from service.people.access import Permission
 from service.people.sign_in_throttle import Subject
@@ -32,6 +32,8 @@ FREE_TRIES = 10
 PROOFS = Limit(40, per_seconds=60)
 # Every access token has a rate limit of its own, so they must not be had at will.
 REFRESHES = Limit(6, per_seconds=60)
+# Each change tells a team.
+CHANGES = Limit(6, per_seconds=60)
 
 
 def _reply(content: msgspec.Struct, *, status: int = 200) -> Response[bytes]:
@@ -132,4 +134,30 @@ async def revoke(request: Request[Any, Any, Any], services: NamedDependency[Serv
     return Response(None, status_code=204, headers=dict(NO_STORE))
 
 
-ROUTES = [enrol, nonce, token, revoke]
+@put(
+    "/v1/monitoring",
+    opt={
+        "access": Permission.ANSWER_CHECK_INS,
+        "body": MonitoringForm,
+        "replies": {200: Monitoring},
+        "problems": (409,),
+    },
+    request_max_body_size=BODY_BYTES,
+    summary="Leave monitoring, or come back",
+    tags=["Device"],
+)
+async def put_monitoring(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+    """Pause from today on by the client's own will, or end that; the team is told. Urgent answers still reach it."""
+    now, access = datetime.now(UTC), phone_api.access_token(request)
+    CHANGES.hit(access.digest, now=now)
+    form = strict.decode(await request.body(), MonitoringForm)
+    async with database.transaction(services.pool, access.clinic_id) as db:
+        who = await devices.authenticate(db, access.digest, now=now)
+        by = audit.Actor("device", who.device_id)
+        change = monitoring.come_back if form.monitored else monitoring.leave
+        stands = await change(db, who.client_id, by=by, now=now)
+    services.hinter.hint()
+    return _reply(stands)
+
+
+ROUTES = [enrol, nonce, token, revoke, put_monitoring]

@@ -64,7 +64,9 @@ CHOICES: dict[str, object] = {
     "weekdays": list(enumerate(WEEKDAYS, start=1)),
     # A discharge has its own form, and gives its own reason.
     "change_reasons": [each for each in ChangeReason if each is not ChangeReason.DISCHARGED],
-    "pause_reasons": [each for each in PauseReason if each is not PauseReason.DISCHARGED],
+    "pause_reasons": [
+        each for each in PauseReason if each not in (PauseReason.DISCHARGED, PauseReason.LEFT_MONITORING)
+    ],
     "discharge_reasons": list(DischargeReason),
     "phases": [each for each in Phase if each is not Phase.DISCHARGED],
     "every_substance": list(Substance),
