@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from service import database as databases
 from service import embedded
 from service.database import Pool
 from service.people import audit, devices
-from service.web import languages
 from tests.browser import browser, environment, free_port, watched_context, web_process
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.conftest import A_MASTER_KEY, a_database, a_pool
@@ -29,8 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 NOT_SENT = "saved on this phone and not sent yet"
 ARRIVED = "Arrived at your clinic"
-# Spanish needs more letters than English.
-SHELL_BYTES = {"en": 20 * 1024, "es": 21 * 1024}
 
 
 @dataclass
@@ -207,32 +203,6 @@ async def test_page_opens_without_a_network_and_what_is_answered_there_arrives_l
 
 SHELL_IS_KEPT = """
 async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
-"""
-
-
-async def test_shell_is_at_most_20_kilobytes_compressed_and_a_little_more_in_spanish(here: Here) -> None:
-    async with here.connected() as page:
-        for language in languages.names():
-            await page.goto(f"/phone/{here.slug}?language={language}")
-            await page.wait_for_function(SHELL_IS_KEPT_IN, arg=language)
-            kept = await page.evaluate(
-                "caches.open(`shell ${location.pathname}`).then((shell) => shell.keys())"
-                ".then((all) => all.map((one) => one.url))"
-            )
-            assert f"{here.address}/phone/{here.slug}" in kept
-            sizes = {url: len(gzip.compress(await (await page.request.get(url)).body())) for url in kept}
-            assert sum(sizes.values()) <= SHELL_BYTES[language], sizes
-
-
-# All of it, of this language alone: what was kept of another one goes when the last file of this one has come.
-SHELL_IS_KEPT_IN = """
-async (language) => {
-  const wanted = document.querySelector("script[src]").src;
-  const shell = await caches.open(`shell ${location.pathname}`);
-  const urls = (await shell.keys()).map((one) => one.url);
-  const mains = urls.filter((url) => url.endsWith("/phone.js"));
-  return document.documentElement.lang === language && mains.length === 1 && mains[0] === wanted;
-}
 """
 
 
