@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 NOT_SENT = "saved on this phone and not sent yet"
 ARRIVED = "Arrived at your clinic"
-SHELL_BYTES = 20 * 1024
 
 
 @dataclass
@@ -206,19 +204,6 @@ async def test_page_opens_without_a_network_and_what_is_answered_there_arrives_l
 SHELL_IS_KEPT = """
 async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
 """
-
-
-async def test_shell_is_at_most_20_kilobytes_compressed(here: Here) -> None:
-    async with here.connected() as page:
-        await page.wait_for_function(SHELL_IS_KEPT)
-        kept = await page.evaluate(
-            "caches.open(`shell ${location.pathname}`).then((shell) => shell.keys())"
-            ".then((all) => all.map((one) => one.url))"
-        )
-        assert f"{here.address}/phone/{here.slug}" in kept
-        assert any(url.endswith("/phone.js") for url in kept)
-        sizes = {url: len(gzip.compress(await (await page.request.get(url)).body())) for url in kept}
-        assert sum(sizes.values()) <= SHELL_BYTES, sizes
 
 
 async def test_answer_whose_reply_was_lost_is_sent_again_and_stored_once(here: Here) -> None:

@@ -31,13 +31,7 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
     }
 )
 # What opens without a network. Connecting, history and reminders need one anyway, and are fetched when they are opened.
-MODULES = tuple(
-    f"phone_{name}.js"
-    for name in (
-        "check_in", "days", "form", "instruments", "lock", "page", "questions", "queue", "sending", "server",
-        "shell", "store", "words",
-    )
-)  # fmt: skip
+MODULES = "check_in days form instruments lock page questions queue sending server shell store words"
 COOKIE = "neap-language"
 A_YEAR = 365 * 24 * 60 * 60
 # Nothing on the page keeps its spaces; the phone keeps 20 KB of it.

@@ -75,6 +75,8 @@ export async function save(now, body, fault, alsoKeep) {
     const stamped = { answered_at: localTime(now), time_zone: zone(), ...body };
     await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped });
     await alsoKeep();
+    // Before any "thank you": for this moment the line below still says that the answer before has arrived.
+    await showQueue(page.store, wake);
     return true;
   } catch {
     fault.textContent = say("This phone could not save your answer. Is its memory full? Nothing was sent; please try again.");
@@ -112,7 +114,6 @@ export async function saveAnswer(event) {
   await showDue();
   show("done");
   if (answers.safety) showCrisis(element("done-crisis-place"));
-  await showQueue(page.store, wake);
   await wake();
 }
 
@@ -141,6 +142,5 @@ export async function saveMoment(event) {
   }
   if (!(await save(new Date(), { kind: "moment", craving }, fault, async () => {}))) return;
   await closeMoment();
-  await showQueue(page.store, wake);
   await wake();
 }

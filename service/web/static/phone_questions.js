@@ -2,7 +2,6 @@
 import * as instruments from "./phone_instruments.js";
 import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
 import { save } from "./phone_check_in.js";
-import { showQueue } from "./phone_queue.js";
 import { wake } from "./phone_sending.js";
 import { say } from "./phone_words.js";
 
@@ -65,6 +64,5 @@ export async function saveResponse(event) {
   if (!(await save(new Date(), body, fault, () => instruments.markAnswered(page.store, questions.due)))) return;
   if (instruments.urgentQuestion(questions.definition)) questions.crisisStays = true;
   await close();
-  await showQueue(page.store, wake);
   await wake();
 }

@@ -6,6 +6,11 @@ import { say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
 
+function aboutHiding() {
+  const how = say("One tap shows a page of notes instead. To come back, tap its title twice. If you have a PIN, it is asked then.");
+  return [make("h2", { textContent: say("Hide this page") }), make("p", { textContent: how })];
+}
+
 function put() {
   const labelled = (id, type, label, more) => {
     const words = make("label", { htmlFor: id, textContent: label });
@@ -30,7 +35,7 @@ function put() {
     make("button", { type: "submit", textContent: say("Remind me") }),
     make("button", { id: "remind-off", type: "button", textContent: say("Turn reminders off"), hidden: true }),
   );
-  element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, form);
+  element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, form, ...aboutHiding());
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const at = element("remind-at").value;

@@ -2,7 +2,9 @@
 
 function files() {
   const named = document.querySelectorAll("link:not([rel=apple-touch-icon], [rel=manifest], [href*=history]), script[src]");
-  return [location.pathname, ...[...named].map((one) => new URL(one.href || one.src).pathname)];
+  const modules = document.body.dataset.modules.split(" ");
+  const paths = modules.map((name) => new URL(`phone_${name}.js`, import.meta.url).pathname);
+  return [location.pathname, ...paths, ...[...named].map((one) => new URL(one.href || one.src).pathname)];
 }
 
 // All of a release or nothing of it: a page whose scripts are missing would open and do nothing.
