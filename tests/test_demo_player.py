@@ -95,6 +95,9 @@ async def test_played_days_have_trends_alerts_that_staff_saw_to_and_messages_tha
     last_moment = datetime.combine(demo.first_day + timedelta(days=72), datetime.min.time(), UTC)
     assert all(event.happened_at < last_moment for event in events)
     assert await count(owner_pool, demo, "select count(*) from course where clinic_id = $1 and phase = 'maintenance'")
+    month_over = f"started_on < '{demo.first_day + timedelta(days=25)}'"
+    still = f"select count(*) from course where clinic_id = $1 and phase = 'induction' and {month_over}"
+    assert await count(owner_pool, demo, still) == 0
     by_state = "select count(distinct state) from infusion where clinic_id = $1"
     assert await count(owner_pool, demo, by_state) == 4  # nothing stays held for long
     recorded = "select bool_and((state = 'given') = (dose_mg_per_kg is not null)) from infusion where clinic_id = $1"

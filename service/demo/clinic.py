@@ -186,13 +186,14 @@ async def keep(
         recorded = await _record(db, demo, booked.get(slot.planned_at), slot.infusion, slot, now=now)
         if recorded and slot.infusion is InfusionState.GIVEN:
             given = True
-            await _move_to_maintenance(db, demo, client_id, slot)
     met = {each.planned_at: each for each in await sessions.of(db, client_id)} if today.sessions else {}
     for slot in today.sessions:
         if slot.planned_at in met and slot.session is not None:
             session = met[slot.planned_at]
             over = slot.planned_at + timedelta(minutes=session.minutes)
             await sessions.record_state(db, session.therapy_session_id, slot.session, by=session.staff_id, now=over)
+    if today.sessions or today.infusions:
+        await _move_to_maintenance(db, demo, client_id, day, now=_on(day, time(20), person))
     await _go_away(db, demo, person, client_id, day)
     return given
 
@@ -238,11 +239,11 @@ def _on(day: date, at: time, person: Person) -> datetime:
     return datetime.combine(day, at, ZoneInfo(person.time_zone)).astimezone(UTC)
 
 
-async def _move_to_maintenance(db: Db, demo: DemoClinic, client_id: UUID, slot: Slot) -> None:
-    """An infusion later than the first month is a booster."""
-    course, day = (await courses.of(db, client_id))[-1], slot.planned_at.date()
+async def _move_to_maintenance(db: Db, demo: DemoClinic, client_id: UUID, day: date, *, now: datetime) -> None:
+    """After the first month come boosters, whether the first of them was given yet or not."""
+    course = (await courses.of(db, client_id))[-1]
     if course.phase is Phase.INDUCTION and day - course.started_on > INDUCTION:
-        form, now = PhaseForm(phase=Phase.MAINTENANCE, from_on=day), slot.planned_at + timedelta(hours=4)
+        form = PhaseForm(phase=Phase.MAINTENANCE, from_on=day)
         await treatment.enter_phase(db, client_id, form, by=_staff(demo, PRESCRIBER), now=now)
 
 
