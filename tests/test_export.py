@@ -227,7 +227,7 @@ async def test_an_export_is_a_disclosure_with_its_ground_and_only_for_the_care_t
     assert [tuple(row) for row in rows] == [(nurse, client_id, "client_request")]
 
 
-TABLES = ("clients", "daily", "check_ins", "treatment", "planned")
+TABLES = ("clients", "daily", "check_ins", "treatment", "decisions", "planned")
 
 
 def test_the_web_process_does_not_load_the_fhir_library() -> None:
