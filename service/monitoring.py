@@ -18,6 +18,15 @@ from service.people import audit, clients
 from service.people.audit import Actor
 
 
+async def read(db: Db, client_id: UUID, *, now: datetime) -> Monitoring:
+    """Whether the client is watched today. Raises Conflict where no course runs."""
+    standing, today = await _standing(db, client_id, now=now)
+    left = _left_of(standing, today)
+    return Monitoring(
+        monitored=pauses.covering(standing, today) is None, left_on=None if left is None else left.from_on
+    )
+
+
 async def leave(db: Db, client_id: UUID, *, by: Actor, now: datetime) -> Monitoring:
     """Pause from today on; what the clinic paused on these days gives way. Said again it changes nothing.
 

@@ -9,9 +9,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
-from schemas.course import Substance
+from schemas.course import PauseReason, Substance
 from service import database as databases
-from service.facts import client_day
+from service.facts import client_day, pauses
 from tests.browser import watched_context
 from tests.builders import a_client
 from tests.test_browser_pages import WCAG, violations
@@ -296,3 +296,21 @@ async def test_reminders_are_off_until_the_client_chooses_an_hour_and_off_again(
                 here.clinic_id,
             )
         assert kept is True
+
+
+async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here: Here) -> None:
+    async with here.connected() as page:
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
+        await page.get_by_role("button", name="Leave monitoring").click()
+        await page.get_by_role("button", name="Stay").click()
+        await page.get_by_role("button", name="Leave monitoring").click()
+        assert await faults(page) == []
+        await page.get_by_role("button", name="Yes, leave").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("You left.")
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert [each.reason for each in await pauses.of(db, here.client_id)] == [PauseReason.LEFT_MONITORING]
+        await page.get_by_role("button", name="Come back").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await pauses.of(db, here.client_id) == []

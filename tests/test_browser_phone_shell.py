@@ -37,7 +37,7 @@ async (language) => {
   const wanted = document.querySelector("script[src]").src;
   const shell = await caches.open(`shell ${location.pathname}`);
   const urls = (await shell.keys()).map((one) => one.url);
-  const mains = urls.filter((url) => url.endsWith("/phone.js"));
-  return document.documentElement.lang === language && mains.length === 1 && mains[0] === wanted;
+  const once = new Set(urls.map((url) => url.split("/").pop())).size === urls.length;
+  return document.documentElement.lang === language && urls.includes(wanted) && once;
 }
 """

@@ -29,6 +29,8 @@ async def test_a_client_who_leaves_is_paused_from_today_and_the_team_is_told_onc
     today = treated.day(0)
     for _ in range(2):
         assert await change(treated, phone, monitored=False) == {"monitored": False, "left_on": today}
+    stands = await treated.http.get("/v1/monitoring", headers=phone)
+    assert stands.json() == {"monitored": False, "left_on": today}
     assert [(each["from_on"], each["until_on"], each["reason"]) for each in await pauses(treated)] == [
         (today, None, "left_monitoring")
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, post, put
+from litestar import Request, Response, get, post, put
 from litestar.di import NamedDependency
 
 from schemas.device import Access, EnrolForm, Enrolled, Monitoring, MonitoringForm, Nonce, NonceForm, TokenForm
@@ -134,6 +134,21 @@ async def revoke(request: Request[Any, Any, Any], services: NamedDependency[Serv
     return Response(None, status_code=204, headers=dict(NO_STORE))
 
 
+@get(
+    "/v1/monitoring",
+    opt={"access": Permission.ANSWER_CHECK_INS, "replies": {200: Monitoring}, "problems": (409,)},
+    summary="Whether answers are watched",
+    tags=["Device"],
+)
+async def get_monitoring(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
+    """Whether the client is watched today, or has left."""
+    now, access = datetime.now(UTC), phone_api.access_token(request)
+    phone_api.READS.hit(access.digest, now=now)
+    async with database.transaction(services.pool, access.clinic_id) as db:
+        who = await devices.authenticate(db, access.digest, now=now)
+        return _reply(await monitoring.read(db, who.client_id, now=now))
+
+
 @put(
     "/v1/monitoring",
     opt={
@@ -160,4 +175,4 @@ async def put_monitoring(request: Request[Any, Any, Any], services: NamedDepende
     return _reply(stands)
 
 
-ROUTES = [enrol, nonce, token, revoke, put_monitoring]
+ROUTES = [enrol, nonce, token, revoke, get_monitoring, put_monitoring]

@@ -1,5 +1,6 @@
 // Reminders: at an hour that the client chooses, by a message of this browser, with e-mail behind it; off by default.
 import { zone } from "./phone_days.js";
+import { showMonitoring } from "./phone_monitoring.js";
 import { element, page } from "./phone_page.js";
 import { Refused, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -107,6 +108,7 @@ export async function followZone() {
 export async function showReminders() {
   if (!element("this-phone").open) return;
   if (!element("remind-form")) put();
+  await showMonitoring();
   try {
     tell(await askAsDevice(page.store, "GET", "/v1/phone-settings"));
     element("remind-form").hidden = false;
