@@ -86,6 +86,10 @@ async def test_every_start_stages_one_gate_of_each_kind_and_cancels_those_of_the
         async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
             await staged.stage(db, demo, MASTER, client_day.of(start, demo.zone), now=start)
             found = await gates_on(db, demo, client_day.of(start, demo.zone), now=start)
+            for client_id in await watch.to_watch(db, now=start):
+                await watch.watch(db, client_id, now=start)
+            uncovered = "select count(*) from finding where clinic_id = $1 and rule = 'uncovered_window'"
+            assert await db.value(uncovered, db.clinic_id), f"a window is left open at {start}"
         states = Counter(gate.standing.state for gate in found)
         assert states[GateState.PENDING] == 3
         assert states[GateState.CLEAR] == states[GateState.HOLD] == states[GateState.OVERRIDDEN] == 1

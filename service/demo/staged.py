@@ -24,6 +24,7 @@ from service.sealing import Sealer
 EARLIEST, LATEST = time(9), time(18)
 BETWEEN = timedelta(minutes=45)
 BEFORE_NOW = timedelta(minutes=50)
+CLOSES_IN = timedelta(hours=10)
 READ, ASKED, DECIDED = timedelta(minutes=4), timedelta(minutes=11), timedelta(minutes=18)
 
 
@@ -143,8 +144,22 @@ async def _cancel_former(
             await infusions.record_state(db, left["infusion_id"], InfusionState.CANCELLED, by=by, now=now)
 
 
-async def _leave_uncovered(db: Db, demo: DemoClinic, *, now: datetime) -> UUID | None:
-    """Cancel what is booked in the window that closes next, at the client's wish; whose it is."""
+async def _leave_uncovered(db: Db, demo: DemoClinic, *, now: datetime) -> None:
+    """Have a window that closes by tomorrow with nothing booked in it: what was is cancelled, at the client's wish."""
+    tomorrow = now.astimezone(demo.zone).date() + timedelta(days=1)
+    open_now = await _open_windows(db, now=now)
+    if not any(closes_at.astimezone(demo.zone).date() <= tomorrow for closes_at, _, _ in open_now):
+        await _give_extra(db, demo, now=now)
+        open_now = await _open_windows(db, now=now)
+    closes_at, client_id, given_at = min(open_now)
+    for session in await sessions.of(db, client_id):
+        if session.state is SessionState.PLANNED and given_at < session.planned_at <= closes_at:
+            by = demo.staff_ids["ada.whitlock"]
+            await sessions.record_state(db, session.therapy_session_id, SessionState.CANCELLED, by=by, now=now)
+
+
+async def _open_windows(db: Db, *, now: datetime) -> list[tuple[datetime, UUID, datetime]]:
+    """When each open window closes, whose it is, and when the infusion was given."""
     hours = (await gate_checks.setting_of(db)).therapy_window_hours
     windows = []
     for client_id in await ids_of(db):
@@ -152,11 +167,26 @@ async def _leave_uncovered(db: Db, demo: DemoClinic, *, now: datetime) -> UUID |
         found = coverage.of(await infusions.of(db, client_id), booked, window_hours=hours, now=now)
         still_open = (CoverageState.OPEN, CoverageState.BOOKED)
         windows += [(each.closes_at, client_id, each.given_at) for each in found if each.state in still_open]
-    if not windows:
-        return None
-    closes_at, client_id, given_at = min(windows)
-    for session in await sessions.of(db, client_id):
-        if session.state is SessionState.PLANNED and given_at < session.planned_at <= closes_at:
-            by = demo.staff_ids["ada.whitlock"]
-            await sessions.record_state(db, session.therapy_session_id, SessionState.CANCELLED, by=by, now=now)
-    return client_id
+    return windows
+
+
+async def _give_extra(db: Db, demo: DemoClinic, *, now: datetime) -> None:
+    """An infusion beside the story, so long ago that its window closes in some hours."""
+    hours = (await gate_checks.setting_of(db)).therapy_window_hours
+    given_at, prescriber = now - timedelta(hours=hours) + CLOSES_IN, demo.staff_ids[PRESCRIBER]
+    client_id = await _without_session_since(db, given_at)
+    course_id = (await courses.of(db, client_id))[-1].course_id
+    infusion_id = await infusions.plan(db, client_id, course_id, planned_at=given_at, by=prescriber, now=given_at)
+    await infusions.give(db, infusion_id, given_at=given_at, by=prescriber, now=given_at)
+
+
+async def _without_session_since(db: Db, given_at: datetime) -> UUID:
+    """An actor whose window nothing covers."""
+    for person in PEOPLE:
+        client_id = await clinic.find_client(db, person) if person.key in SCENES else None
+        if client_id is None:
+            continue
+        held = [each for each in await sessions.of(db, client_id) if each.state is SessionState.ATTENDED]
+        if not any(each.planned_at > given_at for each in held):
+            return client_id
+    raise RuntimeError("everybody on the stage had a session lately")
