@@ -133,3 +133,18 @@ async def watched_context(
     yield context
     await context.close()
     assert not watched.faults, watched.faults
+
+
+async def until(page: Page, predicate: str, *, argument: object = None, seconds: float = 40) -> None:
+    """Wait for an asynchronous predicate of the page: Playwright's own wait takes the promise itself for a yes."""
+    await page.evaluate(
+        f"""async (argument) => {{
+          const met = {predicate.strip()};
+          const ends = Date.now() + {seconds * 1000};
+          while (!(await met(argument))) {{
+            if (Date.now() > ends) throw new Error("it did not come in time");
+            await new Promise((go) => requestAnimationFrame(go));
+          }}
+        }}""",
+        argument,
+    )

@@ -26,7 +26,7 @@ from service.database import Pool
 from service.facts import client_day
 from service.people import clients
 from service.web.desk_session import COOKIE
-from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.browser import browser, environment, free_port, until, watched_context, web_process
 from tests.builders import MASTER, a_client, a_clinic, an_answer
 from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
@@ -135,7 +135,7 @@ async def test_a_push_message_is_shown_and_says_that_it_has_arrived(desk: Desk) 
             worker = {"origin": desk.address, "registrationId": await registered.get(), "data": said}
         await devtools.send("ServiceWorker.deliverPushMessage", worker)
         state = f"async () => (await (await fetch('/v1/alerts/{alert_id}/deliveries')).json()).items[0].state"
-        await page.wait_for_function(f"async () => await ({state})() === 'delivered'", timeout=REFRESH_MILLISECONDS)
+        await until(page, f"async () => await ({state})() === 'delivered'")
         shown = await page.evaluate(
             """async () => (await (await navigator.serviceWorker.getRegistration("/messages/")).getNotifications())
               .map((each) => [each.title, each.tag, each.data.link])"""

@@ -19,7 +19,7 @@ from service import database as databases
 from service import embedded
 from service.database import Pool
 from service.people import audit, devices
-from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.browser import browser, environment, free_port, until, watched_context, web_process
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.conftest import A_MASTER_KEY, a_database, a_pool
 
@@ -186,7 +186,7 @@ async def test_answer_given_offline_survives_a_reload_and_is_sent_once(here: Her
 
 async def test_page_opens_without_a_network_and_what_is_answered_there_arrives_later(here: Here) -> None:
     async with here.connected() as page:
-        await page.wait_for_function(SHELL_IS_KEPT)
+        await until(page, SHELL_IS_KEPT)
         await page.context.set_offline(True)
         await page.reload()
         await page.get_by_text("Need help now?").click()

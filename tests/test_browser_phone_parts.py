@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, expect
 from schemas.course import PauseReason, Substance
 from service import database as databases
 from service.facts import client_day, pauses
-from tests.browser import watched_context
+from tests.browser import until, watched_context
 from tests.builders import a_client
 from tests.test_browser_pages import WCAG, violations
 from tests.test_browser_phone import (
@@ -54,6 +54,8 @@ async def faults(page: Page) -> list[str]:
     """What axe finds on the whole page at once, and whether it is wider than the narrowest phone."""
     size = page.viewport_size
     assert size is not None
+    # Colours on their way from one to another are neither.
+    await page.emulate_media(reduced_motion="reduce")
     await page.set_viewport_size({"width": NARROW, "height": 3000})
     found = await violations(page, Axe(), {"runOnly": WCAG})
     await page.emulate_media(color_scheme="dark")
@@ -164,7 +166,7 @@ async def test_spanish_is_chosen_on_the_phone_and_kept_by_the_clinic_also_withou
         await expect(page.locator("#help-card")).to_contain_text("Línea de Prevención del Suicidio")
         assert await page.evaluate("document.documentElement.lang") == "es"
         assert await faults(page) == []
-        await page.wait_for_function(SHELL_IS_KEPT)
+        await until(page, SHELL_IS_KEPT)
         await page.context.set_offline(True)
         await page.reload()
         await expect(page.get_by_role("button", name="Enviar", exact=True)).to_be_visible()
@@ -178,7 +180,7 @@ async def test_spanish_is_chosen_on_the_phone_and_kept_by_the_clinic_also_withou
 
 async def test_the_page_can_be_installed_under_a_neutral_name(here: Here) -> None:
     async with here.connected() as page:
-        await page.wait_for_function(SHELL_IS_KEPT)
+        await until(page, SHELL_IS_KEPT)
         session = await page.context.new_cdp_session(page)
         manifest = await session.send("Page.getAppManifest")
         assert manifest["errors"] == []
