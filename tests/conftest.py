@@ -8,6 +8,7 @@ import base64
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import msgspec
+import psutil
 import pytest
 
 from service import config, embedded, storage
@@ -32,6 +34,7 @@ VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 MEMORY_BYTES = 4 << 30
+FOLDER_PREFIX = "neap-tests-"
 
 TEMPLATE = "neap"  # the database that the embedded addresses name
 
@@ -96,8 +99,14 @@ def _shared_data_dir(run_dir: Path) -> str:
     with locked(run_dir / "template.lock", fcntl.LOCK_EX):
         note = run_dir / "data_dir"
         if not note.exists():
-            folder = Path(tempfile.mkdtemp(prefix="neap-tests-", dir=_memory_folder()))
+            memory = _memory_folder()
+            if memory is not None:
+                _clear_leftovers(Path(memory))
+            folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=memory))
             folder.chmod(0o711)
+            # The process that outlives every worker.
+            starter = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+            (folder / "starter").write_text(str(starter))
             note.write_text(str(folder))
         return note.read_text()
 
@@ -106,6 +115,19 @@ def _memory_folder() -> str | None:
     """Linux's folder in memory, where making a database takes half as long; None where it has little room."""
     shared = Path("/dev/shm")
     return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > MEMORY_BYTES else None
+
+
+def _clear_leftovers(memory: Path) -> None:
+    """End the servers of runs that were killed, and give their memory back."""
+    for folder in memory.glob(f"{FOLDER_PREFIX}*"):
+        starter = folder / "starter"
+        if not starter.is_file() or psutil.pid_exists(int(starter.read_text())):
+            continue
+        for process in psutil.process_iter(["cmdline"]):
+            if str(folder / "postgres") in (process.info["cmdline"] or ()):
+                process.send_signal(signal.SIGINT)
+                process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _make_template(server_config: Config, superuser_url: str) -> None:
