@@ -74,6 +74,7 @@ def cluster(run_dir: Path) -> Iterator[embedded.Cluster]:
         with locked(run_dir / "users.lock", fcntl.LOCK_EX):
             runner.run(running.__aexit__(None, None, None))
             embedded.remove(server_config)
+            shutil.rmtree(server_config.data_dir, ignore_errors=True)
 
 
 @asynccontextmanager
