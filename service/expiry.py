@@ -26,6 +26,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     one_time_links: int
     throttles: int
     job_runs: int
+    reminders: int
     devices_revoked: int
 
 
@@ -61,6 +62,12 @@ where clinic_id = $1
   and local_date < $2
 """
 
+DELETE_REMINDERS = """
+delete from reminder
+where clinic_id = $1
+  and client_day < $2
+"""
+
 
 async def prune(db: Db, *, now: datetime) -> Pruned:
     """Delete what ran out in this clinic, and revoke the devices that nobody used for 90 days."""
@@ -72,4 +79,5 @@ async def prune(db: Db, *, now: datetime) -> Pruned:
         one_time_links=await db.execute(DELETE_LINKS, db.clinic_id, now - KEPT),
         throttles=await db.execute(DELETE_THROTTLES, db.clinic_id, now - THROTTLE_KEPT),
         job_runs=await db.execute(DELETE_JOB_RUNS, db.clinic_id, (now - JOB_RUNS_KEPT).date()),
+        reminders=await db.execute(DELETE_REMINDERS, db.clinic_id, (now - JOB_RUNS_KEPT).date()),
     )

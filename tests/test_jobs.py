@@ -327,19 +327,30 @@ select
 """
 
 
+A_REMINDER = """
+insert into reminder (clinic_id, client_id, client_day, due_at, state, claimed_at)
+values ($1, $2, $3, $4, $5, $4)
+"""
+
+
 async def test_pruning_takes_what_ran_out_and_leaves_the_rest(
     owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools
 ) -> None:
     async with database.transaction(web_pool, clinic.clinic_id) as db:
-        await a_phone(db, await a_client(db), now=NOW)
+        reminded = await a_client(db)
+        await a_phone(db, reminded, now=NOW)
         await a_phone(db, await a_client(db), now=NOW, hours=100 * 24)
         await a_phone(db, await a_client(db), now=NOW - device_tokens.UNUSED_LIFE - timedelta(days=1))
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        for days_ago in (61, 1):
+            day = NOW.date() - timedelta(days=days_ago)
+            await db.execute(A_REMINDER, db.clinic_id, reminded, day, NOW, "sent")
     job = Ran()
     await runner.run_due(tools, runner.Lookout([a_daily(job)]), "long ago", now=NOW - timedelta(days=61))
     later = NOW + timedelta(hours=2)
     first = await prune_expired.run_once(tools, clinic.clinic_id, now=later)
     assert first.counts["devices_revoked"] == 1
-    assert first.counts["job_runs"] == 1
+    assert (first.counts["job_runs"], first.counts["reminders"]) == (1, 1)
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         left = dict((await db.connection.fetch(COUNTS, clinic.clinic_id))[0])
     assert left == {"device_tokens": 1, "devices": 2, "job_runs": 0}
