@@ -22,6 +22,7 @@ from service.backtest.alerts import Chunk, Found, Row
 from service.backtest.answers import Answers
 from service.detection import Rules
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Below this a further process costs more than it saves.
 DAYS_WORTH_A_WORKER = 30_000
 BUDGET_UNIT_DAYS = 60
@@ -102,13 +103,21 @@ def _pool(workers: int) -> ProcessPoolExecutor | None:
     """Processes to fold in; None where the system lets nobody have any."""
     context = multiprocessing.get_context("spawn")
     try:
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_signals_to_the_parent)
     except OSError:
         return None
+    # The first task starts all workers. Interrupted between two of them, the pool would wait for one that never was.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        pool.submit(int)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    return pool
 
 
 def _leave_signals_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
