@@ -333,6 +333,8 @@ async def test_unsent_answers_survive_a_revocation_and_go_out_when_the_client_sa
         await page.get_by_label("Code from your clinic").fill(await here.code())
         await page.get_by_role("button", name="Connect", exact=True).click()
         await expect(page.get_by_role("heading", name="Are these answers yours?")).to_be_visible()
+        # The day's questions come above it, and would move the button away under the tap.
+        await expect(page.locator("#check-in")).to_be_visible()
         assert await here.stored() == []
         await page.get_by_role("button", name="Yes, send them").click()
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
