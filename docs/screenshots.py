@@ -61,6 +61,7 @@ async def caseload(page: Page, link: str) -> None:
 
 async def check_in(page: Page, link: str) -> None:
     """What a client sees, half-way through today's check-in."""
+    await page.emulate_media(reduced_motion="reduce")  # no colour on its way
     await page.goto(link)
     await page.get_by_role("button", name="Connect", exact=True).click()
     for name, score in (("craving.", 4), ("mood", 6)):
