@@ -18,6 +18,9 @@ from service.web.services import Services
 # Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.
 KEEP_ALIVE_SECONDS = 75
 SHUTDOWN_SECONDS = 10
+# Python's 700 newly made objects are two requests under way: it would look for cycles, of which there are hardly any,
+# some dozen times a second, and stop for several milliseconds at the larger looks (docs/benchmarks.md).
+NEW_OBJECTS_BETWEEN_COLLECTIONS = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     server = _Server(settings_of(application, config), application)
     # A full garbage collection stops for 40 ms to walk over what was imported, which lives for good: leave it out.
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS)
     server.run()
     return 0 if server.started else 1
 
