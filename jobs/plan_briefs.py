@@ -32,6 +32,7 @@ where not exists (
     and n.staff_id = coalesce(coming.staff_id, n.staff_id)
     and n.subject_id = coming.subject_id
     and n.planned_at = coming.planned_at
+    and n.state <> 'blocked'
 )
 """
 

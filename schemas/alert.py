@@ -113,6 +113,7 @@ class NewFinding(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, object]
     check_in_id: UUID | None = None
     instrument_response_id: UUID | None = None
+    infusion_id: UUID | None = None
     found_late: bool = False
 
 

@@ -204,6 +204,13 @@ class DecisionForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`reason` is needed for a hold and for an override."""
 
     reason: Annotated[str, Meta(max_length=2_000)] | None = None
+    version: (
+        Annotated[
+            int,
+            Meta(ge=0, description="the gate's version that was looked at; refused where somebody has decided since"),
+        ]
+        | None
+    ) = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +236,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An infusion of a day's list: may it go ahead, and what is open?"""
+    """An infusion of a day's list: may it go ahead, and what is open? `version` counts the decisions made,
+    `not_sought` are treated substances that the screens on record did not look for."""
 
     infusion_id: UUID
     client_id: UUID
@@ -238,9 +246,11 @@ class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     planned_at: datetime
     given_at: datetime | None
     state: GateState
+    version: int
     lapse: Lapse | None
     expires_at: datetime | None
     missing: list[Missing]
+    not_sought: list[Substance]
     proposals: list[Proposal]
 
 

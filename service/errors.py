@@ -112,6 +112,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "drug_screen_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
     "vital_reading_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
     "contraindication_check_supersedes_key": Conflict("This record was corrected already; correct the newer one."),
+    "calendar_feed_owner_key": Conflict("Another calendar address was made at the same moment. Make it again."),
     "course_substance_one_primary": Conflict("The course already has a primary substance."),
 }
 

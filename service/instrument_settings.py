@@ -27,6 +27,9 @@ def json_of(raw: bytes) -> bytes:
         return msgspec.json.encode(tomllib.loads(raw.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise errors.Invalid("The file is no TOML.", fields=(FieldFault("", str(error)),)) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        fault = FieldFault("", "a number too long, or lists within lists too deep")
+        raise errors.Invalid("The file holds what no instrument does.", fields=(fault,)) from error
 
 
 async def add(db: Db, instrument: Instrument, *, by: Actor, now: datetime) -> bool:

@@ -167,7 +167,7 @@ async def record_infusion(
         courses.refuse_ended(at.course)
     if form.state is before.state is InfusionState.PLANNED:
         raise errors.Conflict("It is planned as it is. Give it another time by moving it.")
-    if form.state is InfusionState.PLANNED and before.state is InfusionState.HELD:
+    if form.state is InfusionState.PLANNED:
         await _refuse_past_the_gate(db, infusion_id)
     given = None
     if form.given_at is not None:
@@ -195,7 +195,7 @@ async def _refuse_past_the_gate(db: Db, infusion_id: UUID) -> None:
     """What the gate holds goes ahead by a decision there, not by a plan of somebody who may not see why."""
     decisions = await gate_checks.of_infusions(db, [infusion_id])
     if decisions and decisions[-1].decision is Decision.HOLD:
-        raise errors.Conflict("The gate holds it. It is planned again when the hold is taken back there.")
+        raise errors.Conflict("The gate holds it: put it on hold, and it is planned again by a decision there.")
 
 
 async def _own_infusion(db: Db, client_id: UUID, infusion_id: UUID) -> Infusion:
@@ -313,6 +313,7 @@ async def start_course(db: Db, client_id: UUID, course_id: UUID, form: CourseFor
         if (first.substances, first.from_on, first.phase) != (form.substances, form.started_on, form.phase):
             raise errors.Conflict("This id is already in use for another course.")
         return False
+    clients.refuse_imported(at.client)
     if at.course.ended_on is None:
         raise errors.Conflict("A course is under way. Another starts once it has ended.")
     _refuse_outside(form.started_on, "started_on", first=at.course.ended_on + timedelta(days=1), last=at.today)
@@ -366,6 +367,7 @@ async def reopen(db: Db, client_id: UUID, form: ReopenForm, *, by: Actor, now: d
     Infusions that the discharge cancelled stay so. Raises as `courses.reopen` does.
     """
     at = await place_of(db, client_id, now=now)
+    clients.refuse_imported(at.client)
     if form.from_on is not None:
         _refuse_outside(form.from_on, "from_on", first=at.course.started_on, last=at.today)
     after, goes_on = await courses.reopen(db, at.course.course_id, from_on=form.from_on, by=by.staff_id, now=now)

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from schemas.course import SessionState
 from schemas.gate import Analyte
 from schemas.staff import Role
 from service import database, ids
@@ -17,7 +19,9 @@ from service.config import Config
 from service.database import Pool
 from service.gate import decide
 from tests.answering import phq9
-from tests.appointments import a_planned_infusion, a_pressure, a_screen
+from tests.appointments import a_planned_infusion, a_pressure, a_screen, a_session_of
+from tests.builders import a_phone
+from tests.checking_in import form_now, put
 from tests.desk import a_person, a_session
 from tests.telling import DAY, a_story
 from tests.test_instrument_staff import answer
@@ -164,6 +168,30 @@ async def test_the_page_says_what_the_api_says_and_leads_to_it(treated: Treated)
             assert html.escape(sentence["text"], quote=False) in page.replace("&#39;", "'")
     client_page = (await treated.http.get(f"/clients/{treated.client_id}", headers=treated.person.cookie)).text
     assert f"/clients/{treated.client_id}/brief?for=therapy" in client_page
+
+
+async def test_appointments_are_told_on_the_clinic_s_clock_as_on_every_page(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await db.execute("update client set time_zone = 'Asia/Tokyo' where clinic_id = $1", db.clinic_id)
+        await a_planned_infusion(db, treated.client_id, hours_ahead=20)
+    brief = await treated.get("brief?for=infusion")
+    at = datetime.fromisoformat(brief["appointment_at"]).astimezone(ZoneInfo(treated.clinic.time_zone))
+    assert f" {at:%H:%M}. Not decided yet" in texts(sections_of(brief)["gate"])
+
+
+async def test_a_brief_stays_one_sheet_whatever_happened(treated: Treated) -> None:
+    await told(treated)
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        for hours in range(1, 11):
+            await a_session_of(db, treated.client_id, hours_ahead=-hours, state=SessionState.MISSED)
+        phone = await a_phone(db, treated.client_id, now=datetime.now(UTC))
+    note = "Long words. " * 160
+    assert (await put(treated.http, phone, form_now(craving={"alcohol": 10}, mood=0, anxiety=10, note=note))).is_success
+    said = sections_of(await treated.get("brief?for=therapy"))
+    assert [each["text"] for each in said["open"]].count("7 sessions before were missed, too.") == 1
+    assert sum("was missed." in each["text"] for each in said["open"]) == 3
+    assert len(said["days"][0]["quote"]) <= 400
+    assert said["days"][0]["quote"].endswith(" …")
 
 
 async def test_reading_a_brief_is_audited(treated: Treated) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -158,6 +159,13 @@ async def test_a_new_address_ends_the_old_one_and_a_revoked_one_reads_nothing(di
     revoked = await diary.http.delete("/v1/calendar", headers=diary.therapist.bearer)
     assert revoked.status_code == 204
     assert (await diary.http.get(second)).status_code == 404
+
+
+async def test_addresses_that_are_made_at_once_are_one_and_conflicts(diary: Diary) -> None:
+    made = await asyncio.gather(*(diary.http.post("/v1/calendar", headers=diary.therapist.bearer) for _ in range(5)))
+    assert {each.status_code for each in made} <= {201, 409}
+    paths = [urlsplit(each.json()["url"]).path for each in made if each.status_code == 201]
+    assert [(await diary.http.get(each)).status_code for each in paths].count(200) == 1
 
 
 async def test_a_client_s_address_is_revoked_by_staff(diary: Diary) -> None:

@@ -81,15 +81,15 @@ async def test_a_gate_is_recorded_held_released_and_cleared_by_plain_forms(desk:
     page = (await desk.get(gate)).text
     assert "A hold is proposed: the screen found something and the pressure is above the clinic&#39;s limit." in page
     assert "above the limit of 140/90" in page
-    without_reason = await desk.post(f"{gate}/hold", reason=" ")
+    without_reason = await desk.post(f"{gate}/hold", reason=" ", version="0")
     assert without_reason.status_code == 400
-    await desk.post(f"{gate}/hold", reason="Laboratory to confirm.\nCalled the client.")
+    await desk.post(f"{gate}/hold", reason="Laboratory to confirm.\nCalled the client.", version="0")
     page = (await desk.get(gate)).text
     assert "Not now: somebody put it on hold." in page
     assert "Laboratory to confirm." in page
-    await desk.post(f"{gate}/release")
+    await desk.post(f"{gate}/release", version="1")
     await desk.post(f"{gate}/vitals", at=typed(1), systolic="128", diastolic="80", pulse="66")
-    await desk.post(f"{gate}/override", reason="Confirmed: prescribed codeine.")
+    await desk.post(f"{gate}/override", reason="Confirmed: prescribed codeine.", version="2")
     page = (await desk.get(gate)).text
     assert "May go ahead: a prescriber decided so, with a reason." in page
     record = re.search(rf'action="({gate}/records/[0-9a-f-]+/take-back)"', page)
@@ -104,7 +104,7 @@ async def test_a_complete_gate_is_cleared_with_one_button(desk: Desk) -> None:
         await a_complete_gate(db, client_id, infusion_id, by=desk.person.staff_id)
     gate = f"/infusions/{infusion_id}/gate"
     assert "Clear: it may go ahead" in (await desk.get(gate)).text
-    await desk.post(f"{gate}/clear")
+    await desk.post(f"{gate}/clear", version="0")
     page = (await desk.get(gate)).text
     assert "May go ahead: everything is recorded, and nothing speaks for a hold." in page
     assert "Cleared by Maren Holt" in page

@@ -187,6 +187,13 @@ async def test_the_crisis_card_comes_with_a_body_that_is_cut_short_and_not_with_
     assert not instrument_api.says_unsafe(json.dumps(a_response(phq9(3, 3)))[:-1].encode())
 
 
+async def test_the_crisis_card_comes_with_a_number_that_nothing_holds(http: httpx.AsyncClient, here: Setting) -> None:
+    body = json.dumps(a_response(URGENT)).replace('"1": ', f'"1": {"9" * 400}')
+    reply = await http.put(f"/v1/instrument-responses/{uuid4()}", content=body, headers=here.phone.headers)
+    assert reply.status_code == 400
+    assert reply.json()["crisis"]
+
+
 async def test_too_large_a_response_is_refused_with_the_card(http: httpx.AsyncClient, here: Setting) -> None:
     body = json.dumps(a_response(URGENT)) + " " * 70_000
     reply = await http.put(f"/v1/instrument-responses/{uuid4()}", content=body, headers=here.phone.headers)

@@ -54,6 +54,7 @@ async def test_a_rhythm_is_chosen_from_a_day_on_and_the_page_says_both(desk: Des
         ({"phase": "induction", "every_days": "often"}, "every_days"),
         ({"phase": "induction", "every_days": "7", "open_days": "9"}, "open_days"),
         ({"phase": "discharged", "every_days": "7"}, "phase"),
+        ({"phase": "induction", "every_days": "9" * 5_000}, "every_days"),
         ({"phase": "induction", "every_days": "7", "from_on": "2020-01-01"}, "from_on"),
     ],
 )
@@ -72,3 +73,10 @@ async def test_the_clinics_own_is_brought_in_as_the_text_of_its_file(desk: Desk)
     page = (await desk.get(HERE)).text
     assert "the clinic&#39;s own" in page or "the clinic's own" in page
     assert (await desk.post(HERE, definition="code =")).status_code == 400
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3_000 + "]" * 3_000, "version = " + "9" * 5_000])
+async def test_a_file_that_holds_what_none_does_is_refused_plainly(desk: Desk, text: str) -> None:
+    reply = await desk.post(HERE, definition=text)
+    assert reply.status_code == 400
+    assert "holds what no instrument does" in reply.text

@@ -16,6 +16,7 @@ from schemas.alert import Channel, DeliveryKind
 from schemas.brief import BriefFor
 from schemas.clinic import Clinic
 from schemas.course import DischargeReason, InfusionState, PauseReason, SessionState
+from schemas.rota import CoverForm
 from schemas.staff import Role
 from schemas.treatment import DischargeForm, PauseForm
 from service import database, ids, schema, treatment
@@ -25,7 +26,7 @@ from service.database import Pool
 from service.facts import client_day, courses, infusions, sessions
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.texts import TEXTS
-from service.people import clients, staff
+from service.people import clients, covers, staff
 from service.people.audit import Actor
 from tests.appointments import a_planned_infusion
 from tests.builders import MASTER, NOW, a_client, a_clinic
@@ -221,6 +222,62 @@ async def test_nobody_is_told_of_a_client_who_is_none_of_theirs_or_discharged(
         await courses.end(db, course.course_id, ended_on=NOW.date(), now=NOW)
     assert (await tell(tools, now=NOW)).counts["planned"] == 0
     assert postbox.written == []
+
+
+async def test_a_session_that_moves_and_moves_back_before_anybody_is_told_is_told_of(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    session_id, _ = await a_booked_session(web_pool, clinic)
+    assert (await plan_briefs.run_once(tools, now=NOW)).counts["planned"] == 1
+
+    async def move(hours_ahead: int) -> None:
+        async with database.transaction(owner_pool, clinic.clinic_id) as db:
+            await sessions.change(db, session_id, planned_at=NOW + hours_ahead * HOUR, by=None, now=NOW)
+
+    await move(30)
+    assert (await tell(tools, now=NOW)).counts["blocked"] == 1
+    await move(20)
+    assert (await tell(tools, now=NOW)).counts["sent"] == 1
+    assert (await tell(tools, now=NOW + HOUR)).counts["planned"] == 0
+    assert len(postbox.written) == 1
+
+
+async def test_the_session_of_a_therapist_who_left_the_team_is_told_to_its_therapists(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    session_id, staff_id = await a_booked_session(web_pool, clinic)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        assert staff_id is not None
+        client_id = (await sessions.get(db, session_id)).client_id
+        new = await staff.add(db, email="new@harbour.example", name="Noor", roles=[Role.THERAPIST], now=NOW)
+        await clients.assign(db, client_id, new, Role.THERAPIST, from_at=NOW - HOUR)
+        await clients.unassign(db, client_id, staff_id, now=NOW)
+    await tell(tools, now=NOW)
+    assert [each.to for each in postbox.written] == ["new@harbour.example"]
+
+
+async def test_whoever_covers_for_the_therapist_is_told_in_their_place(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    _, staff_id = await a_booked_session(web_pool, clinic)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        assert staff_id is not None
+        cover = await staff.add(db, email="cover@harbour.example", name="Cleo", roles=[Role.THERAPIST], now=NOW)
+        form = CoverForm(staff_id=staff_id, covered_by=cover, from_at=NOW - HOUR, until_at=NOW + 48 * HOUR)
+        await covers.arrange(db, ids.new(), form, by=staff_id, now=NOW)
+    await tell(tools, now=NOW)
+    assert [each.to for each in postbox.written] == ["cover@harbour.example"]
+
+
+async def test_before_an_infusion_a_team_without_a_nurse_tells_its_prescriber(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    client_id, [_, nurse, _] = await a_team(owner_pool, clinic)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_planned_infusion(db, client_id, hours_ahead=20, now=NOW)
+        await clients.unassign(db, client_id, nurse, now=NOW)
+    await tell(tools, now=NOW)
+    assert [each.to for each in postbox.written] == ["prescriber@harbour.example"]
 
 
 @pytest.mark.parametrize("why", ["cancelled", "disabled", "moved into the past"])

@@ -40,7 +40,10 @@ def answer(hours_before: float, *used: Substance) -> UseAnswer:
         ([], [answer(20)], Agreement.AGREE),
         ([Analyte.COCAINE], [answer(20, Substance.COCAINE)], Agreement.AGREE),
         ([Analyte.COCAINE], [answer(20), answer(44)], Agreement.UNDER_REPORTED),
-        ([], [answer(20, Substance.COCAINE)], Agreement.OVER_REPORTED),
+        ([], [answer(20, Substance.COCAINE), answer(44)], Agreement.OVER_REPORTED),
+        # An answer speaks of the time since the one before: this use may have been before what a screen can see.
+        ([], [answer(90, Substance.COCAINE), answer(114)], Agreement.NO_DATA),
+        ([], [answer(20, Substance.COCAINE)], Agreement.NO_DATA),
         ([Analyte.COCAINE], [], Agreement.NO_DATA),
         # Longer ago than a screen can see, or after the sample: neither is about this screen.
         ([], [answer(97, Substance.COCAINE)], Agreement.NO_DATA),

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service import database, ids
+from service import database, errors, ids
 from service.config import Config
 from service.database import Pool
+from service.people import devices
 from tests.appointments import a_session_of
 from tests.treatment import Treated, a_treated_client, an_infusion_planned, fields_of, induction, monday_after
 
@@ -221,3 +222,15 @@ async def test_an_infusion_of_an_earlier_course_is_corrected_while_a_further_one
     came = {"state": "given", "given_at": second["planned_at"]}
     assert (await treated.post(f"infusions/{second['infusion_id']}/state", came))["state"] == "given"
     await treated.post(f"infusions/{first['infusion_id']}/state", {"state": "planned"}, status=409)
+
+
+async def test_somebody_who_came_with_an_import_is_not_treated_here_unwatched(treated: Treated) -> None:
+    await treated.post("course/discharge", {"last_day": treated.day(4), "reason": "completed"})
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await db.execute("update client set origin = 'import' where clinic_id = $1", db.clinic_id)
+    await treated.post("course/reopen", {}, status=409)
+    course = {"substances": ["alcohol"], "started_on": treated.day(2)}
+    await treated.put(f"courses/{ids.new()}", course, status=409)
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        with pytest.raises(errors.Conflict, match="came with an import"):
+            await devices.issue_code(db, treated.client_id, by=None, now=datetime.now(UTC))

@@ -15,14 +15,15 @@ from schemas.clinic import Clinic
 from schemas.course import InfusionState, PauseReason, SessionState
 from schemas.gate import Decision
 from schemas.staff import Role
-from service import database
+from service import database, ids, monitoring
 from service.alerting import alerts, findings
 from service.alerting.writing import Sending
 from service.appointments import watch
 from service.database import Db, Pool
 from service.desk import sentences
 from service.facts import courses, infusions, pauses, sessions
-from service.people import clients
+from service.people import clients, staff
+from service.people.audit import Actor
 from tests.appointments import (
     a_complete_gate,
     a_decision,
@@ -216,13 +217,46 @@ async def test_a_window_that_closed_uncovered_stays_found(watched: Watch) -> Non
     assert (await watched.run(at=NOW + 30 * HOUR)).counts["withdrawn"] == 0
 
 
-async def test_after_discharge_nothing_is_found(watched: Watch) -> None:
+async def test_after_discharge_nothing_new_is_found_whatever_stands(watched: Watch) -> None:
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
-        await a_planned_infusion(db, watched.client_id, hours_ahead=10, now=NOW)
         await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)
+        await a_given_infusion(db, watched.client_id, hours_ago=22, now=NOW)
+    assert (await watched.run()).counts["found"] == 1
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
         course = (await courses.of(db, watched.client_id))[0]
         await courses.end(db, course.course_id, ended_on=NOW.date(), now=NOW)
+    for hours in (1, 14, 26, 40):
+        assert (await watched.run(at=NOW + hours * HOUR)).counts["found"] == 0
+
+
+async def test_whoever_left_the_monitoring_is_treated_and_watched_over_as_before(watched: Watch) -> None:
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await a_planned_infusion(db, watched.client_id, hours_ahead=20, now=NOW)
+        await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)
+        await monitoring.leave(db, watched.client_id, by=Actor("device", ids.new()), now=NOW - HOUR)
+    assert (await watched.run()).counts["found"] == 2
+
+
+async def test_two_infusions_of_one_client_day_are_two_findings(watched: Watch) -> None:
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await a_planned_infusion(db, watched.client_id, hours_ahead=2, now=NOW)
+    assert (await watched.run()).counts["found"] == 1
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await a_planned_infusion(db, watched.client_id, hours_ahead=6, now=NOW)
+    assert (await watched.run(at=NOW + 3 * HOUR)).counts["found"] == 1
+    _, found = await watched.found()
+    assert len({each.numbers["infusion_id"] for each in found}) == 2
+
+
+async def test_what_is_booked_with_somebody_who_does_not_work_here_any_more_is_not_booked(watched: Watch) -> None:
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        gone = await a_person(db, Role.THERAPIST)
+        await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)
+        await a_session_of(db, watched.client_id, hours_ahead=10, staff_id=gone, now=NOW)
     assert (await watched.run()).counts["found"] == 0
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await staff.disable(db, gone, by=watched.nurse, now=NOW)
+    assert (await watched.run(at=NOW + HOUR)).counts["found"] == 1
 
 
 async def test_in_a_pause_nothing_is_found(watched: Watch) -> None:

@@ -45,9 +45,17 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def notice(
-        cls, kind: DeliveryKind, staff_id: UUID, channel: Channel, *, subject_id: UUID | None, planned_at: datetime
+        cls,
+        kind: DeliveryKind,
+        staff_id: UUID,
+        channel: Channel,
+        *,
+        subject_id: UUID | None,
+        planned_at: datetime,
+        round: int = 0,  # noqa: A002 the column's name
     ) -> Told:
-        """A message about no alert: it has no rounds, and is told apart by its subject and time."""
+        """A message about no alert: told apart by its subject and time, and by a round where it was not needed and is
+        again."""
         return cls(
             kind=kind,
             alert_id=None,
@@ -55,7 +63,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
             staff_id=staff_id,
             subject_id=subject_id,
             planned_at=planned_at,
-            round=0,
+            round=round,
             step=0,
         )
 

@@ -13,11 +13,12 @@ from schemas.client import RecordOrigin
 from service import ids
 from service.database import Db
 
-_Key = tuple[Rule, date, UUID | None, UUID | None]
+_Key = tuple[Rule, date, UUID | None, UUID | None, UUID | None]
 
 
 def _key(finding: NewFinding | _Known) -> _Key:
-    return finding.rule, finding.client_day, finding.check_in_id, finding.instrument_response_id
+    about = finding.check_in_id, finding.instrument_response_id, finding.infusion_id
+    return finding.rule, finding.client_day, *about
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,13 +26,15 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     client_day: date
     check_in_id: UUID | None
     instrument_response_id: UUID | None
+    infusion_id: UUID | None
     revision: int
     withdrawn: bool
 
 
 KNOWN = """
-select distinct on (f.rule, f.client_day, f.check_in_id, f.instrument_response_id)
-  f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.revision, w.finding_id is not null as withdrawn
+select distinct on (f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.infusion_id)
+  f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.infusion_id, f.revision,
+  w.finding_id is not null as withdrawn
 from finding f
 left join finding_withdrawal w
   on w.clinic_id = f.clinic_id
@@ -39,7 +42,7 @@ left join finding_withdrawal w
 where f.clinic_id = $1
   and f.client_id = $2
   and f.client_day = any ($3::date[])
-order by f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.revision desc
+order by f.rule, f.client_day, f.check_in_id, f.instrument_response_id, f.infusion_id, f.revision desc
 """
 
 
@@ -49,10 +52,10 @@ async def _known(db: Db, client_id: UUID, days: list[date]) -> list[_Known]:
 
 INSERT = """
 insert into finding (
-  clinic_id, finding_id, client_id, client_day, rule, tier, check_in_id, instrument_response_id, alert_id, revision,
-  found_at, found_late, origin, numbers, rule_set_version
+  clinic_id, finding_id, client_id, client_day, rule, tier, check_in_id, instrument_response_id, infusion_id, alert_id,
+  revision, found_at, found_late, origin, numbers, rule_set_version
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 on conflict do nothing
 """
 
@@ -93,6 +96,7 @@ class Store:
             finding.tier,
             finding.check_in_id,
             finding.instrument_response_id,
+            finding.infusion_id,
             alert_id,
             self._revisions.get(_key(finding), 1),
             self.now,

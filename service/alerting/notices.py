@@ -19,25 +19,27 @@ from service.database import Db
 from service.people import clients
 
 BEFORE_APPOINTMENT = timedelta(hours=24)
+NOT_NEEDED = "the appointment was moved, cancelled or given to somebody else, or the person is disabled"
 
 
-class _Coming(msgspec.Struct, frozen=True):
+class _Reader(msgspec.Struct, frozen=True):
     subject_id: UUID
     staff_id: UUID
     planned_at: datetime
 
 
-# Whoever reads it before: the session's therapist, the team's therapists where it has none yet, and the team's nurses
-# before an infusion; each on the client's team, who may read what the notice leads to, while the course runs.
-COMING = """
-select distinct coming.subject_id, m.staff_id, coming.planned_at
-from (
+# Whoever reads it before: the session's therapist, or whoever covers for them; the team's therapists where it has none,
+# or one who is not on the team any more; before an infusion the team's nurses, or its prescribers where there is none.
+# Each may read what the notice leads to, and the course runs.
+READERS = """
+with coming as (
   select therapy_session_id as subject_id, client_id, planned_at, staff_id, 'therapist' as role
   from therapy_session
   where clinic_id = $1
     and state = 'planned'
     and planned_at > $2
     and planned_at <= $3
+    and therapy_session_id = coalesce($4, therapy_session_id)
   union all
   select infusion_id, client_id, planned_at, null, 'nurse'
   from infusion
@@ -45,50 +47,99 @@ from (
     and state in ('planned', 'held')
     and planned_at > $2
     and planned_at <= $3
-) coming
-join care_team_member m
-  on m.clinic_id = $1
-  and m.client_id = coming.client_id
-  and (m.staff_id = coming.staff_id or (coming.staff_id is null and m.role = coming.role))
-  and m.from_at <= $2
-  and (m.until_at is null or m.until_at > $2)
-join staff s
-  on s.clinic_id = $1
-  and s.staff_id = m.staff_id
-  and s.disabled_at is null
-where exists (
-    select
-    from course c
-    where c.clinic_id = $1
-      and c.client_id = coming.client_id
-      and c.ended_on is null
-  )
-  and not exists (
-    select
-    from delivery n
-    where n.clinic_id = $1
-      and n.alert_id is null
-      and n.kind = 'brief'
-      and n.staff_id = m.staff_id
-      and n.subject_id = coming.subject_id
-      and n.planned_at = coming.planned_at
-  )
-order by coming.planned_at, coming.subject_id, m.staff_id
+    and infusion_id = coalesce($4, infusion_id)
+), away as (
+  select c.staff_id
+  from cover c
+  join staff stands_in
+    on stands_in.clinic_id = $1
+    and stands_in.staff_id = c.covered_by
+    and stands_in.disabled_at is null
+  where c.clinic_id = $1
+    and c.from_at <= $2
+    and c.until_at > $2
+), team as (
+  select distinct m.client_id, m.staff_id, m.role, coalesce(m.covers, m.staff_id) as place_of
+  from care_team_reach m
+  join staff s
+    on s.clinic_id = $1
+    and s.staff_id = m.staff_id
+    and s.disabled_at is null
+  where m.clinic_id = $1
+    and m.client_id in (select client_id from coming)
+    and m.from_at <= $2
+    and (m.until_at is null or m.until_at > $2)
+    and m.staff_id not in (select staff_id from away)
+)
+select distinct coming.subject_id, team.staff_id, coming.planned_at
+from coming
+join course
+  on course.clinic_id = $1
+  and course.client_id = coming.client_id
+  and course.ended_on is null
+join team on team.client_id = coming.client_id
+where case
+    when coming.staff_id in (select place_of from team held where held.client_id = coming.client_id)
+      then team.place_of = coming.staff_id
+    when coming.role in (select role from team held where held.client_id = coming.client_id)
+      then team.role = coming.role
+    else coming.role = 'nurse' and team.role = 'prescriber'
+  end
+order by coming.planned_at, coming.subject_id, team.staff_id
 """
 
 
+async def _readers(db: Db, *, now: datetime, until: datetime, subject_id: UUID | None = None) -> list[_Reader]:
+    """Who reads before the appointments after now and up to `until`, or before one of them."""
+    return await db.rows(_Reader, READERS, db.clinic_id, now, until, subject_id)
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    subject_id: UUID
+    staff_id: UUID
+    planned_at: datetime
+    rounds: int
+    told: bool
+
+
+PLANNED = """
+select subject_id, staff_id, planned_at, count(*) as rounds,
+  bool_or((state, problem) is distinct from ('blocked', $4)) as told
+from delivery
+where clinic_id = $1
+  and alert_id is null
+  and kind = 'brief'
+  and subject_id = any ($2::uuid[])
+  and planned_at > $3
+group by subject_id, staff_id, planned_at
+"""
+
+
+async def _planned(db: Db, subject_ids: list[UUID], *, now: datetime) -> dict[tuple[UUID, UUID, datetime], _Planned]:
+    rows = await db.rows(_Planned, PLANNED, db.clinic_id, subject_ids, now, NOT_NEEDED)
+    return {(each.subject_id, each.staff_id, each.planned_at): each for each in rows}
+
+
 async def plan_briefs(db: Db, *, now: datetime) -> int:
-    """Queue a notice for whoever reads before each session and infusion of the next 24 hours; how many are new."""
+    """Queue a notice for whoever reads before each session and infusion of the next 24 hours; how many are new.
+
+    One that was not needed when it would have been sent, as of a session that moved, is queued again once it is.
+    """
     planned = 0
-    all_coming = await db.rows(_Coming, COMING, db.clinic_id, now, now + BEFORE_APPOINTMENT)
-    own = await channels.of_each(db, DeliveryKind.BRIEF, [coming.staff_id for coming in all_coming])
-    for coming in all_coming:
+    readers = await _readers(db, now=now, until=now + BEFORE_APPOINTMENT)
+    before = await _planned(db, [each.subject_id for each in readers], now=now)
+    own = await channels.of_each(db, DeliveryKind.BRIEF, [each.staff_id for each in readers])
+    for each in readers:
+        known = before.get((each.subject_id, each.staff_id, each.planned_at))
+        if known is not None and known.told:
+            continue
         told = Told.notice(
             DeliveryKind.BRIEF,
-            coming.staff_id,
-            own[coming.staff_id][0],
-            subject_id=coming.subject_id,
-            planned_at=coming.planned_at,
+            each.staff_id,
+            own[each.staff_id][0],
+            subject_id=each.subject_id,
+            planned_at=each.planned_at,
+            round=0 if known is None else known.rounds,
         )
         planned += await channels.plan(db, told, now=now)
     return planned
@@ -106,44 +157,14 @@ async def tell_team(db: Db, client_id: UUID, *, but: UUID | None, now: datetime)
     return planned
 
 
-STILL_DUE = """
-select true
-from (
-  select client_id, staff_id
-  from therapy_session
-  where clinic_id = $1
-    and therapy_session_id = $3
-    and state = 'planned'
-    and planned_at = $4
-  union all
-  select client_id, null
-  from infusion
-  where clinic_id = $1
-    and infusion_id = $3
-    and state in ('planned', 'held')
-    and planned_at = $4
-) coming
-join staff s
-  on s.clinic_id = $1
-  and s.staff_id = $2
-  and s.disabled_at is null
-where $4 > $5
-  and (coming.staff_id is null or coming.staff_id = $2)
-  and exists (
-    select
-    from course running
-    where running.clinic_id = $1
-      and running.client_id = coming.client_id
-      and running.ended_on is null
-  )
-"""
-
-
 async def brief_is_due(
     db: Db, staff_id: UUID | None, subject_id: UUID | None, planned_at: datetime | None, *, now: datetime
 ) -> bool:
-    """Whether the person still has the session in this slot, or the infusion still is in it, and should read before."""
-    return await db.value(STILL_DUE, db.clinic_id, staff_id, subject_id, planned_at, now) is True
+    """Whether the session or infusion still is in this slot, to come, and the person still reads before it."""
+    if subject_id is None or planned_at is None:
+        return False
+    readers = await _readers(db, now=now, until=planned_at, subject_id=subject_id)
+    return any(each.staff_id == staff_id and each.planned_at == planned_at for each in readers)
 
 
 class BriefOf(msgspec.Struct, frozen=True):

@@ -29,7 +29,6 @@ ENDPOINT_DISABLED = "the endpoint is disabled"
 UNREADABLE = "what was sealed for this address does not open with this deployment's key"
 NOTHING_SEALED = "nothing of the audit trail is sealed yet"
 NO_ADDRESS = "the person has no address there any more"
-NOT_NEEDED = "the session was moved, cancelled or given to somebody else, or the person is disabled"
 # What can begin a round, and what a machine is told then.
 EVENTS: Mapping[EventKind, Event] = MappingProxyType(
     {
@@ -168,7 +167,7 @@ async def _to_endpoint(
 
 async def _of_brief(db: Db, claimed: Claimed, sending: Sending, *, now: datetime) -> Sequence[Message] | Blocked:
     if not await notices.brief_is_due(db, claimed.staff_id, claimed.subject_id, claimed.planned_at, now=now):
-        return Blocked(problem=NOT_NEEDED)
+        return Blocked(problem=notices.NOT_NEEDED)
     return await _to_person(db, claimed, sending, Template.BRIEF)
 
 

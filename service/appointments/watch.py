@@ -6,23 +6,23 @@ Both are found once and withdrawn when they are no longer true; what was found s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.alert import Finding, NewFinding, Rule, Tier
-from schemas.course import InfusionState
+from schemas.course import InfusionState, PauseReason
 from schemas.gate import GateState
 from schemas.session import Coverage, CoverageState
 from service import rule_sets
 from service.alerting import alerts, findings
 from service.database import Db
-from service.facts import client_day, coverage, gate_checks, infusions, pauses, sessions
+from service.facts import client_day, courses, coverage, gate_checks, infusions, pauses, sessions
 from service.gate import read
 from service.gate.read import Gate
-from service.people import audit, clients, clinics
+from service.people import audit, clients, clinics, staff
 
 RULES = (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW)
 # What was found longer ago is history: whatever is recorded about it later, it stays as it was.
@@ -92,13 +92,15 @@ async def to_watch(db: Db, *, now: datetime) -> list[UUID]:
 async def watch(db: Db, client_id: UUID, *, now: datetime) -> Watched:
     """Find for one client what is true now and was not found yet, and withdraw what was found and is true no more.
 
-    Nothing new is found while the client pauses. Raises NotFound.
+    By the job, and in the transaction of whoever plans or moves an infusion: one of today cannot wait for the job.
+    Nothing new is found while the client pauses, or once they are discharged. Somebody who only left the monitoring
+    is treated as before, and watched over here. Raises NotFound.
     """
     counts, standing, gates, windows = await _settled(db, client_id, now=now)
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
     zone = client_day.zone_or_none((await clients.get(db, client_id)).time_zone) or clinic_zone
     found = []
-    if not any(each.covers(client_day.of(now, zone)) for each in await pauses.of(db, client_id)):
+    if await _is_treated(db, client_id, client_day.of(now, zone)):
         found += [_pending(each, zone, now) for each in gates if is_pending_soon(each, now)]
         closing = [each for each in windows if closes_tomorrow_without_session(each, clinic_zone, now)]
         found += [_uncovered(each, zone, now) for each in closing]
@@ -112,6 +114,13 @@ async def watch(db: Db, client_id: UUID, *, now: datetime) -> Watched:
     if counts.found or counts.withdrawn:
         await audit.record(db, audit.JOB, "appointments.watch", client_id=client_id, now=now)
     return counts
+
+
+async def _is_treated(db: Db, client_id: UUID, today: date) -> bool:
+    if all(each.ended_on is not None for each in await courses.of(db, client_id)):
+        return False
+    away = [each for each in await pauses.of(db, client_id) if each.reason is not PauseReason.LEFT_MONITORING]
+    return not any(each.covers(today) for each in away)
 
 
 async def settle(db: Db, client_id: UUID, *, now: datetime) -> None:
@@ -131,6 +140,7 @@ async def _settled(
         await sessions.of(db, client_id),
         window_hours=setting.therapy_window_hours,
         now=now,
+        gone=await staff.gone(db),
     )
     counts, standing = Watched(clients=1), []
     for finding in recent:
@@ -206,7 +216,9 @@ def _pending(gate: Gate, zone: ZoneInfo, now: datetime) -> NewFinding:
         "speaking_for_hold": len(gate.assessment.proposals),
     }
     on = client_day.of(gate.slot.planned_at, zone)
-    return NewFinding(client_day=on, rule=Rule.GATE_PENDING, tier=Tier.TODAY, numbers=numbers)
+    return NewFinding(
+        client_day=on, rule=Rule.GATE_PENDING, tier=Tier.TODAY, numbers=numbers, infusion_id=gate.slot.infusion_id
+    )
 
 
 def _uncovered(window: Coverage, zone: ZoneInfo, now: datetime) -> NewFinding:
@@ -220,7 +232,9 @@ def _uncovered(window: Coverage, zone: ZoneInfo, now: datetime) -> NewFinding:
         "unrecorded_sessions": int(window.state is CoverageState.UNRECORDED),
     }
     on = client_day.of(window.closes_at, zone)
-    return NewFinding(client_day=on, rule=Rule.UNCOVERED_WINDOW, tier=Tier.TODAY, numbers=numbers)
+    return NewFinding(
+        client_day=on, rule=Rule.UNCOVERED_WINDOW, tier=Tier.TODAY, numbers=numbers, infusion_id=window.infusion_id
+    )
 
 
 def _about(finding: Finding | NewFinding) -> tuple[object, ...]:

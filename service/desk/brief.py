@@ -41,7 +41,7 @@ async def write(
 
 async def _before_infusion(db: Db, facts: BriefFacts, *, sees_gates: bool, now: datetime) -> list[BriefSection]:
     if not sees_gates:
-        return brief_infusion.sections_of(facts, None, None, None, sees_gates=False)
+        return brief_infusion.sections_of(facts, None, [], None, sees_gates=False)
     client_id = facts.client.client_id
     upcoming = facts.next_infusion
     gate = None if upcoming is None else await gates.of_infusion(db, client_id, upcoming.infusion_id, now=now)
@@ -49,6 +49,7 @@ async def _before_infusion(db: Db, facts: BriefFacts, *, sees_gates: bool, now: 
     vitals = gate_records.standing_vitals(
         await gate_records.vitals_of_infusions(db, [each.infusion_id for each in facts.infusions])
     )
-    screen = next(reversed(gate_records.by_weight(screens)), None)
+    newest = next(reversed(gate_records.by_weight(screens)), None)
+    of_newest = [] if newest is None else [each for each in screens if each.infusion_id == newest.infusion_id]
     vital = max(vitals, key=lambda each: each.measured_at, default=None)
-    return brief_infusion.sections_of(facts, gate, screen, vital, sees_gates=True)
+    return brief_infusion.sections_of(facts, gate, of_newest, vital, sees_gates=True)

@@ -24,6 +24,7 @@ from service.facts import checkins, client_day, courses
 from service.facts import sessions as booked_sessions
 from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
+from service.people import clinics
 from service.sealing import Sealer
 
 # What is compared with: the days before the last appointment, as many as say what was usual then.
@@ -59,6 +60,7 @@ class BriefFacts(NamedTuple):
     client: Client
     course: Course
     zone: ZoneInfo
+    clinic_zone: ZoneInfo
     now: datetime
     today: date
     since: datetime
@@ -113,6 +115,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         client=view.client,
         course=view.course,
         zone=view.zone,
+        clinic_zone=ZoneInfo((await clinics.get(db)).time_zone),
         now=now,
         today=view.day,
         since=since,

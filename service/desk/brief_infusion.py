@@ -9,17 +9,19 @@ from schemas.gate import DrugScreen, VitalReading
 from service.desk import brief_words as words
 from service.desk import gate_words
 from service.desk.brief_facts import BriefFacts
+from service.facts import gate_records
 from service.gate.read import Gate
 
 
 def sections_of(
-    facts: BriefFacts, gate: Gate | None, screen: DrugScreen | None, vital: VitalReading | None, *, sees_gates: bool
+    facts: BriefFacts, gate: Gate | None, screens: Sequence[DrugScreen], vital: VitalReading | None, *, sees_gates: bool
 ) -> list[BriefSection]:
-    """The whole brief; the gate, screens and pressures for whoever may see them."""
+    """The whole brief; the gate, the `screens` of the newest sample's infusion and the pressure for whoever may see
+    them."""
     since = words.since_on(facts, "infusion")
     clinical = [
         words.section("gate", "May this go ahead", [_gate(facts, gate)]),
-        words.section("records", "Last screen and pressure", [_screen(facts, screen), _vital(facts, vital)]),
+        words.section("records", "Last screen and pressure", [*_screens(facts, gate, screens), _vital(facts, vital)]),
     ]
     return [
         *(clinical if sees_gates else []),
@@ -39,9 +41,22 @@ def _gate(facts: BriefFacts, gate: Gate | None) -> BriefSentence:
     return words.say(f"{words.at(facts, slot.planned_at)}. {gate_words.answer(gate.line())}", evidence)
 
 
-def _screen(facts: BriefFacts, screen: DrugScreen | None) -> BriefSentence:
-    if screen is None:
-        return words.say("No drug screen is recorded.", [])
+def _screens(facts: BriefFacts, gate: Gate | None, screens: Sequence[DrugScreen]) -> list[BriefSentence]:
+    """The newest screen, and each earlier one that found what none looked for since."""
+    weighed = gate_records.by_weight(screens)
+    if not weighed:
+        return [words.say("No drug screen is recorded.", [])]
+    told, looked_for = [_screen(facts, weighed[-1])], set(weighed[-1].panel)
+    for earlier in reversed(weighed[:-1]):
+        if set(earlier.positive) - looked_for:
+            told.append(_screen(facts, earlier))
+        looked_for |= set(earlier.panel)
+    if gate is not None and gate.assessment.not_sought:
+        told.append(words.say(gate_words.not_sought(gate.assessment.not_sought), told[0].evidence))
+    return told
+
+
+def _screen(facts: BriefFacts, screen: DrugScreen) -> BriefSentence:
     found = f" for {_named(screen.positive)}" if screen.positive else ""
     return words.say(
         f"Screen of {words.at(facts, screen.collected_at)}: {screen.result}{found}, {screen.confirmation} "

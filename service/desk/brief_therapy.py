@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 from schemas.alert import AlertState
 from schemas.brief import BriefSection, BriefSentence, Evidence
@@ -14,6 +15,9 @@ from service.desk.brief_facts import BriefFacts, Day
 from service.facts.client_day import of as client_day_of
 
 CURVE_SHOWN_DAYS = 3
+# The brief is one sheet; what is longer is read at the day it leads to.
+MOST_QUOTED = 400
+MOST_SESSIONS = 3
 ITEMS = ("craving", "mood", "anxiety")
 
 
@@ -56,7 +60,7 @@ def _day(facts: BriefFacts, name: str, day: Day) -> BriefSentence:
     return words.say(
         f"{name} {words.on(facts, day.row.client_day)}: {told}.",
         words.of_check_ins(facts, [day.row]),
-        quote=day.note,
+        quote=None if day.note is None else shorten(day.note, MOST_QUOTED, placeholder=" …"),
     )
 
 
@@ -163,7 +167,11 @@ def _uncovered(facts: BriefFacts) -> list[BriefSentence]:
 def _sessions_to_ask_about(facts: BriefFacts) -> list[BriefSentence]:
     missed = [each for each in facts.sessions if each.state is SessionState.MISSED and each.planned_at > facts.since]
     unsaid = [each for each in facts.sessions if each.state is SessionState.PLANNED and each.planned_at <= facts.now]
-    told = [(each, f"The session of {words.at(facts, each.planned_at)} was missed.") for each in missed]
+    told = [
+        (each, f"The session of {words.at(facts, each.planned_at)} was missed.") for each in missed[-MOST_SESSIONS:]
+    ]
+    if len(missed) > MOST_SESSIONS:
+        told.append((missed[0], f"{len(missed) - MOST_SESSIONS} sessions before were missed, too."))
     told += [
         (each, f"Nobody wrote down what became of the session of {words.at(facts, each.planned_at)}.")
         for each in unsaid[-1:]

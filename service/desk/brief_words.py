@@ -17,6 +17,7 @@ from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
 
 MOST_DAYS_NAMED = 5
+MOST_ALERTS = 6
 
 
 def section(code: str, title: str, told: Iterable[BriefSentence | None]) -> BriefSection:
@@ -49,9 +50,9 @@ def on(facts: BriefFacts, day: date) -> str:
 
 
 def at(facts: BriefFacts, moment: datetime) -> str:
-    """An instant as it is said, on the client's clock: "18 Nov 14:00"."""
-    local = moment.astimezone(facts.zone)
-    return f"{on(facts, local.date())} {local:%H:%M}"
+    """An appointment or a record as it is said, on the clinic's clock as on every page: "18 Nov 14:00"."""
+    local = moment.astimezone(facts.clinic_zone)
+    return f"{sentences.day(local.date(), facts.now.astimezone(facts.clinic_zone).date())} {local:%H:%M}"
 
 
 def changed(facts: BriefFacts, since_words: str) -> list[BriefSentence]:
@@ -124,8 +125,14 @@ def use(facts: BriefFacts, since_words: str) -> BriefSentence:
 
 
 def alerts(facts: BriefFacts) -> list[BriefSentence]:
-    """Each alert that is open or was closed since: why, and what became of it."""
-    return [_alert(facts, alert, found) for alert, found in facts.alerts]
+    """Each alert that is open and those closed since, up to a sheet's worth: why, and what became of it."""
+    shown = max(MOST_ALERTS, sum(alert.closed_at is None for alert, _ in facts.alerts))
+    told = [_alert(facts, alert, found) for alert, found in facts.alerts[:shown]]
+    if rest := [alert for alert, _ in facts.alerts[shown:]]:
+        href = f"/clients/{facts.client.client_id}"
+        evidence = [Evidence(kind="alert", id=each.alert_id, href=href) for each in rest]
+        told.append(say(f"{len(rest)} closed {'alert' if len(rest) == 1 else 'alerts'} more.", evidence))
+    return told
 
 
 def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> BriefSentence:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
-from schemas.course import InfusionState, Modality
+from schemas.course import InfusionState, Modality, Substance
 from schemas.gate import (
     Agreement,
     Analyte,
@@ -155,6 +155,11 @@ def still_open(missing: Sequence[Missing], proposals: Sequence[Proposal]) -> str
     return " ".join(parts) or "Everything is recorded; somebody decides."
 
 
+def not_sought(substances: Sequence[Substance]) -> str:
+    """That a screen is there which did not look for everything that is treated."""
+    return f"No screen for this infusion looked for {' or '.join(substances)}, which is treated." if substances else ""
+
+
 def contradicted(analytes: Sequence[Analyte]) -> str:
     """What to know of two results of one sample."""
     differing = ", ".join(ANALYTES[each] for each in analytes)
@@ -172,5 +177,7 @@ def agreement(found: SubstanceAgreement) -> str:
             return f"{found.substance}: the answers mention it, the screen did not find it"
         case Agreement.NO_DATA if found.positive is None:
             return f"{found.substance}: not on the panel, or the screen could not be read"
+        case Agreement.NO_DATA if found.reported:
+            return f"{found.substance}: what the answers mention may lie before the screen's {found.window_hours} hours"
         case Agreement.NO_DATA:
             return f"{found.substance}: no answer within the screen's {found.window_hours} hours"

@@ -44,7 +44,10 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> SessionsView:
         history=history,
         coverage=await coverage_of(db, client_id, now=now),
         colleagues=[each for each in everybody if not each.disabled_at and each.staff_id in team],
-        names={each.staff_id: each.name for each in everybody},
+        names={
+            each.staff_id: f"{each.name} (does not work here any more)" if each.disabled_at else each.name
+            for each in everybody
+        },
         calendar_since=await calendar_feeds.since(db, client_id=client_id),
     )
 
@@ -53,7 +56,11 @@ async def coverage_of(db: Db, client_id: UUID, *, now: datetime) -> CoverageRepl
     """Which of a client's infusions are covered, the newest first. Raises NotFound for a clinic without settings."""
     window_hours = (await gate_checks.setting_of(db)).therapy_window_hours
     found: list[Coverage] = coverage.of(
-        await infusions.of(db, client_id), await sessions.of(db, client_id), window_hours=window_hours, now=now
+        await infusions.of(db, client_id),
+        await sessions.of(db, client_id),
+        window_hours=window_hours,
+        now=now,
+        gone=await staff.gone(db),
     )
     covered, closed = coverage.counts(found, now=now)
     return CoverageReply(items=found[::-1], window_hours=window_hours, covered=covered, closed=closed)

@@ -7,23 +7,31 @@ setting of the clinic.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from schemas.course import Infusion, SessionState, TherapySession
 from schemas.session import Coverage, CoverageState
 
 
 def of(
-    infusions: Sequence[Infusion], sessions: Sequence[TherapySession], *, window_hours: int, now: datetime
+    infusions: Sequence[Infusion],
+    sessions: Sequence[TherapySession],
+    *,
+    window_hours: int,
+    now: datetime,
+    gone: Collection[UUID] = (),
 ) -> list[Coverage]:
     """Every given infusion with the session that covers it or may, by time.
 
     A session lies in the window when it begins after the infusion was given and not later than `window_hours` after.
-    One session may cover several infusions, for windows overlap when infusions come close together.
+    One session may cover several infusions, for windows overlap when infusions come close together. What is booked
+    with one of the staff who are `gone` is not booked any more.
     """
     given = sorted((each.given_at, each.infusion_id) for each in infusions if each.given_at is not None)
-    in_order = sorted(sessions, key=lambda each: (each.planned_at, each.therapy_session_id))
+    held = [each for each in sessions if not _is_with(gone, each, now)]
+    in_order = sorted(held, key=lambda each: (each.planned_at, each.therapy_session_id))
     covered = []
     for given_at, infusion_id in given:
         closes_at = given_at + timedelta(hours=window_hours)
@@ -39,6 +47,10 @@ def of(
             )
         )
     return covered
+
+
+def _is_with(gone: Collection[UUID], session: TherapySession, now: datetime) -> bool:
+    return session.state is SessionState.PLANNED and session.planned_at > now and session.staff_id in gone
 
 
 def _judge(

@@ -6,7 +6,7 @@ A difference is no accusation: a screen may be a cross-reaction, an answer may b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -69,7 +69,8 @@ def of_screen(
     """For each treated substance how a screen goes with the answers in its detection window, in the same order.
 
     `of_sample`: every standing screen of the same sample, so that nobody is measured by what a laboratory refuted.
-    A check-in counts when it was answered in the window before the sample: each tells of the time since the one before.
+    A check-in counts when it was answered in the window before the sample. It tells of the time since the one before,
+    which may begin before the window: that use was over-reported is said only where all of that time lies in it.
     """
     found = gate_records.found_in(of_sample or [screen])
     return [_of_substance(screen, found, answers, substance) for substance in treated]
@@ -93,14 +94,27 @@ def _of_substance(
     within = [each for each in answers if since < each.counted_at <= screen.collected_at]
     positive = any(found[analyte] for analyte in looked_for)
     reported = any(substance in each.used for each in within) if within else None
+    told = _compared(positive=positive, reported=reported)
+    if told is Agreement.OVER_REPORTED and not _surely_within(answers, within, substance, since):
+        told = Agreement.NO_DATA
     return SubstanceAgreement(
         substance=substance,
-        agreement=_compared(positive=positive, reported=reported),
+        agreement=told,
         positive=positive,
         reported=reported,
         answers=len(within),
         window_hours=hours,
     )
+
+
+def _surely_within(
+    answers: Sequence[UseAnswer], within: Sequence[UseAnswer], substance: Substance, since: datetime
+) -> bool:
+    """Whether use was told that the screen should have found: an answer speaks of all the time since the one before."""
+    moments = sorted(each.counted_at for each in answers)
+    before = dict(zip(moments[1:], moments, strict=False))
+    used = [each.counted_at for each in within if substance in each.used]
+    return any(before.get(each, datetime.min.replace(tzinfo=UTC)) >= since for each in used)
 
 
 def _compared(*, positive: bool, reported: bool | None) -> Agreement:

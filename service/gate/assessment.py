@@ -44,14 +44,15 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest record of each kind that counts for the slot, on what results of one sample differ, what is missing,
-    and what is proposed.
+    """The newest record of each kind that counts for the slot, on what results of one sample differ, which treated
+    substances no screen looked for although one is there, what is missing, and what is proposed.
     """
 
     screen: DrugScreen | None
     vital: VitalReading | None
     checklist: ContraindicationCheck | None
     contradicted: list[Analyte]
+    not_sought: list[Substance]
     missing: list[Missing]
     proposals: list[Proposal]
 
@@ -74,7 +75,8 @@ def of(
     vital = max(vitals, key=lambda each: (each.measured_at, each.vital_reading_id), default=None)
     checklist = max(lists, key=lambda each: (each.checked_at, each.contraindication_check_id), default=None)
     missing = []
-    if not any(_looks_for(each, treated) for each in readable):
+    sought = {SUBSTANCE_OF[analyte] for each in readable for analyte in each.panel}
+    if not readable or (treated and not sought & set(treated)):
         missing.append(Missing.SCREEN)
     if vital is None:
         missing.append(Missing.PRESSURE)
@@ -89,6 +91,7 @@ def of(
         vital=vital,
         checklist=checklist,
         contradicted=gate_records.contradicted(readable),
+        not_sought=[] if Missing.SCREEN in missing else [each for each in treated if each not in sought],
         missing=missing,
         proposals=[each for each in Proposal if each in proposed],
     )
@@ -115,11 +118,6 @@ def of_checklist(checklist: ContraindicationCheck) -> frozenset[Proposal]:
 def leaves_open(checklist: ContraindicationCheck) -> bool:
     """Whether something on the list is not known."""
     return Presence.UNKNOWN in answers_of(checklist).values() and not checklist.entered_in_error
-
-
-def _looks_for(screen: DrugScreen, treated: Collection[Substance]) -> bool:
-    sought = {SUBSTANCE_OF[analyte] for analyte in screen.panel}
-    return not treated or bool(sought & set(treated))
 
 
 def answers_of(checklist: ContraindicationCheck) -> dict[str, Presence]:

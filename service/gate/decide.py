@@ -56,15 +56,19 @@ async def decide(
     by: UUID,
     now: datetime,
     sealer: Sealer,
+    version: int | None = None,
 ) -> UUID:
     """Record a decision; its id. A hold also holds the infusion, and going ahead plans it again, unless
     it was put on hold in the plan.
 
-    Raises NotFound; Conflict where the state does not allow it, something is open for a clearance, or nothing is there
-    to be overridden; Invalid where the reason is missing.
+    Raises NotFound; Conflict where the state does not allow it, somebody has decided since the `version` that was
+    looked at, something is open for a clearance, or nothing is there to be overridden; Invalid where the reason is
+    missing.
     """
     await gate_checks.hold_infusion(db, infusion_id)
     gate = await read.of_infusion(db, client_id, infusion_id, now=now)
+    if version is not None and version != len(gate.decisions):
+        raise errors.Conflict("Somebody has decided here since you looked. Look again.")
     states.after(gate.standing.state, decision)
     _refuse_unfit(gate, decision, reason)
     gate_check_id = ids.new()

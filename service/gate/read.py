@@ -60,9 +60,11 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             planned_at=slot.planned_at,
             given_at=slot.given_at,
             state=standing.state,
+            version=len(self.decisions),
             lapse=standing.lapse,
             expires_at=standing.decision.expires_at if standing.decision is not None and going_ahead else None,
             missing=self.assessment.missing,
+            not_sought=self.assessment.not_sought,
             proposals=self.assessment.proposals,
         )
 

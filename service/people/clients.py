@@ -71,6 +71,14 @@ async def get(db: Db, client_id: UUID) -> Client:
     return await db.get(Client, GET, db.clinic_id, client_id)
 
 
+def refuse_imported(client: Client) -> None:
+    """Raises Conflict for somebody who came with an import: their history alerts nobody, nor would what is new."""
+    if client.origin is not RecordOrigin.LIVE:
+        raise errors.Conflict(
+            "This client came with an import and alerts nobody. Add them as a client to treat them here."
+        )
+
+
 NAMED = """
 select client_id, given_name, family_name, time_zone, enrolled_on, origin
 from client

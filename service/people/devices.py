@@ -11,7 +11,7 @@ import msgspec
 from schemas.device import DeviceRow, EnrolForm, Enrolled, IssuedCode
 from service import database, errors, ids
 from service.database import Db, Pool
-from service.people import audit, device_tokens, enrolment_codes
+from service.people import audit, clients, device_tokens, enrolment_codes
 
 CODE_LIFE = timedelta(hours=72)
 TRIES = 5
@@ -55,13 +55,16 @@ on conflict (clinic_id, selector) where used_at is null and voided_at is null do
 
 
 async def issue_code(db: Db, client_id: UUID, *, by: UUID | None, now: datetime) -> IssuedCode:
-    """A one-time code for 72 hours, told once; the client's older codes are void from now on. Raises NotFound.
+    """A one-time code for 72 hours, told once; the client's older codes are void from now on.
+
+    Raises NotFound, Conflict for somebody who came with an import.
 
     `by`: the member of staff, None when a command issues it.
     """
     slug = await db.value(LOCK_CLIENT, db.clinic_id, client_id)
     if not isinstance(slug, str):
         raise errors.NotFound("Not found.")
+    clients.refuse_imported(await clients.get(db, client_id))
     await db.execute(VOID_OLDER_CODES, db.clinic_id, client_id, now)
     code_id, expires_at, inserted = ids.new(), now + CODE_LIFE, 0
     while inserted == 0:

@@ -79,6 +79,11 @@ async def all_of(db: Db) -> list[Staff]:
     return await db.rows(Staff, ALL, db.clinic_id)
 
 
+async def gone(db: Db) -> set[UUID]:
+    """Whoever is disabled: they hold nothing that is booked with them any more."""
+    return {each.staff_id for each in await all_of(db) if each.disabled_at is not None}
+
+
 async def at_work(db: Db, roles: Collection[Role] = tuple(Role)) -> list[Staff]:
     """Whoever works here, is not disabled, and has one of these roles."""
     return [each for each in await all_of(db) if each.disabled_at is None and not set(each.roles).isdisjoint(roles)]

@@ -31,6 +31,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Sent by parts of a page that refresh themselves: they must not keep an abandoned desk signed in.
 BY_ITSELF = "Neap-By-Itself"
 # The fields of forms that may hold more than one line.
+MOST_DIGITS = 9
 LONG_TEXTS = frozenset({"note", "reason", "definition"})
 
 
@@ -180,6 +181,13 @@ def refuse_cross_site(request: Request[Any, Any, Any]) -> None:
 async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The texts of a form; of several by one name the last. Raises Invalid for characters that nobody types."""
     return dict(await _texts_of(request))
+
+
+def typed_number(text: str) -> int | str:
+    """The whole number that was typed; what is none, or longer than any that is asked for, is left to be refused by
+    the name of its field."""
+    plain = text.strip()
+    return int(plain) if plain.isascii() and plain.isdecimal() and len(plain) <= MOST_DIGITS else plain
 
 
 async def choices_of(request: Request[Any, Any, Any], name: str) -> list[str]:

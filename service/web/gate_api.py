@@ -173,22 +173,21 @@ async def override_gate(request: Caller, desk: NamedDependency[Desk], infusion_i
 async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Decision) -> Response[bytes]:
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = strict.decode(await request.body(), DecisionForm)
-    return await _recorded(
-        desk, client_id, infusion_id, await decided(desk, client_id, infusion_id, decision, form.reason)
-    )
+    return await _recorded(desk, client_id, infusion_id, await decided(desk, client_id, infusion_id, decision, form))
 
 
-async def decided(desk: Desk, client_id: UUID, infusion_id: UUID, decision: Decision, reason: str | None) -> UUID:
+async def decided(desk: Desk, client_id: UUID, infusion_id: UUID, decision: Decision, form: DecisionForm) -> UUID:
     """Record what this person decides, withdraw what it settles, and write it down; the decision's id."""
     gate_check_id = await decide.decide(
         desk.db,
         client_id,
         infusion_id,
         decision,
-        reason=reason,
+        reason=form.reason,
         by=desk.who.staff_id,
         now=desk.now,
         sealer=await clients.sealer_of(desk.db, desk.services.master, client_id),
+        version=form.version,
     )
     await watch.settle(desk.db, client_id, now=desk.now)
     await desk.record(ACTIONS[decision], client_id=client_id, object_id=infusion_id)

@@ -17,6 +17,7 @@ from schemas.gate import (
     ChecklistForm,
     Confirmation,
     Decision,
+    DecisionForm,
     GateSetting,
     Presence,
     ScreenForm,
@@ -29,7 +30,7 @@ from service.gate.read import Gate
 from service.people import access, clients
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems, strict
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
 from service.web.gate_api import decided
 from service.web.pages import go_to
 
@@ -117,9 +118,9 @@ async def add_vital(request: Caller, desk: NamedDependency[Desk], infusion_id: F
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {
-        "systolic": _number(form.get("systolic", "")),
-        "diastolic": _number(form.get("diastolic", "")),
-        "pulse": _number(form["pulse"]) if form.get("pulse", "").strip() else None,
+        "systolic": typed_number(form.get("systolic", "")),
+        "diastolic": typed_number(form.get("diastolic", "")),
+        "pulse": typed_number(form["pulse"]) if form.get("pulse", "").strip() else None,
         "measured_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "measured at"),
     }
     return await _record(desk, client_id, infusion_id, body, VitalForm)
@@ -133,12 +134,6 @@ async def add_checklist(request: Caller, desk: NamedDependency[Desk], infusion_i
     body = {name: form[name] for name in gate_words.CONDITIONS if name in form}
     checked_at = local_times.instant_of(form.get("at", ""), desk.view.zone, "asked at")
     return await _record(desk, client_id, infusion_id, {**body, "checked_at": checked_at}, ChecklistForm)
-
-
-def _number(text: str) -> int | str:
-    """The whole number that was typed; what is none is refused by the name of its field later."""
-    plain = text.strip()
-    return int(plain) if plain.isascii() and plain.isdecimal() else plain
 
 
 async def _record(
@@ -191,8 +186,9 @@ async def override(request: Caller, desk: NamedDependency[Desk], infusion_id: Fr
 
 async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Decision) -> Response[Any]:
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
-    reason = (await form_of(request)).get("reason")
-    await decided(desk, client_id, infusion_id, decision, reason)
+    form = await form_of(request)
+    body = {"reason": form.get("reason"), "version": typed_number(form.get("version", ""))}
+    await decided(desk, client_id, infusion_id, decision, strict.decode(msgspec.json.encode(body), DecisionForm))
     return go_to(f"/infusions/{infusion_id}/gate")
 
 
@@ -200,7 +196,7 @@ async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Deci
 async def choose(request: Caller, desk: NamedDependency[Desk]) -> Response[Any]:
     """Set the clinic's hours and limits."""
     form = await form_of(request)
-    body = {name: _number(form.get(name, "")) for name in GateSetting.__struct_fields__}
+    body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
     setting = strict.decode(msgspec.json.encode(body), GateSetting)
     await gate_checks.choose(desk.db, setting, now=desk.now)
     await desk.record("setting.change_gate")

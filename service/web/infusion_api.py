@@ -54,7 +54,7 @@ async def put_schedule(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), ScheduleForm)
     made = await treatment.make_schedule(desk.db, client_id, schedule_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     reply = Scheduled(schedule_id=schedule_id, planned=made.planned, kept_on=made.kept_on, cancelled=made.cancelled)
     return json_reply(reply, made_or_known(made.first_time))
 
@@ -76,7 +76,7 @@ async def put_infusion(
     infusion, first_time = await treatment.plan_infusion(
         desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now
     )
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return json_reply(infusion, made_or_known(first_time))
 
 
@@ -110,7 +110,7 @@ async def move_infusion(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), MoveForm)
     moved = await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return json_reply(moved)
 
 
@@ -129,7 +129,7 @@ async def record_infusion(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), StateForm)
     recorded = await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return json_reply(recorded)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -73,6 +74,8 @@ def _number(value: object) -> float:
         return float(value) if isinstance(value, bool | int | float | str) else 0
     except ValueError:
         return 0
+    except OverflowError:  # a whole number that no float holds
+        return math.inf if isinstance(value, int) and value > 0 else 0
 
 
 def _is_urgent(code: object, item: str, value: float) -> bool:

@@ -15,7 +15,7 @@ from service import instrument_settings
 from service.desk import sentences
 from service.people.access import Permission
 from service.web import desk_page, page_problems, strict
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, form_of, open_desk, typed_number
 from service.web.pages import go_to
 
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
@@ -40,7 +40,8 @@ async def choose_rhythm(
 ) -> Response[Any]:
     """Ask it every so many days in a phase, or never, from a day on."""
     form = await form_of(request)
-    days = {name: _number(form.get(name, "").strip()) for name in ("every_days", "open_days")}
+    typed = {name: form.get(name, "").strip() for name in ("every_days", "open_days")}
+    days = {name: typed_number(text) if text else None for name, text in typed.items()}
     told = {"phase": form.get("phase", ""), "from_on": form.get("from_on", ""), **days}
     if form.get("never") == "yes":
         told |= {"every_days": None, "open_days": None}
@@ -49,10 +50,6 @@ async def choose_rhythm(
     chosen = strict.decode(msgspec.json.encode(told), RhythmForm)
     await instrument_settings.choose(desk.db, code, chosen, by=desk.actor, now=desk.now)
     return go_to(f"{HERE}#{code}")
-
-
-def _number(text: str) -> int | str | None:
-    return int(text) if text.isascii() and text.isdecimal() else text or None
 
 
 @post(HERE, opt=SETTINGS)

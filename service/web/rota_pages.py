@@ -16,7 +16,7 @@ from service import errors, ids
 from service.people import staff
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems, rota_api
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, form_of, open_desk, typed_number
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
@@ -67,15 +67,15 @@ async def end_cover(desk: NamedDependency[Desk], cover_id: FromPath[UUID]) -> Re
 async def give_shift(request: Caller, desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Response[Any]:
     """Put somebody on call; the form sent twice does it once."""
     form = await form_of(request)
-    weeks = form.get("weeks", "").strip() or "1"
-    if not (weeks.isascii() and weeks.isdecimal() and 1 <= int(weeks) <= MOST_WEEKS):
+    weeks = typed_number(form.get("weeks", "").strip() or "1")
+    if not (isinstance(weeks, int) and 1 <= weeks <= MOST_WEEKS):
         fault = errors.FieldFault("weeks", f"1 to {MOST_WEEKS}")
         raise errors.Invalid("The number of weeks cannot be.", fields=(fault,))
     wanted = ShiftForm(
         staff_id=_person(form, "staff_id"),
         from_at=local_times.instant_of(form.get("from_at", ""), desk.view.zone, "from_at"),
         until_at=local_times.instant_of(form.get("until_at", ""), desk.view.zone, "until_at"),
-        weeks=int(weeks),
+        weeks=weeks,
     )
     await rota_api.shift_given(desk, shift_id, wanted)
     return go_to("/rota")

@@ -18,7 +18,7 @@ from service.desk import gate_words, sessions
 from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, form_of, open_desk, typed_number
 from service.web.pages import go_to
 from service.web.session_api import address_of_client, booked, changed, own_address
 
@@ -119,13 +119,14 @@ def _modality(text: str) -> Modality | None:
 
 def _version(form: Mapping[str, str]) -> int | None:
     """That of the session on the page from which the form was sent."""
-    text = form.get("version", "")
-    return int(text) if text.isascii() and text.isdecimal() else None
+    version = typed_number(form.get("version", ""))
+    return version if isinstance(version, int) else None
 
 
 def _minutes(text: str) -> int:
-    if text.isascii() and text.isdecimal() and 5 <= int(text) <= MOST_MINUTES:
-        return int(text)
+    minutes = typed_number(text)
+    if isinstance(minutes, int) and 5 <= minutes <= MOST_MINUTES:
+        return minutes
     raise errors.Invalid("The length cannot be.", fields=(errors.FieldFault("minutes", f"5 to {MOST_MINUTES}"),))
 
 

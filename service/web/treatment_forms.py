@@ -29,7 +29,7 @@ from service import treatment
 from service.appointments import watch
 from service.people.access import Permission
 from service.web import page_problems, strict
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
 from service.web.pages import go_to
 
 MANAGE = {"access": Permission.MANAGE_TREATMENT}
@@ -76,17 +76,17 @@ async def make_schedule(
     form = await form_of(request)
     more: dict[str, object] = {}
     if ticked := await choices_of(request, "weekdays"):
-        more["weekdays"] = [int(each) if each.isdecimal() else each for each in ticked]
+        more["weekdays"] = [typed_number(each) for each in ticked]
     if form.get("booster_count", "").strip() or form.get("template") == Template.BOOSTERS:
         rhythm = {"every_weeks": form.get("booster_every_weeks", ""), "count": form.get("booster_count", "")}
-        more["boosters"] = {name: int(text) if text.isdecimal() else text for name, text in rhythm.items()}
+        more["boosters"] = {name: typed_number(text) for name, text in rhythm.items()}
     filled = await _filled(
         request, desk, ScheduleForm, replace_rest=form.get("replace_rest") == "yes", **_only_fitting(form, more)
     )
     if filled.template is Template.BOOSTERS:
         filled = msgspec.structs.replace(filled, weeks=None)
     await treatment.make_schedule(desk.db, client_id, schedule_id, filled, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
@@ -106,7 +106,7 @@ async def plan_infusion(
     await desk.require_client(client_id)
     form = await _filled(request, desk, PlanForm)
     await treatment.plan_infusion(desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
@@ -121,7 +121,7 @@ async def move_infusion(
     await desk.require_client(client_id)
     form = await _filled(request, desk, MoveForm)
     await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
@@ -138,7 +138,7 @@ async def record_infusion(
     if form.state is InfusionState.PLANNED:
         form = msgspec.structs.replace(form, reason=None)
     await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
