@@ -95,6 +95,13 @@ class Config(Struct, frozen=True, kw_only=True):
     ] = frozenset()
     data_dir: Annotated[Path, _says("Folder of the embedded server, its secrets and the demo.")] = Path(".neap")
 
+    backup_dir: Annotated[
+        Path | None,
+        _says(
+            "Folder of the embedded server's base backups and archived log, best on another disk; none is kept without."
+        ),
+    ] = None
+
     database_url: Annotated[
         str | None, _says("Host, port and database of a PostgreSQL; each role's address derives from it.")
     ] = None
@@ -147,6 +154,8 @@ class Config(Struct, frozen=True, kw_only=True):
         base_url = (self.base_url or f"http://127.0.0.1:{self.port}").rstrip("/")
         msgspec.structs.force_setattr(self, "base_url", base_url)
         msgspec.structs.force_setattr(self, "data_dir", self.data_dir.expanduser().absolute())
+        if self.backup_dir is not None:
+            msgspec.structs.force_setattr(self, "backup_dir", self.backup_dir.expanduser().absolute())
 
     def __repr__(self) -> str:
         """Name the process by its address only, since other fields hold secrets."""

@@ -164,8 +164,13 @@ async def begin(connection: Connection, clinic_id: UUID) -> None:
 
 
 def _begin(clinic_id: UUID) -> str:
+    return f"begin; {naming(clinic_id)}"
+
+
+def naming(clinic_id: UUID) -> str:
+    """The statement that names the clinic of a transaction."""
     # A UUID's text is hexadecimal digits and hyphens only: nothing to escape.
-    return f"begin; set local neap.clinic_id = '{UUID(str(clinic_id))}'"
+    return f"set local neap.clinic_id = '{UUID(str(clinic_id))}'"
 
 
 async def commit(connection: Connection, *, then_begin: UUID | None = None) -> None:

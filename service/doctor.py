@@ -20,6 +20,7 @@ import asyncpg
 import msgspec
 
 from service import database, errors, roles, schema, watch
+from service.backup import base_backup
 from service.config import ROLES, Config, ConfigError, Role
 from service.database import Connection, Pool
 from service.people import clients, clinics
@@ -29,6 +30,7 @@ CONNECT_SECONDS = 10.0
 LEAST_VERSION, NEWEST_VERSION = 15, 18
 MOST_SKEW = timedelta(seconds=2)
 LEAST_DISK_BYTES = 2 << 30
+OLDEST_BACKUP = timedelta(days=2)
 # The server's own promises, without which a stored answer may be lost with the machine.
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -248,6 +250,50 @@ async def _disk(config: Config) -> list[Finding]:
     ]
 
 
+async def _backup(config: Config) -> list[Finding]:
+    """Whether a loss of the disk would lose little: base backups of the embedded server, and any server's archive."""
+    found = [_base_backups(config)] if config.embedded else []
+    return [*found, await _archive(config)]
+
+
+def _base_backups(config: Config) -> Finding:
+    if config.backup_dir is None:
+        remedy = "set NEAP_BACKUP_DIR, best on another disk, and let `python -m service backup` run daily"
+        return Finding("backup", "none is kept", remedy)
+    try:
+        every = base_backup.kept(config.backup_dir)
+    except base_backup.BackupFault as fault:
+        return Finding("backup", str(fault), "look at it, or remove it")
+    if not every:
+        return Finding("backup", "none was taken yet", "run `python -m service backup`, daily")
+    age = datetime.now(UTC) - every[-1].taken_at
+    seen = f"{len(every)} kept, the newest {age.total_seconds() / 3600:.0f} hours old"
+    return Finding("backup", seen, "" if age <= OLDEST_BACKUP else "let `python -m service backup` run daily")
+
+
+ARCHIVER = """
+select current_setting('archive_mode') <> 'off' as archives, last_archived_time,
+  coalesce(last_failed_time > last_archived_time, last_failed_time is not null) as fails
+from pg_stat_archiver
+"""
+
+
+async def _archive(config: Config) -> Finding:
+    async with _connected(config, "owner") as connection:
+        said = await connection.fetchrow(ARCHIVER)
+    if said is None or not said["archives"]:
+        remedy = (
+            "switch on archiving, or the provider's point-in-time recovery: what came since the last backup is lost"
+        )
+        return Finding("archived log", "the server archives nothing", remedy)
+    if said["fails"]:
+        return Finding(
+            "archived log", "archiving fails", "see PostgreSQL's log, the folder's owner and the space there"
+        )
+    newest = said["last_archived_time"]
+    return Finding("archived log", "nothing yet" if newest is None else f"last {newest:%Y-%m-%d %H:%M} UTC")
+
+
 CHECKS: dict[str, Check] = {
     "settings": _settings,
     "master key": _key,
@@ -258,6 +304,7 @@ CHECKS: dict[str, Check] = {
     "mail": _mail,
     "jobs": _jobs,
     "disk": _disk,
+    "backup": _backup,
 }
 
 

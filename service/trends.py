@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from uuid import UUID
@@ -36,6 +37,36 @@ order by client_day
 async def of(db: Db, client_id: UUID, *, from_day: date, until_day: date) -> list[Trend]:
     """A client's trend between two client days, both inclusive."""
     return await db.rows(Trend, OF_CLIENT, db.clinic_id, client_id, from_day, until_day)
+
+
+ALL_OF_CLIENT = """
+select
+  client_day, status, answered, partly, craving, mood, anxiety, baseline, sd, level, band_low, band_high, statistic,
+  limit_value, crossing, resting, silent_days, days_since_infusion, origin, rule_set_version
+from trend
+where clinic_id = $1
+  and client_id = $2
+order by client_day
+"""
+
+
+async def all_of(db: Db, client_id: UUID) -> list[Trend]:
+    """A client's whole trend."""
+    return await db.rows(Trend, ALL_OF_CLIENT, db.clinic_id, client_id)
+
+
+LISTS = ("baseline", "sd", "level", "band_low", "band_high")
+
+
+def as_stored(trend: Trend) -> Trend:
+    """The trend as the table's four-byte numbers give it back."""
+    lists = {name: [_four_bytes(each) for each in getattr(trend, name)] for name in LISTS}
+    numbers = {name: _four_bytes(getattr(trend, name)) for name in ("statistic", "limit_value")}
+    return msgspec.structs.replace(trend, **lists, **numbers)
+
+
+def _four_bytes(number: float | None) -> float | None:
+    return None if number is None else struct.unpack("f", struct.pack("f", number))[0]
 
 
 DELETE_FROM = """

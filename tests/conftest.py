@@ -25,7 +25,7 @@ import pytest
 from service import config, embedded, storage
 from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
 from service.database import Pool, open_pool
-from tests import web
+from tests import folders, web
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 
 # A crash of the machine may lose a test's database.
@@ -33,7 +33,6 @@ VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 
 A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
-MEMORY_BYTES = 4 << 30
 FOLDER_PREFIX = "neap-tests-"
 
 TEMPLATE = "neap"  # the database that the embedded addresses name
@@ -100,7 +99,7 @@ def _shared_data_dir(run_dir: Path) -> str:
     with locked(run_dir / "template.lock", fcntl.LOCK_EX):
         note = run_dir / "data_dir"
         if not note.exists():
-            memory = _memory_folder()
+            memory = folders.in_memory()
             if memory is not None:
                 _clear_leftovers(Path(memory))
             folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=memory))
@@ -110,12 +109,6 @@ def _shared_data_dir(run_dir: Path) -> str:
             (folder / "starter").write_text(str(starter))
             note.write_text(str(folder))
         return note.read_text()
-
-
-def _memory_folder() -> str | None:
-    """Linux's folder in memory, where making a database takes half as long; None where it has little room."""
-    shared = Path("/dev/shm")
-    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > MEMORY_BYTES else None
 
 
 def _clear_leftovers(memory: Path) -> None:

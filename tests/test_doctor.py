@@ -23,7 +23,7 @@ from tests.builders import a_client, a_clinic
 from tests.sinks import MailSink
 
 # The tests' server may lose a test's database.
-IN_TESTS = {"durability"}
+IN_TESTS = {"durability", "archived log"}
 
 
 async def found(config: Config) -> dict[str, Finding]:

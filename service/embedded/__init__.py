@@ -18,13 +18,22 @@ from typing import NamedTuple
 import msgspec
 
 from service.config import KEY_BYTES, ROLES, Config, EmbeddedServer, embedded_url
-from service.embedded import contents, server
+from service.embedded import archiving, contents, server
 from service.embedded.account import Account, account_for, reachable_folder
 from service.embedded.binaries import folder_of_binaries
 from service.embedded.errors import EmbeddedError
 from service.embedded.lock import FileLock
 
-__all__ = ["Cluster", "EmbeddedError", "remove", "running"]
+__all__ = [
+    "Cluster",
+    "EmbeddedError",
+    "cluster_of",
+    "make_secrets",
+    "place_of",
+    "record_place",
+    "remove",
+    "running",
+]
 
 NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 
@@ -56,7 +65,7 @@ async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES
             return
         await asyncio.sleep(server.POLL_SECONDS)
     try:
-        found = await _adopted_or_started(data_dir, overrides)
+        found = await _adopted_or_started(data_dir, overrides, config.backup_dir)
         try:
             yield _cluster(data_dir, found, started_by_us=True)
         finally:
@@ -75,7 +84,7 @@ def remove(config: Config) -> None:
         return
     contents.refuse_foreign(data_dir)
     with _held(data_dir / "embedded.lock", "the server"), _held(data_dir / "demo.lock", "the demonstration"):
-        cluster_dir = _cluster_dir(data_dir)
+        cluster_dir = cluster_of(data_dir)
         if (found := server.found(cluster_dir)) is not None:
             server.stop(found.process)
         if (cluster_dir / "PG_VERSION").exists():
@@ -99,33 +108,43 @@ def _held(file: Path, what: str) -> Iterator[None]:
 
 async def _running_elsewhere(data_dir: Path) -> server.Found | None:
     """The server somebody else started, once it takes connections; None while it starts or stops."""
-    found = server.found(_cluster_dir(data_dir))
+    found = server.found(cluster_of(data_dir))
     record = _record(data_dir)
     if found is None or record is None or record.port != found.port:
         return None
     return found if await server.answers(found.port, _superuser_password(data_dir)) else None
 
 
-async def _adopted_or_started(data_dir: Path, overrides: Mapping[str, str]) -> server.Found:
+async def _adopted_or_started(data_dir: Path, overrides: Mapping[str, str], backup_dir: Path | None) -> server.Found:
     """Start the server, or take over one whose starter was killed."""
-    cluster_dir = _cluster_dir(data_dir)
+    cluster_dir = cluster_of(data_dir)
     while (found := server.found(cluster_dir)) is not None:
         if await server.answers(found.port, _superuser_password(data_dir)):
             _write_record(data_dir, found.port, cluster_dir)
             return found
         await asyncio.sleep(server.POLL_SECONDS)
-    return await _started(data_dir, cluster_dir, overrides)
+    return await _started(data_dir, overrides, backup_dir)
 
 
-async def _started(data_dir: Path, cluster_dir: Path, overrides: Mapping[str, str]) -> server.Found:
+def place_of(data_dir: Path) -> tuple[Account, server.Files]:
+    """Who runs the server of a data folder, and where its files are or will be. Raises EmbeddedError."""
+    cluster_dir = cluster_of(data_dir)
     account = account_for(cluster_dir)
-    cluster_dir = _home_for(cluster_dir, account)
-    files = server.Files(folder_of_binaries(account), cluster_dir, data_dir / "postgres.log")
+    files = server.Files(folder_of_binaries(account), _home_for(cluster_dir, account), data_dir / "postgres.log")
     files.log.touch(mode=0o600)
+    return account, files
+
+
+async def _started(data_dir: Path, overrides: Mapping[str, str], backup_dir: Path | None) -> server.Found:
+    account, files = place_of(data_dir)
+    cluster_dir = files.cluster_dir
+    if backup_dir is not None:
+        archiving.prepare(backup_dir, account)
+        overrides = {**archiving.settings(backup_dir), **overrides}
     if cluster_dir.parent != data_dir and not (data_dir / "secrets").exists():
         _remove_cluster(cluster_dir)  # left behind by a data folder that was deleted, its passwords with it
     if not (cluster_dir / "PG_VERSION").exists():
-        _make_secrets(data_dir)
+        make_secrets(data_dir)
         synced = overrides.get("fsync") != "off"
         await asyncio.to_thread(server.initialise, files, account, _superuser_password(data_dir), synced=synced)
     record = _record(data_dir)
@@ -145,8 +164,11 @@ def _cluster(data_dir: Path, found: server.Found, *, started_by_us: bool) -> Clu
     return Cluster(server.HOST, found.port, found.process.pid, started_by_us, superuser_url, data_dir)
 
 
-def _cluster_dir(data_dir: Path) -> Path:
-    """Where the cluster is, or would be; the record counts only while nothing lies in the data folder itself."""
+def cluster_of(data_dir: Path) -> Path:
+    """Where the cluster of a data folder is, or would be.
+
+    The record counts only while nothing lies in the data folder itself.
+    """
     inside = data_dir / "postgres"
     record = _record(data_dir)
     if record is None or (inside / "PG_VERSION").exists():
@@ -176,6 +198,11 @@ def _record(data_dir: Path) -> EmbeddedServer | None:
         return None
 
 
+def record_place(data_dir: Path, cluster_dir: Path) -> None:
+    """Note where the cluster of a data folder lies; the port is chosen when it is started."""
+    _write_record(data_dir, 0, cluster_dir)
+
+
 def _write_record(data_dir: Path, port: int, cluster_dir: Path) -> None:
     record = EmbeddedServer(host=server.HOST, port=port, cluster_dir=str(cluster_dir))
     unfinished = data_dir / "embedded.json.unfinished"
@@ -190,13 +217,16 @@ def _superuser_password(data_dir: Path) -> str:
         raise EmbeddedError(f"{data_dir / 'secrets'} lacks the password of the server that lies beside it") from None
 
 
-def _make_secrets(data_dir: Path) -> None:
-    """Make what a new cluster needs, keeping what is there: a password for each role and the master key."""
+def make_secrets(data_dir: Path, *, key: str | None = None) -> str:
+    """Make what a new cluster needs, keeping what is there: a password for each role and the master key, unless one
+    is given. Returns the superuser's password.
+    """
     folder = data_dir / "secrets"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in ("postgres", *ROLES):
         _write_once(folder / f"{name}_password", secrets.token_urlsafe(32))
-    _write_once(folder / "key", base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    _write_once(folder / "key", key or base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    return _superuser_password(data_dir)
 
 
 def _write_once(file: Path, text: str) -> None:

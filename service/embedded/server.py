@@ -78,14 +78,15 @@ def initialise(files: Files, account: Account, password: str, *, synced: bool) -
     password_file.write_text(password)
     command: list[str | Path] = [files.binaries / "initdb", "--pgdata", unfinished, "--pwfile", password_file]
     command += ["--username=postgres", "--auth=scram-sha-256", "--data-checksums", "--encoding=UTF8", "--locale=C"]
-    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+    # Small segments: one is archived whole each half minute in which anything was written.
+    command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--wal-segsize=1", "--no-instructions"]
     try:
         with files.log.open("ab") as output:
             process = account.start(
                 command if synced else [*command, "--no-sync"], folder=parent, output=output, environ=ENVIRON
             )
             if process.wait() != 0:
-                raise EmbeddedError(f"initdb failed:\n{_tail(files.log, 0)}")
+                raise EmbeddedError(f"initdb failed:\n{tail(files.log, 0)}")
     finally:
         password_file.unlink(missing_ok=True)
     unfinished.rename(files.cluster_dir)
@@ -109,7 +110,7 @@ async def start(
     for _ in range(PORT_TRIES):
         chosen = port if _is_free(port) else _free_port()
         begin = files.log.stat().st_size if files.log.exists() else 0
-        process = _spawn(files, account, {**SETTINGS, **overrides, "port": str(chosen)})
+        process = spawn(files, account, {**SETTINGS, **overrides, "port": str(chosen)})
         try:
             if await _ready(process, chosen, superuser_password):
                 return Found(process, chosen)
@@ -118,7 +119,7 @@ async def start(
             raise
         if _is_free(chosen):
             break
-    raise EmbeddedError(f"PostgreSQL did not start; {files.log} ends:\n{_tail(files.log, begin)}")
+    raise EmbeddedError(f"PostgreSQL did not start; {files.log} ends:\n{tail(files.log, begin)}")
 
 
 async def answers(port: int, superuser_password: str) -> bool:
@@ -156,7 +157,8 @@ def _ends_within(process: psutil.Process, seconds: float) -> bool:
     return False
 
 
-def _spawn(files: Files, account: Account, settings: Mapping[str, str]) -> psutil.Popen:
+def spawn(files: Files, account: Account, settings: Mapping[str, str]) -> psutil.Popen:
+    """Start the server with these settings and wait for nothing."""
     command: list[str | Path] = [files.binaries / "postgres", "-D", files.cluster_dir]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
@@ -225,7 +227,8 @@ def _free_port() -> int:
     return port
 
 
-def _tail(file: Path, begin: int) -> str:
+def tail(file: Path, begin: int) -> str:
+    """What the log says from a place on, its last lines."""
     with file.open("rb") as lines:
         lines.seek(begin)
         return "\n".join(lines.read().decode(errors="replace").splitlines()[-20:])

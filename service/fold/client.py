@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import Finding, NewFinding, Rule
+from schemas.trend import Trend
 from service import database, rule_sets, trends
 from service.alerting import alerts, findings
 from service.database import Db, Pool
@@ -116,6 +117,14 @@ async def rebuild(db: Db, client_id: UUID, *, now: datetime) -> Folded:
     await fold_queue.mark_due(db, client_id, from_day=date.min, now=now)
     await trends.forget(db, client_id)
     return await fold_client(db, client_id, now=now)
+
+
+async def recomputed(db: Db, client_ids: Sequence[UUID], *, now: datetime) -> dict[UUID, list[Trend]]:
+    """The trends of some clients computed from the first day, each client's in order; nothing stored."""
+    facts = await fold_facts.read(db, await fold_facts.as_of(db, client_ids, from_day=date.min))
+    versions = await rule_sets.ready(db, await rule_sets.of(db), from_day=min(each.rules_needed_from for each in facts))
+    every = await asyncio.to_thread(days.run, facts, versions, now=now)
+    return {each.facts.client_id: [day.trend for day in each.days] for each in every}
 
 
 async def replay(db: Db, client_id: UUID, *, now: datetime) -> list[tuple[Finding, NewFinding | None]]:

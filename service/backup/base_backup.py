@@ -1,0 +1,171 @@
+"""Base backups of the embedded server: taken by pg_basebackup, checked by pg_verifybackup, a few of them kept."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import msgspec
+
+from service import embedded
+from service.backup import contents
+from service.backup.contents import Contents
+from service.config import embedded_url
+from service.embedded import Cluster, archiving
+from service.embedded.server import ENVIRON
+from service.errors import Conflict, DomainError
+
+NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+STAMP = "%Y%m%dT%H%M%SZ"
+START_FILE = re.compile(r"^START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)$", re.MULTILINE)
+
+
+class BackupFault(DomainError):
+    """A backup could not be taken, or is not what it was."""
+
+    kind = "backup"
+
+
+class Backup(NamedTuple):
+    """One base backup: its folder, PostgreSQL's data folder within it, when it was taken, what it must hold."""
+
+    folder: Path
+    data: Path
+    taken_at: datetime
+    contents: Contents
+
+
+def folder_of(backup_dir: Path) -> Path:
+    """Where the base backups are."""
+    return backup_dir / "base"
+
+
+async def take(cluster: Cluster, backup_dir: Path, *, quiet: bool) -> Backup:
+    """Take a base backup, check it, and give it its name last: what has a name is whole.
+
+    Raises Conflict where the running server keeps no archive, BackupFault where PostgreSQL's tools refuse.
+    """
+    superuser = embedded_url(cluster.data_dir, "postgres")
+    await _refuse_without_archive(superuser, backup_dir)
+    held = await contents.read(superuser)
+    bases = folder_of(backup_dir)
+    bases.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in bases.glob(".unfinished-*"):
+        shutil.rmtree(left)
+    now = datetime.now(UTC)
+    unfinished = bases / f".unfinished-{os.getpid()}"
+    unfinished.mkdir(mode=0o700)
+    data = unfinished / "data"
+    await _run(cluster, "pg_basebackup", *_arguments(cluster, data, quiet=quiet), password=True)
+    await verify(cluster.data_dir, data)
+    (unfinished / "contents.json").write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
+    _sync(unfinished / "contents.json", unfinished)
+    named = bases / now.strftime(STAMP)
+    unfinished.rename(named)
+    _sync(bases)
+    return opened(named)
+
+
+def _arguments(cluster: Cluster, data: Path, *, quiet: bool) -> list[str]:
+    return [
+        f"--pgdata={data}",
+        f"--host={cluster.host}",
+        f"--port={cluster.port}",
+        "--username=postgres",
+        "--no-password",
+        "--checkpoint=fast",
+        "--wal-method=stream",
+        "--manifest-checksums=SHA256",
+        *([] if quiet else ["--progress"]),
+    ]
+
+
+async def _refuse_without_archive(superuser_url: str, backup_dir: Path) -> None:
+    connection = await asyncpg.connect(superuser_url)
+    try:
+        into = await connection.fetchval("select current_setting('basic_archive.archive_directory', true)")
+    finally:
+        await connection.close()
+    if into != str(archiving.wal_dir(backup_dir)):
+        raise Conflict(
+            f"The server that runs does not archive into {archiving.wal_dir(backup_dir)}: "
+            "start it with NEAP_BACKUP_DIR set, and take the backup then."
+        )
+
+
+async def verify(data_dir: Path, data: Path) -> None:
+    """Have pg_verifybackup look at every file of a base backup. Raises BackupFault."""
+    _, files = embedded.place_of(data_dir)
+    command = [str(files.binaries / "pg_verifybackup"), "--quiet", "--exit-on-error", str(data)]
+    done = await asyncio.to_thread(subprocess.run, command, env=ENVIRON, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BackupFault(f"{data.parent.name} is not whole: {_last_line(done.stderr)}")
+
+
+async def _run(cluster: Cluster, program: str, *arguments: str, password: bool = False) -> None:
+    _, files = embedded.place_of(cluster.data_dir)
+    environ = dict(ENVIRON)
+    if password:
+        environ["PGPASSWORD"] = unquote(urlsplit(cluster.superuser_url).password or "")
+    process = await asyncio.create_subprocess_exec(
+        files.binaries / program, *arguments, env=environ, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        status = await process.wait()
+    except BaseException:
+        process.terminate()
+        await process.wait()
+        raise
+    if status != 0:
+        raise BackupFault(f"{program} ended with status {status}")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason was given"])[-1]
+
+
+def kept(backup_dir: Path) -> list[Backup]:
+    """Every whole base backup, the oldest first. Raises BackupFault for one that says nothing of what it holds."""
+    return [opened(each) for each in sorted(folder_of(backup_dir).glob("*")) if NAME.fullmatch(each.name)]
+
+
+def opened(folder: Path) -> Backup:
+    """The base backup of a folder. Raises BackupFault."""
+    try:
+        taken_at = datetime.strptime(folder.name, STAMP).replace(tzinfo=UTC)
+        held = msgspec.json.decode((folder / "contents.json").read_bytes(), type=Contents)
+    except (OSError, ValueError, msgspec.DecodeError) as error:
+        raise BackupFault(f"{folder} is no base backup of Neap's") from error
+    return Backup(folder, folder / "data", taken_at, held)
+
+
+async def prune(cluster: Cluster, backup_dir: Path, *, keep: int) -> list[Path]:
+    """Remove all but the newest `keep` base backups, and what of the log only those needed; the folders removed."""
+    every = kept(backup_dir)
+    old, rest = every[:-keep], every[-keep:]
+    for each in old:
+        leaving = each.folder.with_name(f".unfinished-{each.folder.name}")
+        each.folder.rename(leaving)
+        shutil.rmtree(leaving)
+    if old and rest:
+        label = (rest[0].data / "backup_label").read_text()
+        if (found := START_FILE.search(label)) is not None:
+            await _run(cluster, "pg_archivecleanup", str(archiving.wal_dir(backup_dir)), found[1])
+    return [each.folder for each in old]
+
+
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,52 @@
+"""Write one clinic's rows of every table into a folder, sealed as stored, with counts and hashes; or check one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+import asyncpg
+from tqdm import tqdm
+
+from service import database, storage
+from service.backup import clinic_archive
+from service.backup.clinic_archive import Manifest
+from service.config import Config
+from service.database import Db
+from service.errors import Invalid
+from service.people import clinics
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which clinic and where to, or what to check."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the archive: not there yet, unless it is checked")
+    parser.add_argument("--clinic", metavar="SLUG", help="the clinic to write")
+    parser.add_argument("--check", action="store_true", help="write nothing; say whether the archive is what it was")
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """Write or check; the last line says how much it is."""
+    if arguments.check == (arguments.clinic is not None):
+        raise Invalid("Either --clinic SLUG, to write, or --check.")
+    if arguments.check:
+        manifest = clinic_archive.check(arguments.folder)
+    else:
+        manifest = asyncio.run(_write(config, arguments.clinic, arguments.folder))
+    rows = sum(each.rows for each in manifest.tables.values())
+    print(f"{manifest.slug}: {rows} rows of {len(manifest.tables)} tables, as of {manifest.at:%Y-%m-%d %H:%M:%S} UTC")
+    return 0
+
+
+async def _write(config: Config, slug: str, folder: Path) -> Manifest:
+    async with storage.at_hand(config):
+        connection = await asyncpg.connect(config.database_url_of("owner"))
+        try:
+            [clinic] = await clinics.chosen(connection, slug)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(database.naming(clinic.clinic_id))
+                with tqdm(desc=slug, unit=" tables", disable=None) as bar:
+                    db = Db(connection, clinic.clinic_id)
+                    return await clinic_archive.write(db, slug, folder, tell=lambda _: bar.update())
+        finally:
+            await connection.close()
