@@ -99,6 +99,19 @@ CONSTRAINTS: dict[str, DomainError] = {
     "clinic_name_length": Invalid(
         "The clinic's name has 1 to 200 characters.", fields=(FieldFault("name", "1 to 200 characters"),)
     ),
+    "staff_name_length": Invalid(
+        "A name has 1 to 200 characters.", fields=(FieldFault("name", "1 to 200 characters"),)
+    ),
+    "client_name_length": Invalid(
+        "A given name has 1 to 200 characters, a family name up to 200.",
+        fields=(FieldFault("given_name", "1 to 200 characters"), FieldFault("family_name", "up to 200 characters")),
+    ),
+    "service_account_name_length": Invalid(
+        "A name has 1 to 100 characters.", fields=(FieldFault("name", "1 to 100 characters"),)
+    ),
+    "staff_address_label_length": Invalid(
+        "A browser's name has 1 to 100 characters.", fields=(FieldFault("label", "1 to 100 characters"),)
+    ),
     "infusion_dose_range": Invalid(
         "The dose is out of range.", fields=(FieldFault("dose_mg_per_kg", "mg per kg, 0.05 to 3"),)
     ),

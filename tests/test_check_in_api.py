@@ -252,6 +252,18 @@ async def test_an_empty_note_is_no_note(http: httpx.AsyncClient, here: Setting) 
     assert (first.status_code, again.status_code) == (201, 200)
 
 
+@pytest.mark.parametrize("rest", [b'"' + b'\\"' * 300_000, b"[" * 300_000, b'"' * 300_001])
+async def test_what_never_ends_is_one_bad_item_and_holds_up_nobody(
+    http: httpx.AsyncClient, here: Setting, rest: bytes
+) -> None:
+    good = json.dumps({"id": str(uuid4()), **form_now()}).encode()
+    body = b"[" + good + b"," + rest + b"]"
+    reply = await http.post("/v1/check-ins/batch", content=body, headers=here.phone.headers)
+    assert [each["status"] for each in reply.json()["results"]] == [201, 400]
+    stranger = {"Authorization": f"Bearer neap_access_{'0' * 32}_{'A' * 43}"}
+    assert (await http.post("/v1/check-ins/batch", content=body, headers=stranger)).status_code == 401
+
+
 async def test_batch_of_more_than_a_hundred_is_refused_whole(http: httpx.AsyncClient, here: Setting) -> None:
     items = [form_now() | {"id": str(ids.new())} for _ in range(101)]
     reply = await http.post("/v1/check-ins/batch", json=items, headers=here.phone.headers)

@@ -79,6 +79,9 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     assert twice.status_code == 409
     nobody = await desk.post("/staff", name="", email="nowhere", roles="")
     assert nobody.status_code == 400
+    endless = await desk.post("/staff", name="T" * 201, email="t@clinic.example", roles="nurse")
+    assert endless.status_code == 400
+    assert "1 to 200 characters" in endless.text
     page = (await desk.get("/staff")).text
     staff_id = re.search(r'/staff/([0-9a-f-]{36})/reset" ?>(?:(?!</tr>).)*?New link for Tomas', page, re.DOTALL)
     assert staff_id

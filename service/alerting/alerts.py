@@ -21,6 +21,9 @@ from service.sealing import Sealer
 # What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
 CONFIRMING = frozenset({Outcome.CALLED, Outcome.SESSION_MOVED, Outcome.SAFETY_PLAN, Outcome.INFUSION_REVIEWED})
 
+MOST_CHARACTERS = 4_000
+"""Of a note, and of the reason for putting an alert off."""
+
 
 class AlertChange(msgspec.Struct, frozen=True, kw_only=True):
     """What findings did: the alerts they opened and those they joined."""
@@ -256,6 +259,10 @@ async def _append_sealed(
     sealer: Sealer,
     detail: Mapping[str, object] | None = None,
 ) -> None:
+    if len(text) > MOST_CHARACTERS:
+        field = "reason" if kind is EventKind.SNOOZED else "note"
+        fault = errors.FieldFault(field, f"at most {MOST_CHARACTERS} characters")
+        raise errors.Invalid("The text is too long.", fields=(fault,))
     event_id = ids.new()
     sealed = sealer.seal(text.encode(), bound_to=_note_binding(db.clinic_id, event_id))
     await alert_states.record(db, alert_id, kind, by=by, now=now, event_id=event_id, note_sealed=sealed, detail=detail)

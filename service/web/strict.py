@@ -15,8 +15,9 @@ from service.errors import FieldFault
 T = TypeVar("T", bound=msgspec.Struct)
 
 MOST_FAULTS = 20
-# A string, or a mark that opens, parts or closes; everything else between them is passed over.
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
+# A string, or a mark that opens, parts or closes; everything else between them is passed over. A string that never ends
+# goes to the end of the body: were it no token, each quotation mark in it would be tried, and a body take hours.
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
 HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -60,6 +61,8 @@ def items_of(raw: bytes, *, most: int) -> list[bytes]:
             depth -= mark in b"]}"
             if len(items) > most or (depth == 0 and token.end() != len(body)):
                 raise _no_array(most)
+    if depth:  # a string or a bracket that never ends: what is left is one item, to be refused as such
+        items.append(body[start:-1].strip())
     return [] if items == [b""] else items
 
 
