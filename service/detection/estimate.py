@@ -18,7 +18,7 @@ from service.detection.series import Days
 PASSES = 25
 LEAST_LOG_SD_VARIANCE = 0.002
 LEAST_PHI_VARIANCE = 0.0025
-BASELINE_WIDENING = 2.0
+BASELINE_WIDENING = 1.5
 """The prior variance of the baseline as a multiple of the people's: somebody far outside them (always 10) is learned
 in the first weeks instead of looking like a worsening."""
 EFFECT_COUNT = 3
