@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 
 from schemas.course import InfusionState
@@ -17,10 +18,10 @@ from service.demo import clinic, player, rota, staged
 from service.demo.clinic import DemoClinic
 from service.demo.people import PEOPLE, Person
 from service.desk import gates
-from service.facts import client_day
+from service.facts import client_day, courses, gate_checks
 from service.gate import screens
 from service.gate.read import Gate
-from service.people import access, covers, shifts
+from service.people import access, covers, shifts, staff
 from service.people.access import Permission
 from tests.builders import MASTER
 
@@ -97,6 +98,42 @@ async def test_every_start_stages_one_gate_of_each_kind_and_cancels_those_of_the
         assert {Proposal.SCREEN_POSITIVE, Proposal.PRESSURE_ABOVE_LIMIT} <= proposed
     async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
         assert await gates_on(db, demo, today, now=NOW + timedelta(days=1)) == []
+
+
+async def test_the_demo_starts_whatever_a_visitor_made_of_the_gate_s_limits(owner_pool: Pool, demo: DemoClinic) -> None:
+    await player.play(
+        owner_pool, demo, MASTER, until=demo.first_day + timedelta(days=45), people=FEW, played=lambda day: None
+    )
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        setting = await gate_checks.setting_of(db)
+        strict = msgspec.structs.replace(setting, systolic_limit=90, diastolic_limit=50, gate_opens_hours=24)
+        await gate_checks.choose(db, strict, now=NOW)
+        await staged.stage(db, demo, MASTER, client_day.of(NOW, demo.zone), now=NOW)
+        found = await gates_on(db, demo, client_day.of(NOW, demo.zone), now=NOW)
+    assert GateState.CLEAR not in {gate.standing.state for gate in found}
+
+
+async def test_the_story_goes_on_whatever_a_visitor_did(owner_pool: Pool, demo: DemoClinic) -> None:
+    first_day = demo.first_day + timedelta(days=45)
+    await player.play(owner_pool, demo, MASTER, until=first_day, people=FEW, played=lambda day: None)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        admin = demo.staff_ids["ada.whitlock"]
+        for each in await staff.all_of(db):
+            if each.staff_id != admin:
+                await staff.disable(db, each.staff_id, by=admin, now=NOW)
+        setting = await gate_checks.setting_of(db)
+        await gate_checks.choose(db, msgspec.structs.replace(setting, systolic_limit=90, diastolic_limit=50), now=NOW)
+        client_id = await clinic.find_client(db, FEW[0])
+        assert client_id is not None
+        course = (await courses.of(db, client_id))[-1]
+        await courses.end(db, course.course_id, ended_on=first_day, now=NOW)
+    again = await clinic.find_or_make(owner_pool, now=NOW)
+    days = await player.play(
+        owner_pool, again, MASTER, until=first_day + timedelta(days=10), people=FEW, played=lambda day: None
+    )
+    assert days == 10
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        assert [each for each in await staff.all_of(db) if each.disabled_at is not None] == []
 
 
 async def test_in_the_evening_the_staged_infusions_are_tomorrow_s(owner_pool: Pool, demo: DemoClinic) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -159,6 +159,15 @@ async def test_nobody_comes_to_scores_by_a_shift_whom_their_role_keeps_from_them
     with pytest.raises(errors.Invalid) as refusal:
         await shifts.give(db, ids.new(), form, zone=CHICAGO, by=person, now=NOW)
     assert [each.field for each in refusal.value.fields] == ["staff_id"]
+
+
+@pytest.mark.parametrize("from_at", [datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+async def test_a_shift_of_another_era_is_refused_by_name(db: Db, house: House, from_at: datetime) -> None:
+    until_at = max(from_at, NOW + HOUR) if from_at < NOW else datetime.max.replace(tzinfo=UTC)
+    form = ShiftForm(staff_id=house.people["colleague"], from_at=from_at, until_at=until_at, weeks=53)
+    with pytest.raises(errors.Invalid) as refusal:
+        await shifts.give(db, ids.new(), form, zone=CHICAGO, by=form.staff_id, now=NOW)
+    assert [each.field for each in refusal.value.fields] == ["from_at"]
 
 
 async def test_a_weekly_shift_keeps_its_times_on_the_clinics_clock(db: Db, house: House) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,7 +16,7 @@ from schemas.clinic import Clinic
 from schemas.course import DischargeReason, Infusion, InfusionState, Modality, Phase
 from schemas.staff import Role
 from schemas.treatment import DischargeForm, PauseForm, PhaseForm, StateForm
-from service import database, ids, treatment
+from service import database, errors, ids, treatment
 from service.database import Db, Pool
 from service.demo import diary, stories
 from service.demo.diary import Slot
@@ -22,6 +24,8 @@ from service.demo.people import COLLEAGUES, Person
 from service.facts import client_day, courses, infusions, sessions
 from service.people import audit, clients, clinics, staff, webhook_endpoints
 from service.sealing import Sealer
+
+log = logging.getLogger(__name__)
 
 SLUG = "demo"
 NAME = "Lakeside Recovery (fictional)"
@@ -62,7 +66,12 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
                 await staff.add(db, email=colleague.email, name=colleague.name, roles=[colleague.role], now=began)
         created_at = await db.value(CREATED_AT, clinic_id)
         assert isinstance(created_at, datetime)
-        by_email = {each.email: each.staff_id for each in await staff.all_of(db)}
+        everybody = await staff.all_of(db)
+        by_email = {each.email: each.staff_id for each in everybody}
+        for each in everybody:
+            # The printed links are theirs: whom a visitor disabled is back at the next start.
+            if each.disabled_at is not None and each.email in {colleague.email for colleague in COLLEAGUES}:
+                await staff.enable(db, each.staff_id)
     zone = ZoneInfo(clinic.time_zone)
     return DemoClinic(
         clinic=clinic,
@@ -70,6 +79,16 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
         first_day=client_day.of(created_at, zone) - timedelta(days=stories.HISTORY_DAYS),
         staff_ids={colleague.key: by_email[colleague.email] for colleague in COLLEAGUES},
     )
+
+
+@asynccontextmanager
+async def unless_a_visitor_was_here(db: Db) -> AsyncIterator[None]:
+    """Leave undone what is refused: a visitor may have discharged somebody, or set other limits."""
+    try:
+        async with database.undone_alone(db):
+            yield
+    except errors.DomainError as error:
+        log.info("story_left_out", extra={"error_type": type(error).__name__})
 
 
 CLIENT_OF = """

@@ -124,7 +124,8 @@ async def _prepare(
     async with database.transaction(pool, demo.clinic.clinic_id) as db:
         person, client_id = await demo_fresh.bring_in(db, demo, master, today, now=now)
         await staged.stage(db, demo, master, today, now=now)
-        await rota.arrange(db, demo, today, now=now)
+        async with clinic.unless_a_visitor_was_here(db):
+            await rota.arrange(db, demo, today, now=now)
     return demo, Fresh(person, client_id)
 
 

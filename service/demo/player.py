@@ -7,6 +7,7 @@ is marked as played in its own transaction, so that a killed play goes on where 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ import msgspec
 from schemas.checkin import Kind, Origin
 from schemas.course import Substance
 from schemas.gate import Analyte
-from service import database, fold, ids, rules
+from service import database, errors, fold, ids, rules
 from service.alerting import alert_states, alerts
 from service.database import Db, Pool
 from service.demo import clinic, gates, questionnaires, staff
@@ -68,8 +69,12 @@ async def play(
     day = await next_day(pool, demo)
     count = 0
     while day <= until:
-        async with database.transaction(pool, demo.clinic.clinic_id) as db:
-            await _play_day(db, demo, master, cast, day)
+        try:
+            async with database.transaction(pool, demo.clinic.clinic_id) as db:
+                await _play_day(db, demo, master, cast, day, as_told)
+        except errors.DomainError:
+            async with database.transaction(pool, demo.clinic.clinic_id) as db:
+                await _play_day(db, demo, master, cast, day, clinic.unless_a_visitor_was_here)
         played(day)
         count += 1
         day += timedelta(days=1)
@@ -97,7 +102,16 @@ values ($1, $2, $3, '00:00', 'demo', $4, $4, 'done')
 """
 
 
-async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: date) -> None:
+Carefully = Callable[[Db], AbstractAsyncContextManager[None]]
+
+
+def as_told(db: Db) -> AbstractAsyncContextManager[None]:
+    """Nothing is refused in a story as it is told."""
+    del db
+    return nullcontext()
+
+
+async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: date, carefully: Carefully) -> None:
     ends_at = datetime.combine(day + timedelta(days=1), time(4), demo.zone).astimezone(UTC)
     await db.execute(MARK_PLAYED, db.clinic_id, JOB, day, ends_at)
     client_ids = await _clients_on(db, demo, master, cast, day)
@@ -106,10 +120,11 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
         if client_id is None:
             continue
         appointments = cast.appointments[person.key]
-        await clinic.plan(db, demo, person, client_id, appointments, day)
-        await gates.on_day(db, demo, master, person, client_id, appointments, day)
-        if await clinic.keep(db, demo, person, client_id, appointments, day):
-            await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
+        async with carefully(db):
+            await clinic.plan(db, demo, person, client_id, appointments, day)
+            await gates.on_day(db, demo, master, person, client_id, appointments, day)
+            if await clinic.keep(db, demo, person, client_id, appointments, day):
+                await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
     answered = await _store_arrivals(db, demo, master, cast, client_ids, day)
     evening = datetime.combine(day, FOLDED_AT, demo.zone).astimezone(UTC)
     await fold.fold_clients(db, list(client_ids.values()), now=evening, limit=len(client_ids))
@@ -118,7 +133,8 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
     await db.execute_many(fold_queue.MARK_DUE, [(db.clinic_id, client_id, day, ends_at) for client_id in silent])
     await fold.fold_clients(db, list(client_ids.values()), now=ends_at, limit=len(client_ids))
     await _settle_messages(db, until=ends_at)
-    await staff.work(db, demo, master, {person.key: person for person in cast.people}, day, until=ends_at)
+    async with carefully(db):
+        await staff.work(db, demo, master, {person.key: person for person in cast.people}, day, until=ends_at)
     await audit.record(db, audit.COMMAND, "demo.play", now=ends_at)
 
 

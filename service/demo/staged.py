@@ -12,6 +12,7 @@ import msgspec
 from schemas.course import InfusionState, SessionState
 from schemas.gate import Analyte, Decision
 from schemas.session import CoverageState
+from service import errors
 from service.database import Db
 from service.demo import clinic, diary
 from service.demo.clinic import NURSE, PRESCRIBER, DemoClinic
@@ -100,12 +101,14 @@ async def stage(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now: d
     slot, prescriber, planned_on = _first_slot(demo, today, now), demo.staff_ids[PRESCRIBER], now - timedelta(days=4)
     order = list(SCENES)
     for client_id, person in sorted(acting.items(), key=lambda each: order.index(each[1].key)):
-        course_id = (await courses.of(db, client_id))[-1].course_id
-        infusion_id = await infusions.plan(db, client_id, course_id, planned_at=slot, by=prescriber, now=planned_on)
-        visit = Visit(db, demo, master, client_id, infusion_id)
-        await SCENES[person.key](Staged(visit, person, now - BEFORE_NOW))
+        async with clinic.unless_a_visitor_was_here(db):
+            course_id = (await courses.of(db, client_id))[-1].course_id
+            infusion_id = await infusions.plan(db, client_id, course_id, planned_at=slot, by=prescriber, now=planned_on)
+            visit = Visit(db, demo, master, client_id, infusion_id)
+            await SCENES[person.key](Staged(visit, person, now - BEFORE_NOW))
         slot += BETWEEN
-    await _leave_uncovered(db, demo, now=now)
+    async with clinic.unless_a_visitor_was_here(db):
+        await _leave_uncovered(db, demo, now=now)
 
 
 def _first_slot(demo: DemoClinic, today: date, now: datetime) -> datetime:
@@ -151,6 +154,8 @@ async def _leave_uncovered(db: Db, demo: DemoClinic, *, now: datetime) -> None:
     if not any(closes_at.astimezone(demo.zone).date() <= tomorrow for closes_at, _, _ in open_now):
         await _give_extra(db, demo, now=now)
         open_now = await _open_windows(db, now=now)
+    if not open_now:
+        return
     closes_at, client_id, given_at = min(open_now)
     for session in await sessions.of(db, client_id):
         if session.state is SessionState.PLANNED and given_at < session.planned_at <= closes_at:
@@ -189,4 +194,4 @@ async def _without_session_since(db: Db, given_at: datetime) -> UUID:
         held = [each for each in await sessions.of(db, client_id) if each.state is SessionState.ATTENDED]
         if not any(each.planned_at > given_at for each in held):
             return client_id
-    raise RuntimeError("everybody on the stage had a session lately")
+    raise errors.Conflict("Everybody on the stage had a session lately.")

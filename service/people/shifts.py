@@ -31,9 +31,15 @@ async def give(
     from the first. Raises Invalid for a person or times that cannot be, Conflict for an id in use otherwise.
     """
     await staff.hold(db, form.staff_id)
+    if (before := await find(db, shift_id)) is not None:
+        if before.staff_id != form.staff_id or before.from_at != form.from_at:
+            raise errors.Conflict("This id is already in use for another shift.")
+        stored = [await find(db, _id_in(shift_id, week)) for week in range(form.weeks)]
+        return [each for each in stored if each is not None], False
+    await _refuse_odd(db, form, now=now)
     wanted = [
         Shift(
-            shift_id=shift_id if week == 0 else uuid5(NAMESPACE_OID, f"{shift_id}:{week}"),
+            shift_id=_id_in(shift_id, week),
             staff_id=form.staff_id,
             from_at=_weeks_later(form.from_at, week, zone),
             until_at=_weeks_later(form.until_at, week, zone),
@@ -42,16 +48,14 @@ async def give(
         )
         for week in range(form.weeks)
     ]
-    if (before := await find(db, shift_id)) is not None:
-        if before.staff_id != form.staff_id or before.from_at != form.from_at:
-            raise errors.Conflict("This id is already in use for another shift.")
-        stored = [await find(db, each.shift_id) for each in wanted]
-        return [each for each in stored if each is not None], False
-    await _refuse_odd(db, form, now=now)
     for each in wanted:
         args = (each.shift_id, each.staff_id, each.from_at, each.until_at, by, now)
         await db.execute(INSERT, db.clinic_id, *args)
     return wanted, True
+
+
+def _id_in(shift_id: UUID, week: int) -> UUID:
+    return shift_id if week == 0 else uuid5(NAMESPACE_OID, f"{shift_id}:{week}")
 
 
 def _weeks_later(at: datetime, weeks: int, zone: ZoneInfo) -> datetime:
