@@ -17,7 +17,7 @@ UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: help setup setup-dev browser demo demo-reset test quick slow bench bench-detection screenshots lint format secrets clean
+.PHONY: help setup setup-dev browser demo demo-reset test quick slow crash-test bench bench-detection screenshots lint format secrets clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-detection: $(DEVELOPMENT) ## the detector against an oracle and everyday r
 
 screenshots: $(DEVELOPMENT) browser ## take the pictures of the README from a demonstration of their own
 	$(BIN)/python -m docs.screenshots
+
+crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove that nothing is lost (about ten minutes)
+	$(BIN)/python -m tests.crash --kills 200
 
 lint: $(DEVELOPMENT) ## formatting, rules, types, layers, the lock file, the compose file
 	$(BIN)/ruff format --check .

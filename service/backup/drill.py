@@ -128,7 +128,7 @@ async def _prove_clinics(config: Config, faults: list[str], tell: Tell) -> int:
             every = await clinics.all_clinics(connection)
         for clinic in every:
             faults += await _audit_and_key(pool, clinic, master)
-            other, compared = await _trends(pool, clinic.clinic_id)
+            other, compared = await differing_trends(pool, clinic.clinic_id)
             faults += [f"{clinic.slug}: {other} days of trend are not what the facts give"] if other else []
             days += compared
             tell(f"{clinic.slug}: audit trail, sealed data and {compared} days of trend looked at")
@@ -157,7 +157,7 @@ async def _audit_and_key(pool: Pool, clinic: Clinic, master: Sealer) -> list[str
     return faults
 
 
-async def _trends(pool: Pool, clinic_id: UUID) -> tuple[int, int]:
+async def differing_trends(pool: Pool, clinic_id: UUID) -> tuple[int, int]:
     """How many stored days of trend differ from what the facts give, and how many were compared."""
     other, compared = 0, 0
     now = datetime.now(UTC)
