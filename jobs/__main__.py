@@ -81,6 +81,8 @@ def _refuse_options_not_taken(parser: argparse.ArgumentParser, name: str, day: d
     given = [option for option, value in (("--day", day), ("--clinic", slug)) if value is not None]
     if given and any(period.name == name for period in timetable.PERIODS):
         parser.error(f"{name} covers every clinic as of now; it takes no {' and no '.join(given)}")
+    if day is not None and any(daily.name == name and daily.looks_at_now for daily in timetable.DAILIES):
+        parser.error(f"{name} looks at what is now; it takes no --day")
 
 
 async def _run_clock(settings: Config) -> int:

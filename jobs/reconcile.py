@@ -21,35 +21,18 @@ RUN_OVERDUE = "run_overdue"
 WHOLE_LOOK_EVERY = timedelta(hours=1)
 
 
-class _Slots:
-    """What should have run, in one process: by a look-out of its own, not by that which runs it."""
-
-    def __init__(self, dailies: Sequence[Daily]) -> None:
-        self._dailies = dailies
-        self._lookout = Lookout(dailies)
-        self._whole_look_at: datetime | None = None
-
-    async def overdue(self, sweep: database.Pool, *, now: datetime) -> Broken | None:
-        """The clinics in which a daily job is overdue; None where there is none."""
-        last = self._whole_look_at
-        if last is None or not last <= now < last + WHOLE_LOOK_EVERY:
-            self._lookout, self._whole_look_at = Lookout(self._dailies), now
-        late = await self._lookout.due(sweep, now=now - OVERDUE_AFTER)
-        return Broken(RUN_OVERDUE, sorted({slot.clinic_id for slot, _ in late})) if late else None
-
-
 def looking_at(dailies: Sequence[Daily]) -> DeploymentJob:
     """The job of one process, which also watches that these daily jobs run."""
-    slots = _Slots(dailies)
+    # A look-out of its own, not that which runs them.
+    lookout = Lookout(dailies, whole_look_every=WHOLE_LOOK_EVERY)
 
     async def run_once(tools: Tools, *, now: datetime) -> Result:
         """Look, log what is broken by its name and clinics, keep it for `/health/deadman` and the metrics."""
         async with database.across_clinics(tools.sweep) as connection:
             found = await invariants.broken(connection, now=now)
             figures = await watch.figures(connection, now=now)
-        late = await slots.overdue(tools.sweep, now=now)
-        if late is not None:
-            found.append(late)
+        if late := await lookout.due(tools.sweep, now=now - OVERDUE_AFTER):
+            found.append(Broken(RUN_OVERDUE, sorted({slot.clinic_id for slot, _ in late})))
         for each in found:
             clinic_ids = [str(one) for one in each.clinic_ids]
             log.error("invariant_broken", extra={"invariant": each.name, "clinic_ids": clinic_ids})

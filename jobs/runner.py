@@ -41,6 +41,8 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     taken: bool
 
 
+WHOLE_LOOK_EVERY = timedelta(minutes=10)
+
 ZONES = """
 select distinct time_zone
 from clinic
@@ -90,15 +92,21 @@ order by c.slug, e.place, e.local_date
 class Lookout:
     """Looks again and again for what is due in every clinic: two statements whatever their number.
 
-    A day that was done everywhere at the last look is not looked at again; the first look goes back a month.
+    A day that was done everywhere at the last look is not looked at again for a while: the first look goes back a
+    month, and one each `whole_look_every`, for a run by hand may have opened days before.
     """
 
-    def __init__(self, dailies: Sequence[Daily]) -> None:
+    def __init__(self, dailies: Sequence[Daily], *, whole_look_every: timedelta = WHOLE_LOOK_EVERY) -> None:
         self._dailies = dailies
         self._first = date.min
+        self._whole_look_every = whole_look_every
+        self._whole_look_at: datetime | None = None
 
     async def due(self, sweep: database.Pool, *, now: datetime) -> list[tuple[Slot, Daily]]:
         """The slots to run now, clinic by clinic, the oldest first."""
+        last = self._whole_look_at
+        if last is None or not last <= now < last + self._whole_look_every:
+            self._first, self._whole_look_at = date.min, now
         async with database.across_clinics(sweep) as connection:
             zones = [record["time_zone"] for record in await connection.fetch(ZONES)]
             columns = self._come(zones, now=now)

@@ -37,6 +37,7 @@ DAILIES = (
         watch_appointments.run_once,
         tuple(time(hour, 20) for hour in range(6, 21, 2)),
         "what is open a day before a slot is told while somebody can still see to it",
+        looks_at_now=True,
     ),
     Daily(
         "plan_digests", plan_digests.run_once, (tempo.MORNING,), "read before the working day; its absence is noticed"

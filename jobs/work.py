@@ -77,6 +77,8 @@ class Daily:
     run_once: ClinicJob
     at: tuple[time, ...]
     why: str
+    looks_at_now: bool = False
+    """What it finds holds at the moment it looks, whatever day the run is recorded for."""
 
 
 async def in_each_clinic(

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from jobs import hints, process
+from jobs.__main__ import main
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Period, Result, Tools
 from schemas.alert import Channel, DeliveryState, NewFinding, Rule, Tier
@@ -316,3 +317,10 @@ async def test_a_finding_committed_before_a_crash_is_still_told(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         [message] = await deliveries.of_alert(db, change.opened[0])
     assert (message.channel, message.state) == (Channel.EMAIL, DeliveryState.SENT)
+
+
+def test_what_looks_at_now_is_run_for_no_other_day(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "watch_appointments", "--day", "2026-11-01"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "jobs: watch_appointments looks at what is now; it takes no --day\n"

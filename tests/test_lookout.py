@@ -95,3 +95,23 @@ def is_taken(state: str, age: timedelta) -> bool:
         or (state == "running" and age < runner.CLAIM_LASTS)
         or (state == "failed" and age < runner.FAILED_RESTS)
     )
+
+
+async def test_days_that_a_run_by_hand_opened_are_caught_up_within_minutes(
+    owner_pool: Pool, jobs_pool: Pool, sweep_pool: Pool
+) -> None:
+    tools = Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
+
+    async def run_once(tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
+        return Result({})
+
+    daily = Daily("once", run_once, (time(3),), "")
+    clinic, lookout = await a_clinic(owner_pool, now=NOW), Lookout([daily])
+    for slot, _ in await lookout.due(sweep_pool, now=NOW):
+        await runner.run_slot(tools, slot, daily, "here", now=NOW)
+    assert await lookout.due(sweep_pool, now=NOW) == []
+    today = NOW.astimezone(ZoneInfo(clinic.time_zone)).date()
+    old = runner.Slot(clinic_id=clinic.clinic_id, job="once", local_date=today - timedelta(days=5), local_time=time(3))
+    await runner.run_slot(tools, old, daily, "by hand", now=NOW, by_hand=True)
+    later = await lookout.due(sweep_pool, now=NOW + timedelta(minutes=10))
+    assert [slot.local_date for slot, _ in later] == [today - timedelta(days=ago) for ago in (4, 3, 2, 1)]

@@ -184,6 +184,8 @@ def gate_settled(finding: Finding, gates: Sequence[Gate]) -> str | None:
         return "the infusion does not take place"
     if gate.slot.planned_at.isoformat() != finding.numbers.get("planned_at"):
         return "the infusion moved"
+    if gate.standing.state is GateState.NOT_DUE:
+        return "the gate is not due any more"
     return None if gate.standing.state is GateState.PENDING else "the gate was decided"
 
 
