@@ -5,9 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from benchmarks import driving, fold_cost, ground, latency, memory, noticing, storm, telling, throughput, ticking
+from benchmarks import (
+    driving,
+    fold_cost,
+    ground,
+    latency,
+    memory,
+    noticing,
+    restoring,
+    storm,
+    telling,
+    throughput,
+    ticking,
+)
 
-NAMES = ("throughput", "latency", "noticing", "telling", "storm", "fold", "ticking", "memory")
+NAMES = ("throughput", "latency", "noticing", "telling", "storm", "fold", "ticking", "memory", "restore")
 
 
 def arguments() -> argparse.Namespace:
@@ -39,6 +51,8 @@ async def main(given: argparse.Namespace) -> None:
         await ticking.measure(quick=given.quick)
     if "memory" in wanted:
         await memory.measure()
+    if "restore" in wanted:
+        await restoring.measure(quick=given.quick)
 
 
 if __name__ == "__main__":

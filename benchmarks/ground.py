@@ -17,6 +17,7 @@ from service import config, database, embedded, storage
 from service.config import Config, embedded_url
 from tests import builders
 
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()  # that of tests.builders
 CLINICS = 4
 CLIENTS_OF_A_CLINIC = 500
 TOKEN_HOURS = 2.0
@@ -53,7 +54,7 @@ async def served(**overrides: str) -> AsyncIterator[Ground]:
     with folder() as home:
         environ = {
             "NEAP_DATA_DIR": f"{home}/data",
-            "NEAP_KEY": base64.urlsafe_b64encode(bytes(range(32))).decode(),  # the key of tests.builders
+            "NEAP_KEY": KEY,
         }
         settings = config.load(environ)
         async with embedded.running(settings, overrides={"max_connections": "120", **overrides}) as cluster:

@@ -151,9 +151,10 @@ async def bring_in(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now
     answers: list[Answer] = []
     for number in range(HISTORY_DAYS):
         day = first + timedelta(days=number)
-        await clinic.plan(db, demo, person, client_id, appointments, day)
-        await gates.on_day(db, demo, master, person, client_id, appointments, day)
-        await clinic.keep(db, demo, person, client_id, appointments, day)
+        async with clinic.unless_a_visitor_was_here(db):
+            await clinic.plan(db, demo, person, client_id, appointments, day)
+            await gates.on_day(db, demo, master, person, client_id, appointments, day)
+            await clinic.keep(db, demo, person, client_id, appointments, day)
         answer = answer_on(person, demo.first_day, day)
         if answer is not None:
             answers.append(answer)

@@ -131,6 +131,8 @@ def _faults_of_entries(name: str, value: dict[object, object], kind: object) -> 
             msgspec.json.decode(msgspec.json.encode({key: entry}), type=kind)
         except msgspec.ValidationError as error:
             faults.append(FieldFault(f"{name}.{str(key)[:64]}", _fault(error).message))
+            if len(faults) == MOST_FAULTS:
+                break
     return faults
 
 
