@@ -96,12 +96,6 @@ async def next_day(pool: Pool, demo: DemoClinic) -> date:
     return last + timedelta(days=1) if isinstance(last, date) else demo.first_day
 
 
-MARK_PLAYED = """
-insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, finished_at, state)
-values ($1, $2, $3, '00:00', 'demo', $4, $4, 'done')
-"""
-
-
 Carefully = Callable[[Db], AbstractAsyncContextManager[None]]
 
 
@@ -109,6 +103,12 @@ def as_told(db: Db) -> AbstractAsyncContextManager[None]:
     """Nothing is refused in a story as it is told."""
     del db
     return nullcontext()
+
+
+MARK_PLAYED = """
+insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, finished_at, state)
+values ($1, $2, $3, '00:00', 'demo', $4, $4, 'done')
+"""
 
 
 async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: date, carefully: Carefully) -> None:
