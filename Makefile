@@ -17,7 +17,7 @@ UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: help setup setup-dev browser demo demo-reset test quick slow crash-test bench bench-detection screenshots lint format secrets clean
+.PHONY: help setup setup-dev browser demo demo-reset test quick slow coverage crash-test bench bench-detection screenshots lint format secrets clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ bench-detection: $(DEVELOPMENT) ## the detector against an oracle and everyday r
 
 screenshots: $(DEVELOPMENT) browser ## take the pictures of the README from a demonstration of their own
 	$(BIN)/python -m docs.screenshots
+
+coverage: $(DEVELOPMENT) ## which branches the tests without the browser never take
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not browser" -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove that nothing is lost (about ten minutes)
 	$(BIN)/python -m tests.crash --kills 200
