@@ -87,6 +87,18 @@ async def read(url: str) -> Contents:
     return msgspec.convert({**said, "tables": tables, "audit_heads": heads}, Contents)
 
 
+NEWEST_AT = "select max(happened_at) from audit_event"
+
+
+async def newest_at(url: str) -> datetime | None:
+    """When the newest row of any audit trail was written, as a superuser sees it; None where there is none."""
+    connection = await asyncpg.connect(url)
+    try:
+        return msgspec.convert(await connection.fetchval(NEWEST_AT), datetime | None)
+    finally:
+        await connection.close()
+
+
 HAS_EVENT = """
 select true
 from audit_event

@@ -13,11 +13,11 @@ from pathlib import Path
 import asyncpg
 
 from service import storage
-from service.backup import drill
+from service.backup import contents, drill
 from service.backup.base_backup import Backup
 from service.backup.drill import Outcome
 from service.commands.restore import chosen, of_settings
-from service.config import Config, ConfigError
+from service.config import Config, ConfigError, embedded_url
 from service.embedded import EmbeddedError
 from service.schema import SchemaFault
 
@@ -47,19 +47,13 @@ async def _drill(backup: Backup, config: Config, backup_dir: Path) -> Outcome:
     return await drill.run(backup, config, backup_dir, newest_at=newest_at, tell=print)
 
 
-NEWEST_AT = "select max(happened_at) from audit_event"
-
-
 async def _newest_at(config: Config) -> datetime | None:
     """When the server in use wrote the newest row of its audit trail; None where it does not start any more."""
+    if not config.embedded:
+        return await contents.newest_at(config.admin_database_url) if config.admin_database_url else None
     try:
         async with storage.at_hand(config):
-            connection = await asyncpg.connect(config.database_url_of("owner"))
-            try:
-                newest: datetime | None = await connection.fetchval(NEWEST_AT)
-                return newest
-            finally:
-                await connection.close()
+            return await contents.newest_at(embedded_url(config.data_dir, "postgres"))
     except (OSError, asyncpg.PostgresError, ConfigError, EmbeddedError, SchemaFault):
         return None
 
