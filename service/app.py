@@ -46,6 +46,7 @@ from service.web import (
     problem_pages,
     push_api,
     quality_pages,
+    request_ids,
     rota_api,
     rota_pages,
     rules_api,
@@ -140,6 +141,7 @@ def create(config: Config) -> Litestar:
         logging_config=None,
     )
     refuse_undeclared(app)
+    app.asgi_handler = request_ids.carried(app.asgi_handler)
     return app
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextvars import Context
 from itertools import islice
 from typing import cast
 from uuid import UUID
@@ -63,7 +64,8 @@ class Door:
         outcome: asyncio.Future[Accepted | None] = asyncio.get_running_loop().create_future()
         waiting[sent.check_in_id] = Waiting(sent, outcome)
         if len(self._workers) < WORKERS:
-            self._workers.add(asyncio.create_task(self._work()))
+            # In a context of its own: it stores other requests' check-ins as well.
+            self._workers.add(asyncio.create_task(self._work(), context=Context()))
         return await outcome
 
     async def _work(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -18,13 +19,19 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 _SECRET = re.compile(r"(neap_[a-z]+_[0-9a-f]{32}_)[A-Za-z0-9_-]+", re.ASCII)
 
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request that is being answered; None outside of one."""
+
+
 def masked(line: str) -> str:
     """The line without the secrets of whatever credential it quotes."""
     return _SECRET.sub(r"\1***", line)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _OWN}
+    request_id = REQUEST_ID.get()
+    of_request = {} if request_id is None else {"request_id": request_id}
+    return of_request | {name: value for name, value in vars(record).items() if name not in _OWN}
 
 
 def _error(record: logging.LogRecord) -> dict[str, str]:

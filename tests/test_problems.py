@@ -7,7 +7,11 @@ import json
 import httpx
 import pytest
 
+from service import logs
+from service.database import Pool
+from service.people import devices
 from service.web import problem_pages, problems
+from tests.builders import a_clinic
 
 
 def test_every_type_of_problem_says_what_it_means() -> None:
@@ -57,3 +61,26 @@ async def test_a_browser_at_an_unknown_address_gets_a_page_and_a_program_a_probl
     for path, accept in (("/no/such/place", "*/*"), ("/v1/no/such", "text/html")):
         told = await http.get(path, headers={"Accept": accept})
         assert (told.status_code, told.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_defect_is_told_under_the_id_of_its_request_which_is_never_the_caller_s(
+    http: httpx.AsyncClient, owner_pool: Pool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    await a_clinic(owner_pool)
+
+    said: list[str] = []
+    caplog.handler.setFormatter(logs.JsonLines())
+    monkeypatch.setattr(devices, "enrol", broken)
+    body = {"clinic": "harbour", "code": "AAAAAAAAAA", "public_key": "BA" + "A" * 85}
+    for _ in range(2):
+        reply = await http.post("/v1/device/enrol", json=body, headers={"X-Request-ID": "craving-9"})
+        said.append(reply.headers["x-request-id"])
+        assert reply.status_code == 500
+        assert reply.json()["detail"] == f"The fault is ours and is logged under {said[-1]}."
+        assert f'"request_id":"{said[-1]}"' in caplog.text
+    assert len(set(said)) == 2
+    assert "craving-9" not in said
+    assert (await http.get("/nowhere")).headers["x-request-id"] not in said

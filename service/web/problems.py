@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException
 
 from schemas.crisis import CrisisContact
 from schemas.problem import FieldProblem, Problem
-from service import errors
+from service import errors, logs
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ def problem_of(
         return _problem("unavailable", detail, crisis=crisis), {"Retry-After": str(RETRY_UNREACHABLE_SECONDS)}
     # The message of an unforeseen error may quote values, and so may the locals of its frames: only places are logged.
     log.error("request_failed", extra={"error_type": type(error).__name__, "places": _places_of(error)})
-    return _problem("internal", "The fault is ours and is logged.", crisis=crisis), {}
+    request_id = logs.REQUEST_ID.get()
+    logged = "The fault is ours and is logged" + (f" under {request_id}" if request_id else "")
+    return _problem("internal", f"{logged}.", crisis=crisis), {}
 
 
 def plain(error: Exception) -> Exception:
