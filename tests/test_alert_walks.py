@@ -196,7 +196,7 @@ def walked(walks: int, steps: int) -> hypothesis.settings:
 
 
 def test_no_order_of_people_and_clocks_leaves_the_machine(world: World) -> None:
-    run_state_machine_as_test(life_cycle_in(world), settings=walked(12, 20))
+    run_state_machine_as_test(life_cycle_in(world), settings=walked(40, 25))
 
 
 @pytest.mark.slow
