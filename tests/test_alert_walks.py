@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import hypothesis
@@ -68,104 +68,107 @@ class Undone(Exception):
     """Ends a walk's transaction without a trace."""
 
 
-def life_cycle_in(world: World) -> type[RuleBasedStateMachine]:
-    """The machine: each walk is one transaction, undone at its end."""
+class LifeCycle(RuleBasedStateMachine):
+    """Each walk is one transaction of the world that `life_cycle_in` gives it, undone at its end."""
 
-    class LifeCycle(RuleBasedStateMachine):
-        entered: AbstractAsyncContextManager[Db]
-        db: Db
-        client_id: UUID
-        people: dict[UUID, str]
-        sealer: Sealer
+    world: ClassVar[World]
+    entered: AbstractAsyncContextManager[Db]
+    db: Db
+    client_id: UUID
+    people: dict[UUID, str]
+    sealer: Sealer
 
-        @initialize()
-        def begin(self) -> None:
-            self.now, self.number = NOW, 0
-            self.entered = database.transaction(world.pool, world.clinic.clinic_id)
-            self.db = world.run(self.entered.__aenter__())
-            self.client_id, self.people = world.run(a_house(self.db))
-            self.sealer = world.run(clients.sealer_of(self.db, MASTER, self.client_id))
+    @initialize()
+    def begin(self) -> None:
+        self.now, self.number = NOW, 0
+        self.entered = database.transaction(self.world.pool, self.world.clinic.clinic_id)
+        self.db = self.world.run(self.entered.__aenter__())
+        self.client_id, self.people = self.world.run(a_house(self.db))
+        self.sealer = self.world.run(clients.sealer_of(self.db, MASTER, self.client_id))
 
-        def teardown(self) -> None:
-            if hasattr(self, "entered"):
-                with suppress(Undone):
-                    world.run(self.entered.__aexit__(Undone, Undone(), None))
+    def teardown(self) -> None:
+        if hasattr(self, "entered"):
+            with suppress(Undone):
+                self.world.run(self.entered.__aexit__(Undone, Undone(), None))
 
-        def after(self, wait: timedelta) -> None:
-            self.now += wait
-            self.number += 1
+    def after(self, wait: timedelta) -> None:
+        self.now += wait
+        self.number += 1
 
-        def who(self, which: int) -> UUID:
-            return list(self.people)[which % len(self.people)]
+    def who(self, which: int) -> UUID:
+        return list(self.people)[which % len(self.people)]
 
-        def one_of(self, which: int, *, closed: bool = False) -> Alert | None:
-            every = world.run(alerts.inbox(self.db, [self.client_id], closed=closed))
-            return every[which % len(every)] if every else None
+    def one_of(self, which: int, *, closed: bool = False) -> Alert | None:
+        every = self.world.run(alerts.inbox(self.db, [self.client_id], closed=closed))
+        return every[which % len(every)] if every else None
 
-        def attempt(self, tried: Coroutine[Any, Any, object]) -> None:
-            """What the state does not allow is refused, and changes nothing."""
-            with suppress(errors.Conflict):
-                world.run(tried)
+    def attempt(self, tried: Coroutine[Any, Any, object]) -> None:
+        """What the state does not allow is refused, and changes nothing."""
+        with suppress(errors.Conflict):
+            self.world.run(tried)
 
-        @rule(finding=st.sampled_from(FINDINGS), wait=WAITS)
-        def something_is_found(self, finding: tuple[Tier, Rule], wait: timedelta) -> None:
-            self.after(wait)
-            tier, found = finding
-            new = NewFinding(client_day=TODAY + self.number * DAY, rule=found, tier=tier, numbers={})
-            world.run(alerts.open_or_join(self.db, self.client_id, [new], now=self.now, rule_set_version=1))
+    @rule(finding=st.sampled_from(FINDINGS), wait=WAITS)
+    def something_is_found(self, finding: tuple[Tier, Rule], wait: timedelta) -> None:
+        self.after(wait)
+        tier, found = finding
+        new = NewFinding(client_day=TODAY + self.number * DAY, rule=found, tier=tier, numbers={})
+        self.world.run(alerts.open_or_join(self.db, self.client_id, [new], now=self.now, rule_set_version=1))
 
-        @rule(which=WHICH, by=WHICH, wait=WAITS)
-        def somebody_acknowledges(self, which: int, by: int, wait: timedelta) -> None:
-            self.after(wait)
-            if alert := self.one_of(which):
-                self.attempt(alerts.acknowledge(self.db, alert.alert_id, by=self.who(by), now=self.now))
+    @rule(which=WHICH, by=WHICH, wait=WAITS)
+    def somebody_acknowledges(self, which: int, by: int, wait: timedelta) -> None:
+        self.after(wait)
+        if alert := self.one_of(which):
+            self.attempt(alerts.acknowledge(self.db, alert.alert_id, by=self.who(by), now=self.now))
 
-        @rule(which=WHICH, by=WHICH, wait=WAITS)
-        def somebody_puts_it_off(self, which: int, by: int, wait: timedelta) -> None:
-            self.after(wait)
-            if alert := self.one_of(which):
-                until, person = self.now + DAY, self.who(by)
-                self.attempt(
-                    alerts.snooze(self.db, alert.alert_id, until, "why", by=person, now=self.now, sealer=self.sealer)
-                )
+    @rule(which=WHICH, by=WHICH, wait=WAITS)
+    def somebody_puts_it_off(self, which: int, by: int, wait: timedelta) -> None:
+        self.after(wait)
+        if alert := self.one_of(which):
+            until, person = self.now + DAY, self.who(by)
+            self.attempt(
+                alerts.snooze(self.db, alert.alert_id, until, "why", by=person, now=self.now, sealer=self.sealer)
+            )
 
-        @rule(which=WHICH, by=WHICH, wait=WAITS)
-        def somebody_resolves(self, which: int, by: int, wait: timedelta) -> None:
-            self.after(wait)
-            if alert := self.one_of(which):
-                person = self.who(by)
-                self.attempt(alerts.resolve(self.db, alert.alert_id, Outcome.CALLED, by=person, now=self.now))
+    @rule(which=WHICH, by=WHICH, wait=WAITS)
+    def somebody_resolves(self, which: int, by: int, wait: timedelta) -> None:
+        self.after(wait)
+        if alert := self.one_of(which):
+            person = self.who(by)
+            self.attempt(alerts.resolve(self.db, alert.alert_id, Outcome.CALLED, by=person, now=self.now))
 
-        @rule(which=WHICH, by=WHICH, closed=st.booleans())
-        def somebody_takes_it_back(self, which: int, by: int, *, closed: bool) -> None:
-            if alert := self.one_of(which, closed=closed):
-                self.attempt(undo.take_back(self.db, alert.alert_id, by=self.who(by), now=self.now))
+    @rule(which=WHICH, by=WHICH, closed=st.booleans())
+    def somebody_takes_it_back(self, which: int, by: int, *, closed: bool) -> None:
+        if alert := self.one_of(which, closed=closed):
+            self.attempt(undo.take_back(self.db, alert.alert_id, by=self.who(by), now=self.now))
 
-        @rule(wait=WAITS)
-        def leases_end(self, wait: timedelta) -> None:
-            self.after(wait)
-            world.run(rounds.end_lapsed(self.db, now=self.now))
-            far = self.now + DAY
-            for each in world.run(alerts.inbox(self.db, [self.client_id])):
-                assert min(each.lease_until or far, each.snoozed_until or far) > self.now
+    @rule(wait=WAITS)
+    def leases_end(self, wait: timedelta) -> None:
+        self.after(wait)
+        self.world.run(rounds.end_lapsed(self.db, now=self.now))
+        far = self.now + DAY
+        for each in self.world.run(alerts.inbox(self.db, [self.client_id])):
+            assert min(each.lease_until or far, each.snoozed_until or far) > self.now
 
-        @rule(wait=WAITS)
-        def the_ladder_is_climbed(self, wait: timedelta) -> None:
-            self.after(wait)
-            world.run(rounds.climb(self.db, now=self.now))
-            assert world.run(rounds.climb(self.db, now=self.now)) == 0
+    @rule(wait=WAITS)
+    def the_ladder_is_climbed(self, wait: timedelta) -> None:
+        self.after(wait)
+        self.world.run(rounds.climb(self.db, now=self.now))
+        assert self.world.run(rounds.climb(self.db, now=self.now)) == 0
 
-        @rule(wait=WAITS)
-        def what_is_for_review_closes(self, wait: timedelta) -> None:
-            self.after(wait)
-            world.run(rounds.auto_resolve(self.db, now=self.now))
+    @rule(wait=WAITS)
+    def what_is_for_review_closes(self, wait: timedelta) -> None:
+        self.after(wait)
+        self.world.run(rounds.auto_resolve(self.db, now=self.now))
 
-        @invariant()
-        def holds(self) -> None:
-            world.steps += 1
-            world.run(_holds(self.db, self.client_id, self.people))
+    @invariant()
+    def holds(self) -> None:
+        self.world.steps += 1
+        self.world.run(_holds(self.db, self.client_id, self.people))
 
-    return LifeCycle
+
+def life_cycle_in(world: World) -> type[LifeCycle]:
+    """The machine in a world."""
+    return type("LifeCycle", (LifeCycle,), {"world": world})
 
 
 async def _holds(db: Db, client_id: UUID, people: dict[UUID, str]) -> None:
