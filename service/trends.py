@@ -39,22 +39,6 @@ async def of(db: Db, client_id: UUID, *, from_day: date, until_day: date) -> lis
     return await db.rows(Trend, OF_CLIENT, db.clinic_id, client_id, from_day, until_day)
 
 
-ALL_OF_CLIENT = """
-select
-  client_day, status, answered, partly, craving, mood, anxiety, baseline, sd, level, band_low, band_high, statistic,
-  limit_value, crossing, resting, silent_days, days_since_infusion, origin, rule_set_version
-from trend
-where clinic_id = $1
-  and client_id = $2
-order by client_day
-"""
-
-
-async def all_of(db: Db, client_id: UUID) -> list[Trend]:
-    """A client's whole trend."""
-    return await db.rows(Trend, ALL_OF_CLIENT, db.clinic_id, client_id)
-
-
 LISTS = ("baseline", "sd", "level", "band_low", "band_high")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -177,7 +177,7 @@ async def _compare(db: Db, client_ids: Sequence[UUID], now: datetime) -> tuple[i
     other, compared = 0, 0
     for client_id in client_ids:
         by_day = {each.client_day: trends.as_stored(each) for each in again.get(client_id, [])}
-        stored = await trends.all_of(db, client_id)
+        stored = await trends.of(db, client_id, from_day=date.min, until_day=date.max)
         other += sum(by_day.get(each.client_day) != each for each in stored)
         compared += len(stored)
     return other, compared
