@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +25,7 @@ from service.errors import Conflict
 from service.people import audit
 from tests import folders
 from tests.builders import a_client, a_clinic, days_of
+from tests.conftest import A_MASTER_KEY
 from tests.test_embedded import QUICK
 
 QUICKER = {**QUICK, "max_wal_senders": "3"}
@@ -43,7 +43,7 @@ def settings_in(folder: Path) -> Config:
         {
             "NEAP_DATA_DIR": str(folder / "data"),
             "NEAP_BACKUP_DIR": str(folder / "backup"),
-            "NEAP_KEY": base64.urlsafe_b64encode(bytes(range(32))).decode(),  # that of tests.builders
+            "NEAP_KEY": A_MASTER_KEY,
         }
     )
 

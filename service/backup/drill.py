@@ -57,10 +57,10 @@ async def run(backup: Backup, config: Config, backup_dir: Path, *, newest_at: da
         if place.exists():
             restore.discard(place)
         began = time.monotonic()
-        restored = await restore.into(backup, backup_dir, place, key=config.master_key())
-        tell(f"restored up to {_moment(restored.last_commit_at)}")
+        last_commit_at = await restore.into(backup, backup_dir, place, key=config.master_key())
+        tell(f"restored up to {_moment(last_commit_at)}")
         try:
-            return await _proved(backup, config, place, restored.last_commit_at, newest_at, began, tell)
+            return await _proved(backup, config, place, last_commit_at, newest_at, began, tell)
         finally:
             restore.discard(place)
             place.rmdir()

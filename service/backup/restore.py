@@ -6,7 +6,6 @@ import base64
 import shutil
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from service import embedded
 from service.backup import base_backup
@@ -14,14 +13,9 @@ from service.backup.base_backup import Backup
 from service.embedded import EmbeddedError, archiving, recovery
 
 
-class Restored(NamedTuple):
-    """When the last transaction that came back was committed; None where the archived log held none."""
-
-    last_commit_at: datetime | None
-
-
-async def into(backup: Backup, backup_dir: Path, data_dir: Path, *, key: bytes) -> Restored:
-    """Restore into a new data folder, with passwords of its own and the master key that opens what is sealed.
+async def into(backup: Backup, backup_dir: Path, data_dir: Path, *, key: bytes) -> datetime | None:
+    """Restore into a new data folder, with passwords of its own and the master key that opens what is sealed; when the
+    last transaction that came back was committed, None where the archived log held none.
 
     Raises EmbeddedError where the folder is not empty or the server cannot recover, BackupFault where the backup is
     not whole; the folder is empty again then.
@@ -34,11 +28,10 @@ async def into(backup: Backup, backup_dir: Path, data_dir: Path, *, key: bytes) 
         password = embedded.make_secrets(data_dir, key=base64.urlsafe_b64encode(key).decode())
         recovery.lay_out(backup.data, files, account)
         segments = archiving.wal_dir(backup_dir)
-        last = await recovery.recover(files, account, segments=segments, password=password)
+        return await recovery.recover(files, account, segments=segments, password=password)
     except BaseException:
         discard(data_dir)
         raise
-    return Restored(last)
 
 
 def _make_empty(data_dir: Path) -> None:

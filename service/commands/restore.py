@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
         raise ConfigError("NEAP_KEY or NEAP_KEY_FILE must be set: the master key lies in no backup")
     backup = chosen(arguments.backup, backup_dir)
     to = arguments.to.expanduser().absolute()
-    restored = asyncio.run(restore.into(backup, backup_dir, to, key=config.master_key()))
-    until = "the base backup" if restored.last_commit_at is None else f"{restored.last_commit_at:%Y-%m-%d %H:%M:%S} UTC"
+    last_commit_at = asyncio.run(restore.into(backup, backup_dir, to, key=config.master_key()))
+    until = "the base backup" if last_commit_at is None else f"{last_commit_at:%Y-%m-%d %H:%M:%S} UTC"
     print(f"{to}: restored up to {until}. Start Neap with NEAP_DATA_DIR={to} and, before anything else, a new backup.")
     return 0
 

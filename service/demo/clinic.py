@@ -68,9 +68,10 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
         assert isinstance(created_at, datetime)
         everybody = await staff.all_of(db)
         by_email = {each.email: each.staff_id for each in everybody}
+        cast = {colleague.email for colleague in COLLEAGUES}
         for each in everybody:
             # The printed links are theirs: whom a visitor disabled is back at the next start.
-            if each.disabled_at is not None and each.email in {colleague.email for colleague in COLLEAGUES}:
+            if each.disabled_at is not None and each.email in cast:
                 await staff.enable(db, each.staff_id)
     zone = ZoneInfo(clinic.time_zone)
     return DemoClinic(

@@ -6,7 +6,7 @@ A difference is no accusation: a screen may be a cross-reaction, an answer may b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
@@ -114,7 +114,7 @@ def _surely_within(
     moments = sorted(each.counted_at for each in answers)
     before = dict(zip(moments[1:], moments, strict=False))
     used = [each.counted_at for each in within if substance in each.used]
-    return any(before.get(each, datetime.min.replace(tzinfo=UTC)) >= since for each in used)
+    return any(each in before and before[each] >= since for each in used)
 
 
 def _compared(*, positive: bool, reported: bool | None) -> Agreement:

@@ -6,8 +6,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,9 +146,8 @@ class House:
                 await asyncio.sleep(LOOK_SECONDS)
 
 
-@asynccontextmanager
-async def a_house(folder: Path, more: Mapping[str, str], overrides: Mapping[str, str]) -> AsyncIterator[House]:
-    """The database alone, for the length of the block; whoever wants web and jobs starts them by `keep`."""
+def a_house(folder: Path, more: Mapping[str, str], overrides: Mapping[str, str]) -> House:
+    """A deployment in a folder, none of whose processes runs yet: each is started by its `keep`."""
     port, metrics_port = free_port(), free_port()
     told = {
         "NEAP_DATA_DIR": str(folder / "data"),
@@ -158,7 +157,7 @@ async def a_house(folder: Path, more: Mapping[str, str], overrides: Mapping[str,
     }
     config = settings.load(told)
     environ = {name: text for name, text in os.environ.items() if not name.startswith("NEAP_")} | told
-    yield House(
+    return House(
         config=config,
         base_url=f"http://127.0.0.1:{port}",
         metrics_port=metrics_port,

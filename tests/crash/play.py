@@ -59,7 +59,8 @@ async def run(folder: Path, *, kills: int, seed: int, overrides: Mapping[str, st
             "NEAP_MAIL_FROM": "Neap <neap@harbour.example>",
             "NEAP_WEBHOOK_ALLOW": f"127.0.0.1:{hooks.port}",
         }
-        async with a_house(folder, settings, overrides) as house, asyncio.TaskGroup() as tasks:
+        house = a_house(folder, settings, overrides)
+        async with asyncio.TaskGroup() as tasks:
             tasks.create_task(house.database.keep())
             while house.database.pid is None:
                 await asyncio.sleep(0.05)
