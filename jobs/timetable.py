@@ -24,6 +24,7 @@ from jobs import (
 from jobs.work import Daily, Period
 from schemas.alert import Channel
 from service.alerting import tempo
+from service.alerting.outbox import Lane
 
 DAILIES = (
     Daily(
@@ -49,7 +50,11 @@ DAILIES = (
 PERIODS: tuple[Period, ...] = (
     Period("fold_check_ins", fold_check_ins.run_once, 2, "an answer shows in the trend while the client puts it away"),
     *(
-        Period(f"deliver_{channel}", deliver_messages.by(channel), 2, "an urgent alert must not wait for a lost hint")
+        Period(f"deliver_urgent_{channel}", deliver_messages.by(channel, Lane.URGENT), 2, "waits for no lost hint")
+        for channel in Channel
+    ),
+    *(
+        Period(f"deliver_{channel}", deliver_messages.by(channel, Lane.OTHER), 2, "all else; what is urgent goes apart")
         for channel in Channel
     ),
     Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),
@@ -77,4 +82,4 @@ def lines() -> list[str]:
     hint = {True: ", or on a hint", False: ""}
     table = [(each.name, f"every {each.seconds:g} s{hint[each.hinted]}", each.why) for each in PERIODS]
     table += [(each.name, "local " + " ".join(f"{at:%H:%M}" for at in each.at), each.why) for each in DAILIES]
-    return [f"{name:18} {when:41} {why}" for name, when, why in table]
+    return [f"{name:21} {when:41} {why}" for name, when, why in table]

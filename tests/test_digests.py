@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from jobs import deliver_messages, plan_digests, runner, seal_audit
+from jobs import plan_digests, runner, seal_audit
 from jobs.timetable import DAILIES
 from jobs.work import Tools
 from schemas.alert import Channel, NewFinding, Outcome, Rule, Tier
@@ -26,6 +26,7 @@ from service.audit_seals import Signer
 from service.database import Db, Pool
 from service.notify.email import Email
 from service.people import audit, clients, staff
+from tests import senders
 from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import MailSink
@@ -63,7 +64,7 @@ async def an_alert(db: Db, client_id: UUID, *, at: datetime, rule: Rule = Rule.W
 async def tell(tools: Tools, clinic: Clinic, *, now: datetime) -> int:
     """The job and the sender; how many were new."""
     result = await plan_digests.run_once(tools, clinic.clinic_id, now=now)
-    await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=now)
+    await senders.deliver_everywhere(tools, Channel.EMAIL, now=now)
     return result.counts["planned"]
 
 
@@ -109,7 +110,7 @@ async def test_a_run_again_and_days_that_were_missed_tell_once_and_leave_nothing
     due = await runner.due_slots(tools.sweep, DIGESTS, now=after)
     assert await runner.run_due(tools, runner.Lookout(DIGESTS), "a", now=after) == len(due)
     assert await runner.run_due(tools, runner.Lookout(DIGESTS), "b", now=after) == 0
-    await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=after)
+    await senders.deliver_everywhere(tools, Channel.EMAIL, now=after)
     _, late = said_to(mail, "tamsin")
     assert counted(late) == [0, 1, 1]
 
@@ -125,7 +126,7 @@ async def test_the_morning_is_each_clinic_s_own_also_when_the_clock_changes(
     now, end = datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC)
     while now < end:
         await runner.run_due(tools, runner.Lookout(DIGESTS), "a", now=now)
-        await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=now)
+        await senders.deliver_everywhere(tools, Channel.EMAIL, now=now)
         for name, mornings in heard.items():
             mornings += [now] * (len(said_to(mail, name)) - len(mornings))
         now += timedelta(hours=1)
@@ -172,7 +173,7 @@ async def test_whoever_is_disabled_before_it_is_sent_hears_nothing(
     await plan_digests.run_once(tools, clinic.clinic_id, now=NOW)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await staff.disable(db, tamsin, by=ada, now=NOW)
-    result = await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=NOW)
+    result = await senders.deliver_everywhere(tools, Channel.EMAIL, now=NOW)
     assert (result.counts["blocked"], mail.messages) == (1, [])
 
 

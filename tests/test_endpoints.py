@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 
-from jobs import deliver_messages
 from jobs.work import Tools
 from schemas.alert import Channel, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
@@ -23,10 +23,12 @@ from service.notify.texts import TEXTS
 from service.notify.webhook import Webhook
 from service.people import clients, staff, webhook_endpoints
 from service.people.webhook_endpoints import Endpoint
+from tests import senders
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import HookSink, MailSink
 
-deliver_email, deliver_webhook = deliver_messages.by(Channel.EMAIL), deliver_messages.by(Channel.WEBHOOK)
+deliver_email = partial(senders.deliver_everywhere, channel=Channel.EMAIL)
+deliver_webhook = partial(senders.deliver_everywhere, channel=Channel.WEBHOOK)
 SUBJECT = TEXTS[Template.ENDPOINT].subject
 
 

@@ -7,17 +7,18 @@ from uuid import UUID
 
 import pytest
 
-from jobs import deliver_messages, plan_untold
+from jobs import plan_untold
 from jobs.work import Tools
 from schemas.alert import AlertState, Channel, Delivery, DeliveryState, NewFinding, Outcome, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import MessageTimes, Role, Tempo
 from service import database
-from service.alerting import alerts, channels, deliveries, outbox, receipts, waiting
+from service.alerting import alerts, channels, deliveries, receipts, waiting
 from service.alerting.writing import Sending
 from service.database import Pool
 from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.people import clients, staff, staff_addresses
+from tests import senders
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -87,7 +88,7 @@ async def an_alert(pool: Pool, clinic: Clinic, tamsin: UUID, *, urgent: bool = F
 
 async def send(tools: Tools, *, now: datetime) -> None:
     for channel in (Channel.PUSH, Channel.EMAIL):
-        await deliver_messages.deliver_everywhere(tools, channel, now=now)
+        await senders.deliver_everywhere(tools, channel, now=now)
 
 
 async def messages_of(pool: Pool, clinic: Clinic, *alert_ids: UUID) -> list[Delivery]:
@@ -98,7 +99,7 @@ async def messages_of(pool: Pool, clinic: Clinic, *alert_ids: UUID) -> list[Deli
 async def test_what_waited_comes_as_one_message_however_much_it_is(
     web_pool: Pool, clinic: Clinic, tamsin: UUID, tools: Tools, mail: Postbox
 ) -> None:
-    many = [await an_alert(web_pool, clinic, tamsin) for _ in range(outbox.CLAIMED_AT_ONCE + 5)]
+    many = [await an_alert(web_pool, clinic, tamsin) for _ in range(Postbox.at_once + 5)]
     urgent = await an_alert(web_pool, clinic, tamsin, urgent=True)
     await send(tools, now=NOW)
     assert [each.alert_id for each in mail.sent] == [urgent], "an urgent one waits for nothing"

@@ -15,13 +15,14 @@ from schemas.alert import Channel, Delivery, DeliveryState, EventKind
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, ids
-from service.alerting import alert_states, deliveries, outbox, receipts
+from service.alerting import alert_states, deliveries, receipts
 from service.alerting.writing import Sending
 from service.config import Config
 from service.database import Pool
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from service.people import clients, webhook_endpoints
+from tests import senders
 from tests.builders import MASTER, a_client, a_clinic
 from tests.desk import a_person, a_session, an_alert
 from tests.desk_visit import Desk, a_desk
@@ -150,7 +151,7 @@ async def test_whoever_chose_spanish_is_written_to_in_spanish(desk: Desk, jobs_p
     async with a_mail_sink() as sink:
         email = Email(host="127.0.0.1", port=sink.port, security="none", sender="n@x.example", user=None, password=None)
         sending = Sending({Channel.EMAIL: email}, MASTER, "https://neap.example")
-        await outbox.deliver(jobs_pool, desk.clinic.clinic_id, sending, now=datetime.now(UTC))
+        await senders.deliver(jobs_pool, desk.clinic.clinic_id, sending, now=datetime.now(UTC))
     [mail] = sink.messages
     assert (mail["subject"], mail["content-language"]) == ("Nuevo aviso en la bandeja", "es")
     assert "https://neap.example/messages/" in mail.get_content()
@@ -194,13 +195,13 @@ async def test_both_secrets_sign_for_a_day_after_a_rotation(owner_pool: Pool, cl
             endpoint_id, old = await webhook_endpoints.add(db, MASTER, f"http://127.0.0.1:{sink.port}/x", now=now)
             new = await webhook_endpoints.rotate(db, MASTER, endpoint_id, now=now)
             await an_alert(db, await a_client(db))
-        await outbox.deliver(jobs_pool, clinic.clinic_id, sending, now=datetime.now(UTC))
+        await senders.deliver(jobs_pool, clinic.clinic_id, sending, now=datetime.now(UTC))
         async with database.transaction(owner_pool, clinic.clinic_id) as db:
             await an_alert(db, await a_client(db))
             await db.execute(
                 "update webhook_endpoint set previous_until = $2 where clinic_id = $1", db.clinic_id, now - timedelta(1)
             )
-        await outbox.deliver(jobs_pool, clinic.clinic_id, sending, now=datetime.now(UTC))
+        await senders.deliver(jobs_pool, clinic.clinic_id, sending, now=datetime.now(UTC))
     during, after = sink.hooks
     for secret in (old, new):
         standardwebhooks.Webhook(secret).verify(during.body, during.headers)
@@ -234,7 +235,7 @@ async def test_a_webhook_says_what_began_the_round(
                 # What comes after the message was written is none of its business.
                 await alert_states.record(db, alert_id, EventKind.RAISED, now=now + timedelta(hours=1))
                 await db.execute("update delivery set created_at = $2 where clinic_id = $1", db.clinic_id, now)
-        await outbox.deliver(jobs_pool, clinic.clinic_id, sending, now=now + timedelta(minutes=1))
+        await senders.deliver(jobs_pool, clinic.clinic_id, sending, now=now + timedelta(minutes=1))
     [hook] = sink.hooks
     said = msgspec.json.decode(hook.body)
     assert said["type"] == event

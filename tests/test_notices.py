@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs import deliver_messages, plan_briefs
+from jobs import plan_briefs
 from jobs.work import Result as Ran
 from jobs.work import Tools
 from schemas.alert import Channel, DeliveryKind
@@ -28,6 +28,7 @@ from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.texts import TEXTS
 from service.people import clients, covers, staff
 from service.people.audit import Actor
+from tests import senders
 from tests.appointments import a_planned_infusion
 from tests.builders import MASTER, NOW, a_client, a_clinic
 
@@ -92,7 +93,7 @@ async def states_of(pool: Pool, clinic: Clinic) -> list[str]:
 async def tell(tools: Tools, *, now: datetime) -> Ran:
     """Queue what is to be told, and send it."""
     planned = await plan_briefs.run_once(tools, now=now)
-    sent = await deliver_messages.deliver_everywhere(tools, Channel.EMAIL, now=now)
+    sent = await senders.deliver_everywhere(tools, Channel.EMAIL, now=now)
     return Ran({**planned.counts, **sent.counts}, failed=planned.failed + sent.failed)
 
 

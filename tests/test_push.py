@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
-from jobs import deliver_messages, plan_untold
+from jobs import plan_untold
 from jobs.work import Tools
 from schemas.alert import Channel, DeliveryKind, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
@@ -29,6 +29,7 @@ from service.notify.email import Email
 from service.notify.endpoint import Refused
 from service.notify.push import Push, VapidKey, read_subscription
 from service.people import clients, message_times, staff, staff_addresses
+from tests import senders
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.sinks import Hook, HookSink, MailSink, a_hook_sink
 from tests.test_notify import HEALTH_WORDS
@@ -120,7 +121,7 @@ async def an_alert(pool: Pool, clinic: Clinic, *browsers: Browser, urgent: bool 
 async def send(tools: Tools, *, now: datetime = NOW) -> None:
     """A run of every sender; twice, for one's failure is the other's work."""
     for channel in (Channel.PUSH, Channel.EMAIL):
-        await deliver_messages.deliver_everywhere(tools, channel, now=now)
+        await senders.deliver_everywhere(tools, channel, now=now)
 
 
 async def states(pool: Pool, clinic: Clinic, alert_id: UUID) -> dict[Channel, DeliveryState]:
@@ -225,7 +226,7 @@ async def test_whose_push_was_seen_is_reached_although_their_e_mail_died(
 ) -> None:
     alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port), urgent=True)
     mail.answers = ["550 No such mailbox"]
-    await deliver_messages.deliver_everywhere(tools, Channel.PUSH, now=NOW)
+    await senders.deliver_everywhere(tools, Channel.PUSH, now=NOW)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await staff.add(db, email="cleo@x.example", name="Cleo", roles=[Role.COORDINATOR], now=NOW)
         pushed = next(each for each in await deliveries.of_alert(db, alert_id) if each.channel is Channel.PUSH)

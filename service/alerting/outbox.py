@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
@@ -27,9 +28,15 @@ from service.people import staff_addresses
 
 log = logging.getLogger(__name__)
 
-CLAIMED_AT_ONCE = 20
-# Outlasts the slowest way through a batch: every channel gives up after 10 s, and 20 / 3 rounds of that fit.
-LEASE = timedelta(minutes=2)
+# Outlasts any batch: its messages go at the same time, and every channel gives up after 10 s.
+LEASE = timedelta(seconds=30)
+
+
+class Lane(StrEnum):
+    """What is sent beside each other, so that an urgent alert's message waits for no other's."""
+
+    URGENT = "urgent"
+    OTHER = "other"
 
 
 class Delivered(msgspec.Struct, kw_only=True):
@@ -57,7 +64,8 @@ with next as (
     on a.clinic_id = $1
     and a.alert_id = d.alert_id
   where d.clinic_id = $1
-    and d.channel = any ($5::text[])
+    and d.channel = $5
+    and (a.tier is not distinct from 1) = $6
     and d.state in ('queued', 'failed')
     and d.due_at <= $2
     and (d.leased_until is null or d.leased_until <= $2)
@@ -100,32 +108,29 @@ returning
 LAST = 9
 
 
-async def claim(db: Db, on: Collection[Channel], *, now: datetime) -> list[Claimed]:
-    """Lease the messages that are due on these channels, some at once: the most urgent first, then the longest due."""
-    claimed = await db.rows(Claimed, CLAIM, db.clinic_id, now, now + LEASE, CLAIMED_AT_ONCE, list(on))
+async def claim(db: Db, channel: Channel, lane: Lane, *, at_once: int, now: datetime) -> list[Claimed]:
+    """Lease messages of a lane that are due on a channel, `at_once` of them and what goes together with one of them:
+    the most urgent first, then the longest due."""
+    args = (now, now + LEASE, at_once, channel, lane is Lane.URGENT)
+    claimed = await db.rows(Claimed, CLAIM, db.clinic_id, *args)
     return sorted(claimed, key=lambda each: (each.alert_tier or LAST, each.created_at))
 
 
 async def deliver(
-    pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime, on: Collection[Channel] | None = None
+    pool: Pool, clinic_id: UUID, sending: Sending, channel: Channel, lane: Lane, *, now: datetime
 ) -> Delivered:
-    """Send one clinic's due messages, on every channel or on these; one batch with a failure in it ends the run.
+    """Send a batch of one clinic's messages that are due, as many as the channel takes at the same time.
 
     Recipients are read again here, for people come and go while messages wait.
     """
     counts = Delivered()
-    on = list(sending.notifiers) if on is None else on
-    gates = {channel: asyncio.Semaphore(sending.notifiers[channel].at_once) for channel in on}
-    while True:
-        async with database.transaction(pool, clinic_id) as db:
-            claimed = await claim(db, on, now=now)
-            ready = [(each, await _written_or_blocked(db, each, sending, counts, now=now)) for each in claimed]
-        async with asyncio.TaskGroup() as group:
-            for parts, messages in _together(ready):
-                group.create_task(_send(pool, clinic_id, sending, parts, messages, gates, counts, now=now))
-        # What hangs takes its time from those who wait for the next run.
-        if len(claimed) < CLAIMED_AT_ONCE or counts.failed:
-            return counts
+    async with database.transaction(pool, clinic_id) as db:
+        claimed = await claim(db, channel, lane, at_once=sending.notifiers[channel].at_once, now=now)
+        ready = [(each, await _written_or_blocked(db, each, sending, counts, now=now)) for each in claimed]
+    async with asyncio.TaskGroup() as group:
+        for parts, messages in _together(ready):
+            group.create_task(_send(pool, clinic_id, sending, parts, messages, counts, now=now))
+    return counts
 
 
 def _together(
@@ -174,7 +179,6 @@ async def _send(
     sending: Sending,
     parts: Sequence[Claimed],
     messages: Sequence[Message],
-    gates: Mapping[Channel, asyncio.Semaphore],
     counts: Delivered,
     *,
     now: datetime,
@@ -190,8 +194,7 @@ async def _send(
             log.exception("delivery_raised", extra=about)
             return Retry(f"unexpected {type(error).__name__}")
 
-    async with gates[claimed.channel]:
-        results = await asyncio.gather(*(sent(message) for message in messages))
+    results = await asyncio.gather(*(sent(message) for message in messages))
     try:
         async with database.transaction(pool, clinic_id) as db:
             for alert_id in sorted(each.alert_id for each in parts if each.alert_id is not None):
@@ -227,7 +230,8 @@ async def _keep_result(
         case Sent():
             counts.sent += 1
             await _settle(db, claimed, "sent", None, now=now)
-            if claimed.alert_id is not None:
+            # A machine that took it is nobody who can act.
+            if claimed.alert_id is not None and claimed.staff_id is not None:
                 await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)
         case Retry(problem=problem, after_seconds=after_seconds):
             waits = notifier.retry_after_seconds
@@ -239,7 +243,7 @@ async def _keep_result(
             counts.failed += 1
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
             await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem)
-            if claimed.attempts == deliveries.URGENT_TRIES:
+            if claimed.attempts >= deliveries.URGENT_TRIES:
                 await _tell_others(db, claimed, now=now)
         case Dead(problem=problem):
             await _bury(db, claimed, problem, counts, now=now)
