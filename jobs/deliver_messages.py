@@ -61,7 +61,7 @@ where d.state in ('queued', 'failed')
   and d.channel = $2
   and d.due_at <= $1
   and (d.leased_until is null or d.leased_until <= $1)
-  and (a.tier is not distinct from 1) = $3
+  and (a.tier = 1 or not $3)
   and d.clinic_id <> all ($4::uuid[])
 group by d.clinic_id
 order by min(a.tier), min(d.due_at)

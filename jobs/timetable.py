@@ -54,7 +54,7 @@ PERIODS: tuple[Period, ...] = (
         for channel in Channel
     ),
     *(
-        Period(f"deliver_{channel}", deliver_messages.by(channel, Lane.OTHER), 2, "all else; what is urgent goes apart")
+        Period(f"deliver_{channel}", deliver_messages.by(channel, Lane.ALL), 2, "what is urgent is tried by both")
         for channel in Channel
     ),
     Period("end_lapsed_leases", end_lapsed_leases.run_once, 15, "half an hour is an urgent lease", hinted=False),

@@ -33,10 +33,10 @@ LEASE = timedelta(seconds=30)
 
 
 class Lane(StrEnum):
-    """What is sent beside each other, so that an urgent alert's message waits for no other's."""
+    """Which messages: a sender of urgent ones alone runs beside that of all, so that none of them waits for another."""
 
     URGENT = "urgent"
-    OTHER = "other"
+    ALL = "all"
 
 
 class Delivered(msgspec.Struct, kw_only=True):
@@ -65,7 +65,7 @@ with next as (
     and a.alert_id = d.alert_id
   where d.clinic_id = $1
     and d.channel = $5
-    and (a.tier is not distinct from 1) = $6
+    and (a.tier = 1 or not $6)
     and d.state in ('queued', 'failed')
     and d.due_at <= $2
     and (d.leased_until is null or d.leased_until <= $2)
