@@ -148,7 +148,7 @@ class Process:
     def _periodic(self, period: Period) -> Callable[[], Awaitable[None]]:
         async def work() -> None:
             result = await period.run_once(self._tools, now=self._clock())
-            self._heart.count(period.name, result)
+            self._heart.count(period.name, result, now=self._clock())
             # What one job does is often another's work: a fold that opened an alert leaves messages to send.
             if any(result.counts.values()):
                 self._wake_hinted(but=period.name)
@@ -159,4 +159,4 @@ class Process:
         await runner.run_due(self._tools, self._lookout, self.name, now=self._clock())
 
     async def _beat(self) -> None:
-        await self._heart.beat([each.name for each in self._periods], now=self._clock())
+        await self._heart.beat(self._periods, now=self._clock())

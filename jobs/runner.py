@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from jobs import slots
-from jobs.work import Daily, Result, Tools
-from service import database
+from jobs.work import Daily, Period, Result, Tools
+from service import database, watch
 
 log = logging.getLogger(__name__)
 
@@ -207,41 +207,51 @@ async def run_slot(
 
 
 BEAT = """
-insert into deployment_job_run (job, process, started_at, seen_at, counts)
-values ($1, $2, $3, $4, $5)
+insert into deployment_job_run (job, process, started_at, seen_at, due_at, counts)
+values ($1, $2, $3, $4, $5, $6)
 on conflict on constraint deployment_job_run_pkey do update
 set seen_at = excluded.seen_at,
+    due_at = excluded.due_at,
     counts = excluded.counts
 """
+# What a clock that ran ahead has written would say for ever that its process lives.
 FORGET_THE_DEAD = """
 delete from deployment_job_run
 where seen_at < $1
+  or seen_at > $2
 """
 # A process that has not been seen for so long does not come back under its name.
 DEAD_AFTER = timedelta(days=2)
+# Longer than any run that goes on, however much there is to do; a job that comes seldom may take as long as it rests.
+STUCK_AFTER = timedelta(minutes=10)
+MISSED_TURNS = 3
 
 
 class Heartbeat:
-    """Says that this process lives, and what it has done since it began."""
+    """Says that this process lives, what it has done since it began, and by when each job is to have ended a run."""
 
     def __init__(self, tools: Tools, process: str, *, started_at: datetime) -> None:
         self._tools = tools
         self._process = process
         self._started_at = started_at
+        self._ended_at: dict[str, datetime] = {}
         self._totals: dict[str, dict[str, int]] = {}
 
-    def count(self, job: str, result: Result) -> None:
-        """Add a run's counts to the totals of its job."""
+    def count(self, job: str, result: Result, *, now: datetime) -> None:
+        """Add the counts of a run that ended now to the totals of its job."""
+        self._ended_at[job] = now
         totals = self._totals.setdefault(job, {"runs": 0, "failed": 0})
         totals["runs"] += 1
         totals["failed"] += result.failed
         for name, number in result.counts.items():
             totals[name] = totals.get(name, 0) + number
 
-    async def beat(self, jobs: Sequence[str], *, now: datetime) -> None:
+    async def beat(self, periods: Sequence[Period], *, now: datetime) -> None:
         """Write a row for each periodic job."""
         async with self._tools.pool.acquire() as connection:
-            for job in jobs:
-                counts = self._totals.get(job, {})
-                await connection.execute(BEAT, job, self._process, self._started_at, now, counts)
-            await connection.execute(FORGET_THE_DEAD, now - DEAD_AFTER)
+            for period in periods:
+                ended_at = self._ended_at.get(period.name, self._started_at)
+                due_at = ended_at + max(STUCK_AFTER, timedelta(seconds=MISSED_TURNS * period.seconds))
+                counts = self._totals.get(period.name, {})
+                await connection.execute(BEAT, period.name, self._process, self._started_at, now, due_at, counts)
+            await connection.execute(FORGET_THE_DEAD, now - DEAD_AFTER, now + watch.AHEAD)

@@ -70,6 +70,7 @@ class EventKind(StrEnum):
     UNDONE = "undone"
     REOPENED = "reopened"
     LEASE_LAPSED = "lease_lapsed"
+    UNTAKEN = "untaken"
     RECALCULATED = "recalculated"
     UNROUTABLE = "unroutable"
 

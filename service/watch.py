@@ -12,9 +12,12 @@ from service.database import Connection, Pool
 # The row of what was seen last goes by this in place of a process; the processes that look have rows of their own.
 SEEN_LAST = "reconcile"
 NO_JOBS_PROCESS, NOT_LOOKED = "no_jobs_process", "not_looked_for_a_while"
+CLOCKS_APART, STUCK = "clocks_apart", "_stuck"
 # A process reports four times a minute, and looks once a minute.
 SILENT_AFTER = timedelta(minutes=2)
 STALE_AFTER = timedelta(minutes=3)
+# By clocks that differ by more, nobody can tell what is overdue.
+AHEAD = timedelta(minutes=2)
 A_DAY = timedelta(days=1)
 
 KEEP = """
@@ -24,26 +27,31 @@ on conflict on constraint deployment_job_run_pkey do update
 set seen_at = excluded.seen_at,
     counts = excluded.counts
 where deployment_job_run.seen_at <= excluded.seen_at
+  or deployment_job_run.seen_at > excluded.seen_at + $4::interval
 """
 
 
 async def keep(pool: Pool, broken: Mapping[str, int], *, now: datetime) -> None:
-    """Keep what was seen: how many clinics each broken invariant is broken for."""
+    """Keep what was seen: how many clinics each broken invariant is broken for.
+
+    An older look does not take the place of a newer one, unless that was by a clock which ran ahead.
+    """
     async with pool.acquire() as connection:
-        await connection.execute(KEEP, SEEN_LAST, now, dict(broken))
+        await connection.execute(KEEP, SEEN_LAST, now, dict(broken), AHEAD)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of what jobs processes said of themselves."""
+    """One row of what jobs processes said of themselves; `due_at`: by when a run of the job is to have ended."""
 
     job: str
     process: str
     seen_at: datetime
+    due_at: datetime | None
     counts: dict[str, int]
 
 
 REPORTS = """
-select job, process, seen_at, counts
+select job, process, seen_at, due_at, counts
 from deployment_job_run
 where seen_at > $1
 """
@@ -61,12 +69,24 @@ async def overdue(connection: Connection, *, now: datetime) -> list[str]:
 
 def overdue_in(said: Sequence[Report], *, now: datetime) -> list[str]:
     """Names of what is wrong by what was reported."""
-    beats = [each.seen_at for each in said if each.process != SEEN_LAST]
-    found = [] if any(now - at <= SILENT_AFTER for at in beats) else [NO_JOBS_PROCESS]
+    alive = [each for each in said if each.process != SEEN_LAST and abs(now - each.seen_at) <= SILENT_AFTER]
+    found = [] if alive else [NO_JOBS_PROCESS]
+    if any(each.seen_at - now > AHEAD for each in said):
+        found.append(CLOCKS_APART)
+    found += (job + STUCK for job in _stuck(alive, now=now))
     looked = next((each for each in said if each.process == SEEN_LAST), None)
-    if looked is None or now - looked.seen_at > STALE_AFTER:
+    if looked is None or abs(now - looked.seen_at) > STALE_AFTER:
         return [*found, NOT_LOOKED]
     return found + sorted(name for name, clinics in looked.counts.items() if clinics)
+
+
+def _stuck(alive: Sequence[Report], *, now: datetime) -> list[str]:
+    """The jobs of which no process that lives has ended a run in its time."""
+    due: dict[str, datetime] = {}
+    for each in alive:
+        if each.due_at is not None:
+            due[each.job] = max(each.due_at, due.get(each.job, each.due_at))
+    return sorted(job for job, at in due.items() if at < now)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +109,14 @@ class _Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 WAITING = """
 select
-  (select count(*) from delivery where state in ('queued', 'failed') and due_at <= $1) as outbox_waiting,
+  (
+    select count(*) from delivery where state in ('queued', 'failed') and (due_at <= $1 or failing_since is not null)
+  ) as outbox_waiting,
   coalesce((
-    select extract(epoch from $1 - min(due_at)) from delivery where state in ('queued', 'failed') and due_at <= $1
+    select extract(epoch from $1 - min(coalesce(failing_since, due_at)))
+    from delivery
+    where state in ('queued', 'failed')
+      and (due_at <= $1 or failing_since is not null)
   ), 0)::float as outbox_age_seconds,
   (select count(*) from fold_due) as fold_waiting,
   greatest(0, coalesce((select extract(epoch from $1 - min(since)) from fold_due), 0))::float as fold_age_seconds

@@ -371,18 +371,19 @@ async def test_the_sweep_sees_ids_and_times_of_every_clinic_and_no_health_data(
 
 
 async def test_the_heartbeat_says_who_lives_and_what_was_done(owner_pool: Pool, tools: Tools) -> None:
+    fold, deliver = (each for each in timetable.PERIODS if each.name in ("fold_check_ins", "deliver_email"))
     heart = runner.Heartbeat(tools, ids.new().hex, started_at=NOW)
-    heart.count("fold_check_ins", Result({"clients": 2}))
-    heart.count("fold_check_ins", Result({"clients": 3}, failed=1))
-    await heart.beat(["fold_check_ins", "deliver_messages"], now=NOW)
-    await heart.beat(["fold_check_ins", "deliver_messages"], now=NOW + timedelta(seconds=15))
-    other = runner.Heartbeat(tools, "dead for days", started_at=NOW)
-    await other.beat(["fold_check_ins"], now=NOW - timedelta(days=3))
-    await heart.beat(["fold_check_ins"], now=NOW + timedelta(seconds=30))
+    heart.count("fold_check_ins", Result({"clients": 2}), now=NOW)
+    heart.count("fold_check_ins", Result({"clients": 3}, failed=1), now=NOW)
+    await heart.beat([fold, deliver], now=NOW)
+    await heart.beat([fold, deliver], now=NOW + timedelta(seconds=15))
+    async with tools.pool.acquire() as connection:
+        await connection.execute(runner.BEAT, fold.name, "dead for days", NOW, NOW - timedelta(days=3), NOW, {})
+    await heart.beat([fold], now=NOW + timedelta(seconds=30))
     async with owner_pool.acquire() as connection:
         rows = await connection.fetch("select job, seen_at, counts from deployment_job_run order by job")
     assert [(row["job"], row["seen_at"] - NOW) for row in rows] == [
-        ("deliver_messages", timedelta(seconds=15)),
+        ("deliver_email", timedelta(seconds=15)),
         ("fold_check_ins", timedelta(seconds=30)),
     ]
     assert rows[1]["counts"] == {"runs": 2, "failed": 1, "clients": 5}

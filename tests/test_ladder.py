@@ -18,7 +18,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database, errors
-from service.alerting import alerts, deliveries, ladder, rounds
+from service.alerting import alerts, deliveries, ladder, leases, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import clinic_hours
@@ -71,12 +71,48 @@ async def told(db: Db, alert_id: UUID, people: dict[UUID, str]) -> list[tuple[in
 async def test_an_urgent_alert_climbs_at_15_30_and_60_minutes_each_step_once(db: Db) -> None:
     client_id, people = await a_house(db)
     alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
-    for minutes, names in ((0, 1), (14, 1), (15, 2), (29, 2), (30, 3), (59, 3), (60, 4), (600, 4)):
+    for minutes, names in ((0, 1), (14, 1), (15, 2), (29, 2), (30, 3), (59, 3), (60, 4), (119, 4)):
         for _ in range(2):
             await rounds.climb(db, now=NOW + minutes * MINUTE)
         assert await told(db, alert_id, people) == [(1, step, PEOPLE[step]) for step in range(names)]
     kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
     assert kinds.count(EventKind.ESCALATED) == 3
+
+
+async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_round(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    for minutes in range(0, 5 * 60 + 1, 5):
+        await rounds.climb(db, now=NOW + minutes * MINUTE)
+    ladder_of = [(step, PEOPLE[step]) for step in range(4)]
+    expected = [(number, *each) for number in (1, 2) for each in ladder_of] + [(3, *each) for each in ladder_of]
+    assert await told(db, alert_id, people) == expected
+    kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
+    assert kinds.count(EventKind.UNTAKEN) == 2
+    await alerts.acknowledge(db, alert_id, by=next(iter(people)), now=NOW + 5 * HOUR)
+    assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
+
+
+async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    assert await rounds.climb(db, now=NOW + 10 * HOUR) == 3
+    assert {name for _, _, name in await told(db, alert_id, people)} == set(PEOPLE)
+    assert await rounds.climb(db, now=NOW + 10 * HOUR + 59 * MINUTE) == 0
+    assert await rounds.climb(db, now=NOW + 11 * HOUR) == 1
+
+
+async def test_what_whoever_left_had_taken_on_is_told_to_others_at_once(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.TODAY)
+    therapist, nurse, *_ = people
+    await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)
+    await leases.end_of(db, nurse, now=NOW + MINUTE)
+    assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 0
+    await staff.disable(db, therapist, by=nurse, now=NOW + MINUTE)
+    await leases.end_of(db, therapist, now=NOW + MINUTE)
+    assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 1
+    assert (await told(db, alert_id, people))[-1] == (2, 0, "nurse")
 
 
 async def test_after_a_standstill_everybody_up_to_the_last_step_is_told_at_once(db: Db) -> None:

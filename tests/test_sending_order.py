@@ -7,13 +7,15 @@ import itertools
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from jobs import deliver_messages
 from jobs.work import Tools
 from schemas.alert import AlertState, Channel, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database
-from service.alerting import alerts, deliveries, outbox
+from service.alerting import alerts, deliveries, outbox, rounds, writing
 from service.alerting.outbox import Lane
 from service.alerting.writing import Sending
 from service.database import Pool
@@ -129,6 +131,26 @@ async def test_a_machine_that_was_told_is_nobody_who_can_act(
     await deliver_email(tools, now=NOW)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert (await alerts.get(db, alert_id)).state is AlertState.DISPATCHED
+
+
+@pytest.mark.parametrize(("put_off", "problem"), [(False, writing.TAKEN_ON), (True, writing.PUT_OFF)])
+async def test_what_somebody_took_on_or_put_off_is_told_to_nobody_else_meanwhile(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, put_off: bool, problem: str
+) -> None:
+    alert_id, therapist = await a_told_alert(web_pool, clinic)
+    until = NOW + timedelta(hours=3)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        if put_off:
+            await alerts.snooze(db, alert_id, until, "at three", by=therapist, now=NOW, sealer=MASTER)
+        else:
+            until = await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)
+    await deliver_email(tools, now=NOW)
+    assert mail.messages == []
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].problem == problem
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert await rounds.end_lapsed(db, now=until) == 1
+    await deliver_email(tools, now=until)
+    assert len(mail.messages) == 1, "the next round tells it"
 
 
 async def test_who_is_next_hears_although_the_sender_was_killed_at_the_last_try(

@@ -91,7 +91,7 @@ async def test_whoever_is_enabled_again_is_sent_what_was_blocked_meanwhile(
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         [blocked] = await deliveries.of_alert(db, alert_id)
         kinds = [event.kind for event in await alerts.events_of(db, alert_id)]
-        await staff.enable(db, therapist)
+        await staff.enable(db, therapist, now=LATER)
     assert (blocked.state, kinds) == (DeliveryState.BLOCKED, [EventKind.OPENED, EventKind.UNROUTABLE])
     assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 1}
     assert (await plan_untold.run_once(tools, now=LATER)).counts == {"planned": 0}

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from prometheus_client import generate_latest
 
-from jobs import metrics, reconcile
+from jobs import metrics, reconcile, runner, timetable
 from jobs.timetable import DAILIES
-from jobs.work import DeploymentJob, Tools
-from schemas.alert import EventKind, NewFinding, Rule, Tier
+from jobs.work import DeploymentJob, Result, Tools
 from schemas.clinic import Clinic
-from schemas.rota import ShiftForm
-from schemas.staff import Role
 from service import database as databases
-from service import ids, invariants, watch
-from service.alerting import alert_states, alerts
+from service import invariants, watch
 from service.alerting.writing import Sending
 from service.database import Db, Pool
-from service.facts import fold_queue
-from service.people import audit, clients, shifts, staff
+from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person
 from tests.browser import free_port
-from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.builders import MASTER, NOW, a_clinic
 
-LATER = NOW + timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+LATER = NOW + HOUR
 
 
 @pytest.fixture
@@ -46,116 +40,6 @@ def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)
-
-
-async def a_therapist(db: Db) -> UUID:
-    return await staff.add(db, email="tamsin@harbour.example", name="Tamsin", roles=[Role.THERAPIST], now=NOW)
-
-
-async def an_alert(db: Db, *, told: bool = True) -> UUID:
-    client_id = await a_client(db, now=NOW)
-    await fold_queue.settle(db, [client_id])
-    if told:
-        await clients.assign(db, client_id, await a_therapist(db), Role.THERAPIST, from_at=NOW)
-    finding = NewFinding(client_day=NOW.date(), rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
-    return (await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)).opened[0]
-
-
-async def no_fold(db: Db) -> None:
-    await fold_queue.mark_due(db, await a_client(db, now=NOW), from_day=NOW.date(), now=NOW)
-
-
-async def no_dispatch(db: Db) -> None:
-    await an_alert(db)
-
-
-async def nobody(db: Db) -> None:
-    await an_alert(db, told=False)
-
-
-async def no_climb(db: Db) -> None:
-    alert_id = await an_alert(db)
-    await db.execute("update delivery set state = 'sent', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
-    await db.execute(
-        "update alert set state = 'dispatched' where clinic_id = $1 and alert_id = $2", db.clinic_id, alert_id
-    )
-
-
-async def no_message(db: Db) -> None:
-    await an_alert(db)
-    await db.execute("update delivery set due_at = $2 where clinic_id = $1", db.clinic_id, NOW + timedelta(days=1))
-
-
-async def no_call(db: Db) -> None:
-    await no_climb(db)
-    doctor = await staff.add(db, email="rue@harbour.example", name="Rue", roles=[Role.PRESCRIBER], now=NOW)
-    shift = ShiftForm(staff_id=doctor, from_at=NOW - timedelta(hours=1), until_at=NOW + timedelta(hours=9))
-    await shifts.give(db, ids.new(), shift, zone=ZoneInfo("UTC"), by=doctor, now=NOW)
-    await db.execute("update alert set step = 2, next_step_at = null where clinic_id = $1", db.clinic_id)
-    [alert_id] = [record["alert_id"] for record in await db.connection.fetch("select alert_id from alert")]
-    await alert_states.record(db, alert_id, EventKind.ESCALATED, now=NOW)
-
-
-async def no_lease_end(db: Db) -> None:
-    alert_id = await an_alert(db)
-    await db.execute("update delivery set state = 'sent', settled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
-    await alerts.acknowledge(db, alert_id, by=await _somebody(db), now=NOW)
-
-
-async def _somebody(db: Db) -> UUID:
-    staff_id = await db.value("select min(staff_id::text)::uuid from staff where clinic_id = $1", db.clinic_id)
-    assert isinstance(staff_id, UUID)
-    return staff_id
-
-
-async def no_finish(db: Db) -> None:
-    await db.execute(
-        "insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, state)"
-        " values ($1, 'close_client_days', $2, '04:05', 'gone', $3, 'running')",
-        db.clinic_id,
-        NOW.date(),
-        NOW,
-    )
-
-
-async def no_seal(db: Db) -> None:
-    await audit.record(db, audit.JOB, "client.read", now=NOW)
-
-
-async def no_digest(db: Db) -> None:
-    client_id = await a_client(db, now=NOW)
-    await fold_queue.settle(db, [client_id])
-    await clients.assign(db, client_id, await a_therapist(db), Role.THERAPIST, from_at=NOW)
-    await db.execute(
-        "insert into job_run (clinic_id, job, local_date, local_time, claimed_by, claimed_at, state)"
-        " values ($1, 'plan_digests', $2, '07:00', 'gone', $3, 'done')",
-        db.clinic_id,
-        NOW.date(),
-        NOW,
-    )
-
-
-class Breaking(NamedTuple):
-    """What breaks a promise, the others that it breaks with it, and after how long it is seen."""
-
-    broken: Callable[[Db], Awaitable[None]]
-    with_it: frozenset[str] = frozenset()
-    seen_after: timedelta = timedelta(hours=1)
-
-
-BREAKING = {
-    "check_in_not_folded": Breaking(no_fold),
-    "urgent_not_dispatched": Breaking(no_dispatch, frozenset({"message_overdue", "step_not_climbed"})),
-    "message_overdue": Breaking(no_dispatch, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
-    "alert_reaches_nobody": Breaking(nobody, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
-    "message_held": Breaking(no_message, frozenset({"urgent_not_dispatched", "step_not_climbed"})),
-    "on_call_not_told": Breaking(no_call),
-    "step_not_climbed": Breaking(no_climb),
-    "lease_not_ended": Breaking(no_lease_end),
-    "run_not_finished": Breaking(no_finish),
-    "digest_absent": Breaking(no_digest, seen_after=timedelta(hours=27)),
-    "audit_not_sealed": Breaking(no_seal),
-}
 
 
 def test_each_promise_has_its_breaking() -> None:
@@ -196,6 +80,22 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
     async with databases.across_clinics(sweep_pool) as connection:
         early = await invariants.broken(connection, now=NOW + invariant.within / 2)
     assert name not in {each.name for each in early}
+
+
+@pytest.mark.parametrize(
+    ("broken", "names"),
+    [
+        (no_person, {"urgent_not_dispatched", "alert_reaches_nobody", "step_not_climbed"}),
+        (no_end, {"lease_too_long"}),
+    ],
+)
+async def test_what_only_looks_kept_is_seen_to_be_broken(
+    owner_pool: Pool, sweep_pool: Pool, clinic: Clinic, broken: Callable[[Db], Awaitable[None]], names: set[str]
+) -> None:
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await broken(db)
+    await emptied(owner_pool, clinic)
+    assert await seen(sweep_pool) == {name: [clinic.clinic_id] for name in names}
 
 
 async def test_a_run_that_was_left_is_nobody_s_trouble_once_a_later_one_of_its_day_is_done(
@@ -257,6 +157,48 @@ async def test_between_whole_looks_only_what_was_not_done_is_looked_at_and_each_
     assert (await look(tools, now=NOW + 2 * minute)).counts == {reconcile.RUN_OVERDUE: 1}
 
 
+BEAT = "insert into deployment_job_run (job, process, started_at, seen_at, due_at) values ($1, $2, $3, $3, $4)"
+
+
+async def test_a_clock_that_ran_ahead_hides_nothing(tools: Tools, web_pool: Pool) -> None:
+    async def overdue(after: timedelta = timedelta()) -> list[str]:
+        async with databases.across_clinics(web_pool) as connection:
+            return await watch.overdue(connection, now=NOW + after)
+
+    [fold] = [each for each in timetable.PERIODS if each.name == "fold_check_ins"]
+    year = timedelta(days=365)
+    wrong = runner.Heartbeat(tools, "wrong", started_at=NOW)
+    await wrong.beat([fold], now=NOW + year)
+    await watch.keep(tools.pool, {"message_overdue": 1}, now=NOW + year)
+    assert await overdue() == [watch.NO_JOBS_PROCESS, watch.CLOCKS_APART, watch.NOT_LOOKED]
+    right = runner.Heartbeat(tools, "right", started_at=NOW)
+    await right.beat([fold], now=NOW)
+    await watch.keep(tools.pool, {}, now=NOW)
+    assert await overdue() == []
+    assert await overdue(timedelta(minutes=4)) == [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]
+
+
+async def test_a_loop_that_hangs_is_seen_although_its_process_lives(tools: Tools, web_pool: Pool) -> None:
+    fold, refit = (each for each in timetable.PERIODS if each.name in ("fold_check_ins", "refit_population"))
+    hour = timedelta(hours=1)
+    hanging = runner.Heartbeat(tools, "hanging", started_at=NOW)
+    hanging.count(refit.name, Result({}), now=NOW)
+
+    async def overdue(at: datetime) -> list[str]:
+        await watch.keep(tools.pool, {}, now=at)
+        async with databases.across_clinics(web_pool) as connection:
+            return await watch.overdue(connection, now=at)
+
+    await hanging.beat([fold, refit], now=NOW + timedelta(minutes=9))
+    assert await overdue(NOW + timedelta(minutes=9)) == []
+    await hanging.beat([fold, refit], now=NOW + hour)
+    assert await overdue(NOW + hour) == [fold.name + watch.STUCK]
+    beside = runner.Heartbeat(tools, "beside", started_at=NOW + hour)
+    beside.count(fold.name, Result({}), now=NOW + hour)
+    await beside.beat([fold, refit], now=NOW + hour)
+    assert await overdue(NOW + hour) == [], "another process does its work"
+
+
 async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
     jobs_pool: Pool, web_pool: Pool, http: httpx.AsyncClient
 ) -> None:
@@ -266,10 +208,7 @@ async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
 
     assert await overdue() == [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]
     async with jobs_pool.acquire() as connection:
-        await connection.execute(
-            "insert into deployment_job_run (job, process, started_at, seen_at) values ('deliver_email', 'a', $1, $1)",
-            NOW,
-        )
+        await connection.execute(BEAT, "deliver_email", "a", NOW, None)
         # A process that looks counts its looks, which is no sign of anything broken.
         await connection.execute(
             "insert into deployment_job_run (job, process, started_at, seen_at, counts)"

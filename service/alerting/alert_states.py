@@ -42,6 +42,8 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
     # Whoever took the alert on let their time run out; the time it was put off for is over.
     EventKind.LEASE_LAPSED: Transition(frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
     EventKind.SNOOZE_ENDED: Transition(frozenset({AlertState.SNOOZED}), AlertState.OPEN, _NOT_URGENT),
+    # Nobody took it on in a whole round.
+    EventKind.UNTAKEN: Transition(UNTAKEN, AlertState.OPEN, frozenset({Tier.URGENT})),
     # Nobody took it on in the time of a step of the ladder.
     EventKind.ESCALATED: Transition(UNTAKEN, None, frozenset({Tier.URGENT, Tier.TODAY})),
     EventKind.JOINED: Transition(_OPEN),

@@ -186,6 +186,7 @@ set state = 'queued',
     due_at = told.due_at,
     held = told.due_at > $6,
     attempts = 0,
+    failing_since = null,
     leased_until = null,
     problem = null,
     settled_at = null
@@ -287,10 +288,13 @@ where a.clinic_id = $1
   and not exists (
     select
     from delivery d
+    join staff s
+      on s.clinic_id = $1
+      and s.staff_id = d.staff_id
+      and s.disabled_at is null
     where d.clinic_id = $1
       and d.alert_id = a.alert_id
       and d.round = a.round
-      and d.staff_id is not null
       and d.state not in ('blocked', 'dead')
   )
 order by a.tier, a.opened_at

@@ -1,4 +1,4 @@
-"""The ladder: when an alert that nobody has taken on goes to the next nearest, and how far up it may go."""
+"""The ladder: when an alert that nobody has taken on goes to the next nearest, how far up, and when it begins anew."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ STEPS: Mapping[Tier, Sequence[timedelta]] = MappingProxyType(
         Tier.REVIEW: (timedelta(0),),
     }
 )
+# An urgent alert that nobody took on, up to the last of the ladder, rests for so long and is told again.
+URGENT_REST = timedelta(hours=1)
+
+
+def is_last(tier: Tier, step: int) -> bool:
+    """Whether nobody is further up."""
+    return step + 1 >= len(STEPS[tier])
 
 
 async def next_step_at(db: Db, tier: Tier, *, step: int, begin: datetime) -> datetime | None:
-    """When the step after `step` is due in a round that began at `begin`; None after the last."""
-    if step + 1 >= len(STEPS[tier]):
-        return None
+    """When the step after `step` is due in a round that began at `begin`; after the last one when the next round is,
+    None for what waits in the inbox from then on."""
+    if is_last(tier, step):
+        return begin + STEPS[tier][-1] + URGENT_REST if tier is Tier.URGENT else None
     waits = STEPS[tier][step + 1]
     if tier is Tier.URGENT:
         return begin + waits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from schemas.alert import AlertState, Tier
@@ -23,6 +24,21 @@ async def until(db: Db, tier: Tier, *, now: datetime) -> datetime:
         return now + REVIEW
     clinic, setting = await clinics.get(db), await clinics.get_setting(db)
     return clinic_hours.next_closing(setting.hours, ZoneInfo(clinic.time_zone), now=now)
+
+
+END_OF = """
+update alert
+set lease_until = $3
+where clinic_id = $1
+  and acknowledged_by = $2
+  and state = 'acknowledged'
+  and lease_until > $3
+"""
+
+
+async def end_of(db: Db, staff_id: UUID, *, now: datetime) -> None:
+    """End what a person has taken on, who cannot act on it any more: the next round tells others."""
+    await db.execute(END_OF, db.clinic_id, staff_id, now)
 
 
 class Held(Protocol):

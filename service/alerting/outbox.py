@@ -242,7 +242,7 @@ async def _keep_result(
                 return
             counts.failed += 1
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
-            await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem)
+            await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem, now)
             if claimed.attempts >= deliveries.URGENT_TRIES:
                 await _tell_others(db, claimed, now=now)
         case Dead(problem=problem):
@@ -259,6 +259,7 @@ POSTPONE = """
 update delivery
 set state = 'failed',
     due_at = $3,
+    failing_since = coalesce(failing_since, $5),
     leased_until = null,
     problem = $4
 where clinic_id = $1

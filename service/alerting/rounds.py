@@ -1,9 +1,10 @@
 """Rounds: each begins at the foot of the ladder, climbs while nobody takes the alert on, and the next begins when
-whoever did let it lapse."""
+whoever did let it lapse, or where an urgent one reached the top and nobody did."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -33,6 +34,19 @@ async def _stand_at(db: Db, alert_id: UUID, step: int, next_step_at: datetime | 
     await db.execute(STAND_AT, db.clinic_id, alert_id, step, next_step_at)
 
 
+class Standing(Protocol):
+    """What of an alert the next round goes on from."""
+
+    @property
+    def alert_id(self) -> UUID: ...
+    @property
+    def tier(self) -> Tier: ...
+    @property
+    def state(self) -> AlertState: ...
+    @property
+    def round(self) -> int: ...
+
+
 BEGIN = """
 update alert
 set tier = $3,
@@ -50,7 +64,7 @@ where clinic_id = $1
 """
 
 
-async def begin(db: Db, alert: Alert, tier: Tier, event: EventKind, *, now: datetime) -> None:
+async def begin(db: Db, alert: Standing, tier: Tier, event: EventKind, *, now: datetime) -> None:
     """Begin the next round of an alert that the caller holds. Raises Conflict where `event` may not happen to it."""
     state = alert_states.after(alert.state, event, alert.tier)
     due_at = await ladder.next_step_at(db, tier, step=deliveries.FIRST_STEP, begin=now)
@@ -101,24 +115,36 @@ for update skip locked
 
 
 async def climb(db: Db, *, now: datetime) -> int:
-    """Take what nobody has taken on in its time to the next step of the ladder; how many steps.
+    """Take what nobody has taken on in its time to the next step of the ladder, or into the next round; how many steps.
 
-    After a standstill several steps may be due at once: each is recorded, and everybody up to the last is told.
+    After a standstill several steps may be due at once: each is recorded, and everybody up to the last is told. Rounds
+    that went by meanwhile are not made up for: one begins.
     """
     steps = 0
     for alert in await db.rows(_Climbing, CLIMBING, db.clinic_id, now):
-        step = alert.step
-        due_at: datetime | None = now
-        while due_at is not None and due_at <= now:
-            step += 1
+        if ladder.is_last(alert.tier, alert.step):
+            await begin(db, alert, alert.tier, EventKind.UNTAKEN, now=now)
             steps += 1
-            alert_states.after(alert.state, EventKind.ESCALATED, alert.tier)
-            detail = {"round": alert.round, "step": step}
-            await alert_states.record(db, alert.alert_id, EventKind.ESCALATED, now=now, detail=detail)
-            due_at = await ladder.next_step_at(db, alert.tier, step=step, begin=alert.round_began_at)
-        await _stand_at(db, alert.alert_id, step, due_at)
-        await deliveries.plan(db, alert.alert_id, now=now)
+        else:
+            steps += await _go_up(db, alert, now=now)
     return steps
+
+
+async def _go_up(db: Db, alert: _Climbing, *, now: datetime) -> int:
+    step = alert.step
+    due_at: datetime | None = now
+    while due_at is not None and due_at <= now and not ladder.is_last(alert.tier, step):
+        step += 1
+        alert_states.after(alert.state, EventKind.ESCALATED, alert.tier)
+        detail = {"round": alert.round, "step": step}
+        await alert_states.record(db, alert.alert_id, EventKind.ESCALATED, now=now, detail=detail)
+        due_at = await ladder.next_step_at(db, alert.tier, step=step, begin=alert.round_began_at)
+    if due_at is not None and due_at <= now:
+        # Whoever is told late, after a standstill, gets their time.
+        due_at = now + ladder.URGENT_REST
+    await _stand_at(db, alert.alert_id, step, due_at)
+    await deliveries.plan(db, alert.alert_id, now=now)
+    return step - alert.step
 
 
 QUIET_AGAIN = """

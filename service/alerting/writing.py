@@ -23,6 +23,8 @@ from service.sealing import Sealer
 log = logging.getLogger(__name__)
 
 CLOSED = "the alert was closed first"
+TAKEN_ON = "somebody had taken it on first"
+PUT_OFF = "it had been put off first"
 SUPERSEDED = "a later round tells it again"
 NOT_TO_BE_TOLD = "no longer one of those to be told"
 ENDPOINT_DISABLED = "the endpoint is disabled"
@@ -37,6 +39,7 @@ EVENTS: Mapping[EventKind, Event] = MappingProxyType(
         EventKind.REOPENED: Event.REOPENED,
         EventKind.LEASE_LAPSED: Event.LAPSED,
         EventKind.SNOOZE_ENDED: Event.REOPENED,
+        EventKind.UNTAKEN: Event.REOPENED,
     }
 )
 
@@ -118,6 +121,11 @@ async def _of_alert(db: Db, claimed: Claimed, sending: Sending, *, now: datetime
 def _overtaken(claimed: Claimed) -> str | None:
     if claimed.alert_state in alert_states.CLOSED:
         return CLOSED
+    # What they let lapse begins another round, which tells people again.
+    if claimed.alert_state is AlertState.ACKNOWLEDGED:
+        return TAKEN_ON
+    if claimed.alert_state is AlertState.SNOOZED:
+        return PUT_OFF
     return SUPERSEDED if claimed.round < (claimed.alert_round or 0) else None
 
 

@@ -72,7 +72,7 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
         for each in everybody:
             # The printed links are theirs: whom a visitor disabled is back at the next start.
             if each.disabled_at is not None and each.email in cast:
-                await staff.enable(db, each.staff_id)
+                await staff.enable(db, each.staff_id, now=now)
     zone = ZoneInfo(clinic.time_zone)
     return DemoClinic(
         clinic=clinic,

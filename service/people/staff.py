@@ -139,14 +139,15 @@ async def disable(db: Db, staff_id: UUID, *, by: UUID, now: datetime) -> None:
 
 ENABLE = """
 update staff
-set disabled_at = null
+set disabled_at = null,
+    enabled_at = $3
 where clinic_id = $1
   and staff_id = $2
   and disabled_at is not null
 """
 
 
-async def enable(db: Db, staff_id: UUID) -> None:
+async def enable(db: Db, staff_id: UUID, *, now: datetime) -> None:
     """Let a disabled person sign in again. Raises NotFound."""
-    if await db.execute(ENABLE, db.clinic_id, staff_id) == 0:
+    if await db.execute(ENABLE, db.clinic_id, staff_id, now) == 0:
         raise errors.NotFound("Not found.")

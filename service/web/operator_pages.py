@@ -23,9 +23,13 @@ OTHER_WORDS: Mapping[str, str] = MappingProxyType(
     {
         watch.NO_JOBS_PROCESS: "no jobs process has reported for two minutes: nothing is folded, sent or watched",
         watch.NOT_LOOKED: "nobody has looked for three minutes whether every promise holds",
+        watch.CLOCKS_APART: "the clocks of the jobs and web processes differ by minutes: nobody can tell what is late",
         "run_overdue": "a clinic's daily job should have run and nobody claimed it",
     }
 )
+
+
+STUCK_WORDS = "no process has ended a run of this job in its time: restart the jobs process, and read its log"
 
 
 class JobLine(NamedTuple):
@@ -41,10 +45,9 @@ class JobLine(NamedTuple):
 async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
     """Is anything late? Of the whole deployment by name, of this clinic by number."""
     said = await watch.reports(desk.db.connection, now=desk.now)
-    why = {each.name: each.why for each in invariants.every()} | dict(OTHER_WORDS)
     shown = await operations.read(desk.db, now=desk.now)
     context = {
-        "late": {name: why.get(name, "") for name in watch.overdue_in(said, now=desk.now)},
+        "late": {name: _word_of(name) for name in watch.overdue_in(said, now=desk.now)},
         "lost_today": [each for each in shown.dead if desk.now - each.settled_at < watch.A_DAY],
         "operations": shown,
         "jobs": jobs_of(said),
@@ -54,6 +57,11 @@ async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
     }
     await desk.record("operations.read")
     return await desk_page.show(desk, "operator.html", context, here="/operator")
+
+
+def _word_of(name: str) -> str:
+    why = {each.name: each.why for each in invariants.every()} | dict(OTHER_WORDS)
+    return why.get(name, STUCK_WORDS if name.endswith(watch.STUCK) else "")
 
 
 def jobs_of(said: Sequence[Report]) -> list[JobLine]:

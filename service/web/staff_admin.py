@@ -13,6 +13,7 @@ from litestar.params import FromPath
 from schemas.messaging import EndpointSecret
 from schemas.staff import LinkPurpose, Role
 from service import errors
+from service.alerting import leases
 from service.facts import gate_checks
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
@@ -70,6 +71,7 @@ async def _link_page(desk: Desk, staff_id: UUID, *, is_new: bool) -> Response[st
 async def disable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
     """Shut a person out at once."""
     await staff.disable(desk.db, staff_id, by=desk.who.staff_id, now=desk.now)
+    await leases.end_of(desk.db, staff_id, now=desk.now)
     await desk.record("staff.disable", object_id=staff_id)
     return go_to("/staff")
 
@@ -77,7 +79,7 @@ async def disable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Resp
 @post("/staff/{staff_id:uuid}/enable", opt=STAFF)
 async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
     """Let a person sign in again."""
-    await staff.enable(desk.db, staff_id)
+    await staff.enable(desk.db, staff_id, now=desk.now)
     await desk.record("staff.enable", object_id=staff_id)
     return go_to("/staff")
 
