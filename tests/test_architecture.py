@@ -48,7 +48,11 @@ FORBIDDEN_TEXTS = {
 }
 
 # Waiting in a test means waiting for the event; these wait for something the outside world gives no event for.
-POLLING_TESTS = {"tests/test_backup.py", *(f"tests/crash/{name}.py" for name in ("house", "phones", "play", "verdict"))}
+POLLING_TESTS = {
+    "tests/test_backup.py",
+    "tests/test_problems.py",
+    *(f"tests/crash/{name}.py" for name in ("house", "phones", "play", "verdict")),
+}
 
 
 def sources(*folders: str) -> list[Path]:

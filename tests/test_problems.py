@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
 from service import logs
-from service.database import Pool
+from service.config import DatabaseUrls
+from service.database import Pool, transaction
+from service.embedded import Cluster
 from service.people import devices
 from service.web import problem_pages, problems
-from tests.builders import a_clinic
+from tests.builders import a_client, a_clinic, a_phone
 
 
 def test_every_type_of_problem_says_what_it_means() -> None:
@@ -84,3 +90,42 @@ async def test_a_defect_is_told_under_the_id_of_its_request_which_is_never_the_c
     assert len(set(said)) == 2
     assert "craving-9" not in said
     assert (await http.get("/nowhere")).headers["x-request-id"] not in said
+
+
+ENDED = """
+select pg_terminate_backend(pid)
+from pg_stat_activity
+where wait_event_type = 'Lock'
+  and datname = current_database()
+"""
+
+
+async def test_a_statement_that_meets_the_end_of_its_connection_is_to_be_sent_again(
+    http: httpx.AsyncClient, owner_pool: Pool, cluster: Cluster, database: DatabaseUrls
+) -> None:
+    """As when the server is shut down under it."""
+    clinic = await a_clinic(owner_pool)
+    async with transaction(owner_pool, clinic.clinic_id) as db:
+        now = datetime.now(UTC)
+        phone = await a_phone(db, await a_client(db, now=now), now=now)
+    superuser = await asyncpg.connect(cluster.superuser_url, database=urlsplit(database.owner).path[1:])
+    async with owner_pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table device_token in access exclusive mode")
+        waiting = asyncio.create_task(http.get("/v1/today", headers=phone.headers))
+        while not await superuser.fetch(ENDED):  # noqa: ASYNC110 - that another process waits is no event of ours
+            await asyncio.sleep(0.01)
+    await superuser.close()
+    reply = await waiting
+    assert reply.status_code == 503
+    assert reply.headers["retry-after"]
+    assert "nothing was stored" not in reply.text
+    assert (await http.get("/v1/today", headers=phone.headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.CrashShutdownError, asyncpg.DiskFullError, asyncpg.InternalClientError, asyncpg.QueryCanceledError],
+)
+def test_a_database_that_cannot_just_now_is_no_defect_of_ours(error: type[Exception]) -> None:
+    problem, headers = problems.problem_of(error("said by the server"))
+    assert (problem.status, "Retry-After" in headers) == (503, True)

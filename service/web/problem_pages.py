@@ -31,8 +31,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "unsupported-media-type": "The body is of another kind than this address takes.",
         "too-many": "Too many requests or tries. Come back after the seconds that the header `Retry-After` gives.",
         "internal": "A defect of this server, which was logged. The same request, with the same id, may work later.",
-        "unavailable": "The server cannot store anything just now, and nothing was stored. Try again after the seconds "
-        "that the header `Retry-After` gives, with the same id.",
+        "unavailable": "The server cannot store anything just now. Try again after the seconds that the header "
+        "`Retry-After` gives, with the same id: should the first try have been stored, the second changes nothing.",
     }
 )
 

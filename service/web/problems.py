@@ -27,7 +27,12 @@ UNREACHABLE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
+    # It is shut down, crashed, starts, or cancelled what took too long; it has no room, or is a copy that only reads.
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    # A statement met the end of its connection.
+    asyncpg.InternalClientError,
 )
 RETRY_UNREACHABLE_SECONDS = 5
 
@@ -67,7 +72,8 @@ def problem_of(
         return _problem(kind, KINDS[kind][1] + ".", fields=faults, crisis=crisis), headers
     if isinstance(error, UNREACHABLE):
         log.error("database_unreachable", extra={"error_type": type(error).__name__})
-        detail = "The service cannot store anything just now. Please try again; nothing was stored."
+        # A commit may have been on its way: nobody knows, and nobody has to, for an id is stored once.
+        detail = "The service cannot store anything just now. Please try again, with the same id."
         return _problem("unavailable", detail, crisis=crisis), {"Retry-After": str(RETRY_UNREACHABLE_SECONDS)}
     # The message of an unforeseen error may quote values, and so may the locals of its frames: only places are logged.
     log.error("request_failed", extra={"error_type": type(error).__name__, "places": _places_of(error)})

@@ -12,6 +12,9 @@ from tqdm import tqdm
 
 from tests.crash import play
 
+# Each commit waits 20 ms for others, so that a reply before its commit would have a moment to be caught in.
+SLOW_COMMITS = {"commit_delay": "20000", "commit_siblings": "1"}
+
 
 def main(arguments: list[str]) -> int:
     """Run it; 1 where a promise was broken."""
@@ -23,7 +26,7 @@ def main(arguments: list[str]) -> int:
     folder.chmod(0o711)
     with tqdm(total=chosen.kills, unit=" kills", disable=None) as bar:
         outcome = asyncio.run(
-            play.run(folder, kills=chosen.kills, seed=chosen.seed, overrides={}, tell=lambda _: bar.update())
+            play.run(folder, kills=chosen.kills, seed=chosen.seed, overrides=SLOW_COMMITS, tell=lambda _: bar.update())
         )
     for what, count in {**outcome.kills, **outcome.counts}.items():
         print(f"{count:8} {what}")

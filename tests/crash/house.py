@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import psutil
 
 from benchmarks.processes import free_port
 from service import config as settings
@@ -33,12 +34,16 @@ class Kept:
     starts: int = 0
     stopping: bool = False
 
-    def kill(self, with_signal: signal.Signals) -> bool:
-        """Kill it; False where it does not run just now."""
+    def kill(self, with_signal: signal.Signals, *, whole: bool = False) -> bool:
+        """Kill it, `whole` with its children; False where it does not run just now."""
         if self.pid is None:
             return False
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            children = psutil.Process(self.pid).children(recursive=True) if whole else []
             os.kill(self.pid, with_signal)
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(with_signal)
             return True
         return False
 

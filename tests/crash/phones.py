@@ -17,7 +17,8 @@ SAFETY_SHARE = 0.04
 AGAIN_SECONDS = 0.05
 ANSWER_SECONDS = 15
 STORED = (200, 201)
-LATER = (429, 500, 502, 503, 504)
+LATER = (429, 503)
+DEFECT = 500
 
 
 @dataclass
@@ -77,7 +78,8 @@ class Phones:
                 return
             if reply.status_code not in LATER:
                 self.said.refused.append(f"{reply.status_code} {reply.text[:200]}")
-                return
+                if reply.status_code != DEFECT:
+                    return
             await asyncio.sleep(AGAIN_SECONDS)
 
     def _body(self, *, unsafe: bool) -> dict[str, object]:

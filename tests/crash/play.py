@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 from uuid import UUID
 
 from schemas.staff import Role
@@ -29,10 +30,23 @@ CLIENTS = 30
 SENDERS = 8
 HISTORY_DAYS = 40
 MOST_ANSWERS_BETWEEN = 25
+
+
+class Way(NamedTuple):
+    """How a process is killed."""
+
+    signal: signal.Signals
+    whole: bool = False
+
+    def __str__(self) -> str:
+        return self.signal.name + (", all of it" if self.whole else "")
+
+
 WAYS = {
-    "PostgreSQL": (signal.SIGQUIT, signal.SIGKILL),  # at once, as with the power; and its parent alone
-    "web": (signal.SIGKILL,),
-    "jobs": (signal.SIGKILL,),
+    # As an operator who cannot wait; its parent alone; all of it at one moment.
+    "PostgreSQL": (Way(signal.SIGQUIT), Way(signal.SIGKILL), Way(signal.SIGKILL, whole=True)),
+    "web": (Way(signal.SIGKILL),),
+    "jobs": (Way(signal.SIGKILL),),
 }
 Tell = Callable[[int], object]
 
@@ -111,11 +125,12 @@ async def _kill(
         senders = [tasks.create_task(phones.send_on()) for _ in range(SENDERS)]
         while counts.total() < kills:
             await house.all_up()
+            # The moment after an answer was acknowledged is the one that would lose it.
             await phones.said.acknowledged_again(random.randint(1, MOST_ANSWERS_BETWEEN))
             chosen = random.choice(house.every)
             way = random.choice(WAYS[chosen.name])
-            if chosen.kill(way):
-                counts[f"{chosen.name}, {way.name}"] += 1
+            if chosen.kill(way.signal, whole=way.whole):
+                counts[f"{chosen.name}, {way}"] += 1
                 tell(counts.total())
         phones.stopping = True
         await house.all_up()
