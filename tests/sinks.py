@@ -15,9 +15,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class MailSink:
-    """Answers each message with the next of `answers`, then with 250."""
+    """Answers each message with the next of `answers`, then with 250; after so many seconds, as busy servers do."""
 
     port: int = 0
+    slow_seconds: float = 0
     answers: list[str] = field(default_factory=list)
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
@@ -36,6 +37,8 @@ class MailSink:
         raw = content.encode() if isinstance(content, str) else content
         parsed = message_from_bytes(raw, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
+        if self.slow_seconds:
+            await asyncio.sleep(self.slow_seconds)
         answer = self.answers.pop(0) if self.answers else "250 Kept"
         if answer.startswith("250"):
             self.messages.append(parsed)
