@@ -123,7 +123,6 @@ async def test_what_waits_for_its_retry_was_read_elsewhere_or_was_closed_is_not_
     postbox.answer = Retry("later")
     await an_alert(web_pool, clinic, therapist)
     await senders.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
-    await disabled(web_pool, clinic, therapist)
     await an_alert(web_pool, clinic, None, Tier.REVIEW, Rule.SILENCE)
     taken, _ = await an_alert(web_pool, clinic, None)
     closed, _ = await an_alert(web_pool, clinic, None)
@@ -132,6 +131,25 @@ async def test_what_waits_for_its_retry_was_read_elsewhere_or_was_closed_is_not_
         await alerts.acknowledge(db, taken, by=admin, now=NOW)
         await alerts.resolve(db, closed, Outcome.CALLED, by=admin, now=NOW)
     assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
+
+
+@pytest.mark.parametrize("answer", [Sent(), Retry("later")])
+async def test_where_whoever_was_told_has_left_others_are_told_in_the_same_round(
+    web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox, answer: Result
+) -> None:
+    therapist = await a_colleague(web_pool, clinic, "tamsin")
+    await a_colleague(web_pool, clinic, "ada", Role.ADMIN)
+    postbox.answer = answer
+    alert_id, _ = await an_alert(web_pool, clinic, therapist)
+    await senders.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    await disabled(web_pool, clinic, therapist)
+    assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 1}
+    assert (await plan_untold.run_once(tools, now=NOW)).counts == {"planned": 0}
+    postbox.answer = Sent()
+    await senders.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
+    assert postbox.written == ["tamsin@harbour.example", "ada@harbour.example"]
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert {each.round for each in await deliveries.of_alert(db, alert_id)} == {1}
 
 
 async def test_whose_message_died_gives_way_to_the_next_in_the_same_round(
@@ -241,7 +259,7 @@ async def test_an_urgent_message_that_keeps_failing_does_not_wait_for_the_end_of
     assert postbox.written[-1] == "tamsin@harbour.example", "the nearest is still tried"
 
 
-async def test_whose_message_died_gives_way_to_nobody_once_somebody_has_the_alert(
+async def test_nobody_is_told_and_nothing_gives_way_once_somebody_has_the_alert(
     web_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
 ) -> None:
     therapist = await a_colleague(web_pool, clinic, "tamsin")
@@ -252,7 +270,7 @@ async def test_whose_message_died_gives_way_to_nobody_once_somebody_has_the_aler
     postbox.answer = Dead("no such mailbox")
     for _ in range(2):
         await senders.deliver(tools.pool, clinic.clinic_id, tools.sending, now=NOW)
-    assert postbox.written == ["tamsin@harbour.example"]
+    assert postbox.written == []
 
 
 async def test_leases_lapse_in_every_clinic_and_people_are_told_again(

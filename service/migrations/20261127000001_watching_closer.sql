@@ -2,7 +2,7 @@
 
 -- Since when a message has failed, whichever try it is at.
 alter table delivery add column failing_since timestamptz;
-grant select (attempts, failing_since) on delivery to neap_sweep;
+grant select (failing_since) on delivery to neap_sweep;
 
 -- When a job of a process is to have reported again; until when what is waiting for it counts as in time.
 alter table deployment_job_run add column due_at timestamptz;
@@ -50,5 +50,5 @@ revoke select (acknowledged_by) on alert from neap_sweep;
 revoke select (enabled_at) on staff from neap_sweep;
 alter table staff drop column enabled_at;
 alter table deployment_job_run drop column due_at;
-revoke select (attempts, failing_since) on delivery from neap_sweep;
+revoke select (failing_since) on delivery from neap_sweep;
 alter table delivery drop column failing_since;
