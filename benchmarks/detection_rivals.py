@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
-from service.detection import State, Trends, fold, shipped_rules
+from service.detection import State, Trends, classic, fold, noise, shipped_rules
+from service.detection import filter as kalman
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
 from service.detection.population import Array, Flags
 from service.detection.state import AGES
@@ -22,6 +23,8 @@ from service.detection.synthetic import Cohort, Worsening, course
 WARM_UP_ANSWERS = 7
 CUSUM_REFERENCE = 0.5
 EWMA_WEIGHT = 0.2
+TOGETHER = np.array((1.0, 0.75, 0.75))
+"""How strongly craving, mood and anxiety count where they worsen together."""
 BOCPD_HAZARD = 1 / 100
 BOCPD_RECENT_DAYS = 14
 
@@ -40,7 +43,7 @@ class Rival:
 
 
 def everyday(budget_days: float) -> list[Rival]:
-    """The rules found in products and papers, from crude to better; the last takes its baseline from our filter."""
+    """The rules found in products and papers, from crude to better; the last is given our filter's residuals."""
     return [
         Rival("craving over a threshold", lambda c: memoryless(_worse(c)[:, :, 0] + _together(c) / 100, c), 0, 12),
         Rival("jump against the answer before", lambda c: memoryless(_jump(c), c), 0, 11),
@@ -49,7 +52,7 @@ def everyday(budget_days: float) -> list[Rival]:
         Rival("EWMA on a personal baseline", lambda c: restarting([personal(_together(c))], c, _ewma), 0, 6),
         Rival("CUSUM on a personal baseline", lambda c: restarting([personal(_together(c))], c, _cusum), 0, 40),
         Rival("BOCPD", lambda c: memoryless(bocpd(_together(c)), c), 0, 1),
-        Rival("two CUSUM on the filter's baseline", lambda c: restarting(filtered(c, budget_days), c, _cusum), 0, 40),
+        Rival("two CUSUM on the filter's residuals", lambda c: restarting(residuals(c, budget_days), c, _cusum), 0, 40),
     ]
 
 
@@ -99,8 +102,7 @@ def restarting(standard: list[Array], cohort: Cohort, moved: Callable[[Array, Ar
         levels = np.zeros((len(standard), len(answered)))
         for day in range(answered.shape[1]):
             for level, series in zip(levels, standard, strict=True):
-                value = series[:, day]
-                level[:] = np.where(np.isnan(value), level, moved(level, np.nan_to_num(value)))
+                level[:] = moved(level, series[:, day])
             now = (levels.max(axis=0) > limit) & answered[:, day] & (day >= free_from)
             found[:, day] = now
             free_from[now] = day + REST_DAYS + 1
@@ -130,14 +132,19 @@ def folded(cohort: Cohort, budget_days: float) -> Trends:
     return fold(State.fresh(len(cohort.onset), rules), cohort.days, rules)[1]
 
 
-def filtered(cohort: Cohort, budget_days: float) -> list[Array]:
-    """Craving, and mood with anxiety, in sd from the shrunk baseline of the day before."""
-    trends = folded(cohort, budget_days)
-    baseline, sd = trends.baseline.copy(), trends.sd
-    baseline[:, :, 1] = 10 - baseline[:, :, 1]
-    standard = np.full_like(baseline, np.nan)
-    standard[:, 1:] = (_worse(cohort)[:, 1:] - baseline[:, :-1]) / sd[:, :-1]
-    return [standard[:, :, 0], standard[:, :, 1:].mean(axis=2) / math.sqrt(0.75)]
+def residuals(cohort: Cohort, budget_days: float) -> list[Array]:
+    """What our filter had not expected, in its own sd: of all items as they worsen together, and of craving alone.
+
+    Baseline, infusion, weekday and day-to-day correlation are taken out; nan until there are enough answers.
+    """
+    rules, worse = shipped_rules(budget_days), _worse(cohort)
+    state, standard = State.fresh(len(worse), rules), np.full_like(worse, np.nan)
+    for each in noise.forecasts(worse, cohort.days, state, kalman.constants(rules)):
+        sd = np.sqrt(np.diagonal(each.spread, axis1=1, axis2=2))
+        known = each.seen & (each.check_ins >= WARM_UP_ANSWERS)[:, None]
+        standard[each.acting, each.day] = np.where(known, each.error / sd, np.nan)
+    together = standard @ TOGETHER / math.sqrt(TOGETHER @ np.array(rules.prior.correlation) @ TOGETHER)
+    return [together, standard[:, :, 0]]
 
 
 def bocpd(values: Array) -> Array:
@@ -258,9 +265,5 @@ def _weeks(cohort: Cohort) -> Array:
     return change
 
 
-def _cusum(level: Array, value: Array) -> Array:
-    return np.maximum(level + value - CUSUM_REFERENCE, 0.0)
-
-
-def _ewma(level: Array, value: Array) -> Array:
-    return level + EWMA_WEIGHT * (value - level)
+_cusum = partial(classic.cusum_moved, reference=CUSUM_REFERENCE)
+_ewma = partial(classic.ewma_moved, weight=EWMA_WEIGHT)

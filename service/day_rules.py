@@ -5,7 +5,7 @@ The live fold and the back-test ask the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple, Self
@@ -49,13 +49,22 @@ class Improving(NamedTuple):
     se: list[float | None]
 
 
+class Onset(NamedTuple):
+    """The day on which a worsening began, and the days between which it did with 80 % certainty."""
+
+    first_on: date
+    likely_on: date
+    last_on: date
+
+
 @dataclass(frozen=True)
 class FoldedDay:
-    """A client day as the fold left it: `explanation` where it crosses, `waning` where a benefit wanes, `improving`
-    where the level is better than usual; `begins` says that learning what is usual begins (anew) on it."""
+    """A client day as the fold left it: `explanation` and `onset` where it crosses, `waning` where a benefit wanes,
+    `improving` where the level is better than usual; `begins` says that learning what is usual begins (anew) on it."""
 
     trend: Trend
     explanation: Explanation | None
+    onset: Onset | None
     waning: Waning | None
     improving: Improving | None
     begins: bool
@@ -92,8 +101,12 @@ def folded_day(
     origin: RecordOrigin,
     rule_set_version: int,
     begins: bool,
+    active_before: Callable[[int], date],
 ) -> FoldedDay:
-    """One active day out of what a fold gave."""
+    """One active day out of what a fold gave.
+
+    `active_before` says which day was so many active days before it: a fold counts no day of a pause.
+    """
     at = client, column
     found, better = folded
     since_infusion = int(found.days_since_infusion[at])
@@ -119,14 +132,21 @@ def folded_day(
         origin=origin,
         rule_set_version=rule_set_version,
     )
+    explanation = found.explain(client, column) if found.crossing[at] else None
     half_lost = (found.half_lost_days, found.half_lost_low_days, found.half_lost_high_days)
     return FoldedDay(
         trend=trend,
-        explanation=found.explain(client, column) if found.crossing[at] else None,
+        explanation=explanation,
+        onset=None if explanation is None else _onset_of(explanation, active_before),
         waning=Waning(*(float(days[at]) for days in half_lost)) if found.waning[at] else None,
         improving=_improving_of(better, client, column),
         begins=begins,
     )
+
+
+def _onset_of(explanation: Explanation, active_before: Callable[[int], date]) -> Onset:
+    ago = explanation.onset_days_high, explanation.onset_days, explanation.onset_days_low
+    return Onset(*(active_before(days) for days in ago))
 
 
 def _improving_of(better: detection.Better, client: int, column: int) -> Improving | None:
@@ -148,8 +168,8 @@ def findings_of_day(
     `known` are the findings of the days before; silence counts from `silent_from` on, None: nobody is there to call.
     """
     findings = []
-    if day.explanation is not None:
-        findings.append(_worsening(day.trend, day.explanation))
+    if day.explanation is not None and day.onset is not None:
+        findings.append(_worsening(day.trend, day.explanation, day.onset))
     if day.waning is not None and _is_first_since_infusion(day.trend, known):
         findings.append(_waning(day.trend, day.waning, booked_days))
     if day.begins:
@@ -161,11 +181,12 @@ def findings_of_day(
     return findings
 
 
-def _worsening(trend: Trend, explanation: Explanation) -> NewFinding:
-    onset_on = trend.client_day - timedelta(days=explanation.onset_days)
+def _worsening(trend: Trend, explanation: Explanation, onset: Onset) -> NewFinding:
     numbers: dict[str, object] = {
         **msgspec.to_builtins(explanation),
-        "onset_on": onset_on.isoformat(),
+        "onset_on": onset.likely_on.isoformat(),
+        "onset_first_on": onset.first_on.isoformat(),
+        "onset_last_on": onset.last_on.isoformat(),
         "baseline": trend.baseline,
         "sd": trend.sd,
         "level": trend.level,

@@ -88,6 +88,7 @@ def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path
         (["history.csv", "--alerts", "out.csv", "--budget-days", "5"], "--budget-days: must lie in 20-365"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "nan"], "--budget-days: must lie in 20-365"),
         (["history.csv", "--alerts", "out.csv", "--workers", "0"], "--workers: at least 1"),
+        (["history.csv", "--alerts", "two.json", "--rules", "two.json"], "--alerts: would write over the rules"),
         (["history.csv", "--alerts", "out.csv", "--rules", "none.json"], "none.json: cannot be read"),
         (["history.csv", "--alerts", "out.csv", "--rules", "history.csv"], "history.csv: no rules file: $: not JSON"),
         (["history.csv", "--alerts", "out.csv", "--rules", "two.json"], "two.json: no rules file: $.rules: must be"),
@@ -128,7 +129,20 @@ def broken(tmp_path: Path, where: Sequence[str], value: object) -> Path:
     ("where", "value"),
     [
         (["limits"], [3.0]),
+        (["limits"], [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]),
+        (["limits"], [-5.0] * 8),
+        (["limits"], [1e300] * 8),
         (["budgets_days"], [60, 30]),
+        (["rules", "limit"], -1),
+        (["rules", "cap_step"], -1),
+        (["rules", "cap_step"], 1e308),
+        (["rules", "prior", "correlation"], [[5, 0, 0], [0, 5, 0], [0, 0, 5]]),
+        (["rules", "prior", "log_sd"], [800, 0, 0]),
+        (["rules", "prior", "log_sd"], [-800, 0, 0]),
+        (["rules", "prior", "phi_var"], 1e-320),
+        (["rules", "noise", "degrees"], 1e-300),
+        (["rules", "missingness", "per_craving_sd"], 1e9),
+        (["rules", "surface", "log_sd"], 1e308),
         (["rules", "limit"], "high"),
         (["rules", "prior", "mean"], [1, 2, 3]),
         (["rules", "prior", "cov"], [[1, 2], [3]]),
@@ -145,6 +159,15 @@ def test_rules_that_make_no_sense_are_refused_by_their_place(tmp_path: Path, whe
         rules_file.load(path, budget_days=None)
     assert f"{path}: no rules file: $." in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_rules_file_lacks_is_named(tmp_path: Path) -> None:
+    rules = json.loads((REPOSITORY / "service" / "detection" / "rules.json").read_text())
+    del rules["rules"]["prior"]["mean"]
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(rules))
+    with pytest.raises(Exception, match=r"no rules file: \$\.rules\.prior\.mean: required"):
+        rules_file.load(path, budget_days=None)
 
 
 def test_rules_from_a_file_are_the_rules_that_run(tmp_path: Path) -> None:

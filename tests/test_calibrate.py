@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from service.backtest import rules_file
+from service import errors
+from service.backtest import answers, fitting, rules_file
 from service.commands import calibrate as command
 from service.detection.calibrate import encode, make_shipped
 from service.detection.population import load_shipped
@@ -69,6 +72,48 @@ def test_a_history_of_too_few_people_is_refused_in_one_line(tmp_path: Path) -> N
     assert "4 clients answered everything asked on 14 days or more; a population takes 10" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "rules.json").exists()
+
+
+def constant(person: int, day: int) -> tuple[int, int, int]:
+    return 3, 7, 3
+
+
+def constant_in_each(person: int, day: int) -> tuple[int, int, int]:
+    return person % 10, person % 10, person % 10
+
+
+def copies(person: int, day: int) -> tuple[int, int, int]:
+    score = (person + day * 7) % 5
+    return score, 10 - score, score
+
+
+@pytest.mark.parametrize("answered", [constant, constant_in_each, copies])
+def test_people_who_say_nothing_of_a_population_are_refused_in_one_line(
+    tmp_path: Path, answered: Callable[[int, int], tuple[int, int, int]]
+) -> None:
+    first = date(2026, 1, 1)
+    rows = [
+        f"p{person},{first + timedelta(days=day)},{','.join(map(str, answered(person, day)))}"
+        for person in range(20)
+        for day in range(40)
+    ]
+    history = tmp_path / "history.csv"
+    history.write_text("\n".join(["client,day,craving,mood,anxiety", *rows, ""]))
+    with pytest.raises(errors.Invalid, match=r"a population takes 10|no population can be estimated") as caught:
+        fitting.fit(answers.read(history), history, budget_days=60, seed=1, clients=60, tell=lambda _: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 12, length=40)
+    lines = history.read_text().splitlines()
+    place = lines[0].split(",").index("anxiety")
+    flat = [",".join([*line.split(",")[:place], "0", *line.split(",")[place + 1 :]]) for line in lines[1:]]
+    history.write_text("\n".join([lines[0], *flat, ""]))
+    said: list[str] = []
+    made = fitting.fit(answers.read(history), history, budget_days=60, seed=1, clients=60, tell=said.append)
+    assert "anxiety is 0 throughout, and is left out" in said
+    assert "anxiety (never asked)" in made.kept
 
 
 @pytest.mark.parametrize(

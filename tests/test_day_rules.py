@@ -53,7 +53,7 @@ def found(
     booked: tuple[date, ...] = (),
     silent_from: date | None = TODAY - timedelta(days=100),
 ) -> list[NewFinding]:
-    day = FoldedDay(trend=trend, explanation=None, waning=waning, improving=improving, begins=begins)
+    day = FoldedDay(trend=trend, explanation=None, onset=None, waning=waning, improving=improving, begins=begins)
     return day_rules.findings_of_day(day, known or set(), booked_days=booked, silent_from=silent_from)
 
 

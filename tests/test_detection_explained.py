@@ -118,3 +118,49 @@ def test_two_items_only_are_charted_for_a_whole_cohort() -> None:
     crossing = folded(made.days).crossing
     found = sum(crossing[i, onset : onset + 15].any() for i, onset in enumerate(made.onset))
     assert found > 70
+
+
+@pytest.mark.parametrize(("sd", "points"), [(0.35, 2), (0.35, 6), (0.6, 4), (1.2, 2), (1.2, 6)])
+def test_the_size_told_holds_what_was_done_also_to_people_of_small_spread(sd: float, points: int) -> None:
+    """Four of five intervals of 80 %, or more: they are a little wide."""
+    rng = np.random.default_rng(8)
+    scores = np.clip(np.round(2 + rng.normal(0, sd, (80, 110, 3))), 0, 10)
+    scores[:, 80:, 0] = np.clip(scores[:, 80:, 0] + points, 0, 10)
+    trends = folded(Days.of(scores))
+    first: dict[int, bool] = {}
+    for (client, day), told in sorted(trends.explanations.items()):
+        craving = told.items[0]
+        if 80 <= day <= 88:
+            first.setdefault(client, abs(craving.change - points) <= 1.2816 * craving.se)
+    assert len(first) > 60
+    assert np.mean(list(first.values())) >= 0.75
+
+
+def test_what_is_told_is_what_the_numbers_say() -> None:
+    scores = np.tile([0.0, 10.0, 0.0], (1, 110, 1))
+    scores[0, 80:] = [8, 2, 8]
+    trends = folded(Days.of(scores))
+    day = max(day for _, day in trends.explanations if day < 92)
+    for item, true in zip(trends.explain(0, day).items, (8, -8, 8), strict=True):
+        assert item.change == pytest.approx(true, abs=0.8)
+        assert item.mean_since_onset is not None
+        assert item.mean_since_onset - item.baseline == pytest.approx(item.change, abs=0.8)
+        assert 0 <= item.mean_since_onset <= 10
+
+
+def test_a_crossing_within_an_episode_says_that_it_does_not_know_since_when() -> None:
+    trends = folded(Days.of(stepped((4.0, -3.0, 3.0))))
+    assert [told.again for _, told in sorted(trends.explanations.items())][:2] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("usual", "chance"), [((0.0, 10.0, 0.0), 0.01), ((0.0, 10.0, 0.0), 0.05), ((5.0, 5.0, 5.0), 0.03)]
+)
+def test_whoever_always_says_the_same_is_no_alert_the_day_they_say_one_more(
+    usual: tuple[float, float, float], chance: float
+) -> None:
+    rng = np.random.default_rng(11)
+    scores = np.tile(usual, (100, 150, 1))
+    scores[:, :, 0] += rng.random((100, 150)) < chance
+    crossings = folded(Days.of(scores)).crossing[:, 21:].sum()
+    assert crossings * 60 <= 0.5 * 100 * 129, "half of the budget at most"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -140,20 +141,27 @@ def _rows_of(chunk: Chunk, client: int, days: detection.Days, found: Folded) -> 
         craving, mood, anxiety = (
             None if score != score else int(score) for score in days.scores[client, column].tolist()
         )
+        day = first_day + timedelta(days=column)
         folded = day_rules.folded_day(
             found,
             client,
             column,
-            day=first_day + timedelta(days=column),
+            day=day,
             scores=(craving, mood, anxiety),
             origin=RecordOrigin.LIVE,
             rule_set_version=0,
             begins=column == 0,
+            active_before=partial(_day_before, day),
         )
         # An infusion that lies ahead in the file was not known on the day, so none is booked.
         for finding in day_rules.findings_of_day(folded, known, booked_days=(), silent_from=first_day):
             known.add((finding.rule, finding.client_day))
             yield _row(chunk.names[client], finding, folded.trend)
+
+
+def _day_before(day: date, days: int) -> date:
+    """So many days before: nobody pauses in a file."""
+    return day - timedelta(days=days)
 
 
 def _row(client: str, finding: NewFinding, trend: Trend) -> Row:

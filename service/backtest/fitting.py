@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from service import errors
 from service.backtest import alerts, rules_file
 from service.backtest.answers import Answers
-from service.detection import Days
+from service.detection import ITEMS, Days
 from service.detection.calibrate import BUDGETS_DAYS, Fitted, make_from
 from service.detection.estimate import LEAST_ANSWERS, people_count
 from service.detection.population import load_shipped
@@ -34,7 +35,7 @@ def fit(
         rules = known.at(budget_days)
     except ValueError as error:
         raise errors.Invalid(f"--budget-days: {error}".replace("budget_days ", "")) from error
-    days = _some_of(answers, seed, tell)
+    days = _without_constant_items(_some_of(answers, seed, tell), tell)
     people = people_count(days)
     if people < LEAST_PEOPLE:
         raise errors.Invalid(
@@ -42,18 +43,36 @@ def fit(
             f"a population takes {LEAST_PEOPLE}"
         )
     command = f"python -m service calibrate --from {path.name} --budget-days {budget_days:g} --seed {seed}"
-    made = make_from(
-        days,
-        rules,
-        seed=seed,
-        command=f"{command} --clients {clients}",
-        budgets_days=tuple(sorted({*BUDGETS_DAYS, budget_days})),
-        budget_days=budget_days,
-        simulated_clients=clients,
-        tell=tell,
-    )
-    rules_file.check(path, made.shipped)
+    try:
+        with np.errstate(invalid="raise", divide="raise"):
+            made = make_from(
+                days,
+                rules,
+                seed=seed,
+                command=f"{command} --clients {clients}",
+                budgets_days=tuple(sorted({*BUDGETS_DAYS, budget_days})),
+                budget_days=budget_days,
+                simulated_clients=clients,
+                tell=tell,
+            )
+        rules_file.check(path, made.shipped)
+    except (np.linalg.LinAlgError, FloatingPointError, errors.Invalid) as error:
+        raise errors.Invalid(
+            f"{path}: no population can be estimated: most people hardly vary from day to day, or one item follows "
+            "from another"
+        ) from error
     return made
+
+
+def _without_constant_items(days: Days, tell: Callable[[str], None]) -> Days:
+    """As if nobody had been asked what everybody always answers alike: nothing can be learned from it."""
+    scores = days.scores.copy()
+    for place, item in enumerate(ITEMS):
+        said = scores[:, :, place][~np.isnan(scores[:, :, place])]
+        if len(said) and (said == said[0]).all():
+            tell(f"{item} is {said[0]:g} throughout, and is left out")
+            scores[:, :, place] = np.nan
+    return dataclasses.replace(days, scores=scores)
 
 
 def _some_of(answers: Answers, seed: int, tell: Callable[[str], None]) -> Days:

@@ -52,6 +52,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid(f"--alerts: there is no folder {out.parent}")
     if out.exists() and arguments.file.exists() and out.samefile(arguments.file):
         raise errors.Invalid("--alerts: would write over the history itself")
+    rules: Path | None = arguments.rules
+    if rules is not None and out.exists() and rules.exists() and out.samefile(rules):
+        raise errors.Invalid("--alerts: would write over the rules")
     if arguments.workers is not None and arguments.workers < 1:
         raise errors.Invalid("--workers: at least 1")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -105,11 +106,13 @@ def _write(out: Path, rules: bytes) -> None:
 def _told(made: Fitted, out: Path) -> str:
     kept = ", ".join(made.kept)
     rules = made.shipped.rules
+    often = "no alert"
+    if math.isfinite(made.false_alert_days):
+        often = f"one alert in {made.false_alert_days:.0f} days, {made.above_twice:.0%} of them over twice the budget"
     return (
         f"{made.people} people, {made.client_days} client days\n"
         f"kept from the shipped rules: {kept or 'nothing'}\n"
         f"limit {rules.limit:.4f} at one false alert in {rules.budget_days:g} days; "
         f"from simulated people alone {made.simulated_limit:.4f}\n"
-        f"taken as stable, they would have had one alert in {made.false_alert_days:.0f} days, "
-        f"and {made.above_twice:.0%} of them more than twice the budget\n{out}"
+        f"taken as stable, they would have had {often}\n{out}"
     )

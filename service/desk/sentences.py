@@ -79,6 +79,11 @@ def changes_of(finding: Finding) -> list[Mapping[str, object]]:
 
 def onset_of(finding: Finding) -> tuple[date, date, date] | None:
     """Of a worsening: earliest, likeliest and latest day on which it began."""
+    on = [finding.numbers.get(name) for name in ("onset_first_on", "onset_on", "onset_last_on")]
+    if all(isinstance(each, str) for each in on):
+        first, likeliest, last = (date.fromisoformat(str(each)) for each in on)
+        return first, likeliest, last
+    # Found before dates were stored; where no pause lies between, the days back are the same.
     days = [finding.numbers.get(name) for name in ("onset_days_high", "onset_days", "onset_days_low")]
     if not all(isinstance(each, int) for each in days):
         return None
@@ -92,6 +97,8 @@ def precision_of(finding: Finding, today: date) -> str:
     if onset is None:
         return ""
     sizes = [f"{each.get('item')} {_range(each)}" for each in _taking_part(finding)]
+    if finding.numbers.get("again") is True:
+        return f"With 80 % certainty {', '.join(sizes)}." if sizes else ""
     first, last = day(onset[0], today), day(onset[2], today)
     began = f"began on {first}" if first == last else f"began between {first} and {last}"
     return f"With 80 % certainty {', '.join([*sizes, f'it {began}'])}."
@@ -158,8 +165,10 @@ def _worsening(finding: Finding, today: date) -> str:
     since = f" since about {day(onset[1], today)}" if onset else ""
     answered = finding.numbers.get("answered_of_last_7")
     share = f"; {answered} of 7 days answered" if isinstance(answered, int) else ""
-    sentence = ", ".join(parts) + since + share + "."
-    return sentence[0].upper() + sentence[1:]
+    # The count began anew with the crossing before, so it does not know since when.
+    still = finding.numbers.get("again") is True
+    sentence = f"still not back to usual: {', '.join(parts)}" if still else ", ".join(parts) + since
+    return sentence[0].upper() + sentence[1:] + share + "."
 
 
 def _change(item: Mapping[str, object]) -> str:

@@ -19,8 +19,7 @@ def cusum(standard: Array, *, reference: float) -> Array:
     """The CUSUM of standardised values (N, T), in sd; nan leaves it as it was."""
     path, level = np.empty_like(standard), np.zeros(len(standard))
     for day in range(standard.shape[1]):
-        moved = np.maximum(level + standard[:, day] - reference, 0.0)
-        level = np.where(np.isnan(standard[:, day]), level, moved)
+        level = cusum_moved(level, standard[:, day], reference=reference)
         path[:, day] = level
     return path
 
@@ -29,10 +28,21 @@ def ewma(standard: Array, *, weight: float) -> Array:
     """The exponentially weighted mean of standardised values (N, T), from 0; nan leaves it as it was."""
     path, level = np.empty_like(standard), np.zeros(len(standard))
     for day in range(standard.shape[1]):
-        moved = level + weight * (standard[:, day] - level)
-        level = np.where(np.isnan(standard[:, day]), level, moved)
+        level = ewma_moved(level, standard[:, day], weight=weight)
         path[:, day] = level
     return path
+
+
+def cusum_moved(level: Array, value: Array, *, reference: float) -> Array:
+    """The CUSUM after one more standardised value, in sd; nan leaves it as it was."""
+    moved: Array = np.where(np.isnan(value), level, np.maximum(level + value - reference, 0.0))
+    return moved
+
+
+def ewma_moved(level: Array, value: Array, *, weight: float) -> Array:
+    """The exponentially weighted mean after one more standardised value; nan leaves it as it was."""
+    moved: Array = np.where(np.isnan(value), level, level + weight * (value - level))
+    return moved
 
 
 def cusum_run_length(*, reference: float, limit: float, shift: float = 0.0) -> float:

@@ -23,6 +23,9 @@ LEVEL_WEIGHT = 0.3
 
 _RESIDUAL = ITEM_COUNT * (len(EFFECTS) - 1)
 _PHI_TOP = 0.85
+_LEAST_SD = 0.4
+"""Of the population's. Answers are whole numbers: who always gives the same one is not known to be steadier. With less,
+somebody who always says 0 is an alert the day they say 1 (`docs/detection.md`)."""
 
 
 class Constants(NamedTuple):
@@ -93,7 +96,8 @@ def person_of(rows: Rows, known: Constants) -> Person:
     """Each person's noise, from what was seen until yesterday, shrunk to the population."""
     answers = rows["item_answers"].astype(np.float64)
     counted = np.maximum(answers, 1.0)
-    own = 0.5 * np.log(np.maximum(rows["residual_squares"] / counted, 0.02)) + 0.5 / counted - known.log_sd
+    least = (_LEAST_SD * np.exp(known.log_sd)) ** 2
+    own = 0.5 * np.log(np.maximum(rows["residual_squares"] / counted, least)) + 0.5 / counted - known.log_sd
     own = np.where(answers > 0, own, 0.0)
     sampling = known.correlation**2 / (2 * np.maximum(counted[:, :, None], counted[:, None, :]))
     unseen = (answers == 0) * 1e6

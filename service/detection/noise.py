@@ -7,6 +7,7 @@ degrees and scale do not move it, so they are compared on its innovations.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from service.detection import filter as kalman
 from service.detection.limits import OWN_CHECK_INS
-from service.detection.population import SCALE_TOP, Array, Noise, Rules
+from service.detection.population import SCALE_TOP, Array, Counts, Flags, Noise, Rules
 from service.detection.series import Days
 from service.detection.state import State
 
@@ -64,16 +65,40 @@ def innovations(history: Days, rules: Rules) -> Innovations:
     found: list[tuple[Array, ...]] = []
     for start in range(0, len(worse), CHUNK):
         part = slice(start, start + CHUNK)
-        _forecast(worse[part], history.part(part), State.fresh(len(worse[part]), rules), known, found)
+        _collect(worse[part], history.part(part), State.fresh(len(worse[part]), rules), known, found)
     columns = [np.concatenate(column) for column in zip(*found, strict=True)] if found else [np.zeros(0)] * 4
     return Innovations(*columns)
 
 
-def _forecast(worse: Array, days: Days, state: State, known: kalman.Constants, found: list[tuple[Array, ...]]) -> None:
-    """Runs the filter alone and collects what it had not expected."""
+def _collect(worse: Array, days: Days, state: State, known: kalman.Constants, found: list[tuple[Array, ...]]) -> None:
+    for each in forecasts(worse, days, state, known):
+        energy = (each.error * np.linalg.solve(each.spread, each.error[:, :, None])[:, :, 0]).sum(axis=1)
+        log_det = np.linalg.slogdet(each.spread)[1]
+        counted = each.seen.any(axis=1) & (each.check_ins >= OWN_CHECK_INS)
+        columns = energy, log_det, each.seen.sum(axis=1) + 0.0, each.unsure
+        found.append(tuple(column[counted] for column in columns))
+
+
+class Forecast(NamedTuple):
+    """What one day's answers were expected to be: of the clients `acting` (n,), which items were `seen` (n, 3), by how
+    many points they were missed (n, 3; 0 unseen), the covariance of that (n, 3, 3), the check-ins before (n,),
+    and one over the degrees of freedom that come from not knowing the sd (n,)."""
+
+    day: int
+    acting: Counts
+    seen: Flags
+    error: Array
+    spread: Array
+    check_ins: Counts
+    unsure: Array
+
+
+def forecasts(worse: Array, days: Days, state: State, known: kalman.Constants) -> Iterator[Forecast]:
+    """Runs the filter alone over answers `worse` (N, T, 3; nan = none), and says each day what it had not expected;
+    `state` is moved on."""
     for day in range(worse.shape[1]):
-        acting = days.active[:, day]
-        if not acting.any():
+        acting = np.flatnonzero(days.active[:, day])
+        if not len(acting):
             continue
         rows = state.rows[acting]
         answers = worse[acting, day]
@@ -87,11 +112,8 @@ def _forecast(worse: Array, days: Days, state: State, known: kalman.Constants, f
         expected = kalman.summed(rows["mean"], design)
         _, spread = kalman.forecast_spread(rows, seen, design)
         error = np.where(seen, answers - expected, 0.0)
-        energy = (error * np.linalg.solve(spread, error[:, :, None])[:, :, 0]).sum(axis=1)
-        counted = seen.any(axis=1) & (rows["check_ins"] >= OWN_CHECK_INS)
         unsure = kalman.degrees_of(rows, seen, known)
-        log_det = np.linalg.slogdet(spread)[1]
-        found.append(tuple(column[counted] for column in (energy, log_det, seen.sum(axis=1) + 0.0, unsure)))
+        yield Forecast(day, acting, seen, error, spread, rows["check_ins"].copy(), unsure)
         kalman.observe(rows, answers, expected, design, person, known)
         kalman.learn_correlation(rows, yesterday, both, person, known)
         rows["check_ins"] += seen.any(axis=1)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -164,8 +165,17 @@ def _collect(
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
                 begins=first or day in each.facts.new_usual_days,
+                active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
+
+
+def _active_before(facts: ClientFacts, day: date, days: int) -> date:
+    """The day on which the client was watched for the last time but `days`, counted from `day` on."""
+    while days:
+        day -= ONE_DAY
+        days -= facts.is_active(day)
+    return day
 
 
 def _keep(each: FoldedClient, day: date, state: bytes, rule_set: RuleSet) -> None:

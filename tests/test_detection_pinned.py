@@ -1,0 +1,93 @@
+"""The numbers of one small cohort, pinned: whoever changes a constant of the detector does so on purpose.
+
+They are no goal: those are the figures of `make bench-detection`. After a change that is wanted, `python -m
+tests.test_detection_pinned` gives the new ones.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from service.detection import State, Trends, better_of, fold, shipped_rules
+from service.detection.synthetic import Cohort, Worsening, cohort
+
+SEED, PEOPLE = 20261127, 60
+RULES = shipped_rules(60)
+PINNED = {
+    "trend baseline": 126872.51,
+    "trend sd": 35147.01,
+    "trend level": 129684.17,
+    "trend band_low": 80379.446,
+    "trend band_high": 173465.14,
+    "trend statistic": 12420.675,
+    "trend limit": 29915.765,
+    "trend raised": 1362.784,
+    "days crossing": 211,
+    "days resting": 1458,
+    "days waning": 660,
+    "days learning": 1260,
+    "status 0": 2658,
+    "status 1": 283,
+    "status 2": 2347,
+    "status 3": 944,
+    "status 4": 2768,
+    "half of the benefit lost, days": 3341.1876,
+    "and its interval": 3583.1853,
+    "better": 1398.153,
+    "explained onset_days": 1086,
+    "explained onset_days_low": 302,
+    "explained onset_days_high": 2207,
+    "explained raised": 30.472,
+    "explained again": 56,
+    "explained change": 375.68046,
+    "explained se": 838.13934,
+    "explained share": 546.53056,
+    "explained baseline": 2954.2412,
+    "explained mean_since_onset": 3353.5307,
+}
+
+
+def folded() -> tuple[Cohort, Trends]:
+    """People of whom half worsen, some of them in a spike."""
+    people = cohort(SEED, PEOPLE, worsening=Worsening("spike", 3.5))
+    return people, fold(State.fresh(PEOPLE, RULES), people.days, RULES)[1]
+
+
+def numbers() -> dict[str, float]:
+    """Sums over all people and days of everything that is shown, told or stored."""
+    _, trends = folded()
+    better = better_of(trends, RULES)
+    points = ("baseline", "sd", "level", "band_low", "band_high", "statistic", "limit", "raised")
+    told = {f"trend {name}": float(np.nansum(getattr(trends, name))) for name in points}
+    told |= {
+        f"days {name}": float(getattr(trends, name).sum()) for name in ("crossing", "resting", "waning", "learning")
+    }
+    told |= {f"status {code}": float((trends.status == code).sum()) for code in range(5)}
+    told["half of the benefit lost, days"] = float(np.nansum(trends.half_lost_days[trends.waning]))
+    told["and its interval"] = float(np.nansum((trends.half_lost_high_days - trends.half_lost_low_days)[trends.waning]))
+    told["better"] = float(np.nansum(np.maximum(better.statistic, 0)))
+    explained = list(trends.explanations.values())
+    for name in ("onset_days", "onset_days_low", "onset_days_high", "raised", "again"):
+        told[f"explained {name}"] = float(sum(getattr(each, name) for each in explained))
+    for name in ("change", "se", "share", "baseline", "mean_since_onset"):
+        told[f"explained {name}"] = float(sum(getattr(item, name) or 0.0 for each in explained for item in each.items))
+    return told
+
+
+NUMBERS = numbers()
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_a_number_of_the_detector_is_what_it_was(name: str) -> None:
+    assert NUMBERS[name] == pytest.approx(PINNED[name], rel=1e-4), name
+
+
+def test_every_number_is_pinned() -> None:
+    assert set(NUMBERS) == set(PINNED)
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f'    "{name}": {number:.8g},\n' for name, number in NUMBERS.items())
