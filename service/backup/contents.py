@@ -20,7 +20,7 @@ class Table(msgspec.Struct, frozen=True):
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """A moment of a database, from one snapshot: migrations, rows by table, each clinic's newest row of the audit
-    trail, and when the newest of all was written.
+    trail, and when the newest of all was written; `key_check` tells the master key from others.
     """
 
     at: datetime
@@ -29,6 +29,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     tables: dict[str, Table]
     audit_heads: dict[UUID, UUID]
     newest_at: datetime | None
+    key_check: str | None = None
 
 
 TABLES = """
