@@ -252,5 +252,5 @@ async def test_what_was_done_by_mistake_does_not_come_back_from_before_it(house:
         connection = await asyncpg.connect(embedded_url(to, "postgres"))
         assert await connection.fetchval("select count(*) from check_in") == 20
         await connection.close()
-    with pytest.raises(Invalid, match="no base backup in .* is older"):
+    with pytest.raises(Invalid, match=r"no base backup in .* is older"):
         command.chosen(None, house.backup_dir, before=moment - timedelta(days=1))

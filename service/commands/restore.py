@@ -66,8 +66,8 @@ def of_settings(config: Config) -> Path:
 
 
 def chosen(folder: Path | None, backup_dir: Path, *, before: datetime | None = None) -> Backup:
-    """The backup that was named, or the newest that was whole `before` a moment. Raises BackupFault, Invalid where there
-    is none."""
+    """The backup that was named, or the newest that was whole `before` a moment. Raises BackupFault, Invalid where
+    there is none."""
     if folder is not None:
         return base_backup.opened(folder.expanduser().absolute())
     every = base_backup.kept(backup_dir)
