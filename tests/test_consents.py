@@ -18,9 +18,9 @@ from service import database
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import pauses
-from service.people import clients, consents
-from tests.builders import NOW, a_client, a_clinic
-from tests.desk import SignedInAs, a_person, a_session
+from service.people import clients, consents, webhook_endpoints
+from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.desk import SignedInAs, a_person, a_session, an_alert
 from tests.web import serving
 
 HOUR = timedelta(hours=1)
@@ -183,3 +183,30 @@ async def test_whoever_sees_the_client_but_is_not_on_the_care_team_is_shown_noth
         body = {"given": True} if method == "POST" else None
         reply = await practice.http.request(method, practice.address, json=body, headers=practice.coordinator.bearer)
         assert reply.status_code == 404
+
+
+WITHHOLD = """
+update delivery
+set state = 'blocked',
+    problem = $2,
+    settled_at = now()
+where clinic_id = $1
+  and webhook_endpoint_id is not null
+"""
+
+
+async def test_what_is_withheld_is_shown_on_the_alert_as_such_and_has_not_failed(practice: Practice) -> None:
+    async with database.transaction(practice.owner, practice.clinic.clinic_id) as db:
+        await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", outside=True, now=NOW)
+        alert_id = await an_alert(db, practice.client_id)
+        await db.execute(WITHHOLD, db.clinic_id, consents.NOT_GIVEN)
+    http, who = practice.http, practice.therapist.bearer
+    page = (await http.get(f"/alerts/{alert_id}", headers=who)).text
+    assert f"withheld: {consents.NOT_GIVEN}" in page
+    assert "not delivered" not in (await http.get("/inbox", headers=who)).text
+    lines = (await http.get(f"/v1/alerts/{alert_id}/deliveries", headers=who)).json()["items"]
+    told = [(each["state"], each["problem"]) for each in lines if each["to"] == "webhook"]
+    assert told == [("blocked", consents.NOT_GIVEN)]
+    async with database.transaction(practice.owner, practice.clinic.clinic_id) as db:
+        await db.execute(WITHHOLD, db.clinic_id, "the endpoint is disabled")
+    assert "1 not delivered" in (await http.get("/inbox", headers=who)).text
