@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -241,14 +242,16 @@ async def _jobs(config: Config) -> list[Finding]:
 async def _disk(config: Config) -> list[Finding]:
     if not config.data_dir.is_dir():
         return [Finding("disk", f"{config.data_dir} is not there; only the embedded server needs it")]
-    free = shutil.disk_usage(config.data_dir).free
-    return [
-        Finding(
-            "disk",
-            f"{free / (1 << 30):.1f} GiB free beside the data folder",
-            "" if free >= LEAST_DISK_BYTES else f"keep {LEAST_DISK_BYTES >> 30} GiB free: a full disk stops check-ins",
-        )
-    ]
+    found = [_space(config.data_dir, "beside the data folder", "a full disk stops check-ins")]
+    if config.backup_dir is not None and config.backup_dir.is_dir():
+        found.append(_space(config.backup_dir, "beside the backups", "a full one stops the archive, then the server"))
+    return found
+
+
+def _space(folder: Path, where: str, why: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= LEAST_DISK_BYTES else f"keep {LEAST_DISK_BYTES >> 30} GiB free: {why}"
+    return Finding("disk", f"{free / (1 << 30):.1f} GiB free {where}", remedy)
 
 
 async def _backup(config: Config) -> list[Finding]:

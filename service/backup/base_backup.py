@@ -199,7 +199,8 @@ async def prune(cluster: Cluster, backup_dir: Path, *, keep: int) -> list[Path]:
     if old and rest:
         label = (rest[0].data / "backup_label").read_text()
         if (found := START_FILE.search(label)) is not None:
-            await _run(cluster, "pg_archivecleanup", str(archiving.wal_dir(backup_dir)), found[1])
+            log = str(archiving.wal_dir(backup_dir))
+            await _run(cluster, "pg_archivecleanup", "--clean-backup-history", log, found[1])
     return [each.folder for each in old]
 
 

@@ -37,6 +37,8 @@ class Recovered(NamedTuple):
 # No connection before all is replayed, no archive to write into, and nobody else to let in.
 SETTINGS = {"hot_standby": "off", "archive_mode": "off", "listen_addresses": "", "recovery_target_timeline": "latest"}
 PORT = 5432
+# Each try to connect leaves a line in the server's log, among which the reason of a failure has to be found.
+POLL_SECONDS = 0.25
 
 
 def lay_out(backup: Path, files: Files, account: Account) -> None:
@@ -79,7 +81,7 @@ async def recover(
             while (connection := await _connection(sockets)) is None:
                 if process.poll() is not None:
                     raise EmbeddedError(f"PostgreSQL did not recover; its log ends:\n{server.tail(files.log, begin)}")
-                await asyncio.sleep(server.POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             try:
                 record = await connection.fetchrow(ENDED)
                 assert record is not None
