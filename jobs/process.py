@@ -15,10 +15,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from jobs import hints, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Daily, Period, Tools
-from service import database, notify, roles, schema
+from service import database, notify, roles, root_key, schema
 from service.alerting.writing import Sending
 from service.config import Config
-from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,6 @@ def utc_now() -> datetime:
 @asynccontextmanager
 async def tools_of(config: Config) -> AsyncIterator[Tools]:
     """Connections and channels. Raises SchemaFault on a schema not current, RoleFault on a role that may too much."""
-    master = Sealer(config.master_key())
     jobs_url, sweep_url = config.database_url_of("jobs"), config.database_url_of("sweep")
     async with (
         await database.open_pool(jobs_url, size=config.jobs_pool_size, application_name="neap_jobs") as pool,
@@ -49,6 +47,8 @@ async def tools_of(config: Config) -> AsyncIterator[Tools]:
             async with each.acquire() as connection:
                 await schema.refuse_stale(connection)
                 await roles.refuse_unbounded(connection)
+        async with pool.acquire() as connection:
+            master = await root_key.sealer(connection, config.master_key())
         sending = Sending(
             notify.notifiers(config, notify.VapidKey(master.derived_key(purpose=notify.VAPID))), master, config.base_url
         )

@@ -20,7 +20,7 @@ import aiosmtplib
 import asyncpg
 import msgspec
 
-from service import database, errors, roles, schema, watch
+from service import database, errors, roles, root_key, schema, watch
 from service.backup import base_backup
 from service.config import ROLES, Config, ConfigError, Role
 from service.database import Connection, Pool
@@ -153,11 +153,12 @@ async def _pool(config: Config) -> AsyncIterator[Pool]:
 
 async def _sealed(config: Config) -> list[Finding]:
     """Whether the key opens what is stored: the wrong one is noticed here and not when a therapist reads a note."""
-    master = Sealer(config.master_key())
     async with _pool(config) as pool:
         async with database.across_clinics(pool) as connection:
             clinic_ids = [each.clinic_id for each in await clinics.all_clinics(connection)]
         try:
+            async with pool.acquire() as connection:
+                master = await root_key.sealer(connection, config.master_key())
             opened = [await _opens_some(pool, clinic_id, master) for clinic_id in clinic_ids]
         except errors.DomainError:
             remedy = "set the NEAP_KEY under which this database was filled"

@@ -13,7 +13,7 @@ from service.config import DatabaseUrls
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
-TABLES_WITHOUT_TENANT = {"clinic", "population_prior", "deployment_job_run", "schema_migrations"}
+TABLES_WITHOUT_TENANT = {"clinic", "population_prior", "deployment_job_run", "root_key", "schema_migrations"}
 PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 
 # What was known stays known: a correction is a new row.

@@ -18,7 +18,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.clinic import Clinic
-from service import audit_seals, database, embedded, errors, fold, roles, schema, trends
+from service import audit_seals, database, embedded, errors, fold, roles, root_key, schema, trends
 from service.audit_seals import Signer
 from service.backup import contents, restore
 from service.backup.base_backup import Backup
@@ -130,10 +130,15 @@ def _lost(restored: datetime | None, running: datetime | None) -> timedelta | No
 
 async def _prove_clinics(config: Config, faults: list[str], tell: Tell) -> int:
     """Look at each clinic's audit trail, sealed data and trends; the days of trend that were computed again."""
-    master, days = Sealer(config.master_key()), 0
+    days = 0
     async with _pool(config) as pool:
         async with database.across_clinics(pool) as connection:
             every = await clinics.all_clinics(connection)
+            try:
+                master = await root_key.sealer(connection, config.master_key())
+            except errors.NotReady as error:
+                faults.append(error.message)
+                return 0
         for clinic in every:
             faults += await _audit_and_key(pool, clinic, master)
             other, compared = await differing_trends(pool, clinic.clinic_id)

@@ -12,12 +12,11 @@ from tqdm import tqdm
 
 from schemas.audit import AuditFault, AuditFaultKind, AuditHead, AuditVerdict
 from schemas.clinic import Clinic
-from service import audit_seals, database, errors, storage
+from service import audit_seals, database, errors, root_key, storage
 from service.audit_seals import Signer
 from service.config import Config
 from service.database import Pool
 from service.people import clinics
-from service.sealing import Sealer
 
 WORDS = {
     AuditFaultKind.SEAL_MISSING: "the seal is missing",
@@ -56,12 +55,12 @@ def _heads_in(file: Path) -> dict[object, AuditHead]:
 
 async def _run(action: str, slug: str | None, heads: dict[object, AuditHead], config: Config) -> int:
     async with storage.at_hand(config):
-        signer = Signer(Sealer(config.master_key()))
-        for head in heads.values():
-            audit_seals.refuse_forged(head, signer.public)
         pool = await database.open_pool(config.database_url_of("jobs"), size=1, application_name="neap_audit")
         async with pool:
             async with database.across_clinics(pool) as connection:
+                signer = Signer(await root_key.sealer(connection, config.master_key()))
+                for head in heads.values():
+                    audit_seals.refuse_forged(head, signer.public)
                 chosen = await clinics.chosen(connection, slug)
             unknown = set(heads) - {clinic.clinic_id for clinic in chosen}
             if unknown:

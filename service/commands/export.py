@@ -14,7 +14,7 @@ from uuid import UUID
 from tqdm import tqdm
 
 from schemas.export import DisclosureBasis, ExportFormat
-from service import database, errors, storage
+from service import database, errors, root_key, storage
 from service.config import Config
 from service.database import Db
 from service.export import gathered
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 async def _export(config: Config, arguments: argparse.Namespace) -> int:
     async with storage.at_hand(config):
-        master = Sealer(config.master_key())
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=2, application_name="neap_export")
         async with pool:
             async with database.across_clinics(pool) as connection:
                 (clinic,) = await clinics.chosen(connection, arguments.clinic)
+                master = await root_key.sealer(connection, config.master_key())
             async with database.transaction(pool, clinic.clinic_id) as db:
                 chosen = [arguments.client] if arguments.client else await clients.ids_of(db)
             with _whole(arguments.file) as file:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import database, errors, import_history, storage
+from service import database, errors, import_history, root_key, storage
 from service.config import Config
 from service.database import Pool
 from service.errors import DomainError
@@ -114,10 +114,11 @@ async def _bring_in(config: Config, history: History, *, slug: str, source: str,
 @asynccontextmanager
 async def _open(config: Config) -> AsyncIterator[tuple[Pool, Sealer]]:
     async with storage.at_hand(config):
-        master = Sealer(config.master_key())
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=POOL_SIZE, application_name="neap_import")
         async with pool:
+            async with pool.acquire() as connection:
+                master = await root_key.sealer(connection, config.master_key())
             yield pool, master
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from litestar import Litestar
 
-from service import app, database, logs, roles, schema
+from service import app, database, logs, roles, root_key, schema
 from service.config import Config, ConfigError
 from service.web.services import Services
 
@@ -100,3 +100,4 @@ async def _refuse_unfit_database(config: Config) -> None:
     async with pool, pool.acquire() as connection:
         await schema.refuse_stale(connection)
         await roles.refuse_unbounded(connection)
+        await root_key.sealer(connection, config.master_key())

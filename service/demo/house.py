@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import psutil
 
-from service import database, storage
+from service import database, root_key, storage
 from service.config import Config
 from service.database import Pool
 from service.demo import clinic, live, player, process, rota, staged, visit, webhook
@@ -70,7 +70,8 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         pool = await database.open_pool(owner_url, size=POOL_SIZE, application_name="neap_demo")
         stack.push_async_callback(pool.close)
         await refuse_other_deliveries(pool, config.database_url_of("sweep"))
-        master = Sealer(config.master_key())
+        async with pool.acquire() as connection:
+            master = await root_key.sealer(connection, config.master_key())
         demo, fresh = await _prepare(pool, master, say=say, now=clock(), day_played=day_played)
         await _catch_hooks(stack, config, pool, demo, master, hook_port, now=clock())
         postgres = cluster.pid if cluster is not None else None

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.crisis import CrisisContact
-from service import database, errors, hint
+from service import database, errors, hint, root_key
 from service.config import Config
 from service.database import Db, Pool
 from service.intake_door import Door
@@ -81,12 +81,14 @@ class Services(msgspec.Struct, frozen=True):
 async def opened(config: Config) -> AsyncIterator[Services]:
     """Open what the web process holds, and close it again.
 
-    Raises NotReady where the schema is not current or the role has rights it must not have.
+    Raises NotReady where the schema is not current, the role has rights it must not have, or the key is another's.
     """
     url = config.database_url_of("web")
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
-    master, charts = Sealer(config.master_key()), Charts()
+    charts = Charts()
     try:
+        async with pool.acquire() as connection:
+            master = await root_key.sealer(connection, config.master_key())
         async with hint.hinting(url) as hinter:
             yield Services(
                 config=config,

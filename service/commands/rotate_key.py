@@ -1,0 +1,44 @@
+"""Replace the master key: what it opened, the new one opens from now on; keep the old one for older backups.
+
+Web and jobs go on as they are and need the new key at their next start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service import config as settings
+from service import database, root_key, storage
+from service.config import Config, ConfigError
+from service.errors import Invalid
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the new key is."""
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FILE", help="the new key, as NEAP_KEY_FILE would name it"
+    )
+
+
+def run(arguments: argparse.Namespace, config: Config) -> int:
+    """Rotate; NEAP_KEY is the one in use. Raises Invalid for a file that holds no key."""
+    file: Path = arguments.to.expanduser().absolute()
+    try:
+        new_key = settings.load({"NEAP_KEY_FILE": str(file)}).master_key()
+    except (OSError, ConfigError) as error:
+        raise Invalid(f"--to: {file} holds no 32-byte master key") from error
+    asyncio.run(_rotate(config, new_key))
+    print(f"The master key is that of {file} now. Set NEAP_KEY_FILE to it before web or jobs start again.")
+    print("Keep the old one for as long as you keep backups from before, and take a new backup.")
+    return 0
+
+
+async def _rotate(config: Config, new_key: bytes) -> None:
+    async with storage.at_hand(config):
+        url = config.database_url_of("owner")
+        pool = await database.open_pool(url, size=1, application_name="neap_rotate_key")
+        async with pool, pool.acquire() as connection:
+            await root_key.rotate(connection, config.master_key(), new_key, now=datetime.now(UTC))

@@ -1,0 +1,91 @@
+"""Rotating the master key: one row is sealed anew, and everything opens as before, by the new key only."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from service import database, root_key
+from service.audit_seals import Signer
+from service.commands import rotate_key
+from service.commands import web as web_command
+from service.config import Config
+from service.database import Pool
+from service.errors import Conflict, Invalid, NotReady
+from service.people import clients
+from service.sealing import Sealer
+from tests import web
+from tests.builders import NOW, a_client, a_clinic
+
+OLD, NEW, NEWER = (bytes([number]) * 32 for number in (1, 2, 3))
+
+
+async def test_what_was_sealed_opens_by_the_new_key_and_by_no_other(owner_pool: Pool, web_pool: Pool) -> None:
+    async with owner_pool.acquire() as owner, web_pool.acquire() as connection:
+        first = await root_key.sealer(connection, OLD)
+        sealed, signed = first.seal(b"said", bound_to="x"), Signer(first).public
+        for before, after in ((OLD, NEW), (NEW, NEWER)):
+            await root_key.rotate(owner, before, after, now=NOW + timedelta(days=1))
+            now = await root_key.sealer(connection, after)
+            assert now.open(sealed, bound_to="x") == b"said"
+            assert Signer(now).public == signed
+            with pytest.raises(NotReady, match="not the master key of this deployment"):
+                await root_key.sealer(connection, before)
+        with pytest.raises(NotReady):
+            await root_key.rotate(owner, OLD, NEW, now=NOW)
+        with pytest.raises(Conflict):
+            await root_key.rotate(owner, NEWER, NEWER, now=NOW)
+        assert (await root_key.sealer(connection, NEWER)).open(sealed, bound_to="x") == b"said"
+
+
+async def test_only_the_owner_may_rotate(web_pool: Pool, jobs_pool: Pool) -> None:
+    for pool in (web_pool, jobs_pool):
+        async with pool.acquire() as connection:
+            with pytest.raises(Exception, match="permission denied"):
+                await root_key.rotate(connection, OLD, NEW, now=NOW)
+
+
+@pytest.fixture
+def file_with(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        (tmp_path / "new").write_text(text)
+        return tmp_path / "new"
+
+    return write
+
+
+async def test_after_the_command_a_process_starts_with_the_new_key_and_not_with_the_old(
+    settings: Config, owner_pool: Pool, file_with: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    master = Sealer(settings.master_key())
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        client_id = await a_client(db)
+        sealed = (await clients.sealer_of(db, master, client_id)).seal(b"said", bound_to="x")
+    key = base64.urlsafe_b64encode(NEW).decode()
+    arguments = argparse.Namespace(to=file_with(key))
+    assert await asyncio.to_thread(rotate_key.run, arguments, settings) == 0
+    said = capsys.readouterr().out
+    assert "Keep the old one" in said
+    assert key not in said
+    async with web.running(msgspec.structs.replace(settings, key=key)) as application:
+        held = application.state.services.master
+        async with database.transaction(owner_pool, clinic.clinic_id) as db:
+            assert (await clients.sealer_of(db, held, client_id)).open(sealed, bound_to="x") == b"said"
+    with pytest.raises(NotReady, match="it was rotated"):
+        await asyncio.to_thread(web_command.run, argparse.Namespace(), settings)
+
+
+@pytest.mark.parametrize("text", ["", "short", "not base64 at all, not at all, not at all !!"])
+def test_a_file_without_a_key_is_refused_in_one_line(file_with: Callable[[str], Path], text: str) -> None:
+    file = file_with(text)
+    with pytest.raises(Invalid, match="holds no 32-byte master key") as caught:
+        rotate_key.run(argparse.Namespace(to=file), Config())
+    assert not text or text not in str(caught.value)
