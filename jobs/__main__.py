@@ -132,7 +132,7 @@ async def _run_daily(
     )
     # A day that is over is run as at its end: what came later is none of its business.
     at = now if day is None else min(now, _end_of(day, zone))
-    result = await runner.run_slot(tools, slot, daily, "by hand", now=now, at=at, by_hand=True)
+    result = await runner.run_slot(tools, slot, daily, "by hand", now=now, at=at, by_hand=True, clock=process.utc_now)
     return _told(f"{daily.name} {clinic.slug}", result or Result({}, failed=1))
 
 

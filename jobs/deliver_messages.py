@@ -23,7 +23,9 @@ from service.alerting.outbox import Delivered, Lane
 
 log = logging.getLogger(__name__)
 
-CLINICS_AT_ONCE = 8
+BATCHES_AT_ONCE = 8
+# What hangs there is not to keep another from going out.
+URGENT_BATCHES_AT_ONCE = 64
 # Then what was sent is counted and other jobs are woken; what is left is the next run's.
 RUN_LASTS = timedelta(seconds=30)
 # While some clinic's messages hang, others may come elsewhere.
@@ -70,15 +72,15 @@ limit $5
 
 
 class _Run:
-    """One run: batches of several clinics beside each other, at most one of each."""
+    """One run: batches of several clinics beside each other, at most one of each; of urgent messages any number."""
 
     def __init__(self, tools: Tools, channel: Channel, lane: Lane, clock: Clock) -> None:
         self._tools, self._channel, self._lane, self._clock = tools, channel, lane, clock
         self._ends_at = clock() + RUN_LASTS
         self._counts = Delivered()
         self._busy: dict[asyncio.Task[None], UUID] = {}
-        # Where nothing could be claimed or it went wrong: for another run.
-        self._left: set[UUID] = set()
+        # Where nothing could be claimed, for a while; where it went wrong, for another run.
+        self._resting_until: dict[UUID, datetime] = {}
         self._failed = 0
 
     async def finish(self) -> Result:
@@ -97,12 +99,14 @@ class _Run:
 
     async def _next(self) -> list[UUID]:
         """Clinics for the places that are free, the one with the most urgent message first."""
-        free, now = CLINICS_AT_ONCE - len(self._busy), self._clock()
+        urgent, now = self._lane is Lane.URGENT, self._clock()
+        free = (URGENT_BATCHES_AT_ONCE if urgent else BATCHES_AT_ONCE) - len(self._busy)
         if not free or now >= self._ends_at:
             return []
-        elsewhere = [*self._busy.values(), *self._left]
+        elsewhere = [clinic_id for clinic_id, until in self._resting_until.items() if until > now]
+        elsewhere += () if urgent else self._busy.values()
         async with database.across_clinics(self._tools.sweep) as connection:
-            args = (now, self._channel, self._lane is Lane.URGENT, elsewhere, free)
+            args = (now, self._channel, urgent, elsewhere, free)
             return [record["clinic_id"] for record in await connection.fetch(CLINICS_WITH_WORK, *args)]
 
     async def _deliver_in(self, clinic_id: UUID) -> None:
@@ -113,9 +117,9 @@ class _Run:
             )
         except Exception:
             log.exception("delivering_failed", extra={"clinic_id": clinic_id})
-            self._left.add(clinic_id)
+            self._resting_until[clinic_id] = self._ends_at
             self._failed += 1
             return
         if not any(msgspec.structs.astuple(sent)):
-            self._left.add(clinic_id)
+            self._resting_until[clinic_id] = self._clock() + timedelta(seconds=LOOK_AGAIN_SECONDS)
         self._counts.add(sent)

@@ -156,7 +156,7 @@ class Process:
         return work
 
     async def _run_dailies(self) -> None:
-        await runner.run_due(self._tools, self._lookout, self.name, now=self._clock())
+        await runner.run_due(self._tools, self._lookout, self.name, now=self._clock(), clock=self._clock)
 
     async def _beat(self) -> None:
         await self._heart.beat(self._periods, now=self._clock())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -137,12 +137,18 @@ async def due_slots(sweep: database.Pool, dailies: Sequence[Daily], *, now: date
     return await Lookout(dailies).due(sweep, now=now)
 
 
-async def run_due(tools: Tools, lookout: Lookout, process: str, *, now: datetime) -> int:
-    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later."""
+Clock = Callable[[], datetime]
+
+
+async def run_due(tools: Tools, lookout: Lookout, process: str, *, now: datetime, clock: Clock | None = None) -> int:
+    """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later.
+
+    Each is claimed, run and finished at the time it is by then (`clock`; without one `now` all along).
+    """
     ours = 0
     for slot, daily in await lookout.due(tools.sweep, now=now):
         try:
-            ours += await run_slot(tools, slot, daily, process, now=now) is not None
+            ours += await run_slot(tools, slot, daily, process, now=clock() if clock else now, clock=clock) is not None
         except Exception:
             log.exception("job_not_recorded", extra={"clinic_id": slot.clinic_id, "job": slot.job})
     return ours
@@ -183,9 +189,11 @@ async def run_slot(
     now: datetime,
     at: datetime | None = None,
     by_hand: bool = False,
+    clock: Clock | None = None,
 ) -> Result | None:
     """Claim one slot and run it, as of `at` where that is given; None where it is another's, or done.
 
+    `clock` says when it has ended; without one that is `now`.
     `by_hand` runs it whatever its state.
     """
     key = (slot.clinic_id, slot.job, slot.local_date, slot.local_time)
@@ -201,7 +209,7 @@ async def run_slot(
         result = Result({}, failed=1)
     state = "failed" if result.failed else "done"
     async with database.transaction(tools.pool, slot.clinic_id) as db:
-        await db.execute(FINISH, *key, process, state, now, dict(result.counts))
+        await db.execute(FINISH, *key, process, state, clock() if clock else now, dict(result.counts))
     log.info("job_ran", extra=about | {"state": state} | dict(result.counts))
     return result
 

@@ -121,15 +121,25 @@ select
   (select count(*) from fold_due) as fold_waiting,
   greatest(0, coalesce((select extract(epoch from $1 - min(since)) from fold_due), 0))::float as fold_age_seconds
 """
+# By whoever took it on first: a lapse, an undo or the next round makes nobody slower or quicker.
 BY_TIER = """
 select
-  tier::text as tier,
-  count(*) filter (where state not in ('resolved', 'auto_resolved')) as open,
-  percentile_cont(0.5) within group (order by extract(epoch from acknowledged_at - opened_at))
-    filter (where acknowledged_at is not null and opened_at > $1::timestamptz - interval '7 days') as median_seconds
-from alert
-where origin = 'live'
-group by tier
+  a.tier::text as tier,
+  count(*) filter (where a.state not in ('resolved', 'auto_resolved')) as open,
+  percentile_cont(0.5) within group (order by extract(epoch from taken.first_at - a.opened_at))
+    filter (where a.opened_at > $1::timestamptz - interval '7 days') as median_seconds
+from alert a
+left join (
+  select e.clinic_id, e.alert_id, min(e.happened_at) as first_at
+  from alert_event e
+  where e.kind = 'acknowledged'
+    and e.happened_at > $1::timestamptz - interval '7 days'
+  group by e.clinic_id, e.alert_id
+) taken
+  on taken.clinic_id = a.clinic_id
+  and taken.alert_id = a.alert_id
+where a.origin = 'live'
+group by a.tier
 """
 
 

@@ -130,6 +130,22 @@ async def no_person(db: Db) -> None:
     await db.execute("update staff set disabled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
 
 
+async def no_proof(db: Db) -> None:
+    """A push service took it, no browser showed it, and the letter did not go."""
+    await no_taker(db)
+    await db.execute("update delivery set channel = 'push' where clinic_id = $1", db.clinic_id)
+
+
+async def no_time_yet(db: Db) -> None:
+    """Written by a clock that runs ahead."""
+    await an_alert(db)
+    later = "update alert set round_began_at = $2, next_step_at = $2 where clinic_id = $1"
+    await db.execute(later, db.clinic_id, NOW + 2 * HOUR)
+    await db.execute(
+        "update delivery set created_at = $2, due_at = $2 where clinic_id = $1", db.clinic_id, NOW + 2 * HOUR
+    )
+
+
 async def no_taker(db: Db) -> None:
     await no_climb(db)
     await db.execute("update alert set next_step_at = $2 where clinic_id = $1", db.clinic_id, NOW + 2 * HOUR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -368,6 +369,24 @@ async def test_the_sweep_sees_ids_and_times_of_every_clinic_and_no_health_data(
             with pytest.raises(Exception, match="permission denied"):
                 async with connection.transaction():
                     await connection.fetch(sql)
+
+
+async def test_each_slot_is_claimed_at_the_time_it_is_by_then(owner_pool: Pool, clinic: Clinic, tools: Tools) -> None:
+    """A look over many clinics may last: a claim that began with it would seem abandoned when it is made."""
+    other = await a_clinic(owner_pool, slug="cove")
+    ticks = itertools.count()
+
+    def clock() -> datetime:
+        return NOW + next(ticks) * runner.CLAIM_LASTS
+
+    await runner.run_due(tools, runner.Lookout([a_daily(Ran())]), "slow", now=NOW, clock=clock)
+    claimed = []
+    for each in (clinic, other):
+        async with database.transaction(owner_pool, each.clinic_id) as db:
+            [row] = await db.connection.fetch("select claimed_at, finished_at from job_run")
+        assert row["finished_at"] == row["claimed_at"] + runner.CLAIM_LASTS
+        claimed.append(row["claimed_at"])
+    assert abs(claimed[1] - claimed[0]) == 2 * runner.CLAIM_LASTS
 
 
 async def test_the_heartbeat_says_who_lives_and_what_was_done(owner_pool: Pool, tools: Tools) -> None:

@@ -102,6 +102,23 @@ async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_befor
     assert await rounds.climb(db, now=NOW + 11 * HOUR) == 1
 
 
+async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_foot(db: Db) -> None:
+    client_id, people = await a_house(db)
+    alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    for minutes in range(5, 91, 5):
+        now = NOW + minutes * MINUTE
+        await db.execute("update delivery set state = 'sent' where clinic_id = $1 and state = 'queued'", db.clinic_id)
+        await rounds.climb(db, now=now)
+        day = TODAY - timedelta(days=minutes)
+        again = NewFinding(client_day=day, rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
+        change = await alerts.open_or_join(db, client_id, [again], now=now, rule_set_version=1)
+        assert change.joined == [alert_id]
+    every = await told(db, alert_id, people)
+    first = [min(number for number, _, told_of in every if told_of == name) for name in PEOPLE]
+    assert first == sorted(first), "the admin, too, after an hour"
+    assert {name for number, _, name in every if number == every[-1][0]} == set(PEOPLE)
+
+
 async def test_what_whoever_left_had_taken_on_is_told_to_others_at_once(db: Db) -> None:
     client_id, people = await a_house(db)
     alert_id = await an_alert(db, client_id, Tier.TODAY)

@@ -80,6 +80,30 @@ async def test_an_urgent_message_waits_for_no_other_of_its_clinic_whose_mail_ser
     assert (await others).counts["sent"] == Held.at_once + 1
 
 
+async def test_an_urgent_message_waits_for_no_other_urgent_one_that_hangs(
+    web_pool: Pool, clinic: Clinic, jobs_pool: Pool, sweep_pool: Pool
+) -> None:
+    stuck, _ = await a_told_alert(web_pool, clinic, rule=Rule.SAFETY, tier=Tier.URGENT)
+    arrived = asyncio.Event()
+
+    class Hangs(Held):
+        async def send(self, message: Message, *, now: datetime) -> Sent:
+            if message.alert_id != stuck:
+                arrived.set()
+                return Sent()
+            return await super().send(message, now=now)
+
+    channel = Hangs()
+    tools = Tools(jobs_pool, sweep_pool, Sending({Channel.EMAIL: channel}, MASTER, "https://neap.example"))
+    run = asyncio.create_task(senders.by(Channel.EMAIL, Lane.URGENT)(tools, now=NOW))
+    await channel.asked.wait()
+    await a_told_alert(web_pool, clinic, rule=Rule.SAFETY, tier=Tier.URGENT)
+    await arrived.wait()
+    assert not run.done()
+    channel.released.set()
+    assert (await run).counts["sent"] == 2
+
+
 async def test_what_comes_elsewhere_while_a_clinic_hangs_goes_out_in_the_same_run(
     owner_pool: Pool, web_pool: Pool, clinic: Clinic, jobs_pool: Pool, sweep_pool: Pool
 ) -> None:

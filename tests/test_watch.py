@@ -16,9 +16,10 @@ from jobs.work import DeploymentJob, Result, Tools
 from schemas.clinic import Clinic
 from service import database as databases
 from service import invariants, watch
+from service.alerting import alerts, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
-from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person
+from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person, no_proof, no_time_yet
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_clinic
 
@@ -87,6 +88,8 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
     [
         (no_person, {"urgent_not_dispatched", "alert_reaches_nobody", "step_not_climbed"}),
         (no_end, {"lease_too_long"}),
+        (no_proof, {"urgent_not_dispatched", "alert_reaches_nobody"}),
+        (no_time_yet, {"urgent_not_dispatched"}),
     ],
 )
 async def test_what_only_looks_kept_is_seen_to_be_broken(
@@ -240,6 +243,22 @@ async def test_the_metrics_are_numbers_of_the_whole_deployment(
     assert 'neap_invariant_broken_clinics{invariant="message_overdue"} 1.0' in shown
     assert 'neap_invariant_broken_clinics{invariant="run_overdue"} 1.0' in shown
     assert str(clinic.clinic_id) not in shown
+
+
+async def test_the_time_to_acknowledge_is_that_of_whoever_took_it_on_first(
+    owner_pool: Pool, sweep_pool: Pool, clinic: Clinic
+) -> None:
+    minute = timedelta(minutes=1)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        alert_id = await an_alert(db)
+        by = await db.value("select staff_id from staff limit 1")
+        assert isinstance(by, UUID)
+        until = await alerts.acknowledge(db, alert_id, by=by, now=NOW + 5 * minute)
+        await rounds.end_lapsed(db, now=until)
+        await alerts.acknowledge(db, alert_id, by=by, now=until + 30 * minute)
+    async with databases.across_clinics(sweep_pool) as connection:
+        figures = await watch.figures(connection, now=NOW + timedelta(hours=2))
+    assert figures.acknowledge_median_seconds == {"1": 300.0}
 
 
 def test_the_metrics_are_served_where_the_settings_say() -> None:

@@ -160,13 +160,15 @@ async def recipients_of(db: Db, alert: Routed, *, now: datetime) -> list[Recipie
 
 
 # Whoever has a message of this step already is told by it, on whichever channel; an urgent alert is told on every one.
-# Whoever was told by an earlier step of the round is not told again for others being told as well.
+# Whoever was told by an earlier step of the round is not told again for others being told as well. What is urgent does
+# not wait for a clock that runs ahead of the database's.
 PLAN_PERSON = """
 insert into delivery (
   clinic_id, delivery_id, kind, alert_id, channel, staff_id, round, step, state, due_at, created_at, held
 )
 select $1::uuid, $2::uuid, 'alert', $3::uuid, $8::text, $4::uuid, $5::smallint, $6::smallint, 'queued',
-  $10::timestamptz, $7::timestamptz, $10::timestamptz > $7::timestamptz
+  case when $9::boolean then least($10::timestamptz, now()) else $10::timestamptz end, $7::timestamptz,
+  $10::timestamptz > $7::timestamptz
 where not exists (
     select
     from delivery d

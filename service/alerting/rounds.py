@@ -47,6 +47,28 @@ class Standing(Protocol):
     def round(self) -> int: ...
 
 
+TELL_AGAIN = """
+update alert
+set state = $3,
+    round = round + 1
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def tell_again(db: Db, alert: Standing, event: EventKind, *, now: datetime) -> None:
+    """Begin the next round of an alert that nobody has taken on, where the ladder stands: everybody up there is told
+    again, and it climbs on at its pace. Whoever reports again and again would else keep it at its foot.
+
+    The caller holds the alert. Raises Conflict like `begin`.
+    """
+    state = alert_states.after(alert.state, event, alert.tier)
+    await db.execute(TELL_AGAIN, db.clinic_id, alert.alert_id, state)
+    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": alert.tier, "from_state": alert.state}
+    await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
+    await deliveries.plan(db, alert.alert_id, now=now)
+
+
 BEGIN = """
 update alert
 set tier = $3,
