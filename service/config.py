@@ -353,7 +353,8 @@ def _contradictions(config: Config) -> list[str]:
 
 def _address_faults(config: Config) -> list[str]:
     faults = []
-    if fault := addresses.page_fault(config.base_url):
+    derived = config.base_url == f"http://127.0.0.1:{config.port}"  # also where the port is to be any free one
+    if not derived and (fault := addresses.page_fault(config.base_url)):
         faults.append(f"{_variable('base_url')} {fault}")
     for field in msgspec.structs.fields(Config):
         text = getattr(config, field.name)

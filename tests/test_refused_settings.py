@@ -163,6 +163,7 @@ def test_what_could_not_work_is_refused(setting: str, text: str) -> None:
     [
         ("NEAP_BASE_URL", "http://[::1]:8080"),
         ("NEAP_BASE_URL", "HTTPS://neap-1.example/"),
+        ("NEAP_PORT", "0"),
         ("NEAP_HOST", "::"),
         ("NEAP_HOST", "web-1.internal"),
         ("NEAP_SMTP_HOST", "mail_catcher"),
