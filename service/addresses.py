@@ -60,7 +60,7 @@ def page_fault(url: str) -> str | None:
     """Why this is no address at which a browser finds us."""
     parts = _parts(url)
     if not url.lower().startswith(("http://", "https://")):
-        return "must begin with http:// or https://"
+        return "must begin with http:// or https://, and name a host"
     if parts is None or not (_is_written_host(parts.netloc) or is_host_and_port(parts.netloc)):
         return "must name a host, and a port where it is not the usual one, such as https://neap.clinic.example"
     return "must end after host and port" if url.rstrip("/").count("/") > len("//") else None
