@@ -56,7 +56,7 @@ coverage: $(DEVELOPMENT) ## which branches the tests without the browser never t
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove that nothing is lost (about ten minutes)
+crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove that nothing is lost (about seven minutes)
 	$(BIN)/python -m tests.crash --kills 200
 
 lint: $(DEVELOPMENT) ## formatting, rules, types, layers, the lock file, the compose file

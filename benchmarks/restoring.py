@@ -18,6 +18,7 @@ from service.config import Config, embedded_url
 from service.database import Pool
 from service.facts import fold_queue
 from service.people import audit, clinics
+from service.sealing import Sealer
 from tests import builders
 
 CLINICS, DAYS = 4, 200
@@ -70,7 +71,7 @@ async def _lost_and_restored(settings: Config, clients: int) -> tuple[Outcome, i
         await storage.prepare(settings, admin_url=cluster.superuser_url)
         await _fill(settings, clients)
         say("taking the base backup")
-        backup = await base_backup.take(cluster, settings.backup_dir, quiet=True)
+        backup = await base_backup.take(cluster, settings.backup_dir, Sealer(settings.master_key()), quiet=True)
         newest = await _goes_on(settings)
         held = await contents.read(embedded_url(settings.data_dir, "postgres"))
         say("restoring it")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from benchmarks import ground, processes
 from benchmarks.figures import Figure, say, show, watching_others
@@ -20,7 +21,7 @@ from service.alerting import alerts
 from service.database import Pool
 from service.people import clients, staff
 from tests import builders
-from tests.sinks import a_mail_sink
+from tests.sinks import MailSink, a_mail_sink
 
 FULL_ALERTS = 5_000
 QUICK_ALERTS = 200
@@ -56,16 +57,24 @@ where d.state = 'sent'
 """
 
 
+class BusyMail(MailSink):
+    """A mail server that takes its time."""
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        """Answer after a while."""
+        await asyncio.sleep(MAIL_SECONDS)
+        return await super().handle_DATA(server, session, envelope)
+
+
 async def measure(*, quick: bool) -> None:
     """Show how soon the urgent alert's first message was out, ms, and the most that one person got of one client."""
     number = QUICK_ALERTS if quick else FULL_ALERTS
-    async with ground.served(track_commit_timestamp="on") as here, a_mail_sink() as mail:
+    async with ground.served(track_commit_timestamp="on") as here, a_mail_sink(BusyMail()) as mail:
         say(f"making {number} clients")
         owner_url = here.config.database_url_of("owner")
         async with await database.open_pool(owner_url, size=AT_ONCE, application_name="bench") as owner:
             clinic_id, client_ids = await _a_clinic_of(owner, number)
             environ = here.environ | ground.mailing_to(mail.port)
-            mail.slow_seconds = MAIL_SECONDS
             with watching_others() as others:
                 async with processes.running("jobs", environ=environ):
                     began = datetime.now(UTC)

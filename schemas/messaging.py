@@ -62,11 +62,22 @@ class ReceiptForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class EndpointForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further endpoint; one `outside` the clinic is told only of clients who consented."""
+
     url: Annotated[str, Meta(max_length=2_000)]
+    outside: bool = False
+
+
+class OutsideForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether an endpoint belongs to somebody outside the clinic."""
+
+    outside: bool
 
 
 class EndpointLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook endpoint; `previous_until`: so long the secret before this one signs, too."""
+    """A webhook endpoint; `previous_until`: so long the secret before this one signs, too; `outside`: it belongs to
+    somebody outside the clinic.
+    """
 
     endpoint_id: UUID
     url: str
@@ -74,6 +85,7 @@ class EndpointLine(msgspec.Struct, frozen=True, kw_only=True):
     previous_until: datetime | None
     disabled_at: datetime | None
     disabled_why: str | None
+    outside: bool
 
 
 class EndpointPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from service import database, errors, roles, schema, watch
 from service.backup import base_backup
 from service.config import ROLES, Config, ConfigError, Role
 from service.database import Connection, Pool
+from service.embedded import archiving
 from service.people import clients, clinics
 from service.sealing import Sealer
 
@@ -240,20 +242,21 @@ async def _jobs(config: Config) -> list[Finding]:
 async def _disk(config: Config) -> list[Finding]:
     if not config.data_dir.is_dir():
         return [Finding("disk", f"{config.data_dir} is not there; only the embedded server needs it")]
-    free = shutil.disk_usage(config.data_dir).free
-    return [
-        Finding(
-            "disk",
-            f"{free / (1 << 30):.1f} GiB free beside the data folder",
-            "" if free >= LEAST_DISK_BYTES else f"keep {LEAST_DISK_BYTES >> 30} GiB free: a full disk stops check-ins",
-        )
-    ]
+    found = [_space(config.data_dir, "beside the data folder", "a full disk stops check-ins")]
+    if config.backup_dir is not None and config.backup_dir.is_dir():
+        found.append(_space(config.backup_dir, "beside the backups", "a full one stops the archive, then the server"))
+    return found
+
+
+def _space(folder: Path, where: str, why: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= LEAST_DISK_BYTES else f"keep {LEAST_DISK_BYTES >> 30} GiB free: {why}"
+    return Finding("disk", f"{free / (1 << 30):.1f} GiB free {where}", remedy)
 
 
 async def _backup(config: Config) -> list[Finding]:
-    """Whether a loss of the disk would lose little: base backups of the embedded server, and any server's archive."""
-    found = [_base_backups(config)] if config.embedded else []
-    return [*found, await _archive(config)]
+    """Whether a loss of the disk would lose little; of a server of your own that cannot be seen here."""
+    return [_base_backups(config)] if config.embedded else []
 
 
 def _base_backups(config: Config) -> Finding:
@@ -266,6 +269,8 @@ def _base_backups(config: Config) -> Finding:
         return Finding("backup", str(fault), "look at it, or remove it")
     if not every:
         return Finding("backup", "none was taken yet", "run `python -m service backup`, daily")
+    if not (every[-1].data / "PG_VERSION").is_file():
+        return Finding("backup", f"{every[-1].folder} has lost its data", "run `python -m service backup`")
     age = datetime.now(UTC) - every[-1].taken_at
     seen = f"{len(every)} kept, the newest {age.total_seconds() / 3600:.0f} hours old"
     return Finding("backup", seen, "" if age <= OLDEST_BACKUP else "let `python -m service backup` run daily")
@@ -278,7 +283,7 @@ from pg_stat_archiver
 """
 
 
-async def _archive(config: Config) -> Finding:
+async def _archiver(config: Config) -> Finding:
     async with _connected(config, "owner") as connection:
         said = await connection.fetchrow(ARCHIVER)
     if said is None or not said["archives"]:
@@ -290,8 +295,15 @@ async def _archive(config: Config) -> Finding:
         return Finding(
             "archived log", "archiving fails", "see PostgreSQL's log, the folder's owner and the space there"
         )
+    if config.embedded and config.backup_dir is not None and not archiving.wal_dir(config.backup_dir).is_dir():
+        where = archiving.wal_dir(config.backup_dir)
+        return Finding("archived log", f"{where} is gone", "restart the server, and run `python -m service backup`")
     newest = said["last_archived_time"]
     return Finding("archived log", "nothing yet" if newest is None else f"last {newest:%Y-%m-%d %H:%M} UTC")
+
+
+async def _archive(config: Config) -> list[Finding]:
+    return [await _archiver(config)]
 
 
 CHECKS: dict[str, Check] = {
@@ -305,6 +317,7 @@ CHECKS: dict[str, Check] = {
     "jobs": _jobs,
     "disk": _disk,
     "backup": _backup,
+    "archived log": _archive,
 }
 
 

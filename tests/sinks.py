@@ -15,10 +15,9 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class MailSink:
-    """Answers each message with the next of `answers`, then with 250; after so many seconds, as busy servers do."""
+    """Answers each message with the next of `answers`, then with 250."""
 
     port: int = 0
-    slow_seconds: float = 0
     answers: list[str] = field(default_factory=list)
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
@@ -37,8 +36,6 @@ class MailSink:
         raw = content.encode() if isinstance(content, str) else content
         parsed = message_from_bytes(raw, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
-        if self.slow_seconds:
-            await asyncio.sleep(self.slow_seconds)
         answer = self.answers.pop(0) if self.answers else "250 Kept"
         if answer.startswith("250"):
             self.messages.append(parsed)
@@ -48,9 +45,9 @@ class MailSink:
 
 
 @asynccontextmanager
-async def a_mail_sink() -> AsyncIterator[MailSink]:
+async def a_mail_sink(sink: MailSink | None = None) -> AsyncIterator[MailSink]:
     """A mail server for the length of the block."""
-    sink, loop = MailSink(), asyncio.get_running_loop()
+    sink, loop = sink or MailSink(), asyncio.get_running_loop()
     server = await loop.create_server(lambda: SMTP(sink, hostname="sink", loop=loop), host="127.0.0.1", port=0)
     sink.port = server.sockets[0].getsockname()[1]
     try:

@@ -290,6 +290,8 @@ def test_the_table_says_what_the_design_says() -> None:
     for permission in Permission:  # a program reads no answers, scores or notes, and decides nothing
         assert not access.PROGRAMS & set(whoever(permission)) or permission in PROGRAMS_MAY
     assert whoever(Permission.SEE_CLIENTS) == team | whole_clinic
+    assert whoever(Permission.SEE_CONSENTS) == team | {Party.PRIVACY_OFFICER: Scope.CLINIC}
+    assert whoever(Permission.RECORD_CONSENTS) == team
     assert whoever(Permission.SEE_ALERTS) == team | whole_clinic | {Party.ADMIN: Scope.ROUTED}
     assert whoever(Permission.MANAGE_STAFF) == {Party.ADMIN: Scope.CLINIC}
     assert whoever(Permission.SEE_AUDIT) == {Party.PRIVACY_OFFICER: Scope.CLINIC}

@@ -23,11 +23,13 @@ from service.config import Config, embedded_url
 from service.embedded import Cluster, EmbeddedError, archiving
 from service.errors import Conflict
 from service.people import audit
+from service.sealing import Sealer
 from tests import folders
 from tests.builders import a_client, a_clinic, days_of
 from tests.conftest import A_MASTER_KEY
 from tests.test_embedded import QUICK
 
+MASTER_OF_HOUSE = Sealer(config.load({"NEAP_KEY": A_MASTER_KEY}).master_key())
 QUICKER = {**QUICK, "max_wal_senders": "3"}
 
 
@@ -111,7 +113,7 @@ async def drilled(backup: Backup, house: Config, **more: datetime | None) -> Out
 
 async def taken(house: Config, cluster: Cluster) -> Backup:
     assert house.backup_dir is not None
-    return await base_backup.take(cluster, house.backup_dir, quiet=True)
+    return await base_backup.take(cluster, house.backup_dir, MASTER_OF_HOUSE, quiet=True)
 
 
 async def test_a_drill_gives_back_what_came_after_the_backup_and_proves_it(house: Config) -> None:
@@ -156,7 +158,7 @@ async def test_a_backup_that_was_changed_is_refused_and_leaves_nothing(house: Co
     file.write_bytes(b"\0" + file.read_bytes()[1:-1] + b"\1")
     to = house.data_dir.with_name("restored")
     with pytest.raises(BackupFault, match="is not whole"):
-        await restore.into(backup, house.backup_dir, to, key=house.master_key())
+        await restore.into(backup, house.backup_dir, to)
     assert not any(to.iterdir())
 
 
@@ -184,8 +186,10 @@ async def test_a_restored_folder_is_a_deployment_with_passwords_of_its_own(house
         await somebody_answers(house, "here")
         backup = await taken(house, cluster)
     to = house.data_dir.with_name("restored")
-    await restore.into(backup, house.backup_dir, to, key=house.master_key())
-    there = msgspec.structs.replace(house, data_dir=to, backup_dir=None)
+    await restore.into(backup, house.backup_dir, to)
+    assert not (to / "secrets" / "key").exists(), "it is not in the backup"
+    embedded.keep_key(to, house.master_key())
+    there = msgspec.structs.replace(house, data_dir=to, backup_dir=None, key=None)
     assert there.master_key() == house.master_key()
     async with in_use(there):
         connection = await asyncpg.connect(there.database_url_of("owner"))
@@ -193,7 +197,7 @@ async def test_a_restored_folder_is_a_deployment_with_passwords_of_its_own(house
         await connection.close()
     assert (to / "secrets" / "owner_password").read_text() != (house.secrets_dir / "owner_password").read_text()
     with pytest.raises(EmbeddedError, match="not empty"):
-        await restore.into(backup, house.backup_dir, to, key=house.master_key())
+        await restore.into(backup, house.backup_dir, to)
     assert (to / "secrets" / "key").is_file()
 
 

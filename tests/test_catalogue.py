@@ -19,7 +19,7 @@ PROCESS_ROLES = ["neap_web", "neap_jobs", "neap_sweep"]
 # What was known stays known: a correction is a new row.
 APPEND_ONLY = {
     "check_in", "course_event", "pause", "schedule", "infusion_event", "finding", "finding_withdrawal", "alert_event",
-    "audit_event", "audit_seal", "rule_set",
+    "audit_event", "audit_seal", "rule_set", "consent",
     "drug_screen", "vital_reading", "contraindication_check", "gate_check", "therapy_session_event", "imported_record",
     "instrument", "instrument_schedule", "instrument_response", "clinic_setting_former",
 }  # fmt: skip

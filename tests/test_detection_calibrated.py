@@ -101,7 +101,7 @@ def test_the_budget_holds_within_a_tenth(budget_days: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("population", SHIFTED.values(), ids=SHIFTED.keys())
 def test_the_budget_holds_on_populations_the_rules_were_not_made_for(population: Population) -> None:
-    assert held(shipped_rules(60), population, 1500, 93) == pytest.approx(60, rel=0.25)
+    assert held(shipped_rules(60), population, 3000, 93) == pytest.approx(60, rel=0.17)
 
 
 @pytest.mark.slow

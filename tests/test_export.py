@@ -24,7 +24,7 @@ from schemas.staff import Role
 from service import database
 from service.config import Config
 from service.database import Pool
-from service.people import clients
+from service.people import clients, consents
 from tests.appointments import a_complete_gate, a_given_infusion, a_planned_infusion, a_session_of
 from tests.builders import MASTER, a_client, a_clinic, an_answer
 from tests.desk import a_person, a_session, an_alert
@@ -178,6 +178,36 @@ async def test_decisions_at_the_gate_are_exported_and_their_reasons_only_where_w
     assert decided.get("note") == ([{"text": "Slept badly."}] if notes else None)
 
 
+async def test_what_the_client_said_about_recipients_outside_is_exported_and_the_last_word_is_active(
+    settings: Config, owner_pool: Pool
+) -> None:
+    clinic, client_id, nurse = await a_treated_client(owner_pool)
+    now = datetime.now(UTC)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        for days, given in ((3, True), (2, False)):
+            await consents.record(db, client_id, given=given, by=nurse, now=now - timedelta(days=days))
+        session = await a_session(db, nurse)
+    async with serving(settings) as http:
+        tables, bundle = [
+            await http.post(
+                f"/v1/clients/{client_id}/export",
+                json={"basis": "client_request", "format": each},
+                headers=session.bearer,
+            )
+            for each in ("csv", "fhir")
+        ]
+    with zipfile.ZipFile(io.BytesIO(tables.content)) as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("consents.csv").decode(), newline="")))
+    assert [(row["client"], row["given"], row["recorded_by"]) for row in rows] == [
+        (str(client_id), given, str(nurse)) for given in ("1", "0")
+    ]
+    assert datetime.fromisoformat(rows[0]["recorded_at"]) == now - timedelta(days=3)
+    Bundle.model_validate_json(bundle.content)
+    found = [entry["resource"] for entry in bundle.json()["entry"]]
+    told = [(each["status"], each["provision"]["type"]) for each in found if each["resourceType"] == "Consent"]
+    assert told == [("inactive", "permit"), ("active", "deny")]
+
+
 async def test_an_imported_response_is_a_questionnaire_response_and_a_total_in_loinc(
     settings: Config, tmp_path: Path
 ) -> None:
@@ -227,7 +257,7 @@ async def test_an_export_is_a_disclosure_with_its_ground_and_only_for_the_care_t
     assert [tuple(row) for row in rows] == [(nurse, client_id, "client_request")]
 
 
-TABLES = ("clients", "daily", "check_ins", "treatment", "decisions", "planned")
+TABLES = ("clients", "daily", "check_ins", "treatment", "decisions", "consents", "planned")
 
 
 def test_the_web_process_does_not_load_the_fhir_library() -> None:

@@ -180,6 +180,38 @@ async def test_an_admin_gives_an_endpoint_a_new_secret_and_enables_it_again(desk
     assert (await http.post(f"/v1/webhook-endpoints/{ids.new()}/enable", headers=who)).status_code == 404
 
 
+async def test_an_admin_says_whose_an_endpoint_is_when_it_is_added_and_later(desk: Desk) -> None:
+    http, who = desk.http, desk.person.bearer
+
+    async def outside() -> list[bool]:
+        return [each["outside"] for each in (await http.get("/v1/webhook-endpoints", headers=who)).json()["items"]]
+
+    own = await http.post("/v1/webhook-endpoints", json={"url": "https://own.example/"}, headers=who)
+    form = {"url": "https://elsewhere.example/", "outside": True}
+    assert (await http.post("/v1/webhook-endpoints", json=form, headers=who)).status_code == 201
+    await desk.post("/settings/webhooks", url="https://further.example/", outside="yes")
+    await desk.post("/settings/webhooks", url="https://own.example/too")
+    assert await outside() == [False, True, True, False]
+    page = (await desk.get("/settings")).text
+    assert page.count('<span class="tag">outside the clinic</span>') == 2
+    endpoint_id = own.json()["endpoint_id"]
+    one = f"/v1/webhook-endpoints/{endpoint_id}/outside"
+    assert (await http.post(one, json={"outside": True}, headers=who)).status_code == 204
+    assert await outside() == [True, True, True, False]
+    assert (await desk.post(f"/settings/webhooks/{endpoint_id}/outside", outside="no")).status_code == 303
+    assert await outside() == [False, True, True, False]
+    assert (await desk.post(f"/settings/webhooks/{endpoint_id}/outside", outside="")).status_code == 400
+    assert (await http.post(one, json={}, headers=who)).status_code == 400
+    gone = f"/v1/webhook-endpoints/{ids.new()}/outside"
+    assert (await http.post(gone, json={"outside": True}, headers=who)).status_code == 404
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        rows = await db.connection.fetch(
+            "select action from audit_event where object_id = $1 order by audit_event_id", UUID(endpoint_id)
+        )
+    told = ["webhook_endpoint.add", "webhook_endpoint.set_outside", "webhook_endpoint.set_inside"]
+    assert [row["action"] for row in rows] == told
+
+
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)

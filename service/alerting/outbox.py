@@ -24,7 +24,7 @@ from service.alerting.channels import Told
 from service.alerting.writing import Blocked, Claimed, Sending
 from service.database import Db, Pool
 from service.notify import Dead, Disable, Message, Notifier, Result, Retry, Sent, Template
-from service.people import staff_addresses
+from service.people import audit, staff_addresses
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +186,7 @@ async def _send(
     claimed = parts[0]
     notifier = sending.notifiers[claimed.channel]
     about = {"clinic_id": clinic_id, "delivery_id": claimed.delivery_id}
+    outside = any(message.outside for message in messages)
 
     async def sent(message: Message) -> Result:
         try:
@@ -201,7 +202,7 @@ async def _send(
                 await deliveries.hold(db, alert_id)
             await _forget_gone(db, messages, results, now=now)
             for each in parts:
-                await _keep_result(db, each, notifier, _best_of(results), counts, now=now)
+                await _keep_result(db, each, notifier, _best_of(results), counts, outside=outside, now=now)
             if claimed.held:
                 told_of = [each.delivery_id for each in parts]
                 await db.execute(SENT_WITH, db.clinic_id, told_of, claimed.delivery_id)
@@ -224,12 +225,16 @@ async def _forget_gone(db: Db, messages: Sequence[Message], results: Sequence[Re
 
 
 async def _keep_result(
-    db: Db, claimed: Claimed, notifier: Notifier, result: Result, counts: Delivered, *, now: datetime
+    db: Db, claimed: Claimed, notifier: Notifier, result: Result, counts: Delivered, *, outside: bool, now: datetime
 ) -> None:
     match result:
         case Sent():
             counts.sent += 1
             await _settle(db, claimed, "sent", None, now=now)
+            # What somebody outside the clinic was told of stands in the client's audit trail.
+            if outside:
+                about, told = claimed.client_id, claimed.webhook_endpoint_id
+                await audit.record(db, audit.JOB, "alert.disclose", client_id=about, object_id=told, now=now)
             # A machine that took it is nobody who can act.
             if claimed.alert_id is not None and claimed.staff_id is not None:
                 await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)

@@ -17,7 +17,7 @@ from service import errors
 from service.alerting import alert_states, deliveries, digests, endpoints, notices, receipts
 from service.database import Db
 from service.notify import Attachment, Counts, Event, Message, Notifier, Template
-from service.people import clients, staff, staff_addresses, webhook_endpoints
+from service.people import clients, consents, staff, staff_addresses, webhook_endpoints
 from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,8 @@ async def _to_endpoint(
     endpoint = await webhook_endpoints.get(db, endpoint_id)
     if endpoint.disabled_at is not None:
         return Blocked(problem=ENDPOINT_DISABLED)
+    if endpoint.outside and (claimed.client_id is None or not await consents.given_now(db, claimed.client_id)):
+        return Blocked(problem=consents.NOT_GIVEN)
     try:
         signing = webhook_endpoints.secrets_of(endpoint, sending.master, clinic_id=db.clinic_id, now=now)
     except errors.Invalid:
@@ -169,6 +171,7 @@ async def _to_endpoint(
         receipt=receipts.receipt_of(sending.master, db.clinic_id, claimed.delivery_id),
         written_at=claimed.created_at,
         secrets=signing,
+        outside=endpoint.outside,
     )
     return [message]
 

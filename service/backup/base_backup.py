@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +16,17 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import msgspec
+import psutil
 
 from service import embedded
 from service.backup import contents
 from service.backup.contents import Contents
 from service.config import embedded_url
 from service.embedded import Cluster, archiving
-from service.embedded.server import ENVIRON
-from service.errors import Conflict, DomainError
+from service.embedded.lock import FileLock
+from service.embedded.server import ENVIRON, POLL_SECONDS
+from service.errors import Conflict, DomainError, Invalid
+from service.sealing import Sealer
 
 NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -48,19 +53,35 @@ def folder_of(backup_dir: Path) -> Path:
     return backup_dir / "base"
 
 
-async def take(cluster: Cluster, backup_dir: Path, *, quiet: bool) -> Backup:
-    """Take a base backup, check it, and give it its name last: what has a name is whole.
+@contextmanager
+def alone(backup_dir: Path) -> Iterator[None]:
+    """Let nobody else take or remove backups meanwhile. Raises Conflict where somebody does."""
+    backup_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(backup_dir / "backup.lock")
+    if not lock.try_acquire():
+        raise Conflict(f"Another backup into {backup_dir} is being taken.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def take(cluster: Cluster, backup_dir: Path, master: Sealer, *, quiet: bool) -> Backup:
+    """Take a base backup, check it, and give it its name last: what has a name is whole. The caller is `alone`.
 
     Raises Conflict where the running server keeps no archive, BackupFault where PostgreSQL's tools refuse.
     """
     superuser = embedded_url(cluster.data_dir, "postgres")
     await _refuse_without_archive(superuser, backup_dir)
-    held = await contents.read(superuser)
+    held = msgspec.structs.replace(await contents.read(superuser), key_check=_key_check(master))
     bases = folder_of(backup_dir)
     bases.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in bases.glob(".unfinished-*"):
+        _end_writers(left)
         shutil.rmtree(left)
-    now = datetime.now(UTC)
+    # Each is named by the second in which it began.
+    while (named := bases / datetime.now(UTC).strftime(STAMP)).exists():  # noqa: ASYNC110 - time is what it waits for
+        await asyncio.sleep(POLL_SECONDS)
     unfinished = bases / f".unfinished-{os.getpid()}"
     unfinished.mkdir(mode=0o700)
     data = unfinished / "data"
@@ -68,10 +89,30 @@ async def take(cluster: Cluster, backup_dir: Path, *, quiet: bool) -> Backup:
     await verify(cluster.data_dir, data)
     (unfinished / "contents.json").write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
     _sync(unfinished / "contents.json", unfinished)
-    named = bases / now.strftime(STAMP)
     unfinished.rename(named)
     _sync(bases)
     return opened(named)
+
+
+def _end_writers(folder: Path) -> None:
+    """End what a killed backup left writing there."""
+    wanted = f"--pgdata={folder}"
+    for process in psutil.process_iter(["cmdline"]):
+        if any(argument.startswith(wanted) for argument in process.info["cmdline"] or ()):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+                process.wait(10)
+
+
+def _key_check(master: Sealer) -> str:
+    """What tells one master key from another, and nothing of it."""
+    return master.derived_key(purpose="backup key check").hex()[:16]
+
+
+def refuse_other_key(backup: Backup, master: Sealer) -> None:
+    """Raises Invalid where the master key is not that under which the backup's data were sealed."""
+    if backup.contents.key_check not in (None, _key_check(master)):
+        raise Invalid("NEAP_KEY is another master key than that of this backup: it opens nothing of it")
 
 
 def _arguments(cluster: Cluster, data: Path, *, quiet: bool) -> list[str]:
@@ -158,7 +199,8 @@ async def prune(cluster: Cluster, backup_dir: Path, *, keep: int) -> list[Path]:
     if old and rest:
         label = (rest[0].data / "backup_label").read_text()
         if (found := START_FILE.search(label)) is not None:
-            await _run(cluster, "pg_archivecleanup", str(archiving.wal_dir(backup_dir)), found[1])
+            log = str(archiving.wal_dir(backup_dir))
+            await _run(cluster, "pg_archivecleanup", "--clean-backup-history", log, found[1])
     return [each.folder for each in old]
 
 

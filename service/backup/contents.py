@@ -20,7 +20,7 @@ class Table(msgspec.Struct, frozen=True):
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """A moment of a database, from one snapshot: migrations, rows by table, each clinic's newest row of the audit
-    trail, and when the newest of all was written.
+    trail, and when the newest of all was written; `key_check` tells the master key from others.
     """
 
     at: datetime
@@ -29,6 +29,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     tables: dict[str, Table]
     audit_heads: dict[UUID, UUID]
     newest_at: datetime | None
+    key_check: str | None = None
 
 
 TABLES = """
@@ -65,7 +66,7 @@ async def _heads(connection: Connection) -> dict[UUID, UUID]:
 NOW = """
 select clock_timestamp() as at, current_setting('server_version') as server_version,
   (select array_agg(version order by version) from schema_migrations) as migrations,
-  (select max(happened_at) from audit_event) as newest_at
+  greatest((select max(happened_at) from audit_event), (select max(received_at) from check_in)) as newest_at
 """
 
 
@@ -87,11 +88,13 @@ async def read(url: str) -> Contents:
     return msgspec.convert({**said, "tables": tables, "audit_heads": heads}, Contents)
 
 
-NEWEST_AT = "select max(happened_at) from audit_event"
+NEWEST_AT = """
+select greatest((select max(happened_at) from audit_event), (select max(received_at) from check_in))
+"""
 
 
 async def newest_at(url: str) -> datetime | None:
-    """When the newest row of any audit trail was written, as a superuser sees it; None where there is none."""
+    """When the newest answer, or row of an audit trail, was written, as a superuser sees it; None without any."""
     connection = await asyncpg.connect(url)
     try:
         return msgspec.convert(await connection.fetchval(NEWEST_AT), datetime | None)

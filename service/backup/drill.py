@@ -7,6 +7,7 @@ restored, running and held against its backup's contents.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,14 +22,17 @@ from service import audit_seals, database, embedded, errors, fold, roles, schema
 from service.audit_seals import Signer
 from service.backup import contents, restore
 from service.backup.base_backup import Backup
+from service.backup.restore import Restored
 from service.config import Config, embedded_url
 from service.database import Db, Pool
+from service.embedded.contents import refuse_foreign
 from service.embedded.lock import FileLock
 from service.facts import fold_queue
 from service.people import clients, clinics
 from service.sealing import Sealer
 
 CLIENTS_AT_ONCE = 64
+SETTLED_AFTER = timedelta(days=2)
 Tell = Callable[[str], None]
 
 
@@ -54,13 +58,14 @@ async def run(backup: Backup, config: Config, backup_dir: Path, *, newest_at: da
     """
     with _alone(backup_dir):
         place = backup_dir / "drill"
-        if place.exists():
+        if place.exists() and any(place.iterdir()):
+            refuse_foreign(place)
             restore.discard(place)
         began = time.monotonic()
-        last_commit_at = await restore.into(backup, backup_dir, place, key=config.master_key())
-        tell(f"restored up to {_moment(last_commit_at)}")
+        restored = await restore.into(backup, backup_dir, place)
+        tell(f"restored up to {_moment(restored.last_commit_at)}")
         try:
-            return await _proved(backup, config, place, last_commit_at, newest_at, began, tell)
+            return await _proved(backup, config, place, restored, newest_at, began, tell)
         finally:
             restore.discard(place)
             place.rmdir()
@@ -85,16 +90,19 @@ async def _proved(
     backup: Backup,
     config: Config,
     place: Path,
-    last_commit_at: datetime | None,
+    restored: Restored,
     newest_at: datetime | None,
     began: float,
     tell: Tell,
 ) -> Outcome:
-    here = msgspec.structs.replace(config, data_dir=place, backup_dir=None, database_url=None)
+    # The master key stays in memory: it is not to lie beside what it opens.
+    key = base64.urlsafe_b64encode(config.master_key()).decode()
+    here = msgspec.structs.replace(config, data_dir=place, backup_dir=None, database_url=None, key=key)
     async with embedded.running(here) as cluster:
         await roles.make(cluster.superuser_url, here)
         held = await contents.read(embedded_url(place, "postgres"))
-        faults = contents.missing_of(backup.contents, held)
+        faults = [] if restored.fault is None else [restored.fault]
+        faults += contents.missing_of(backup.contents, held)
         lost = await contents.lacks_heads(embedded_url(place, "postgres"), backup.contents.audit_heads)
         faults += [f"the audit trail of clinic {each} ends too early" for each in lost]
         if held.migrations != schema.versions():
@@ -106,7 +114,7 @@ async def _proved(
             trend_days = await _prove_clinics(here, faults, tell)
     return Outcome(
         taken_at=backup.taken_at,
-        last_commit_at=last_commit_at,
+        last_commit_at=restored.last_commit_at,
         rpo=_lost(held.newest_at, newest_at),
         rto=timedelta(seconds=rto),
         proved=timedelta(seconds=time.monotonic() - began),
@@ -177,7 +185,12 @@ async def _compare(db: Db, client_ids: Sequence[UUID], now: datetime) -> tuple[i
     other, compared = 0, 0
     for client_id in client_ids:
         by_day = {each.client_day: trends.as_stored(each) for each in again.get(client_id, [])}
-        stored = await trends.of(db, client_id, from_day=date.min, until_day=date.max)
-        other += sum(by_day.get(each.client_day) != each for each in stored)
-        compared += len(stored)
+        stored = {
+            each.client_day: each for each in await trends.of(db, client_id, from_day=date.min, until_day=date.max)
+        }
+        other += sum(by_day.get(day) != each for day, each in stored.items())
+        # The days that have just ended may not have been folded yet.
+        missing = {day for day in by_day if day not in stored and day < now.date() - SETTLED_AFTER}
+        other += len(missing)
+        compared += len(stored) + len(missing)
     return other, compared

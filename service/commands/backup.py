@@ -10,6 +10,7 @@ from service import embedded
 from service.backup import base_backup
 from service.config import Config, ConfigError
 from service.errors import Invalid
+from service.sealing import Sealer
 
 KEEP = 7
 
@@ -33,9 +34,11 @@ async def _take(config: Config, keep: int) -> int:
             "(docs/operations.md)"
         )
     async with embedded.running(config) as cluster:
-        taken = await base_backup.take(cluster, config.backup_dir, quiet=not sys.stderr.isatty())
-        for removed in await base_backup.prune(cluster, config.backup_dir, keep=keep):
-            print(f"removed {removed}")
+        with base_backup.alone(config.backup_dir):
+            master, quiet = Sealer(config.master_key()), not sys.stderr.isatty()
+            taken = await base_backup.take(cluster, config.backup_dir, master, quiet=quiet)
+            for removed in await base_backup.prune(cluster, config.backup_dir, keep=keep):
+                print(f"removed {removed}")
     rows = sum(table.rows for table in taken.contents.tables.values())
     print(f"{taken.folder}: {rows} rows in {len(taken.contents.tables)} tables")
     return 0

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.alert import Alert, AlertEvent, AlertState, Delivery, Finding, Outcome, Tier
+from schemas.alert import Alert, AlertEvent, AlertState, Delivery, DeliveryState, Finding, Outcome, Tier
 from schemas.client import RecordOrigin
 from service.alerting import alerts, deliveries, findings
 from service.database import Db
 from service.desk import reasons
-from service.people import access, clients
+from service.people import access, clients, consents
 from service.people.access import Reach
 from service.sealing import Sealer
 
@@ -26,7 +26,8 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """An alert as the inbox lists it, and what became of its current round's messages.
 
     Of people, on whichever channel: `told`, and of them those who `opened` a message. `webhooks`: the endpoints that
-    took it. `queued` and `failed`: people and endpoints whom no message has reached yet, or could not.
+    took it. `queued` and `failed`: people and endpoints whom no message has reached yet, or could not; what is
+    withheld for want of consent has not failed.
     """
 
     alert_id: UUID
@@ -90,7 +91,7 @@ left join lateral (
       bool_or(d.state in ('sent', 'delivered', 'opened')) as reached,
       bool_or(d.state = 'opened') as opened,
       bool_or(d.state = 'queued') as waits,
-      bool_or(d.state in ('failed', 'dead', 'blocked')) as failed
+      bool_or(d.state in ('failed', 'dead') or (d.state = 'blocked' and d.problem is distinct from $9)) as failed
     from delivery d
     where d.clinic_id = $1
       and d.alert_id = a.alert_id
@@ -145,6 +146,7 @@ async def read(
         opened_before,
         id_before,
         limit + 1,
+        consents.NOT_GIVEN,
     )
     shown = rows[:limit]
     told = set() if findings_for is None else set(await access.visible_clients(db, findings_for, now=now))
@@ -217,6 +219,11 @@ class Told(NamedTuple):
 
     name: str
     delivery: Delivery
+
+    @property
+    def withheld(self) -> bool:
+        """Whether it was not to leave the house, because the client has not consented."""
+        return self.delivery.state is DeliveryState.BLOCKED and self.delivery.problem == consents.NOT_GIVEN
 
 
 async def told_of(db: Db, alert_id: UUID) -> list[Told]:

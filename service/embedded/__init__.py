@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -29,12 +30,14 @@ __all__ = [
     "EmbeddedError",
     "cluster_of",
     "ended",
-    "make_secrets",
+    "keep_key",
+    "make_passwords",
     "place_of",
     "record_place",
     "refuse_another",
     "remove",
     "running",
+    "stop_left",
 ]
 
 WATCH_SECONDS = 1.0
@@ -160,11 +163,14 @@ async def _started(data_dir: Path, overrides: Mapping[str, str], backup_dir: Pat
         archiving.prepare(backup_dir, account)
         overrides = {**archiving.settings(backup_dir), **overrides}
     if cluster_dir.parent != data_dir and not (data_dir / "secrets").exists():
-        _remove_cluster(cluster_dir)  # left behind by a data folder that was deleted, its passwords with it
+        _put_aside(cluster_dir)  # left behind by a data folder that was deleted, or moved, its passwords with it
     if not (cluster_dir / "PG_VERSION").exists():
-        make_secrets(data_dir)
+        make_passwords(data_dir)
+        keep_key(data_dir, secrets.token_bytes(KEY_BYTES))
         synced = overrides.get("fsync") != "off"
         await asyncio.to_thread(server.initialise, files, account, _superuser_password(data_dir), synced=synced)
+    if backup_dir is not None:
+        archiving.take_over(backup_dir, cluster_dir, account)
     record = _record(data_dir)
     found = await server.start(
         files,
@@ -202,11 +208,18 @@ def _home_for(cluster_dir: Path, account: Account) -> Path:
     return reachable_folder(account) / f"cluster-{digest}"
 
 
-def _remove_cluster(cluster_dir: Path) -> None:
+def stop_left(data_dir: Path) -> None:
+    """Stop the server of a data folder that its starter left running."""
+    if (found := server.found(cluster_of(data_dir))) is not None:
+        server.stop(found.process)
+
+
+def _put_aside(cluster_dir: Path) -> None:
+    """Whoever moved the data folder away may want back what lies here: it is not ours to delete."""
     if (found := server.found(cluster_dir)) is not None:
         server.stop(found.process)
     if cluster_dir.exists():
-        shutil.rmtree(cluster_dir)
+        cluster_dir.rename(cluster_dir.with_name(f"{cluster_dir.name}.left-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"))
 
 
 def _record(data_dir: Path) -> EmbeddedServer | None:
@@ -235,16 +248,18 @@ def _superuser_password(data_dir: Path) -> str:
         raise EmbeddedError(f"{data_dir / 'secrets'} lacks the password of the server that lies beside it") from None
 
 
-def make_secrets(data_dir: Path, *, key: str | None = None) -> str:
-    """Make what a new cluster needs, keeping what is there: a password for each role and the master key, unless one
-    is given. Returns the superuser's password.
-    """
+def make_passwords(data_dir: Path) -> str:
+    """Make a password for each role, keeping those that are there. Returns the superuser's."""
     folder = data_dir / "secrets"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in ("postgres", *ROLES):
         _write_once(folder / f"{name}_password", secrets.token_urlsafe(32))
-    _write_once(folder / "key", key or base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode())
     return _superuser_password(data_dir)
+
+
+def keep_key(data_dir: Path, key: bytes) -> None:
+    """Write the master key down beside the passwords, unless one is there."""
+    _write_once(data_dir / "secrets" / "key", base64.urlsafe_b64encode(key).decode())
 
 
 def _write_once(file: Path, text: str) -> None:

@@ -26,6 +26,7 @@ Resource = dict[str, Any]
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 OURS = "urn:neap:check-in"
+CONSENT_SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 KETAMINE = {"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "6130", "display": "ketamine"}
 AMBULATORY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB", "display": "ambulatory"}
@@ -58,6 +59,7 @@ def _resources(of: Gathered) -> Iterator[Resource]:
     yield from _sessions(of)
     yield from _plans(of)
     yield from _messages(of)
+    yield from _consents(of)
 
 
 def _patient(of: Gathered) -> Resource:
@@ -279,3 +281,20 @@ def _messages(of: Gathered) -> Iterator[Resource]:
                 "sent": each.settled_at,
                 "payload": [{"contentString": "New alert in the inbox"}],
             }
+
+
+def _consents(of: Gathered) -> Iterator[Resource]:
+    """What the client said about recipients outside the clinic; the last one is active."""
+    for number, each in enumerate(of.consents, start=1):
+        text = "Recipients outside the clinic may be told that there is an alert"
+        yield {
+            "resourceType": "Consent",
+            "id": str(each.consent_id),
+            "status": "active" if number == len(of.consents) else "inactive",
+            "scope": {"coding": [{"system": CONSENT_SCOPE, "code": "patient-privacy"}]},
+            "category": [_loinc("59284-0", "Consent Document")],
+            "patient": _patient(of),
+            "dateTime": each.recorded_at,
+            "policyRule": {"text": text},
+            "provision": {"type": "permit" if each.given else "deny"},
+        }

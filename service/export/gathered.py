@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.alert import Alert, Delivery
 from schemas.client import Client
+from schemas.consent import Consent
 from schemas.course import Course, CourseEvent, CourseSubstance, Infusion, Pause, TherapySession
 from schemas.gate import ContraindicationCheck, DrugScreen, GateCheck, VitalReading
 from service.alerting import alerts, deliveries
@@ -30,7 +31,7 @@ from service.facts.checkins import CheckInRow
 from service.facts.instruments import ResponseRow
 from service.gate import decide
 from service.instruments.catalogue import Catalogue
-from service.people import clients, clinics
+from service.people import clients, clinics, consents
 from service.sealing import Sealer
 
 PAGE = 1_000
@@ -55,6 +56,7 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
     infusions: Sequence[Infusion]
     sessions: Sequence[TherapySession]
     pauses: Sequence[Pause]
+    consents: Sequence[Consent]
     screens: Sequence[DrugScreen]
     vitals: Sequence[VitalReading]
     checklists: Sequence[ContraindicationCheck]
@@ -91,6 +93,7 @@ async def of(db: Db, client_id: UUID, *, sealer: Sealer | None, now: datetime) -
         infusions=given,
         sessions=await sessions.of(db, client_id),
         pauses=[each for each in await pauses.of(db, client_id) if not each.withdrawn],
+        consents=(await consents.history(db, client_id))[::-1],
         screens=gate_records.standing_screens(await gate_records.screens_of(db, client_id)),
         vitals=gate_records.standing_vitals(await gate_records.vitals_of_infusions(db, infusion_ids)),
         checklists=gate_records.standing_checklists(await gate_records.checklists_of_infusions(db, infusion_ids)),

@@ -33,6 +33,7 @@ DECISION_COLUMNS = (
     "client", "decision_id", "infusion_id", "planned_at", "decision", "decided_at", "expires_at", "decided_by",
     "missing", "proposals", "reason",
 )  # fmt: skip
+CONSENT_COLUMNS = ("client", "consent_id", "given", "recorded_at", "recorded_by")
 LIST_ITEMS = TREATMENT_COLUMNS[16:21]
 PAST = (InfusionState.GIVEN, InfusionState.HELD, InfusionState.MISSED, InfusionState.CANCELLED)
 
@@ -175,6 +176,17 @@ def decisions(of: Gathered) -> Iterator[Row]:
         }
 
 
+def consents(of: Gathered) -> Iterator[Row]:
+    """What the client said about recipients outside the clinic, in order: the last row holds. No import takes it."""
+    for each in of.consents:
+        yield {
+            "consent_id": each.consent_id,
+            "given": int(each.given),
+            "recorded_at": each.recorded_at.isoformat(),
+            "recorded_by": each.recorded_by,
+        }
+
+
 def planned(of: Gathered) -> Iterator[Row]:
     """What lies ahead, which no import takes."""
     for infusion in of.infusions:
@@ -213,6 +225,7 @@ TABLES: Mapping[str, tuple[Sequence[str], Callable[[Gathered], Iterator[Row]]]] 
         "check_ins": (CHECK_IN_COLUMNS, check_ins),
         "treatment": (TREATMENT_COLUMNS, treatment),
         "decisions": (DECISION_COLUMNS, decisions),
+        "consents": (CONSENT_COLUMNS, consents),
         "planned": (PLANNED_COLUMNS, planned),
     }
 )

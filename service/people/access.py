@@ -64,6 +64,8 @@ class Permission(StrEnum):
     SEE_RULES = "see_rules"
     MANAGE_RULES = "manage_rules"
     EXPORT_CLIENTS = "export_clients"
+    SEE_CONSENTS = "see_consents"
+    RECORD_CONSENTS = "record_consents"
     SEE_GATES = "see_gates"
     RECORD_GATES = "record_gates"
     RECORD_SCREENS = "record_screens"
@@ -130,6 +132,9 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.MANAGE_RULES: {Party.ADMIN: Scope.CLINIC},
         # Everything that is stored of a client in one file: for whoever may see all of it.
         Permission.EXPORT_CLIENTS: _each(_CLINICAL, Scope.CARE_TEAM),
+        # What clients said about recipients outside the clinic: whoever treats them hears it.
+        Permission.SEE_CONSENTS: {**_each(_CLINICAL, Scope.CARE_TEAM), Party.PRIVACY_OFFICER: Scope.CLINIC},
+        Permission.RECORD_CONSENTS: _each(_CLINICAL, Scope.CARE_TEAM),
         # Screens, pressures and the list before an infusion: for whoever treats the client.
         Permission.SEE_GATES: _each(_CLINICAL, Scope.CARE_TEAM),
         Permission.RECORD_GATES: _each((Party.PRESCRIBER, Party.NURSE), Scope.CARE_TEAM),

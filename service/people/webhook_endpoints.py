@@ -20,7 +20,7 @@ OVERLAP = timedelta(hours=24)
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as its table holds it."""
+    """An endpoint as its table holds it; `outside`: it belongs to somebody outside the clinic."""
 
     webhook_endpoint_id: UUID
     url: str
@@ -30,25 +30,29 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     disabled_at: datetime | None
     disabled_why: str | None
+    outside: bool
 
 
 INSERT = """
-insert into webhook_endpoint (clinic_id, webhook_endpoint_id, url, secret_sealed, created_at)
-values ($1, $2, $3, $4, $5)
+insert into webhook_endpoint (clinic_id, webhook_endpoint_id, url, secret_sealed, created_at, outside)
+values ($1, $2, $3, $4, $5, $6)
 """
 
 
-async def add(db: Db, master: Sealer, url: str, *, now: datetime) -> tuple[UUID, bytes]:
-    """Announce the clinic's alerts at `url`; its id, and the secret with which the receiver verifies."""
+async def add(db: Db, master: Sealer, url: str, *, outside: bool = False, now: datetime) -> tuple[UUID, bytes]:
+    """Announce the clinic's alerts at `url`; its id, and the secret with which the receiver verifies.
+
+    One `outside` the clinic is told only of clients who consented.
+    """
     endpoint_id, secret = ids.new(), secrets.token_bytes(SECRET_BYTES)
     sealed = master.seal(secret, bound_to=_binding(db.clinic_id, endpoint_id))
-    await db.execute(INSERT, db.clinic_id, endpoint_id, url, sealed, now)
+    await db.execute(INSERT, db.clinic_id, endpoint_id, url, sealed, now, outside)
     return endpoint_id, secret
 
 
 OF_CLINIC = """
 select webhook_endpoint_id, url, secret_sealed, previous_secret_sealed, previous_until, created_at, disabled_at,
-  disabled_why
+  disabled_why, outside
 from webhook_endpoint
 where clinic_id = $1
 order by created_at, webhook_endpoint_id
@@ -62,7 +66,7 @@ async def of(db: Db) -> list[Endpoint]:
 
 GET = """
 select webhook_endpoint_id, url, secret_sealed, previous_secret_sealed, previous_until, created_at, disabled_at,
-  disabled_why
+  disabled_why, outside
 from webhook_endpoint
 where clinic_id = $1
   and webhook_endpoint_id = $2
@@ -124,6 +128,20 @@ where clinic_id = $1
 async def enable(db: Db, endpoint_id: UUID) -> None:
     """Send there again, from the next message on; one that is enabled stays so. Raises NotFound."""
     if await db.execute(ENABLE, db.clinic_id, endpoint_id) == 0:
+        raise errors.NotFound("Not found.")
+
+
+SET_OUTSIDE = """
+update webhook_endpoint
+set outside = $3
+where clinic_id = $1
+  and webhook_endpoint_id = $2
+"""
+
+
+async def set_outside(db: Db, endpoint_id: UUID, *, outside: bool) -> None:
+    """Say whether the endpoint belongs to somebody outside the clinic, from the next message on. Raises NotFound."""
+    if await db.execute(SET_OUTSIDE, db.clinic_id, endpoint_id, outside) == 0:
         raise errors.NotFound("Not found.")
 
 

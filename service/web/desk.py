@@ -15,7 +15,7 @@ from schemas.treatment import Curve
 from service.alerting import leases
 from service.desk import caseload, caseload_filter, client_page, curves, inbox, instruments_page, reasons, sentences
 from service.facts import client_day
-from service.people import access, clients
+from service.people import access, clients, consents
 from service.people.access import Permission, Reach, Scope
 from service.web import chart_spec, cursors, desk_page, inbox_live, overlay_spec, page_problems
 from service.web.chart_pages import DEFAULT_SPAN, SPANS
@@ -172,6 +172,7 @@ async def show_client(
         "sessions_on": set(view.chart.sessions),
         "infusion_on": dict(view.chart.infusions),
         "gate_of_next": await _gate_of_next(desk, view),
+        **await _consents(desk, client_id),
     }
     return await desk_page.show(desk, "client.html", context, here="/caseload")
 
@@ -179,6 +180,15 @@ async def show_client(
 async def _overlaid(desk: Desk, client_id: UUID) -> list[Curve]:
     drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
     return drawn[-overlay_spec.MOST_INFUSIONS :]
+
+
+async def _consents(desk: Desk, client_id: UUID) -> dict[str, object]:
+    """What the client said about recipients outside the clinic, for whoever may read it; and whether they record it."""
+    sees = await desk.reaches(Permission.SEE_CONSENTS, client_id)
+    return {
+        "consents": await consents.history(desk.db, client_id) if sees else None,
+        "records_consents": await desk.reaches(Permission.RECORD_CONSENTS, client_id),
+    }
 
 
 async def _gate_of_next(desk: Desk, view: client_page.ClientView) -> UUID | None:

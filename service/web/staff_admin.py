@@ -23,6 +23,7 @@ from service.web.pages import go_to
 
 STAFF = {"access": Permission.MANAGE_STAFF}
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
+WHOSE = {"yes": True, "no": False}
 
 
 @get("/staff", opt=STAFF)
@@ -107,7 +108,8 @@ async def choose_seen(request: Request[Any, Any, Any], desk: NamedDependency[Des
 @post("/settings/webhooks", opt=SETTINGS)
 async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
     """Add an endpoint; its signing secret is shown this once."""
-    made = await webhook_api.add(desk, (await form_of(request)).get("url", "").strip())
+    form = await form_of(request)
+    made = await webhook_api.add(desk, form.get("url", "").strip(), outside="outside" in form)
     return await _secret_page(desk, made, is_new=True)
 
 
@@ -137,6 +139,18 @@ async def enable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID
     return go_to("/settings")
 
 
+@post("/settings/webhooks/{endpoint_id:uuid}/outside", opt=SETTINGS)
+async def set_webhook_outside(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]
+) -> Response[Any]:
+    """Say whether it belongs to somebody outside the clinic."""
+    outside = WHOSE.get((await form_of(request)).get("outside", ""))
+    if outside is None:
+        raise errors.Invalid("Say whose it is.", fields=(errors.FieldFault("outside", "yes or no"),))
+    await webhook_api.set_outside(desk, endpoint_id, outside=outside)
+    return go_to("/settings")
+
+
 ROUTES = (
     Router(
         path="/",
@@ -152,6 +166,7 @@ ROUTES = (
             rotate_webhook,
             disable_webhook,
             enable_webhook,
+            set_webhook_outside,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},

@@ -1,4 +1,4 @@
-"""Webhook endpoints over the API, for admins: add, give a new secret, disable, enable again."""
+"""Webhook endpoints over the API, for admins: add, give a new secret, disable, enable again, say whose they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.messaging import EndpointForm, EndpointLine, EndpointPage, EndpointSecret
+from schemas.messaging import EndpointForm, EndpointLine, EndpointPage, EndpointSecret, OutsideForm
 from service import errors
 from service.notify import endpoint
 from service.people import webhook_endpoints
@@ -31,10 +31,10 @@ def refuse_bad_url(url: str, allowed: frozenset[str]) -> None:
         raise errors.Invalid("This address cannot be used.", fields=(fault,)) from error
 
 
-async def add(desk: Desk, url: str) -> EndpointSecret:
+async def add(desk: Desk, url: str, *, outside: bool) -> EndpointSecret:
     """Announce alerts there. Raises Invalid."""
     refuse_bad_url(url, desk.services.config.webhook_allow)
-    endpoint_id, secret = await webhook_endpoints.add(desk.db, desk.services.master, url, now=desk.now)
+    endpoint_id, secret = await webhook_endpoints.add(desk.db, desk.services.master, url, outside=outside, now=desk.now)
     await desk.record("webhook_endpoint.add", object_id=endpoint_id)
     return EndpointSecret(endpoint_id=endpoint_id, secret=webhook_endpoints.written(secret))
 
@@ -58,6 +58,13 @@ async def enable(desk: Desk, endpoint_id: UUID) -> None:
     await desk.record("webhook_endpoint.enable", object_id=endpoint_id)
 
 
+async def set_outside(desk: Desk, endpoint_id: UUID, *, outside: bool) -> None:
+    """Say whether it belongs to somebody outside the clinic. Raises NotFound."""
+    await webhook_endpoints.set_outside(desk.db, endpoint_id, outside=outside)
+    action = "webhook_endpoint.set_outside" if outside else "webhook_endpoint.set_inside"
+    await desk.record(action, object_id=endpoint_id)
+
+
 @get("/v1/webhook-endpoints", opt={"access": SETTINGS, "replies": {200: EndpointPage}}, tags=["Messages"])
 async def list_endpoints(desk: NamedDependency[Desk]) -> Response[bytes]:
     """Every endpoint of the clinic; secrets are told once, when they are made."""
@@ -69,6 +76,7 @@ async def list_endpoints(desk: NamedDependency[Desk]) -> Response[bytes]:
             previous_until=each.previous_until,
             disabled_at=each.disabled_at,
             disabled_why=each.disabled_why,
+            outside=each.outside,
         )
         for each in await webhook_endpoints.of(desk.db)
     ]
@@ -81,9 +89,9 @@ async def list_endpoints(desk: NamedDependency[Desk]) -> Response[bytes]:
     tags=["Messages"],
 )
 async def add_endpoint(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[bytes]:
-    """Announce the clinic's alerts at a further address."""
+    """Announce the clinic's alerts at a further address; at one outside the clinic, those of clients who consented."""
     form = strict.decode(await request.body(), EndpointForm)
-    return json_reply(await add(desk, form.url.strip()), 201)
+    return json_reply(await add(desk, form.url.strip(), outside=form.outside), 201)
 
 
 @post(f"{ONE}/rotate", opt={"access": SETTINGS, "replies": {200: EndpointSecret}}, tags=["Messages"])
@@ -106,10 +114,27 @@ async def enable_endpoint(desk: NamedDependency[Desk], endpoint_id: FromPath[UUI
     return Response(None, status_code=204, headers=HEADERS)
 
 
+@post(f"{ONE}/outside", opt={"access": SETTINGS, "body": OutsideForm, "replies": {204: None}}, tags=["Messages"])
+async def set_endpoint_outside(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]
+) -> Response[None]:
+    """Say whether it belongs to somebody outside the clinic; it holds from the next message on."""
+    form = strict.decode(await request.body(), OutsideForm)
+    await set_outside(desk, endpoint_id, outside=form.outside)
+    return Response(None, status_code=204, headers=HEADERS)
+
+
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[list_endpoints, add_endpoint, rotate_endpoint, disable_endpoint, enable_endpoint],
+        route_handlers=[
+            list_endpoints,
+            add_endpoint,
+            rotate_endpoint,
+            disable_endpoint,
+            enable_endpoint,
+            set_endpoint_outside,
+        ],
         dependencies={"desk": Provide(open_desk)},
     ),
 )
