@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -17,23 +17,14 @@ from jobs import metrics, process, runner, timetable
 from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import config, database, logs
+from service.arguments import WRONG_INPUT_STATUS, OneLineParser
 from service.config import Config, ConfigError
 from service.errors import DomainError
 from service.people import clinics
 
-WRONG_INPUT = 2
 
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with status 2."""
-        self.exit(WRONG_INPUT, f"jobs: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m jobs", description="The clock of Neap.")
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog="python -m jobs", description="The clock of Neap.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("timetable", help="print when each job runs, and why")
     run = commands.add_parser("run", help="run one job once")
@@ -68,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         return asyncio.run(_run_clock(settings))
     except ConfigError as error:
         print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
-        return WRONG_INPUT
+        return WRONG_INPUT_STATUS
     except DomainError as error:
         print(f"jobs: {error.message}", file=sys.stderr)
         return 1
@@ -86,15 +77,26 @@ def _refuse_options_not_taken(parser: argparse.ArgumentParser, name: str, day: d
 
 
 async def _run_clock(settings: Config) -> int:
-    shown = metrics.served(settings.metrics_host, settings.metrics_port)
     async with process.tools_of(settings) as tools:
         running = process.Process(tools, hint_url=settings.database_url_of("jobs"))
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, running.stop)
-        with shown:
+        with _figures_shown(settings):
             await running.run()
     return 0
+
+
+@contextmanager
+def _figures_shown(settings: Config) -> Iterator[None]:
+    """Show the figures for the block. Raises ConfigError where the address for them is not to be had."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(metrics.served(settings.metrics_host, settings.metrics_port))
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise ConfigError(f"NEAP_METRICS_HOST, NEAP_METRICS_PORT: nobody can listen there ({why})") from error
+        yield
 
 
 async def _run_by_hand(

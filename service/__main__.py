@@ -1,11 +1,11 @@
 """`python -m service COMMAND`: imports the one command it was asked for and runs it."""
 
-import argparse
 import signal
 import sys
 from types import FrameType
 
 from service import commands, config
+from service.arguments import OneLineParser
 from service.config import ConfigError
 from service.errors import Conflict, DomainError, Invalid
 
@@ -14,7 +14,7 @@ INTERRUPTED_STATUS = 130
 
 def main(arguments: list[str]) -> int:
     """Run a command; the result is the exit status, 2 when the settings or arguments are wrong."""
-    parser = argparse.ArgumentParser(prog="python -m service", description="Neap: the service's commands.")
+    parser = OneLineParser(prog="python -m service", description="Neap: the service's commands.")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     known = commands.names()
     if arguments and not arguments[0].startswith("-"):

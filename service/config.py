@@ -6,8 +6,6 @@ the same name and _FILE. An empty variable counts as not set.
 """
 
 import base64
-import binascii
-import ipaddress
 import os
 import typing
 from collections.abc import Mapping
@@ -19,7 +17,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from service import plain_words
+from service import addresses, plain_words
 
 PREFIX = "NEAP_"
 KEY_BYTES = 32
@@ -30,11 +28,11 @@ TOOL_VARIABLES = frozenset({"NEAP_CHROMIUM", "NEAP_PYTHON", "NEAP_TEST_ADMIN_URL
 # Their texts are lists, separated by commas.
 LISTS = frozenset({"forwarded_allow_ips", "webhook_allow"})
 
+HOSTS = frozenset({"host", "metrics_host", "smtp_host"})
+
 Role = Literal["owner", "web", "jobs", "sweep"]
 ROLES: tuple[Role, ...] = typing.get_args(Role)
 
-HostAndPort = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[^\s:/]+):[0-9]{1,5}$")]
-AddressOrNetwork = Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$")]
 PoolSize = Annotated[int, Meta(ge=1, le=500)]
 
 
@@ -87,7 +85,7 @@ class Config(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535), _says("Port the web process listens on.")] = 8080
     base_url: Annotated[str, _says("Address in links and messages; http://127.0.0.1:<port> when not set.")] = ""
     forwarded_allow_ips: Annotated[
-        frozenset[AddressOrNetwork],
+        frozenset[str],
         _says(
             "Addresses or networks of the reverse proxy, whose X-Forwarded-For and -Proto are believed; separated by "
             "commas. Without it nobody's are."
@@ -135,7 +133,7 @@ class Config(Struct, frozen=True, kw_only=True):
     smtp_password: Annotated[str | None, _says("Password at the mail server.", secret=True)] = None
     mail_from: Annotated[str | None, _says("Sender of every e-mail; needed with a mail server.")] = None
     webhook_allow: Annotated[
-        frozenset[HostAndPort],
+        frozenset[str],
         _says("Private host:port pairs that webhooks and push may reach, also over plain http; separated by commas."),
     ] = frozenset()
 
@@ -153,9 +151,9 @@ class Config(Struct, frozen=True, kw_only=True):
         """Fill what derives from other settings."""
         base_url = (self.base_url or f"http://127.0.0.1:{self.port}").rstrip("/")
         msgspec.structs.force_setattr(self, "base_url", base_url)
-        msgspec.structs.force_setattr(self, "data_dir", self.data_dir.expanduser().absolute())
+        msgspec.structs.force_setattr(self, "data_dir", self.data_dir.absolute())
         if self.backup_dir is not None:
-            msgspec.structs.force_setattr(self, "backup_dir", self.backup_dir.expanduser().absolute())
+            msgspec.structs.force_setattr(self, "backup_dir", self.backup_dir.absolute())
 
     def __repr__(self) -> str:
         """Name the process by its address only, since other fields hold secrets."""
@@ -191,7 +189,7 @@ class Config(Struct, frozen=True, kw_only=True):
         made = self.secrets_dir / "key"
         if not self.embedded or not made.is_file():
             raise ConfigError(f"{_variable('key')} or {_variable('key_file')} must be set to a 32-byte master key")
-        return _decoded_key(made.read_text())
+        return _decoded_key(made.read_text(errors="replace"))
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
@@ -250,7 +248,10 @@ def embedded_url(data_dir: Path, role: Role | Literal["postgres"], database: str
         raise ConfigError(
             f"no database: set {_variable('database_url')}, or start the embedded server with `make demo` first"
         )
-    place = msgspec.json.decode(record.read_bytes(), type=EmbeddedServer)
+    try:
+        place = msgspec.json.decode(record.read_bytes(), type=EmbeddedServer)
+    except msgspec.DecodeError:
+        raise ConfigError(f"{_variable('data_dir')}: {record.name} there does not say where the server is") from None
     name = "postgres" if role == "postgres" else f"neap_{role}"
     login = f"{name}:{quote(password.read_text().strip(), safe='')}"
     return f"postgresql://{login}@{place.host}:{place.port}/{database}?sslmode=disable"
@@ -296,43 +297,47 @@ def _text_or_file(variable: str, given: Mapping[str, str], faults: list[str]) ->
     if variable in given:
         faults.append(f"{variable} and {variable}_FILE are both set")
     try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
         faults.append(f"{variable}_FILE cannot be read: {type(error).__name__}")
         return None
+    if not text:
+        faults.append(f"{variable}_FILE is empty")
+    return text or None
 
 
-def _conversion_fault(variable: str, value: object, annotation: object) -> str | None:
+def _conversion_fault(variable: str, value: str | list[str], annotation: object) -> str | None:
     try:
+        "".join(value).encode()
         msgspec.convert(value, annotation, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
         return f"{variable}: {plain_words.why_refused(error)}"
+    except UnicodeEncodeError:
+        return f"{variable}: is not UTF-8 text"
     return None
 
 
 def _path_from(wanted: type, text: object) -> Path:
-    if wanted is Path and isinstance(text, str):
-        return Path(text)
+    if wanted is Path and isinstance(text, str) and "\0" not in text:
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:
+            raise ValueError("begins with the home of somebody who has none here") from None
     raise TypeError("must be a path")
 
 
 def _unknown(variable: str, known: set[str]) -> str:
     near = get_close_matches(variable, known, n=1)
-    return f"{variable} is not a setting" + (f"; {near[0]} is" if near else "")
+    name = variable if variable.isprintable() else ascii(variable)[1:-1]
+    return f"{name} is not a setting" + (f"; {near[0]} is" if near else "")
 
 
 def _contradictions(config: Config) -> list[str]:
-    faults = []
-    if urlsplit(config.base_url).scheme not in ("http", "https"):
-        faults.append(f"{_variable('base_url')} must begin with http:// or https://")
-    for field in msgspec.structs.fields(Config):
-        url = getattr(config, field.name)
-        if field.name.endswith("database_url") and url is not None:
-            faults += [f"{_variable(field.name)}: {fault}" for fault in _url_faults(url)]
-    if not all(_is_network(each) for each in config.forwarded_allow_ips):
-        faults.append(f"{_variable('forwarded_allow_ips')} must list addresses or networks such as 10.0.0.0/8")
-    if config.database_url is not None and urlsplit(config.database_url).username:
-        faults.append(f"{_variable('database_url')} names host, port and database only; passwords come by role")
+    faults = _address_faults(config)
+    if config.backup_dir is not None and _overlap(config.backup_dir, config.data_dir):
+        faults.append(
+            f"{_variable('backup_dir')} and {_variable('data_dir')} must lie apart, neither of them inside the other"
+        )
     if config.admin_database_url is not None and config.embedded:
         faults.append(f"{_variable('admin_database_url')} needs {_variable('database_url')} beside it")
     if config.key is not None and len(_bytes_of(config.key)) != KEY_BYTES:
@@ -346,28 +351,40 @@ def _contradictions(config: Config) -> list[str]:
     return faults
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _url_faults(url: str) -> list[str]:
-    parts = urlsplit(url)
+def _address_faults(config: Config) -> list[str]:
     faults = []
-    if parts.scheme not in ("postgresql", "postgres"):
-        faults.append("must begin with postgresql://")
-    if not parts.path.strip("/"):
-        faults.append("must name the database")
+    derived = config.base_url == f"http://127.0.0.1:{config.port}"  # also where the port is to be any free one
+    if not derived and (fault := addresses.page_fault(config.base_url)):
+        faults.append(f"{_variable('base_url')} {fault}")
+    for field in msgspec.structs.fields(Config):
+        text = getattr(config, field.name)
+        if field.name.endswith("database_url") and text is not None:
+            login = field.name != "database_url"
+            faults += [f"{_variable(field.name)}: {fault}" for fault in addresses.database_faults(text, login=login)]
+        elif field.name in HOSTS and text is not None and not addresses.is_host(text):
+            faults.append(f"{_variable(field.name)} must be the name of a host or an IP address")
+    if not all(addresses.is_network(each) for each in config.forwarded_allow_ips):
+        faults.append(f"{_variable('forwarded_allow_ips')} must list addresses or networks such as 10.0.0.0/8")
+    if not all(addresses.is_host_and_port(each) for each in config.webhook_allow):
+        faults.append(f"{_variable('webhook_allow')} must list pairs such as 10.0.0.9:8443 or [fd00::9]:8443")
+    if config.mail_from is not None and not addresses.is_sender(config.mail_from):
+        faults.append(f"{_variable('mail_from')} must be name@host, or Words <name@host>")
     return faults
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    """Whether two folders are the same, or one lies in the other; links are followed as far as they lead."""
+    try:
+        one, other = one.resolve(), other.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself: nothing can lie there
+        return False
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _bytes_of(text: str) -> bytes:
     try:
         return base64.b64decode(text.strip() + "=" * (-len(text.strip()) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
+    except ValueError:
         return b""
 
 

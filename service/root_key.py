@@ -23,7 +23,8 @@ from root_key
 """
 
 
-async def _sealed(connection: Connection) -> bytes | None:
+async def stored(connection: Connection) -> bytes | None:
+    """The root key as it is sealed under the master key; None while they are the same."""
     try:
         async with connection.transaction():
             found: bytes | None = await connection.fetchval(SEALED)
@@ -35,11 +36,11 @@ async def _sealed(connection: Connection) -> bytes | None:
 
 async def sealer(connection: Connection, master_key: bytes) -> Sealer:
     """What seals and opens everything. Raises NotReady where the master key does not open what was rotated."""
-    return Sealer(await _root_of(connection, master_key))
+    return Sealer(opened(await stored(connection), master_key))
 
 
-async def _root_of(connection: Connection, master_key: bytes) -> bytes:
-    sealed = await _sealed(connection)
+def opened(sealed: bytes | None, master_key: bytes) -> bytes:
+    """The root key, of what is `stored`. Raises NotReady where the master key does not open it."""
     if sealed is None:
         return master_key
     try:
@@ -65,7 +66,7 @@ async def rotate(connection: Connection, master_key: bytes, new_key: bytes, *, n
     Raises NotReady where the latter does not, Conflict where both are the same. Whoever runs already goes on; the next
     start needs the new one.
     """
-    root = await _root_of(connection, master_key)
+    root = opened(await stored(connection), master_key)
     if new_key == master_key:
         raise errors.Conflict("The new master key is the one in use.")
     await connection.execute(KEEP, Sealer(new_key).seal(root, bound_to=BOUND_TO), now)

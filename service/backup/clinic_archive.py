@@ -1,7 +1,7 @@
-"""One clinic's rows of every table as they are stored, what is sealed still sealed, with counts and hashes.
+"""One clinic's rows of every table as they are stored, what is sealed still sealed, with counts, hashes, a signature.
 
 For a clinic that moves to another deployment, and for whoever must show later what was there. The master key is needed
-to read what is sealed, and lies elsewhere.
+to read what is sealed, and lies elsewhere; the key that signs is derived from it, as for the seals of the audit trail.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service import schema
+from service.audit_seals import Signer
 from service.database import Db
 from service.errors import Invalid
 
 MANIFEST = "manifest.json"
+PURPOSE = b"neap-clinic-archive-v1\n"
 Tell = Callable[[str], object]
 
 
@@ -33,13 +38,18 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive holds: `tables` by name, each in the file NAME.csv."""
+    """What an archive holds: `tables` by name, each in the file NAME.csv; the signature is over all else. `root_key` is
+    that under which the rows are sealed, itself sealed under the master key; None where that is the same.
+    """
 
     clinic_id: UUID
     slug: str
     at: datetime
     migrations: list[str]
     tables: dict[str, Kept]
+    public_key: bytes
+    root_key: bytes | None = None
+    signature: bytes = b""
 
 
 TABLES = """
@@ -55,7 +65,9 @@ order by c.relname
 """
 
 
-async def write(db: Db, slug: str, folder: Path, *, tell: Tell) -> Manifest:
+async def write(
+    db: Db, slug: str, folder: Path, signer: Signer, *, tell: Tell, root_key: bytes | None = None
+) -> Manifest:
     """Write every row of the clinic's into a new folder; all or nothing. Raises Invalid where the folder is there.
 
     The transaction must be one snapshot ("repeatable read"), or tables may disagree.
@@ -66,10 +78,18 @@ async def write(db: Db, slug: str, folder: Path, *, tell: Tell) -> Manifest:
         for record in await db.connection.fetch(TABLES):
             kept[record["name"]] = await _copy(db, record["quoted"], unfinished / f"{record['name']}.csv")
             tell(record["name"])
-        manifest = Manifest(
-            clinic_id=db.clinic_id, slug=slug, at=datetime.now(UTC), migrations=schema.versions(), tables=kept
+        unsigned = Manifest(
+            clinic_id=db.clinic_id,
+            slug=slug,
+            at=datetime.now(UTC),
+            migrations=schema.versions(),
+            tables=kept,
+            public_key=signer.public.public_bytes_raw(),
+            root_key=root_key,
         )
-        (unfinished / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+        manifest = msgspec.structs.replace(unsigned, signature=signer.sign(_digest_of(unsigned)))
+        with _new(unfinished / MANIFEST) as out:
+            out.write(_as_written(manifest))
         unfinished.rename(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -85,12 +105,27 @@ def _beside(folder: Path) -> Path:
     return unfinished
 
 
+def _new(file: Path) -> BinaryIO:
+    """A new file that its owner alone reads, whatever folder it is moved to later."""
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _as_written(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def _digest_of(manifest: Manifest) -> bytes:
+    """What is signed: SHA-256 over all that the manifest says but the signature, and for what it is signed."""
+    said = msgspec.json.encode(msgspec.structs.replace(manifest, signature=b""))
+    return hashlib.sha256(PURPOSE + said).digest()
+
+
 async def _copy(db: Db, quoted: str, file: Path) -> Kept:
     # A table's name from the catalogue, quoted by the server: no name can be a parameter. Row-level security holds the
     # owner, too; the condition says so once more.
     query = f"select * from public.{quoted} where clinic_id = $1"  # noqa: S608
     digest = hashlib.sha256()
-    with file.open("wb") as out:
+    with _new(file) as out:
 
         async def put(octets: bytes) -> None:
             digest.update(octets)
@@ -100,12 +135,9 @@ async def _copy(db: Db, quoted: str, file: Path) -> Kept:
     return Kept(int(status.rpartition(" ")[2]), digest.hexdigest())
 
 
-def check(folder: Path) -> Manifest:
+def check(folder: Path, public: Ed25519PublicKey) -> Manifest:
     """The manifest of an archive that is what it was when it was written. Raises Invalid, naming what is not."""
-    try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise Invalid(f"{folder} is no archive of a clinic.") from error
+    manifest = _signed_manifest(folder, public)
     there = {each.name for each in folder.iterdir()} - {MANIFEST}
     if stray := there - {f"{name}.csv" for name in manifest.tables}:
         raise Invalid(f"{folder / min(stray)} is not of this archive.")
@@ -117,6 +149,33 @@ def check(folder: Path) -> Manifest:
             raise Invalid(f"{file} was changed since it was written.")
         if _rows(file) != kept.rows:
             raise Invalid(f"{file} does not hold {kept.rows} rows.")
+    return manifest
+
+
+def root_key_in(folder: Path) -> bytes | None:
+    """The sealed root key of an archive, before it is known whether it is what it was. Raises Invalid for no archive."""
+    return _manifest_in(folder)[1].root_key
+
+
+def _manifest_in(folder: Path) -> tuple[bytes, Manifest]:
+    try:
+        octets = (folder / MANIFEST).read_bytes()
+        return octets, msgspec.json.decode(octets, type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Invalid(f"{folder} is no archive of a clinic.") from error
+
+
+def _signed_manifest(folder: Path, public: Ed25519PublicKey) -> Manifest:
+    file = folder / MANIFEST
+    octets, manifest = _manifest_in(folder)
+    if manifest.public_key != public.public_bytes_raw():
+        raise Invalid(f"{file} was changed, or signed under another master key than the one that is set.")
+    try:
+        public.verify(manifest.signature, _digest_of(manifest))
+    except InvalidSignature as error:
+        raise Invalid(f"{file} was changed since it was signed.") from error
+    if octets != _as_written(manifest):  # a name that stands there twice, or one that is none of ours
+        raise Invalid(f"{file} was changed since it was signed.")
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""Write one clinic's rows of every table into a folder, sealed as stored, with counts and hashes; or check one."""
+"""Write one clinic's rows of every table into a folder, sealed as stored, signed; or check one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 import asyncpg
 from tqdm import tqdm
 
-from service import database, storage
+from service import database, root_key, storage
+from service.audit_seals import Signer
 from service.backup import clinic_archive
 from service.backup.clinic_archive import Manifest
 from service.config import Config
 from service.database import Db
 from service.errors import Invalid
 from service.people import clinics
+from service.sealing import Sealer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, config: Config) -> int:
-    """Write or check; the last line says how much it is."""
+    """Write or check, with the master key under which the deployment runs; the last line says how much it is."""
     if arguments.check == (arguments.clinic is not None):
         raise Invalid("Either --clinic SLUG, to write, or --check.")
     if arguments.check:
-        manifest = clinic_archive.check(arguments.folder)
+        root = root_key.opened(clinic_archive.root_key_in(arguments.folder), config.master_key())
+        manifest = clinic_archive.check(arguments.folder, Signer(Sealer(root)).public)
     else:
         manifest = asyncio.run(_write(config, arguments.clinic, arguments.folder))
     rows = sum(each.rows for each in manifest.tables.values())
@@ -40,13 +43,18 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 async def _write(config: Config, slug: str, folder: Path) -> Manifest:
     async with storage.at_hand(config):
+        master_key = config.master_key()
         connection = await asyncpg.connect(config.database_url_of("owner"))
         try:
+            sealed = await root_key.stored(connection)
+            signer = Signer(Sealer(root_key.opened(sealed, master_key)))
             [clinic] = await clinics.chosen(connection, slug)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await connection.execute(database.naming(clinic.clinic_id))
                 with tqdm(desc=slug, unit=" tables", disable=None) as bar:
                     db = Db(connection, clinic.clinic_id)
-                    return await clinic_archive.write(db, slug, folder, tell=lambda _: bar.update())
+                    return await clinic_archive.write(
+                        db, slug, folder, signer, tell=lambda _: bar.update(), root_key=sealed
+                    )
         finally:
             await connection.close()

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import msgspec
 from tqdm import tqdm
 
 from service import embedded
-from service.config import Config, ConfigError
+from service.config import Config
 from service.demo import house as demo_house
 from service.demo.process import ChildFailed
 from service.embedded.errors import EmbeddedError
@@ -98,11 +97,7 @@ def _on_first_signal(stop: Callable[[], None]) -> None:
 
 def _refuse_external_database(config: Config) -> None:
     """The demonstration sends every clinic's alerts to its own mail catcher: it is never let near real ones."""
-    if config.embedded:
-        return
-    names = [each.name for each in msgspec.structs.fields(config) if each.name.endswith("database_url")]
-    given = [f"NEAP_{name.upper()}" for name in names if getattr(config, name) is not None]
-    raise ConfigError(f"the demonstration runs with its own database only; unset {', '.join(given)} (or its _FILE)")
+    embedded.refuse_another(config, "the demonstration runs with its own database only")
 
 
 def _now() -> datetime:

@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     del arguments
     logs.configure(config.log_format)
     _refuse_missing_settings(config)
+    _refuse_taken_address(config)
     asyncio.run(_refuse_unfit_database(config))
     application = app.create(config)
     server = _Server(settings_of(application, config), application)
@@ -93,6 +94,26 @@ def _refuse_missing_settings(config: Config) -> None:
             faults += error.faults
     if faults:
         raise ConfigError(*faults)
+
+
+def _refuse_taken_address(config: Config) -> None:
+    """Raise ConfigError where nobody can listen; uvicorn would tell it in several lines, after all else has begun."""
+    fault: OSError | None = None
+    try:
+        places = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        fault, places = error, []
+    for family, kind, protocol, _, address in places:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            fault = fault or error
+        else:
+            return
+    why = fault.strerror if fault is not None and fault.strerror else "no such address"
+    raise ConfigError(f"NEAP_HOST, NEAP_PORT: nobody can listen there ({why})")
 
 
 async def _refuse_unfit_database(config: Config) -> None:

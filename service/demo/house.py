@@ -12,9 +12,8 @@ from pathlib import Path
 
 import httpx
 import msgspec
-import psutil
 
-from service import database, root_key, storage
+from service import database, embedded, root_key, storage
 from service.config import Config
 from service.database import Pool
 from service.demo import clinic, live, player, process, rota, staged, visit, webhook
@@ -32,7 +31,6 @@ from service.sealing import Sealer
 READY_SECONDS = 90.0
 RECORD = "demo.json"
 POLL_SECONDS = 0.05
-WATCH_SECONDS = 1.0
 POOL_SIZE = 3
 
 
@@ -257,13 +255,5 @@ async def _phones(
 
 
 async def _watch_database(pid: int, data_dir: Path) -> None:
-    while _lives(pid):  # noqa: ASYNC110 - another process's end is no event of ours
-        await asyncio.sleep(WATCH_SECONDS)
+    await embedded.ended(pid)
     raise ChildFailed(f"PostgreSQL ended; {data_dir / 'postgres.log'} says why. Start the demonstration again.")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.config import KEY_BYTES, ROLES, Config, EmbeddedServer, embedded_url
+from service.config import KEY_BYTES, ROLES, Config, ConfigError, EmbeddedServer, embedded_url
 from service.embedded import archiving, contents, server
 from service.embedded.account import Account, account_for, reachable_folder
 from service.embedded.binaries import folder_of_binaries
@@ -29,15 +29,18 @@ __all__ = [
     "Cluster",
     "EmbeddedError",
     "cluster_of",
+    "ended",
     "keep_key",
     "make_passwords",
     "place_of",
     "record_place",
+    "refuse_another",
     "remove",
     "running",
     "stop_left",
 ]
 
+WATCH_SECONDS = 1.0
 NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -75,6 +78,21 @@ async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES
             server.stop(found.process)
     finally:
         lock.release()
+
+
+async def ended(pid: int) -> None:
+    """Wait until a server is gone, however it ended."""
+    while server.lives(pid):  # noqa: ASYNC110 - another process's end is no event of ours
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+def refuse_another(config: Config, why: str) -> None:
+    """Raise ConfigError, with the reason, where the settings name another server than the embedded one."""
+    if config.embedded:
+        return
+    names = [each.name for each in msgspec.structs.fields(config) if each.name.endswith("database_url")]
+    given = [f"NEAP_{name.upper()}" for name in names if getattr(config, name) is not None]
+    raise ConfigError(f"{why}; unset {', '.join(given)} (or its _FILE)")
 
 
 def remove(config: Config) -> None:

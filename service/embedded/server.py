@@ -134,6 +134,14 @@ async def answers(port: int, superuser_password: str) -> bool:
     return True
 
 
+def lives(pid: int) -> bool:
+    """Whether a process is there and not over; one that we took over is a zombie where nobody collects orphans."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def stop(process: psutil.Process) -> None:
     """Stop the server: fast, and at once (to be recovered at the next start) if that takes too long."""
     for request in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
