@@ -13,7 +13,7 @@ import msgspec
 
 from jobs import slots
 from jobs.work import Daily, Period, Result, Tools
-from service import database, watch
+from service import database
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ set seen_at = excluded.seen_at,
     due_at = excluded.due_at,
     counts = excluded.counts
 """
-# What a clock that ran ahead has written would say for ever that its process lives.
+# What a clock that ran far ahead has written would say for ever that clocks differ; one that lags forgets nobody.
 FORGET_THE_DEAD = """
 delete from deployment_job_run
 where seen_at < $1
@@ -262,4 +262,4 @@ class Heartbeat:
                 due_at = ended_at + max(STUCK_AFTER, timedelta(seconds=MISSED_TURNS * period.seconds))
                 counts = self._totals.get(period.name, {})
                 await connection.execute(BEAT, period.name, self._process, self._started_at, now, due_at, counts)
-            await connection.execute(FORGET_THE_DEAD, now - DEAD_AFTER, now + watch.AHEAD)
+            await connection.execute(FORGET_THE_DEAD, now - DEAD_AFTER, now + DEAD_AFTER)

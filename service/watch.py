@@ -34,10 +34,10 @@ where deployment_job_run.seen_at <= excluded.seen_at
 async def keep(pool: Pool, broken: Mapping[str, int], *, now: datetime) -> None:
     """Keep what was seen: how many clinics each broken invariant is broken for.
 
-    An older look does not take the place of a newer one, unless that was by a clock which ran ahead.
+    An older look does not take the place of a newer one, unless that was by a clock which ran days ahead.
     """
     async with pool.acquire() as connection:
-        await connection.execute(KEEP, SEEN_LAST, now, dict(broken), AHEAD)
+        await connection.execute(KEEP, SEEN_LAST, now, dict(broken), A_DAY)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

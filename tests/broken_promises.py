@@ -17,6 +17,7 @@ from service.database import Db
 from service.facts import fold_queue
 from service.people import audit, clients, shifts, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, an_answer
+from tests.desk import a_trend, a_trend_day
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -176,6 +177,7 @@ async def no_queue(db: Db) -> None:
     client_id = await a_client(db, now=NOW)
     local = NOW.astimezone(ZoneInfo("America/Chicago"))
     await an_answer(db, client_id, local.date(), at=local.time())
+    await a_trend(db, client_id, [a_trend_day(local.date() - DAY)])
     await fold_queue.settle(db, [client_id])
 
 

@@ -78,7 +78,7 @@ async def told_endpoints(pool: Pool, clinic: Clinic, alert_id: UUID) -> list[Del
 
 
 DISCLOSED = """
-select actor_kind, client_id, object_id
+select actor_kind, client_id, object_id, reason is null as it_is_known
 from audit_event
 where clinic_id = $1
   and action = 'alert.disclose'
@@ -114,11 +114,12 @@ async def test_with_consent_it_goes_out_and_the_disclosure_stands_in_the_audit_t
     await say(web_pool, clinic, client_id, given=True)
     hooks.answers = ["503"]
     await deliver_webhook(tools, now=NOW)
-    assert await disclosed(owner_pool, clinic) == [], "nobody took it yet"
+    tried = ("job", client_id, endpoint_id, False)
+    assert await disclosed(owner_pool, clinic) == [tried], "it may have been read"
     assert (await deliver_webhook(tools, now=NOW + MINUTE)).counts["sent"] == 1
     [sent] = await told_endpoints(web_pool, clinic, alert_id)
     assert (sent.state, sent.problem) == (DeliveryState.SENT, None)
-    assert await disclosed(owner_pool, clinic) == [("job", client_id, endpoint_id)]
+    assert await disclosed(owner_pool, clinic) == [tried, ("job", client_id, endpoint_id, True)]
 
 
 @pytest.mark.parametrize("tried_before", [False, True])
@@ -132,7 +133,7 @@ async def test_consent_withdrawn_while_a_message_waits_keeps_it_back(
     *,
     tried_before: bool,
 ) -> None:
-    await an_endpoint(web_pool, clinic, hooks)
+    endpoint_id = await an_endpoint(web_pool, clinic, hooks)
     client_id, alert_id = await an_alert(web_pool, clinic)
     await say(web_pool, clinic, client_id, given=True)
     if tried_before:
@@ -143,7 +144,7 @@ async def test_consent_withdrawn_while_a_message_waits_keeps_it_back(
     [withheld] = await told_endpoints(web_pool, clinic, alert_id)
     assert (withheld.state, withheld.problem) == (DeliveryState.BLOCKED, consents.NOT_GIVEN)
     assert len(hooks.hooks) == int(tried_before)
-    assert await disclosed(owner_pool, clinic) == []
+    assert await disclosed(owner_pool, clinic) == [("job", client_id, endpoint_id, False)] * tried_before
     assert (await deliver_email(tools, now=NOW + MINUTE)).counts["sent"] == 1
     assert [each["to"] for each in mail.messages] == ["tamsin@x.example"]
 
@@ -164,7 +165,7 @@ async def test_consent_given_again_holds_from_the_next_message_on(
     assert (await deliver_webhook(tools, now=NOW + 2 * MINUTE)).counts["sent"] == 1
     told = await told_endpoints(web_pool, clinic, alert_id)
     assert [each.state for each in told] == [DeliveryState.BLOCKED, DeliveryState.SENT]
-    assert await disclosed(owner_pool, clinic) == [("job", client_id, endpoint_id)]
+    assert await disclosed(owner_pool, clinic) == [("job", client_id, endpoint_id, True)]
 
 
 async def test_an_endpoint_of_the_clinics_own_is_told_whatever_the_client_said(

@@ -141,11 +141,10 @@ async def _tell_again(db: Db, alert: Alert, tier: Tier, *, now: datetime) -> Non
     elif tier <= Tier.TODAY and leases.lapsed(alert, now):
         await rounds.begin(db, alert, alert.tier, EventKind.LEASE_LAPSED, now=now)
     elif tier is Tier.URGENT:
+        about_to = await deliveries.about_to_tell(db, alert.alert_id, in_round=alert.round, now=now)
         if alert.state not in alert_states.UNTAKEN:
             await rounds.begin(db, alert, tier, EventKind.REOPENED, now=now)
-        elif alert.state is not AlertState.OPEN or not await deliveries.about_to_tell(
-            db, alert.alert_id, in_round=alert.round, now=now
-        ):
+        elif alert.state is not AlertState.OPEN or not about_to:
             await rounds.tell_again(db, alert, EventKind.REOPENED, now=now)
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.alert import Channel
+from schemas.alert import Channel, Tier
 from service import database
 from service.alerting import alert_states, channels, deliveries, endpoints, writing
 from service.alerting.channels import Told
@@ -231,14 +231,15 @@ async def _keep_result(
         case Sent():
             counts.sent += 1
             await _settle(db, claimed, "sent", None, now=now)
-            # What somebody outside the clinic was told of stands in the client's audit trail.
             if outside:
-                about, told = claimed.client_id, claimed.webhook_endpoint_id
-                await audit.record(db, audit.JOB, "alert.disclose", client_id=about, object_id=told, now=now)
+                await _disclosed(db, claimed, reason=None, now=now)
             # A machine that took it is nobody who can act.
             if claimed.alert_id is not None and claimed.staff_id is not None:
                 await alert_states.dispatch(db, claimed.alert_id, now=now, delivery_id=claimed.delivery_id)
         case Retry(problem=problem, after_seconds=after_seconds):
+            # It may have been read although its answer was lost, and the next try may be withheld.
+            if outside and claimed.attempts == 1:
+                await _disclosed(db, claimed, reason="tried; whether it was read is not known", now=now)
             waits = notifier.retry_after_seconds
             if claimed.attempts > len(waits):
                 await _bury(db, claimed, problem, counts, now=now)
@@ -249,7 +250,7 @@ async def _keep_result(
             wait = max(after_seconds or 0.0, waits[claimed.attempts - 1])
             await db.execute(POSTPONE, db.clinic_id, claimed.delivery_id, now + timedelta(seconds=wait), problem, now)
             if claimed.attempts >= deliveries.URGENT_TRIES:
-                await _tell_others(db, claimed, now=now)
+                await _try_elsewhere(db, claimed, now=now)
         case Dead(problem=problem):
             await _bury(db, claimed, problem, counts, now=now)
         case Disable(problem=problem):
@@ -258,6 +259,12 @@ async def _keep_result(
             await _bury(db, claimed, problem, counts, now=now)
         case _:
             assert_never(result)
+
+
+async def _disclosed(db: Db, claimed: Claimed, *, reason: str | None, now: datetime) -> None:
+    """What somebody outside the clinic was told of stands in the client's audit trail."""
+    about, told = claimed.client_id, claimed.webhook_endpoint_id
+    await audit.record(db, audit.JOB, "alert.disclose", client_id=about, object_id=told, reason=reason, now=now)
 
 
 POSTPONE = """
@@ -281,22 +288,31 @@ async def _bury(db: Db, claimed: Claimed, problem: str, counts: Delivered, *, no
     await _go_on(db, claimed, now=now)
 
 
+async def _try_elsewhere(db: Db, claimed: Claimed, *, now: datetime) -> None:
+    """What keeps failing is tried on the person's next channel, too; what is urgent is on all, and goes to others."""
+    if claimed.alert_tier is Tier.URGENT:
+        await _tell_others(db, claimed, now=now)
+    elif claimed.staff_id is not None:
+        await channels.plan_next(db, _told(claimed, claimed.staff_id), now=now)
+
+
 async def _go_on(db: Db, claimed: Claimed, *, now: datetime) -> None:
     """What reached nobody on this channel goes to the person's next one; from the last one on to others."""
-    if claimed.staff_id is None:
-        return
-    told = Told(
+    if claimed.staff_id is not None and not await channels.plan_next(db, _told(claimed, claimed.staff_id), now=now):
+        await _tell_others(db, claimed, now=now)
+
+
+def _told(claimed: Claimed, staff_id: UUID) -> Told:
+    return Told(
         kind=claimed.kind,
         alert_id=claimed.alert_id,
-        staff_id=claimed.staff_id,
+        staff_id=staff_id,
         channel=claimed.channel,
         subject_id=claimed.subject_id,
         planned_at=claimed.planned_at,
         round=claimed.round,
         step=claimed.step,
     )
-    if not await channels.plan_next(db, told, now=now):
-        await _tell_others(db, claimed, now=now)
 
 
 async def _tell_others(db: Db, claimed: Claimed, *, now: datetime) -> None:

@@ -153,7 +153,7 @@ def check(folder: Path, public: Ed25519PublicKey) -> Manifest:
 
 
 def root_key_in(folder: Path) -> bytes | None:
-    """The sealed root key of an archive, before it is known whether it is what it was. Raises Invalid for no archive."""
+    """The sealed root key of an archive, of which nothing is proved yet. Raises Invalid for no archive."""
     return _manifest_in(folder)[1].root_key
 
 

@@ -56,7 +56,7 @@ where d.state = 'queued'
 group by d.clinic_id
 """
 # Somebody has been on a care team and worked here all the while, and no digest reached them: whoever had one before,
-# and everybody where none was written. Whoever is put on a care team for a time that began earlier has to wait.
+# whoever has been there for days, and everybody where none was written.
 DIGEST_ABSENT = """
 select s.clinic_id
 from staff s
@@ -85,6 +85,14 @@ where s.disabled_at is null
         and d.alert_id is null
         and d.kind = 'digest'
         and d.created_at <= $1
+    )
+    or exists (
+      select
+      from care_team_member m
+      where m.clinic_id = s.clinic_id
+        and m.staff_id = s.staff_id
+        and m.from_at <= $1::timestamptz - interval '2 days'
+        and (m.until_at is null or m.until_at > $1::timestamptz + interval '26 hours')
     )
     or not exists (
       select

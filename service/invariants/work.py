@@ -13,7 +13,8 @@ from fold_due
 where since <= $1
 group by clinic_id
 """
-# Should the queue have lost it, the facts still say so.
+# Should the queue have lost it, the facts still say so. In a pause and after a discharge no day has a trend: the day
+# before says whether days have one.
 DAY_NOT_IN_TREND = """
 select c.clinic_id
 from check_in c
@@ -27,6 +28,13 @@ where c.received_at > $1::timestamptz - interval '1 day'
     where t.clinic_id = c.clinic_id
       and t.client_id = c.client_id
       and t.client_day = c.client_day
+  )
+  and exists (
+    select
+    from trend t
+    where t.clinic_id = c.clinic_id
+      and t.client_id = c.client_id
+      and t.client_day = c.client_day - 1
   )
   and not exists (
     select

@@ -4,7 +4,7 @@ import { asked, readAnswers, readCravings, showCravings, showLast } from "./phon
 import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
 import { questions, showDue } from "./phone_questions.js";
 import { showQueue } from "./phone_queue.js";
-import { wake } from "./phone_sending.js";
+import { report, wake } from "./phone_sending.js";
 import { newId } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
@@ -36,7 +36,7 @@ export async function showDay() {
   // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
   if (page.view === "questions") return;
   if (page.view === "check-in" && asked(element("answers"))) return;
-  if (page.view !== "check-in" && (await answeredToday())) show("done");
+  if (!page.again && (await answeredToday())) show("done");
   else await showQuestions();
 }
 
@@ -55,6 +55,7 @@ export async function answerAgain() {
   hideCrisis();
   questions.crisisStays = false;
   page.view = "";
+  page.again = true;
   await showQuestions();
   window.scrollTo(0, 0);
   element("day").focus();
@@ -65,18 +66,20 @@ function emptyForm() {
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
+  page.again = false;
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
 export async function save(now, body, fault, alsoKeep) {
   page.busy = true;
-  const { deviceId } = await page.store.kept("device");
   try {
+    const { deviceId } = await page.store.kept("device");
     const stamped = { answered_at: localTime(now), time_zone: zone(), ...body };
     await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped });
-    await alsoKeep();
+    // It is saved: what is only remembered beside it may fail.
+    await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
-    await showQueue(page.store, wake);
+    await showQueue(page.store, wake).catch(report);
     return true;
   } catch {
     fault.textContent = say("This phone could not save your answer. Is its memory full? Nothing was sent; please try again.");

@@ -24,11 +24,18 @@ async function exchange() {
   await page.store.keep("today", today);
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
-  const { agreeOnLanguage } = await import("./phone_language.js");
-  await agreeOnLanguage();
+  await import("./phone_language.js").then(({ agreeOnLanguage }) => agreeOnLanguage());
   const remindZone = await page.store.kept("remindZone");
   if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
 }
+
+// For whoever looks at the console; the page goes on.
+export function report(error) {
+  console.warn(error);
+}
+
+// Old browsers have no locks: two tabs may send the same answer, which is stored once.
+const alone = (task) => (navigator.locks ? navigator.locks.request(`neap-send-${clinic}`, task) : task());
 
 async function tryAgainLater(most) {
   clearTimeout(sending.timer);
@@ -46,7 +53,7 @@ export async function synchronise() {
   let most = MOST_MILLISECONDS;
   if (Date.now() >= sending.notBefore) {
     try {
-      await navigator.locks.request(`neap-send-${clinic}`, exchange);
+      await alone(exchange);
       sending.wait = FIRST_WAIT_MILLISECONDS;
     } catch (error) {
       if (error instanceof Disconnected) {
@@ -56,7 +63,7 @@ export async function synchronise() {
       // Offline, or the server is busy: the answers wait, and the page says so.
       if (error instanceof Refused) sending.notBefore = Date.now() + error.retryAfterSeconds * 1000;
       else if (error instanceof Unreachable) most = error.atOnce ? MOST_OFFLINE_MILLISECONDS : MOST_MILLISECONDS;
-      else throw error;
+      else report(error);
     }
   }
   await showQueue(page.store, wake);

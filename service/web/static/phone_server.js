@@ -87,7 +87,8 @@ async function refresh(store, device) {
     body: { refresh_token: device.refreshToken, nonce, signature: base64url(signature) },
   });
   const fresh = { ...device, accessToken: access.access_token, obtainedAt: Date.now() };
-  await store.keep("device", fresh);
+  // On a full phone it holds for this request.
+  await store.keep("device", fresh).catch(() => {});
   return fresh;
 }
 
@@ -132,9 +133,10 @@ async function remember(store, { id, body }) {
 
 async function settle(store, answer, result) {
   if (result.status === 200 || result.status === 201) {
-    await remember(store, answer);
     await store.drop(answer.id);
-    await store.keep("arrivedAt", Date.now());
+    // The list of what was sent is a courtesy; on a full phone it stays as it was.
+    await remember(store, answer).catch(() => {});
+    await store.keep("arrivedAt", Date.now()).catch(() => {});
     return;
   }
   await store.enqueue({ ...answer, refused: { status: result.status, problem: result.problem || {} } });
@@ -168,11 +170,18 @@ async function sendResponse(store, answer, sentAt) {
 // other failure the answers wait on, and the failure is thrown.
 export async function sendQueue(store, now) {
   let mostItems = BATCH_ITEMS;
+  const passed = new Map();
   for (;;) {
-    const waiting = await waitingAnswers(store);
-    if (!waiting.length) return;
+    const waiting = (await waitingAnswers(store)).filter(({ id }) => !passed.has(id));
+    if (!waiting.length) break;
     if (isResponse(waiting[0])) {
-      await sendResponse(store, waiting[0], now());
+      try {
+        await sendResponse(store, waiting[0], now());
+      } catch (error) {
+        if (!(error instanceof Refused) || [401, 429, 503].includes(error.status)) throw error;
+        // Whatever is wrong with this one holds up none behind it.
+        passed.set(waiting[0].id, error);
+      }
       continue;
     }
     const batch = firstBatch(waiting, now(), mostItems);
@@ -196,4 +205,5 @@ export async function sendQueue(store, now) {
     }
     if (later) throw new Unreachable();
   }
+  for (const error of passed.values()) throw error;
 }

@@ -11,11 +11,17 @@ self.addEventListener("fetch", (event) => {
   else if (pathname.startsWith("/static/")) event.respondWith(kept(event.request));
 });
 
-// The page as the clinic has it now, for its contacts may have changed; the kept one where nobody answers.
+const PATIENCE_MILLISECONDS = 3000;
+
+// The page as the clinic has it now, for its contacts may have changed; the kept one where nobody answers, not in time,
+// or somebody in between.
 async function newest(request) {
-  const response = await fetch(request).catch(() => null);
-  if (response && response.status < 500) return response;
-  return (await caches.match(request, { ignoreSearch: true })) || response || Response.error();
+  const shelved = await caches.match(request, { ignoreSearch: true });
+  const asked = fetch(request).catch(() => null);
+  const patience = new Promise((go) => setTimeout(go, PATIENCE_MILLISECONDS));
+  const response = await (shelved ? Promise.race([asked, patience]) : asked);
+  if (response && (response.ok || response.type === "opaqueredirect" || !shelved)) return response;
+  return shelved || response || Response.error();
 }
 
 // A file's address names its release, so a kept file is never an old one.

@@ -1,0 +1,99 @@
+"""What goes wrong on a phone loses no answer, and is never called saved or sent where it is not."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.browser import until
+from tests.test_browser_phone import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, here, house
+
+__all__ = ["here", "house"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+FULL = """() => {
+  const put = IDBObjectStore.prototype.put;
+  IDBObjectStore.prototype.put = function (...given) {
+    if (this.name === "kept") throw new DOMException("no room", "QuotaExceededError");
+    return put.apply(this, given);
+  };
+}"""
+
+
+async def fill(page: Page) -> None:
+    for name, value in (("craving.cocaine", 6), ("craving.alcohol", 2), ("mood", 4), ("anxiety", 7)):
+        await choose(page, name, value)
+
+
+async def clear(page: Page, here: Here) -> None:
+    session = await page.context.new_cdp_session(page)
+    await session.send("Storage.clearDataForOrigin", {"origin": here.address, "storageTypes": "indexeddb"})
+
+
+async def test_an_answer_that_could_not_be_kept_is_said_to_be_none_and_stays_on_the_form(here: Here) -> None:
+    async with here.connected() as page:
+        await fill(page)
+        await clear(page, here)
+        for _ in range(2):
+            await page.get_by_role("button", name="Send", exact=True).click()
+            await expect(page.locator("#answers-fault")).to_contain_text("could not save your answer")
+        assert await page.locator("input[name='craving.cocaine']:checked").get_attribute("value") == "6"
+        assert await here.stored() == []
+
+
+async def test_a_full_phone_that_kept_the_answer_sends_it_once(here: Here) -> None:
+    async with here.connected() as page:
+        await page.evaluate(FULL)
+        await fill(page)
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(page.locator("#answers-fault")).to_be_empty()
+        await until(page, "async () => !document.getElementById('sent').textContent.includes('not sent')")
+        assert len(await here.stored()) == 1
+
+
+async def test_another_tab_in_which_it_was_answered_ends_the_question_here(here: Here) -> None:
+    async with here.connected() as page:
+        other = await page.context.new_page()
+        await other.goto(f"/phone/{here.slug}")
+        await expect(other.locator("#check-in")).to_be_visible()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await other.evaluate("window.dispatchEvent(new Event('online'))")
+        await expect(other.get_by_role("heading", name="Thank you")).to_be_visible()
+        await other.get_by_role("button", name="Answer again").click()
+        await expect(other.locator("#check-in")).to_be_visible()
+        await other.evaluate("window.dispatchEvent(new Event('online'))")
+        await expect(other.locator("#check-in")).to_be_visible()
+        await other.close()
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 502])
+async def test_a_page_of_somebody_in_between_is_not_shown_in_place_of_the_kept_one(here: Here, status: int) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        await page.context.route(f"**/phone/{here.slug}", lambda route: route.fulfill(status=status, body="a gateway"))
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+
+
+async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep_the_page_away(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        held: list[Route] = []
+        await page.context.route(f"**/phone/{here.slug}", lambda route: held.append(route))
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert held
+        for route in held:
+            await route.abort()
+
+
+async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> None:
+    async with here.connected() as page:
+        await page.context.route("**/phone_language.js", lambda route: route.abort())
+        await page.reload()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert len(await here.stored()) == 1
