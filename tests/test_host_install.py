@@ -129,8 +129,10 @@ def run_block(block: str, folder: Path, etc: Path, *, needs: str) -> str:
     """Run documented commands as they stand, but for programs of the host; what our own were told, line by line."""
     programs, told = folder / "programs", folder / "told"
     programs.mkdir()
-    for name in ("cp", "systemctl", "psql"):
+    for name in ("cp", "systemctl"):
         (programs / name).write_text("#!/bin/sh\nexit 0\n")
+    # What is piped into it is read: a writer whose reader is gone would fail, or not, as the machine is busy.
+    (programs / "psql").write_text("#!/bin/sh\ncat > /dev/null\n")
     (programs / "runuser").write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n')
     (programs / "python").write_text(PYTHON.format(python=sys.executable, needs=needs, told=str(told)))
     for each in programs.iterdir():
@@ -139,7 +141,12 @@ def run_block(block: str, folder: Path, etc: Path, *, needs: str) -> str:
     block = block.replace(".venv/bin/python", str(programs / "python"))
     environ = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block], env=environ, capture_output=True, text=True, check=False
+        ["bash", "-euo", "pipefail", "-c", block],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return told.read_text()
