@@ -23,7 +23,15 @@ ACKNOWLEDGE = Gauge(
 BROKEN = Gauge(
     "neap_invariant_broken_clinics", "Clinics in which a promise is broken.", ["invariant"], registry=REGISTRY
 )
+JOB_ENDED = Gauge(
+    "neap_job_ended_timestamp_seconds", "When a run of the job ended last in this process.", ["job"], registry=REGISTRY
+)
 LOOKED_AT = Gauge("neap_reconciled_timestamp_seconds", "When promises were looked at last.", registry=REGISTRY)
+
+
+def ended(job: str, *, now: datetime) -> None:
+    """A run of the job ended: its lag is the time since, and nothing else has to be counted."""
+    JOB_ENDED.labels(job).set(now.timestamp())
 
 
 def show(figures: Figures, broken: Mapping[str, int], *, now: datetime) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from jobs import hints, runner
+from jobs import hints, metrics, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Daily, Period, Tools
 from service import database, notify, roles, root_key, schema
@@ -149,6 +149,7 @@ class Process:
         async def work() -> None:
             result = await period.run_once(self._tools, now=self._clock())
             self._heart.count(period.name, result, now=self._clock())
+            metrics.ended(period.name, now=self._clock())
             # What one job does is often another's work: a fold that opened an alert leaves messages to send.
             if any(result.counts.values()):
                 self._wake_hinted(but=period.name)

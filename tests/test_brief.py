@@ -124,6 +124,26 @@ async def test_the_nurse_reads_gate_screen_pressure_use_and_missed_days(treated:
     assert "Tier 2" in texts(said["alerts"])
 
 
+async def test_a_yes_to_the_safety_question_is_the_first_thing_read_in_the_client_s_words(treated: Treated) -> None:
+    await told(treated)
+    assert "safety" not in sections_of(await treated.get("brief?for=therapy"))
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        phone = await a_phone(db, treated.client_id, now=datetime.now(UTC))
+        coordinator = await a_session(db, await a_person(db, Role.COORDINATOR))
+    said = "I do not want to be alone tonight."
+    assert (await put(treated.http, phone, form_now(safety=True, note=said))).is_success
+    # A later answer of the day, which counts for the trend, takes nothing of it away.
+    assert (await put(treated.http, phone, form_now(safety=False))).is_success
+    for brief_for in ("therapy", "infusion"):
+        brief = await treated.get(f"brief?for={brief_for}")
+        assert brief["sections"][0]["code"] == "safety"
+        [sentence] = brief["sections"][0]["sentences"]
+        assert sentence["text"].startswith("Yes to the safety question on ")
+        assert sentence["quote"] == said
+        address = f"/v1/clients/{treated.client_id}/brief?for={brief_for}"
+        assert said not in (await treated.http.get(address, headers=coordinator.bearer)).text
+
+
 async def test_a_coordinator_reads_no_words_of_the_client_and_no_gate(treated: Treated) -> None:
     await told(treated)
     async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:

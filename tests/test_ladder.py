@@ -125,9 +125,10 @@ async def test_what_whoever_left_had_taken_on_is_told_to_others_at_once(db: Db) 
     therapist, nurse, *_ = people
     await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)
     await leases.end_of(db, nurse, now=NOW + MINUTE)
+    await leases.end_of(db, therapist, client_id=await a_client(db, given_name="Per"), now=NOW + MINUTE)
     assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 0
     await staff.disable(db, therapist, by=nurse, now=NOW + MINUTE)
-    await leases.end_of(db, therapist, now=NOW + MINUTE)
+    await leases.end_of(db, therapist, client_id=client_id, now=NOW + MINUTE)
     assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 1
     assert (await told(db, alert_id, people))[-1] == (2, 0, "nurse")
 

@@ -33,12 +33,14 @@ where clinic_id = $1
   and acknowledged_by = $2
   and state = 'acknowledged'
   and lease_until > $3
+  and ($4::uuid is null or client_id = $4)
 """
 
 
-async def end_of(db: Db, staff_id: UUID, *, now: datetime) -> None:
-    """End what a person has taken on, who cannot act on it any more: the next round tells others."""
-    await db.execute(END_OF, db.clinic_id, staff_id, now)
+async def end_of(db: Db, staff_id: UUID, *, client_id: UUID | None = None, now: datetime) -> None:
+    """End what a person has taken on, of one client or of all, who cannot act on it any more: the next round tells
+    others."""
+    await db.execute(END_OF, db.clinic_id, staff_id, now, client_id)
 
 
 class Held(Protocol):

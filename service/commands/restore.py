@@ -52,7 +52,10 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     embedded.keep_key(to, key)
     at = restored.last_commit_at
     until = "the base backup" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
-    print(f"{to}: restored up to {until}. Start Neap with NEAP_DATA_DIR={to} and, before anything else, a new backup.")
+    print(
+        f"{to}: restored up to {until}. Start it with NEAP_DATA_DIR={to}: "
+        "`python -m service database`, then `migrate`, then a new backup, then web and jobs."
+    )
     if restored.fault is not None:
         print(f"FAULT {restored.fault}")
     return 0 if restored.fault is None else 1

@@ -55,7 +55,8 @@ class AlertSince(msgspec.Struct, frozen=True, kw_only=True):
 
 class BriefFacts(NamedTuple):
     """All that the sentences are filled from; days are client days, `since` the last appointment or the course's
-    first day. `reports`: every check-in since, of either kind, oldest first: use may be told in any of them."""
+    first day. `reports`: every check-in since, of either kind, oldest first: use may be told in any of them. `unsafe`:
+    those of them with a yes to the safety question, with what was said beside it."""
 
     client: Client
     course: Course
@@ -68,6 +69,7 @@ class BriefFacts(NamedTuple):
     before: Sequence[Day]
     days: Sequence[Day]
     reports: Sequence[CheckInRow]
+    unsafe: Sequence[Day]
     substances: Sequence[CourseSubstance]
     pauses: Sequence[Pause]
     infusions: Sequence[Infusion]
@@ -111,6 +113,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
     since_on = client_day_of(since, view.zone)
     rows = await checkins.days_of(db, client_id, from_day=since_on - timedelta(days=BEFORE_DAYS), until_day=view.day)
     days = [_day(db, row, view.periods, sealer) for row in rows]
+    reports = await _reports_since(db, client_id, since)
     return BriefFacts(
         client=view.client,
         course=view.course,
@@ -122,7 +125,8 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         since_appointment=bool(appointments),
         before=[each for each in days if each.row.counted_at <= since],
         days=[each for each in days if each.row.counted_at > since],
-        reports=await _reports_since(db, client_id, since),
+        reports=reports,
+        unsafe=[_day(db, row, view.periods, sealer) for row in reports if row.safety],
         substances=await courses.substances_of(db, client_id),
         pauses=view.pauses,
         infusions=view.infusions,

@@ -24,6 +24,7 @@ def sections_of(
         words.section("records", "Last screen and pressure", [*_screens(facts, gate, screens), _vital(facts, vital)]),
     ]
     return [
+        *words.safety(facts),
         *(clinical if sees_gates else []),
         words.section("use", f"Use {since}", [words.use(facts, "since")]),
         words.section("alerts", "Open alerts", _open_alerts(facts)),

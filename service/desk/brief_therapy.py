@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import shorten
 
 from schemas.alert import AlertState
 from schemas.brief import BriefSection, BriefSentence, Evidence
@@ -15,8 +14,6 @@ from service.desk.brief_facts import BriefFacts, Day
 from service.facts.client_day import of as client_day_of
 
 CURVE_SHOWN_DAYS = 3
-# The brief is one sheet; what is longer is read at the day it leads to.
-MOST_QUOTED = 400
 MOST_SESSIONS = 3
 ITEMS = ("craving", "mood", "anxiety")
 
@@ -25,6 +22,7 @@ def sections_of(facts: BriefFacts) -> list[BriefSection]:
     """The whole brief, the first question first."""
     since = words.since_on(facts, "session")
     return [
+        *words.safety(facts),
         words.section("changed", f"What changed {since}", [words.away(facts), *words.changed(facts, "since")]),
         words.section("days", "Worst and best day", _days(facts)),
         words.section("infusion", "Effect of the infusions", _infusion(facts)),
@@ -60,7 +58,7 @@ def _day(facts: BriefFacts, name: str, day: Day) -> BriefSentence:
     return words.say(
         f"{name} {words.on(facts, day.row.client_day)}: {told}.",
         words.of_check_ins(facts, [day.row]),
-        quote=None if day.note is None else shorten(day.note, MOST_QUOTED, placeholder=" …"),
+        quote=words.quoted(day),
     )
 
 

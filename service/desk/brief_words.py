@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from statistics import fmean
+from textwrap import shorten
 
 from schemas.alert import AlertState, Finding, Tier
 from schemas.brief import BriefSection, BriefSentence, Evidence
@@ -18,6 +19,9 @@ from service.facts.client_day import of as client_day_of
 
 MOST_DAYS_NAMED = 5
 MOST_ALERTS = 6
+MOST_UNSAFE = 3
+# The brief is one sheet; what is longer is read at the day it leads to.
+MOST_QUOTED = 400
 
 
 def section(code: str, title: str, told: Iterable[BriefSentence | None]) -> BriefSection:
@@ -109,6 +113,29 @@ def answers(facts: BriefFacts) -> BriefSentence:
         named = ", ".join(on(facts, day) for day in silent[-MOST_DAYS_NAMED:])
         text += f"; no answer on {named}" + (" and before" if len(silent) > MOST_DAYS_NAMED else "")
     return say(f"{text}.", of_check_ins(facts, (day.row for day in facts.days)))
+
+
+def safety(facts: BriefFacts) -> list[BriefSection]:
+    """The section of a yes to the safety question, in the client's own words; none where nobody said yes."""
+    if not facts.unsafe:
+        return []
+    shown = facts.unsafe[-MOST_UNSAFE:]
+    told = [
+        say(
+            f"Yes to the safety question on {on(facts, day.row.client_day)}.",
+            of_check_ins(facts, [day.row]),
+            quote=quoted(day),
+        )
+        for day in reversed(shown)
+    ]
+    if rest := facts.unsafe[: -len(shown)]:
+        told.append(say(f"{len(rest)} more before.", of_check_ins(facts, (day.row for day in rest))))
+    return [section("safety", "Said about safety", told)]
+
+
+def quoted(day: Day) -> str | None:
+    """What the client wrote on a day, as much as a sheet has room for; None where nothing may be read."""
+    return None if day.note is None else shorten(day.note, MOST_QUOTED, placeholder=" …")
 
 
 def use(facts: BriefFacts, since_words: str) -> BriefSentence:

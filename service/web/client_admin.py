@@ -15,6 +15,7 @@ from schemas.course import Substance
 from schemas.device import IssuedCode
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Staff
 from service import errors
+from service.alerting import leases
 from service.desk import client_page
 from service.facts import courses
 from service.people import clients, devices, staff
@@ -164,6 +165,7 @@ async def unassign(desk: NamedDependency[Desk], client_id: FromPath[UUID], staff
     """Take a colleague off the care team."""
     await desk.require_client(client_id)
     await clients.unassign(desk.db, client_id, staff_id, now=desk.now)
+    await leases.end_of(desk.db, staff_id, client_id=client_id, now=desk.now)
     await desk.record("care_team.unassign", client_id=client_id, object_id=staff_id)
     # Whoever took themselves off no longer finds the client.
     own = staff_id == desk.who.staff_id and not desk.reach().clinic
