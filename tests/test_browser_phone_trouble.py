@@ -97,3 +97,26 @@ async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> 
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
+
+
+async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: Here) -> None:
+    async with here.page() as page:
+        lost: list[Route] = []
+
+        async def lose_the_first(route: Route) -> None:
+            if lost:
+                await route.continue_()
+                return
+            lost.append(route)
+            await route.fetch()
+            await route.abort()
+
+        await page.context.route("**/v1/device/enrol", lose_the_first)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        connect = page.locator("#connect-form button[type=submit]")
+        await connect.click()
+        await expect(page.locator("#connect-fault")).to_contain_text("no connection")
+        await connect.click()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)

@@ -120,6 +120,19 @@ async def test_unknown_selectors_are_throttled_and_a_right_code_gives_its_try_ba
     assert 1 <= int(reply.headers["retry-after"]) <= 31
 
 
+async def test_a_phone_that_did_not_hear_the_answer_gets_it_again_and_nobody_else_does(here: Here) -> None:
+    phone, code = Phone(here.http), await here.code()
+    first = await phone.try_enrol(CLINIC, code)
+    again = await phone.try_enrol(CLINIC, code)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["device_id"] == first.json()["device_id"]
+    for reply in (first, again):
+        headers = {"Authorization": f"Bearer {reply.json()['access_token']}"}
+        assert (await here.http.get("/v1/today", headers=headers)).status_code == 200
+    problem_of(await Phone(here.http).try_enrol(CLINIC, code), 410)
+    problem_of(await phone.try_enrol(CLINIC, code[:4] + "000000"), 401)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

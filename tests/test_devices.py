@@ -16,7 +16,7 @@ from schemas.clinic import Clinic
 from schemas.device import EnrolForm, Enrolled, IssuedCode, NonceForm, TokenForm
 from service import database, errors, tokens
 from service.database import Pool
-from service.people import audit, device_tokens, devices, enrolment_codes
+from service.people import audit, device_tokens, devices, enrolment, enrolment_codes
 from tests.builders import NOW, a_client, a_clinic
 from tests.phone import Phone, base64url
 
@@ -34,7 +34,7 @@ class Scene:
     async def enrol(self, code: str, *, phone: Phone | None = None, days_later: float = 0) -> Enrolled:
         public_key = phone.public_key if phone else a_public_key()
         form = EnrolForm(clinic=self.clinic.slug, code=code, public_key=public_key)
-        return await devices.enrol(self.pool, self.clinic.clinic_id, form, now=NOW + timedelta(days=days_later))
+        return await enrolment.enrol(self.pool, self.clinic.clinic_id, form, now=NOW + timedelta(days=days_later))
 
     async def count(self, sql: str, *arguments: object) -> object:
         async with database.transaction(self.pool, self.clinic.clinic_id) as db:
@@ -174,7 +174,7 @@ async def test_code_of_another_clinic_is_unknown_here(scene: Scene, owner_pool: 
     code = (await scene.code()).code
     form = EnrolForm(clinic=other.slug, code=code, public_key=a_public_key())
     with pytest.raises(errors.Unauthenticated):
-        await devices.enrol(scene.pool, other.clinic_id, form, now=NOW)
+        await enrolment.enrol(scene.pool, other.clinic_id, form, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_code_of_another_clinic_is_unknown_here(scene: Scene, owner_pool: 
 async def test_key_that_is_no_point_of_p256_is_refused_and_costs_no_try(scene: Scene, key: str) -> None:
     form = EnrolForm(clinic=scene.clinic.slug, code=(await scene.code()).code, public_key=key)
     with pytest.raises(errors.Invalid) as refused:
-        await devices.enrol(scene.pool, scene.clinic.clinic_id, form, now=NOW)
+        await enrolment.enrol(scene.pool, scene.clinic.clinic_id, form, now=NOW)
     assert refused.value.fields[0].field == "public_key"
     assert await scene.count("select max(wrong_count) from enrolment_code where clinic_id = $1") == 0
 

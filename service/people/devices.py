@@ -1,4 +1,4 @@
-"""Clients' phones: enrolment by one-time code, replacement of a lost one, revocation."""
+"""Clients' phones: codes for them, replacement of a lost one, revocation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from schemas.device import DeviceRow, EnrolForm, Enrolled, IssuedCode
-from service import database, errors, ids
-from service.database import Db, Pool
+from schemas.device import DeviceRow, IssuedCode
+from service import errors, ids
+from service.database import Db
 from service.people import audit, clients, device_tokens, enrolment_codes
 
 CODE_LIFE = timedelta(hours=72)
-TRIES = 5
-NO_SUCH_CODE = "This code is not right. Please check it, or ask the clinic for a new one."
-SPENT_CODE = "This code can no longer be used. Please ask the clinic for a new one."
 
 RevokedWhy = Literal["by_clinic", "by_client", "unused", "replaced"]
 
@@ -81,130 +78,6 @@ async def issue_code(db: Db, client_id: UUID, *, by: UUID | None, now: datetime)
 
 def _staff_or_command(by: UUID | None) -> audit.Actor:
     return audit.COMMAND if by is None else audit.Actor("staff", by)
-
-
-async def enrol(pool: Pool, clinic_id: UUID, form: EnrolForm, *, now: datetime) -> Enrolled:
-    """Spend a code for a device and its first tokens.
-
-    Takes the pool, because a try is counted and committed before the secret is looked at: however many guesses
-    arrive at once, five are looked at. Raises Invalid (key, code's shape), Unauthenticated (no such code), Gone.
-    """
-    public_key = device_tokens.public_key_of(form.public_key)
-    code = enrolment_codes.read(form.code)
-    taken = await _take_a_try(pool, clinic_id, code.selector, now)
-    hashed = await enrolment_codes.hash_of(code.secret, clinic_id=clinic_id, enrolment_code_id=taken.enrolment_code_id)
-    if not enrolment_codes.equal(hashed, taken.secret_hash):
-        await _note_wrong_secret(pool, clinic_id, taken, now)
-        raise errors.Unauthenticated(NO_SUCH_CODE)
-    async with database.transaction(pool, clinic_id) as db:
-        return await _spend(db, taken, public_key, now)
-
-
-class TakenTry(msgspec.Struct, frozen=True):
-    """A live code, and which of its five tries this is."""
-
-    enrolment_code_id: UUID
-    client_id: UUID
-    secret_hash: bytes
-    wrong_count: int
-
-
-TAKE_A_TRY = """
-update enrolment_code
-set wrong_count = wrong_count + 1
-where clinic_id = $1
-  and selector = $2
-  and used_at is null
-  and voided_at is null
-  and wrong_count < 5
-  and expires_at > $3
-returning enrolment_code_id, client_id, secret_hash, wrong_count
-"""
-SELECTOR_WAS_ISSUED = """
-select exists (
-  select 1
-  from enrolment_code
-  where clinic_id = $1
-    and selector = $2
-)
-"""
-
-
-async def _take_a_try(pool: Pool, clinic_id: UUID, selector: str, now: datetime) -> TakenTry:
-    """Raises Gone for a selector whose codes are all spent, Unauthenticated for one never issued."""
-    async with database.committed_now(pool, clinic_id) as db:
-        taken = await db.find(TakenTry, TAKE_A_TRY, clinic_id, selector, now)
-        if taken is not None:
-            return taken
-        if await db.value(SELECTOR_WAS_ISSUED, clinic_id, selector):
-            raise errors.Gone(SPENT_CODE)
-    raise errors.Unauthenticated(NO_SUCH_CODE)
-
-
-VOID_AFTER_LAST_TRY = """
-update enrolment_code
-set voided_at = $3
-where clinic_id = $1
-  and enrolment_code_id = $2
-  and used_at is null
-  and voided_at is null
-"""
-
-
-async def _note_wrong_secret(pool: Pool, clinic_id: UUID, taken: TakenTry, now: datetime) -> None:
-    async with database.committed_now(pool, clinic_id) as db:
-        if taken.wrong_count >= TRIES:
-            await db.execute(VOID_AFTER_LAST_TRY, clinic_id, taken.enrolment_code_id, now)
-        await audit.record(
-            db,
-            audit.ANONYMOUS,
-            "device.enrol",
-            now=now,
-            client_id=taken.client_id,
-            object_id=taken.enrolment_code_id,
-            allowed=False,
-            reason="wrong_secret",
-        )
-
-
-# The try that was taken for the right secret is given back.
-SPEND_CODE = """
-update enrolment_code
-set used_at = $3,
-    wrong_count = wrong_count - 1
-where clinic_id = $1
-  and enrolment_code_id = $2
-  and used_at is null
-  and voided_at is null
-"""
-INSERT_DEVICE = """
-insert into device (clinic_id, device_id, client_id, public_key, enrolled_at, last_used_at)
-values ($1, $2, $3, $4, $5, $5)
-"""
-
-
-async def _spend(db: Db, taken: TakenTry, public_key: bytes, now: datetime) -> Enrolled:
-    """Raises Gone when somebody else spent or voided the code in between."""
-    if await db.execute(SPEND_CODE, db.clinic_id, taken.enrolment_code_id, now) == 0:
-        raise errors.Gone(SPENT_CODE)
-    device_id, client_id = ids.new(), taken.client_id
-    await db.execute(INSERT_DEVICE, db.clinic_id, device_id, client_id, public_key, now)
-    refresh_token = await device_tokens.issue_refresh(db, device_id, client_id, now=now)
-    access = await device_tokens.issue_access(db, device_id, client_id, now=now)
-    await audit.record(
-        db,
-        audit.Actor("device", device_id),
-        "device.enrol",
-        now=now,
-        client_id=client_id,
-        object_id=taken.enrolment_code_id,
-    )
-    return Enrolled(
-        device_id=device_id,
-        refresh_token=refresh_token,
-        access_token=access.access_token,
-        expires_at=access.expires_at,
-    )
 
 
 AUTHENTICATE = """

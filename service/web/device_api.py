@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 
 from schemas.device import Access, EnrolForm, Enrolled, Monitoring, MonitoringForm, Nonce, NonceForm, TokenForm
 from service import database, errors, monitoring, tokens
-from service.people import audit, clinics, device_tokens, devices, sign_in_throttle
+from service.people import audit, clinics, device_tokens, devices, enrolment, sign_in_throttle
 from service.people.access import Permission
 from service.people.sign_in_throttle import Subject
 from service.web import phone_api, strict
@@ -79,9 +79,9 @@ async def enrol(request: Request[Any, Any, Any], services: NamedDependency[Servi
     async with services.pool.acquire() as connection:
         clinic = await clinics.find_by_slug(connection, form.clinic)
     if clinic is None:
-        raise errors.Unauthenticated(devices.NO_SUCH_CODE)
+        raise errors.Unauthenticated(enrolment.NO_SUCH_CODE)
     async with _slowing_guesses(services, clinic.clinic_id, network_of(request), now=now):
-        enrolled = await devices.enrol(services.pool, clinic.clinic_id, form, now=now)
+        enrolled = await enrolment.enrol(services.pool, clinic.clinic_id, form, now=now)
     return _reply(enrolled, status=201)
 
 

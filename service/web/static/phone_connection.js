@@ -7,9 +7,14 @@ import { say } from "./phone_words.js";
 let asksAgain = false;
 
 async function enrol(store, code) {
-  const key = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
+  const before = await store.kept("key");
+  // The same key for the same code: should the clinic's answer have been lost, it gives it again to this key alone.
+  const key =
+    before && before.code === code
+      ? before.key
+      : await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
   // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
-  await store.keep("key", key.privateKey);
+  await store.keep("key", { code, key });
   const point = await crypto.subtle.exportKey("raw", key.publicKey);
   const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
   await store.keep("device", {
