@@ -15,7 +15,7 @@ from service import logs
 from service.config import DatabaseUrls
 from service.database import Pool, transaction
 from service.embedded import Cluster
-from service.people import devices
+from service.people import enrolment
 from service.web import problem_pages, problems
 from tests.builders import a_client, a_clinic, a_phone
 
@@ -79,7 +79,7 @@ async def test_a_defect_is_told_under_the_id_of_its_request_which_is_never_the_c
 
     said: list[str] = []
     caplog.handler.setFormatter(logs.JsonLines())
-    monkeypatch.setattr(devices, "enrol", broken)
+    monkeypatch.setattr(enrolment, "enrol", broken)
     body = {"clinic": "harbour", "code": "AAAAAAAAAA", "public_key": "BA" + "A" * 85}
     for _ in range(2):
         reply = await http.post("/v1/device/enrol", json=body, headers={"X-Request-ID": "craving-9"})

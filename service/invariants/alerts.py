@@ -8,7 +8,8 @@ from datetime import timedelta
 from service.invariants.promise import Invariant
 
 # Whatever its state says, and wherever a machine was told: a person who works here has to know of it. That a push
-# service took a message proves nothing. What is said to have begun in the future was written by a clock that is wrong.
+# service took a message proves nothing. What is said to have begun in the future was written by a clock that is wrong;
+# two answers that came together may have read theirs in the other order.
 URGENT_NOT_DISPATCHED = """
 select a.clinic_id
 from alert a
@@ -25,7 +26,7 @@ where a.state in ('open', 'dispatched')
       and s.disabled_at is null
     where d.clinic_id = a.clinic_id
       and d.alert_id = a.alert_id
-      and d.created_at >= a.round_began_at
+      and d.created_at >= a.round_began_at - interval '1 minute'
       and (d.state in ('delivered', 'opened') or d.state = 'sent' and d.channel = 'email')
   )
 group by a.clinic_id
