@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from jobs.work import DeploymentJob, Result, Tools
+from jobs.work import Clock, DeploymentJob, Result, Tools
 from schemas.alert import Channel
 from service import database
 from service.alerting import outbox
@@ -30,9 +30,6 @@ URGENT_BATCHES_AT_ONCE = 64
 RUN_LASTS = timedelta(seconds=30)
 # While some clinic's messages hang, others may come elsewhere.
 LOOK_AGAIN_SECONDS = 0.5
-
-
-Clock = Callable[[], datetime]
 
 
 def going_on_from(now: datetime) -> Clock:

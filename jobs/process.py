@@ -14,7 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from jobs import hints, metrics, runner
 from jobs.timetable import DAILIES, PERIODS
-from jobs.work import Daily, Period, Tools
+from jobs.work import Clock, Daily, Period, Tools
 from service import database, notify, roles, root_key, schema
 from service.alerting.writing import Sending
 from service.config import Config
@@ -26,8 +26,6 @@ HEARTBEAT_SECONDS = 15
 # A run in progress may finish; longer than this is cut off, which every job survives.
 STOP_SECONDS = 10
 SWEEP_CONNECTIONS = 2
-
-Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:

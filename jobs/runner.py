@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from jobs import slots
-from jobs.work import Daily, Period, Result, Tools
+from jobs.work import Clock, Daily, Period, Result, Tools
 from service import database
 
 log = logging.getLogger(__name__)
@@ -135,9 +135,6 @@ class Lookout:
 async def due_slots(sweep: database.Pool, dailies: Sequence[Daily], *, now: datetime) -> list[tuple[Slot, Daily]]:
     """What is due in every clinic, a month back."""
     return await Lookout(dailies).due(sweep, now=now)
-
-
-Clock = Callable[[], datetime]
 
 
 async def run_due(tools: Tools, lookout: Lookout, process: str, *, now: datetime, clock: Clock | None = None) -> int:

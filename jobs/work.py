@@ -37,6 +37,10 @@ class Result(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
+Clock = Callable[[], datetime]
+"""Says what time it is."""
+
+
 class DeploymentJob(Protocol):
     """Runs for the whole deployment: finds the clinics with work by itself. May run twice, may be killed anywhere."""
 

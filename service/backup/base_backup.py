@@ -23,7 +23,7 @@ from service.backup import contents
 from service.backup.contents import Contents
 from service.config import embedded_url
 from service.embedded import Cluster, archiving
-from service.embedded.lock import FileLock
+from service.embedded.lock import held
 from service.embedded.server import ENVIRON, POLL_SECONDS
 from service.errors import Conflict, DomainError, Invalid
 from service.sealing import Sealer
@@ -57,13 +57,8 @@ def folder_of(backup_dir: Path) -> Path:
 def alone(backup_dir: Path) -> Iterator[None]:
     """Let nobody else take or remove backups meanwhile. Raises Conflict where somebody does."""
     backup_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(backup_dir / "backup.lock")
-    if not lock.try_acquire():
-        raise Conflict(f"Another backup into {backup_dir} is being taken.")
-    try:
+    with held(backup_dir / "backup.lock", Conflict(f"Another backup into {backup_dir} is being taken.")):
         yield
-    finally:
-        lock.release()
 
 
 async def take(cluster: Cluster, backup_dir: Path, master: Sealer, *, quiet: bool) -> Backup:
@@ -73,7 +68,7 @@ async def take(cluster: Cluster, backup_dir: Path, master: Sealer, *, quiet: boo
     """
     superuser = embedded_url(cluster.data_dir, "postgres")
     await _refuse_without_archive(superuser, backup_dir)
-    held = msgspec.structs.replace(await contents.read(superuser), key_check=_key_check(master))
+    there = msgspec.structs.replace(await contents.read(superuser), key_check=_key_check(master))
     bases = folder_of(backup_dir)
     bases.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in bases.glob(".unfinished-*"):
@@ -87,7 +82,7 @@ async def take(cluster: Cluster, backup_dir: Path, master: Sealer, *, quiet: boo
     data = unfinished / "data"
     await _run(cluster, "pg_basebackup", *_arguments(cluster, data, quiet=quiet), password=True)
     await verify(cluster.data_dir, data)
-    (unfinished / "contents.json").write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1))
+    (unfinished / "contents.json").write_bytes(msgspec.json.format(msgspec.json.encode(there), indent=1))
     _sync(unfinished / "contents.json", unfinished)
     unfinished.rename(named)
     _sync(bases)
@@ -182,10 +177,10 @@ def opened(folder: Path) -> Backup:
     """The base backup of a folder. Raises BackupFault."""
     try:
         taken_at = datetime.strptime(folder.name, STAMP).replace(tzinfo=UTC)
-        held = msgspec.json.decode((folder / "contents.json").read_bytes(), type=Contents)
+        said = msgspec.json.decode((folder / "contents.json").read_bytes(), type=Contents)
     except (OSError, ValueError, msgspec.DecodeError) as error:
         raise BackupFault(f"{folder} is no base backup of Neap's") from error
-    return Backup(folder, folder / "data", taken_at, held)
+    return Backup(folder, folder / "data", taken_at, said)
 
 
 async def prune(cluster: Cluster, backup_dir: Path, *, keep: int) -> list[Path]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -26,7 +26,7 @@ from service.backup.restore import Restored
 from service.config import Config, embedded_url
 from service.database import Db, Pool
 from service.embedded.contents import refuse_foreign
-from service.embedded.lock import FileLock
+from service.embedded.lock import held
 from service.facts import fold_queue
 from service.people import clients, clinics
 from service.sealing import Sealer
@@ -56,7 +56,7 @@ async def run(backup: Backup, config: Config, backup_dir: Path, *, newest_at: da
 
     Raises BackupFault where the backup is not whole, EmbeddedError where it cannot be restored.
     """
-    with _alone(backup_dir):
+    with held(backup_dir / "drill.lock", errors.Conflict("Another drill over these backups is running.")):
         place = backup_dir / "drill"
         if place.exists() and any(place.iterdir()):
             refuse_foreign(place)
@@ -75,17 +75,6 @@ def _moment(at: datetime | None) -> str:
     return "the base backup itself" if at is None else at.astimezone(UTC).isoformat(timespec="seconds")
 
 
-@contextmanager
-def _alone(backup_dir: Path) -> Iterator[None]:
-    lock = FileLock(backup_dir / "drill.lock")
-    if not lock.try_acquire():
-        raise errors.Conflict("Another drill over these backups is running.")
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 async def _proved(
     backup: Backup,
     config: Config,
@@ -100,25 +89,25 @@ async def _proved(
     here = msgspec.structs.replace(config, data_dir=place, backup_dir=None, database_url=None, key=key)
     async with embedded.running(here) as cluster:
         await roles.make(cluster.superuser_url, here)
-        held = await contents.read(embedded_url(place, "postgres"))
+        there = await contents.read(embedded_url(place, "postgres"))
         faults = [] if restored.fault is None else [restored.fault]
-        faults += contents.missing_of(backup.contents, held)
+        faults += contents.missing_of(backup.contents, there)
         lost = await contents.lacks_heads(embedded_url(place, "postgres"), backup.contents.audit_heads)
         faults += [f"the audit trail of clinic {each} ends too early" for each in lost]
-        if held.migrations != schema.versions():
+        if there.migrations != schema.versions():
             faults.append("the schema is another program's; the rest was not looked at")
         rto = time.monotonic() - began
-        tell(f"{sum(table.rows for table in held.tables.values())} rows in {len(held.tables)} tables, {rto:.0f} s")
+        tell(f"{sum(table.rows for table in there.tables.values())} rows in {len(there.tables)} tables, {rto:.0f} s")
         trend_days = 0
-        if held.migrations == schema.versions():
+        if there.migrations == schema.versions():
             trend_days = await _prove_clinics(here, faults, tell)
     return Outcome(
         taken_at=backup.taken_at,
         last_commit_at=restored.last_commit_at,
-        rpo=_lost(held.newest_at, newest_at),
+        rpo=_lost(there.newest_at, newest_at),
         rto=timedelta(seconds=rto),
         proved=timedelta(seconds=time.monotonic() - began),
-        rows=sum(table.rows for table in held.tables.values()),
+        rows=sum(table.rows for table in there.tables.values()),
         trend_days=trend_days,
         faults=faults,
     )

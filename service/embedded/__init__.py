@@ -9,8 +9,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +23,7 @@ from service.embedded import archiving, contents, server
 from service.embedded.account import Account, account_for, reachable_folder
 from service.embedded.binaries import folder_of_binaries
 from service.embedded.errors import EmbeddedError
-from service.embedded.lock import FileLock
+from service.embedded.lock import FileLock, held
 
 __all__ = [
     "Cluster",
@@ -116,15 +116,8 @@ def remove(config: Config) -> None:
         data_dir.rmdir()
 
 
-@contextmanager
-def _held(file: Path, what: str) -> Iterator[None]:
-    lock = FileLock(file)
-    if not lock.try_acquire():
-        raise EmbeddedError(f"{what} of {file.parent} is running; stop it first")
-    try:
-        yield
-    finally:
-        lock.release()
+def _held(file: Path, what: str) -> AbstractContextManager[None]:
+    return held(file, EmbeddedError(f"{what} of {file.parent} is running; stop it first"))
 
 
 async def _running_elsewhere(data_dir: Path) -> server.Found | None:

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,3 +30,15 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def held(path: Path, otherwise: Exception) -> Iterator[None]:
+    """Hold the lock for the block; raises `otherwise` where somebody else does."""
+    lock = FileLock(path)
+    if not lock.try_acquire():
+        raise otherwise
+    try:
+        yield
+    finally:
+        lock.release()
