@@ -22,6 +22,7 @@ APPEND_ONLY = {
     "audit_event", "audit_seal", "rule_set", "consent",
     "drug_screen", "vital_reading", "contraindication_check", "gate_check", "therapy_session_event", "imported_record",
     "instrument", "instrument_schedule", "instrument_response", "clinic_setting_former",
+    "clinic_former",
 }  # fmt: skip
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
@@ -121,7 +122,7 @@ async def test_row_level_security_is_enabled_and_forced_on_every_tenant_table(ca
         "select relname::text from pg_class where relnamespace = 'public'::regnamespace"
         " and relrowsecurity and relforcerowsecurity",
     )
-    assert await tables(catalogue) - {str(name) for (name,) in secured} == TABLES_WITHOUT_TENANT
+    assert await tables(catalogue) - {str(name) for (name,) in secured} == TABLES_WITHOUT_TENANT - {"clinic"}
 
 
 async def test_every_tenant_table_has_the_one_policy_for_all_roles_and_commands(catalogue: "Connection") -> None:
@@ -129,12 +130,36 @@ async def test_every_tenant_table_has_the_one_policy_for_all_roles_and_commands(
         catalogue,
         "select polrelid::regclass::text, polcmd::text, polpermissive, polroles = '{0}',"
         " pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)"
-        " from pg_policy where not polroles && array['neap_sweep'::regrole::oid]",
+        " from pg_policy where not polroles && array['neap_sweep'::regrole::oid] and polrelid <> 'clinic'::regclass",
     )
     names = await tables(catalogue) - TABLES_WITHOUT_TENANT
     assert sorted(str(policy[0]) for policy in policies) == sorted(names)
     assert {policy[1:5] for policy in policies} == {("*", True, True, POLICY)}
     assert {policy[5] for policy in policies} <= {None, POLICY}
+
+
+async def test_a_clinic_is_read_by_all_made_and_changed_as_itself_and_never_deleted(catalogue: "Connection") -> None:
+    policies = await lines(
+        catalogue,
+        "select polcmd::text, polpermissive, polroles = '{0}',"
+        " pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)"
+        " from pg_policy where polrelid = 'clinic'::regclass order by polcmd",
+    )
+    assert policies == [
+        ("a", True, True, None, POLICY),
+        ("r", True, True, "true", None),
+        ("w", True, True, POLICY, None),
+    ]
+    changed = await lines(
+        catalogue,
+        "select role::text, attname::text from unnest($1::text[]) as role"
+        " cross join pg_attribute where attrelid = 'clinic'::regclass and attnum > 0"
+        " and has_column_privilege(role::name, attrelid, attnum, 'update')",
+        PROCESS_ROLES,
+    )
+    assert set(changed) == {("neap_web", "name"), ("neap_web", "time_zone")}
+    for role in PROCESS_ROLES:
+        assert "clinic" not in await _granted(catalogue, role, ["insert", "delete"])
 
 
 async def test_beside_it_there_are_only_the_sweep_s_policies_to_read(catalogue: "Connection") -> None:

@@ -22,6 +22,10 @@ THERE = UUID("00000000-0000-7000-8000-00000000000b")
 # The roles that work inside one clinic; neap_sweep looks over all of them, at ids, states and times only.
 TENANT_ROLES: tuple[Role, ...] = ("owner", "web", "jobs")
 
+A_CLINIC = """
+insert into clinic (clinic_id, slug, name, time_zone, created_at)
+values ($1, $2, $2, 'UTC', now())
+"""
 A_VALUE_OF = {
     "uuid": "gen_random_uuid()", "text": "'x'", "bytea": "'x'", "bool": "false", "date": "current_date",
     "time": "'12:00'", "timestamptz": "now()", "interval": "'1 day'", "jsonb": "'{}'", "xid8": "pg_current_xact_id()",
@@ -57,7 +61,8 @@ async def within(connection: "Connection", clinic_id: UUID) -> AsyncIterator[Non
 async def tenant_tables(connection: "Connection") -> list[str]:
     rows = await connection.fetch(
         "select relname::text as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
-        " and relrowsecurity order by relname"
+        # A clinic is read by all: of it there is a test of its own.
+        " and relrowsecurity and relname <> 'clinic' order by relname"
     )
     return [row["name"] for row in rows]
 
@@ -84,9 +89,10 @@ async def filled(database: DatabaseUrls) -> DatabaseUrls:
             " where contype in ('c', 'f') and connamespace = 'public'::regnamespace"
         ):
             await owner.execute(f"alter table {row['table_name']} drop constraint {row['name']}")
-        for clinic_id in (HERE, THERE):
+        for slug, clinic_id in (("here", HERE), ("there", THERE)):
             async with owner.transaction():
                 await owner.execute(f"set local neap.clinic_id = '{clinic_id}'")
+                await owner.execute(A_CLINIC, clinic_id, slug)
                 for table in await tenant_tables(owner):
                     await owner.execute(await insert_of(owner, table, clinic_id))
     return database
@@ -135,6 +141,40 @@ async def test_a_role_cannot_change_delete_or_adopt_rows_of_another_clinic(role:
                 async with within(connection, HERE):
                     gone = await connection.execute(f"delete from {table} where clinic_id = '{THERE}'")
                     assert gone == "DELETE 0", table
+
+
+@pytest.mark.parametrize("role", ["owner", "web"])
+async def test_a_clinic_changes_its_own_name_and_no_other_s(role: Role, filled: DatabaseUrls) -> None:
+    async with connected(getattr(filled, role)) as connection:
+        async with within(connection, HERE):
+            assert await connection.execute("update clinic set name = 'Renamed'") == "UPDATE 1"
+            renamed = await connection.fetch("select slug, name from clinic order by slug")
+            assert [tuple(row) for row in renamed] == [("here", "Renamed"), ("there", "there")]
+        async with within(connection, HERE):
+            touched = await connection.execute(f"update clinic set time_zone = 'UTC' where clinic_id = '{THERE}'")
+            assert touched == "UPDATE 0"
+            assert await connection.fetch(f"select from clinic where clinic_id = '{THERE}' for update") == []
+        assert await connection.execute("update clinic set name = 'Renamed'") == "UPDATE 0"
+
+
+async def test_of_a_clinic_nothing_else_changes_and_no_process_makes_or_deletes_one(filled: DatabaseUrls) -> None:
+    refused = [
+        *(f"update clinic set {name} = {name}" for name in ("clinic_id", "slug", "created_at")),
+        A_CLINIC.replace("$1", "gen_random_uuid()").replace("$2", "'another'"),
+        "delete from clinic",
+    ]
+    for url in (filled.web, filled.jobs, filled.sweep):
+        async with connected(url) as connection:
+            for statement in refused:
+                async with within(connection, HERE):
+                    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                        await connection.execute(statement)
+    async with connected(filled.owner) as owner:
+        async with within(owner, HERE):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+                await owner.execute(A_CLINIC, UUID(int=3), "another")
+        async with within(owner, HERE):
+            assert await owner.execute("delete from clinic") == "DELETE 0"
 
 
 async def test_what_a_role_may_not_do_by_grant_it_cannot_do_in_its_own_clinic_either(filled: DatabaseUrls) -> None:

@@ -92,6 +92,33 @@ async def named(db: Db, client_ids: Sequence[UUID]) -> dict[UUID, Client]:
     return {each.client_id: each for each in await db.rows(Client, NAMED, db.clinic_id, list(client_ids))}
 
 
+ZONES = """
+select time_zone, count(*) as number
+from client
+where clinic_id = $1
+group by time_zone
+"""
+
+
+async def zones(db: Db) -> dict[str, int]:
+    """How many clients have each zone."""
+    records = await db.connection.fetch(ZONES, db.clinic_id)
+    return {record["time_zone"]: record["number"] for record in records}
+
+
+MOVE_TO_ZONE = """
+update client
+set time_zone = $2
+where clinic_id = $1
+  and time_zone = any ($3::text[])
+"""
+
+
+async def move_to_zone(db: Db, time_zone: str, former: Sequence[str]) -> None:
+    """Give everybody who has one of some zones another."""
+    await db.execute(MOVE_TO_ZONE, db.clinic_id, time_zone, list(former))
+
+
 IDS_OF = """
 select client_id
 from client

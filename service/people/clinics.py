@@ -65,10 +65,7 @@ async def create(
     """
     if slug in RESERVED_SLUGS:
         raise errors.Invalid("This slug is an address of Neap itself.", fields=(errors.FieldFault("slug", "another"),))
-    if time_zone not in available_timezones():
-        raise errors.Invalid(
-            "Unknown time zone.", fields=(errors.FieldFault("time_zone", "an IANA name such as America/Chicago"),)
-        )
+    refuse_unknown_zone(time_zone)
     await db.execute(INSERT_CLINIC, db.clinic_id, slug, name, time_zone, now)
     await db.execute(
         INSERT_SETTING,
@@ -82,6 +79,14 @@ async def create(
     # Valid from the first day a history may hold, so that imported days have rules too.
     await db.execute(INSERT_FIRST_RULE_SET, db.clinic_id, ids.new(), date(1900, 1, 1), DEFAULT_RULES, now)
     return Clinic(clinic_id=db.clinic_id, slug=slug, name=name, time_zone=time_zone)
+
+
+def refuse_unknown_zone(time_zone: str) -> None:
+    """Raises Invalid unless this server knows the zone by that name."""
+    if time_zone not in available_timezones():
+        raise errors.Invalid(
+            "Unknown time zone.", fields=(errors.FieldFault("time_zone", "an IANA name such as America/Chicago"),)
+        )
 
 
 FIND_BY_SLUG = """
@@ -109,6 +114,61 @@ where clinic_id = $1
 async def get(db: Db) -> Clinic:
     """The clinic of this transaction. Raises NotFound."""
     return await db.get(Clinic, FIND, db.clinic_id)
+
+
+class FormerClinic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clinic was called, and by which clock it went, until somebody changed it."""
+
+    name: str
+    time_zone: str
+    changed_by: UUID
+    changed_at: datetime
+
+
+HOLD = """
+select clinic_id, slug, name, time_zone
+from clinic
+where clinic_id = $1
+for update
+"""
+KEEP_FORMER = """
+insert into clinic_former (clinic_id, clinic_former_id, name, time_zone, changed_by, changed_at)
+values ($1, $2, $3, $4, $5, $6)
+"""
+CHANGE = """
+update clinic
+set name = $2,
+    time_zone = $3
+where clinic_id = $1
+"""
+
+
+async def change(db: Db, *, name: str, time_zone: str, by: UUID, now: datetime) -> Clinic | None:
+    """Give the clinic another name or zone, and keep what held before; the clinic as it was, None where none changed.
+
+    Raises Invalid. What a zone means for others is for `service.clinic_clock` to see to.
+    """
+    refuse_unknown_zone(time_zone)
+    before = await db.get(Clinic, HOLD, db.clinic_id)
+    if (before.name, before.time_zone) == (name, time_zone):
+        return None
+    await db.execute(KEEP_FORMER, db.clinic_id, ids.new(), before.name, before.time_zone, by, now)
+    await db.execute(CHANGE, db.clinic_id, name, time_zone)
+    return before
+
+
+FORMER = """
+select name, time_zone, changed_by, changed_at
+from clinic_former
+where clinic_id = $1
+order by changed_at desc, clinic_former_id desc
+limit 20
+"""
+
+
+async def former(db: Db) -> list[FormerClinic]:
+    """What it was called and by which clock it went before, the newest change first."""
+    return await db.rows(FormerClinic, FORMER, db.clinic_id)
 
 
 ALL = """

@@ -1,14 +1,17 @@
-"""The pages of a clinic's own words and hours, and of its first steps, for admins."""
+"""The pages of a clinic's name, clock, words and hours, and of its first steps, for admins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 
 from schemas.crisis import CrisisContact
+from service import clinic_clock
+from service.clinic_clock import ZoneChange
 from service.desk import first_steps
 from service.people import clinic_notices, clinics, staff
 from service.people.access import Permission
@@ -19,6 +22,7 @@ from service.web.pages import go_to
 
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 HERE = "/settings/clinic"
+NAME = "/settings/name"
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -46,6 +50,39 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
     return go_to("/settings")
 
 
+@get(NAME, opt=SETTINGS)
+async def show_name(desk: NamedDependency[Desk]) -> Response[Any]:
+    """The clinic's name and time zone, and what they were."""
+    # Not the desk's view: another process may have changed it half a minute ago, and this form would change it back.
+    clinic = await clinics.get(desk.db)
+    return await _name_page(desk, name=clinic.name, time_zone=clinic.time_zone)
+
+
+@post(NAME, opt=SETTINGS)
+async def change_name(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Keep name and zone; another zone only after the page has said what it moves, and was told to go on."""
+    form = await form_of(request)
+    name, time_zone = form.get("name", "").strip(), form.get("time_zone", "")
+    moved = await clinic_clock.preview(desk.db, time_zone, now=desk.now)
+    if moved is not None and form.get("agreed") != time_zone:
+        return await _name_page(desk, name=name, time_zone=time_zone, moved=moved)
+    if await clinic_clock.change(desk.db, name=name, time_zone=time_zone, by=desk.actor, now=desk.now):
+        desk.services.views.forget(desk.db.clinic_id)
+    return go_to("/settings")
+
+
+async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange | None = None) -> Response[str]:
+    names = {each.staff_id: each.name for each in await staff.all_of(desk.db)}
+    context = {
+        "name": name,
+        "time_zone": time_zone,
+        "zones": sorted(available_timezones()),
+        "moved": moved,
+        "former": [(each, names.get(each.changed_by, "")) for each in await clinics.former(desk.db)],
+    }
+    return await desk_page.show(desk, "clinic_name.html", context, here="/settings")
+
+
 @get("/settings/first-steps", opt=SETTINGS)
 async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
     """What a new clinic has still to do."""
@@ -69,7 +106,7 @@ def _notices_of(form: Mapping[str, str]) -> Notices:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_clinic, change_clinic, show_first_steps],
+        route_handlers=[show_name, change_name, show_clinic, change_clinic, show_first_steps],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

@@ -89,6 +89,7 @@ async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Respo
 async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
     """The clinic's settings and webhook endpoints."""
     context = {
+        "clinic": await clinics.get(desk.db),
         "setting": await clinics.get_setting(desk.db),
         "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
         "endpoints": await webhook_endpoints.of(desk.db),
