@@ -21,6 +21,17 @@ FULL = """() => {
 }"""
 
 
+REMINDED_ELSEWHERE = """
+(slug) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = (event) => {
+    const writing = event.target.result.transaction("kept", "readwrite");
+    writing.objectStore("kept").put("Pacific/Auckland", "remindZone");
+    writing.oncomplete = resolve;
+  };
+})
+"""
+
+
 async def fill(page: Page) -> None:
     for name, value in (("craving.cocaine", 6), ("craving.alcohol", 2), ("mood", 4), ("anxiety", 7)):
         await choose(page, name, value)
@@ -92,11 +103,20 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep
 
 async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> None:
     async with here.connected() as page:
-        await page.context.route("**/phone_language.js", lambda route: route.abort())
+        # The phone has travelled, so that the part with the reminders is asked for at each round.
+        await page.evaluate(REMINDED_ELSEWHERE, here.slug)
+        asked: list[Route] = []
+
+        async def refuse(route: Route) -> None:
+            asked.append(route)
+            await route.abort()
+
+        await page.context.route("**/phone_reminders.js", refuse)
         await page.reload()
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
+        assert asked
 
 
 async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: Here) -> None:

@@ -1,10 +1,10 @@
 // Questionnaires: what is due after the check-in, its questions in their exact words, and what was answered.
 import { dayOf } from "./phone_days.js";
+import { element } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
 const SECONDS_AN_ITEM = 12;
 
-const element = (id) => document.getElementById(id);
 const optionsOf = (definition, item) => item.options || definition.options;
 
 // Fetch what is due and not kept yet, so that it can be answered without a network.
@@ -29,7 +29,7 @@ export async function markAnswered(store, { code, since }) {
   await store.keep("answeredInstruments", { ...((await store.kept("answeredInstruments")) || {}), [code]: since });
 }
 
-export function showDue(due, open) {
+export function listDue(due, open) {
   element("due").hidden = !due.length;
   const list = element("due-list");
   const shown = due.map(({ code, since }) => `${code} ${since}`).join();
@@ -77,12 +77,12 @@ export function showItems(definition) {
   );
 }
 
-function chosen(code) {
+function valueOf(code) {
   const input = document.querySelector(`input[name="item.${code}"]:checked`);
   return input ? Number(input.value) : null;
 }
 
-const needless = ({ unless }) => Boolean(unless) && chosen(unless.item) === unless.value;
+const needless = ({ unless }) => Boolean(unless) && valueOf(unless.item) === unless.value;
 
 // Take away what need not be asked any more, and bring back what must be.
 export function showNeeded(definition) {
@@ -93,7 +93,7 @@ export function showNeeded(definition) {
 
 // The first urgent answer's question, where the crisis contacts belong; null where there is none.
 export function urgentQuestion(definition) {
-  const found = definition.urgent.find(({ item, above }) => chosen(item) !== null && chosen(item) > above);
+  const found = definition.urgent.find(({ item, above }) => valueOf(item) !== null && valueOf(item) > above);
   return found ? element("items").querySelector(`[data-item="${found.item}"]`) : null;
 }
 
@@ -103,7 +103,7 @@ export function readItems(definition) {
   const missing = [];
   for (const [index, item] of definition.items.entries()) {
     if (needless(item)) continue;
-    const value = chosen(item.code);
+    const value = valueOf(item.code);
     if (value === null) missing.push({ number: index + 1, code: item.code });
     else answers[item.code] = value;
   }

@@ -35,7 +35,7 @@ async function look(pin, kept) {
 }
 
 // Ask for the PIN, or let one be chosen where there is none; true where the door is open.
-export async function open() {
+export async function openLock() {
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
   const isNew = !(await page.store.kept("pin"));
@@ -89,7 +89,7 @@ export async function cover() {
 }
 
 async function uncover() {
-  if ((await page.store.kept("pin")) && !(await open())) return;
+  if ((await page.store.kept("pin")) && !(await openLock())) return;
   await page.store.forget("covered");
   setCovered(false);
 }
