@@ -1,6 +1,6 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
 import { answerAgain, closeMoment, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
-import { coverAgain, listenToCover, lock, openLock } from "./phone_lock.js";
+import { coverAgain, listenToCover, lock, offerPin, openHistoryLock, setCovered } from "./phone_lock.js";
 import { clinic, element, hideCrisis, link, page, show, showCrisis } from "./phone_page.js";
 import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
@@ -48,14 +48,14 @@ async function connect(event) {
 
 // This phone is connected no more; answers that wait or were refused stay.
 async function endEnrolment(why) {
-  for (const key of ["device", "today", "pin"]) await page.store.forget(key);
+  for (const key of ["device", "today"]) await page.store.forget(key);
   page.today = null;
   questions.definition = null;
   await connectView(`${why} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`);
 }
 
 async function openHistory() {
-  if (!(await openLock())) return;
+  if (!(await openHistoryLock())) return;
   show("history");
   const part = await fetched("./phone_history.js", "history-words");
   if (part) await part.showHistory();
@@ -77,7 +77,10 @@ function listen() {
   on("questions-form", "change", questionsChanged);
   on("questions-later", "click", closeQuestions);
   on("connect-form", "submit", connect);
-  on("connect-cancel", "click", showDay);
+  on("connect-cancel", "click", async () => {
+    await coverAgain();
+    await showDay();
+  });
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
@@ -117,7 +120,13 @@ async function start() {
   }
   then.done = showDay;
   then.ended = () => endEnrolment(say("This phone is no longer connected."));
-  lock.out = () => endEnrolment(say("Five wrong PINs: for safety this phone is disconnected."));
+  lock.forgotten = async () => {
+    // What the cover keeps out of sight stays so until the code is right.
+    setCovered(false);
+    await connectView(
+      say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. Your clinic also ends monitoring when you ask."),
+    );
+  };
   await coverAgain();
   listen();
   if (!(await page.store.kept("device"))) {
@@ -125,6 +134,7 @@ async function start() {
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {
+    await offerPin();
     await showDay();
     await showQueue(page.store, wake);
     await wake();
