@@ -1,7 +1,7 @@
 // Questionnaires: what is due after the check-in, its questions in their exact words, and what was answered.
 import { dayOf } from "./phone_days.js";
 import { element } from "./phone_page.js";
-import { say } from "./phone_words.js";
+import { language, say } from "./phone_words.js";
 
 const SECONDS_AN_ITEM = 12;
 
@@ -15,14 +15,24 @@ export async function keepDefinitions(store, today, fetchOne) {
   if (missing.length) await store.keep("instruments", kept);
 }
 
+// In the page's language where it was translated; `language` says in whose words it is.
+function worded(definition) {
+  const words = definition.translations[language];
+  if (!words) return definition;
+  const items = definition.items.map((item, at) => ({ ...item, ...words.items[at] }));
+  return { ...definition, ...words, items, language };
+}
+
 // What is due on this phone's day, is kept here, and was not answered here already.
 export async function dueNow(store, today) {
   const kept = (await store.kept("instruments")) || {};
   const answered = (await store.kept("answeredInstruments")) || {};
-  return (today.instruments || []).filter(
-    ({ code, version, since, until }) =>
-      kept[code] && kept[code].version === version && until >= dayOf(new Date()) && answered[code] !== since,
-  );
+  return (today.instruments || [])
+    .filter(
+      ({ code, version, since, until }) =>
+        kept[code] && kept[code].version === version && until >= dayOf(new Date()) && answered[code] !== since,
+    )
+    .map((one) => ({ ...one, definition: worded(kept[one.code]) }));
 }
 
 export async function markAnswered(store, { code, since }) {
@@ -40,7 +50,7 @@ export function listDue(due, open) {
     ...due.map((one) => {
       const entry = element("due-item").content.cloneNode(true);
       const minutes = Math.ceil((one.items * SECONDS_AN_ITEM) / 60);
-      entry.querySelector("button").textContent = one.asks;
+      inOwnWords(entry.querySelector("button"), one.definition, "asks");
       entry.querySelector("p").textContent =
         minutes === 1
           ? say("{count} questions, about a minute.", { count: one.items })
@@ -51,12 +61,20 @@ export function listDue(due, open) {
   );
 }
 
+// A text of the questionnaire, marked with its language: a screen reader says it right, also where the page has another.
+function inOwnWords(place, definition, field) {
+  place.lang = definition.language;
+  place.textContent = definition[field];
+}
+
 // Put the questions on the page, nothing chosen beforehand.
 export function showItems(definition) {
-  element("questions-title").textContent = definition.asks;
-  element("questions-lead").textContent = definition.lead;
-  element("questions-source").textContent = definition.attribution;
+  inOwnWords(element("questions-title"), definition, "asks");
+  inOwnWords(element("questions-lead"), definition, "lead");
+  inOwnWords(element("questions-source"), definition, "attribution");
+  element("questions-foreign").hidden = definition.language.split("-")[0] === language;
   element("questions-fault").textContent = "";
+  element("items").lang = definition.language;
   element("items").replaceChildren(
     ...definition.items.map((item) => {
       const question = element("question").content.cloneNode(true);

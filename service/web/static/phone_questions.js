@@ -12,7 +12,7 @@ export const showDue = async () => listDue(await dueNow(page.store, page.today),
 
 async function openQuestions(due) {
   questions.due = due;
-  questions.definition = (await page.store.kept("instruments"))[due.code];
+  questions.definition = due.definition;
   page.leaveOut = "";
   showItems(questions.definition);
   showNeeded(questions.definition);
@@ -59,8 +59,8 @@ export async function saveResponse(event) {
     focusOn(missing[0].code);
     return;
   }
-  const { code, version } = questions.definition;
-  const body = { instrument: code, version, answers };
+  const { code, version, language } = questions.definition;
+  const body = { instrument: code, version, language, answers };
   if (!(await save(new Date(), body, fault, () => markAnswered(page.store, questions.due)))) return;
   if (urgentQuestion(questions.definition)) questions.crisisStays = true;
   await closeQuestions();
