@@ -64,6 +64,7 @@ async def check_in(page: Page, link: str) -> None:
     await page.emulate_media(reduced_motion="reduce")  # no colour on its way
     await page.goto(link)
     await page.get_by_role("button", name="Connect", exact=True).click()
+    await page.get_by_role("button", name="Not now").click()
     for name, score in (("craving.", 4), ("mood", 6)):
         await page.locator(f'input[name^="{name}"][value="{score}"]').first.check()
 

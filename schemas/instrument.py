@@ -12,6 +12,7 @@ from schemas.course import Phase, Substance
 
 InstrumentCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,31}$(?!\n)", description="phq9")]
 ItemCode = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$(?!\n)")]
+LanguageTag = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$(?!\n)", description="es")]
 LoincCode = Annotated[str, Meta(pattern=r"^[0-9]{1,7}-[0-9]$(?!\n)", description="44261-6")]
 # One line of what can be typed.
 LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"
@@ -61,6 +62,25 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     options: Annotated[list[Option], Meta(min_length=2, max_length=MOST_OPTIONS)] | None = None
     loinc: LoincCode | None = None
     unless: Unless | None = None
+
+
+class TranslatedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A question in another language; `options` where the question has its own."""
+
+    code: ItemCode
+    text: LongWords
+    options: Annotated[list[Option], Meta(min_length=2, max_length=MOST_OPTIONS)] | None = None
+
+
+class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All that a client reads of an instrument, in another language, with where these words come from."""
+
+    asks: Words
+    lead: LongWords
+    attribution: LongWords
+    source: LongWords
+    items: Annotated[list[TranslatedItem], Meta(min_length=1, max_length=MOST_ITEMS)]
+    options: Annotated[list[Option], Meta(min_length=2, max_length=MOST_OPTIONS)] | None = None
 
 
 class Loinc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +151,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A questionnaire in one version, which never changes; other words are another version.
 
     `title` is for staff. `asks` is what a phone shows of it: it must out nobody. `substances`: asked while one of
-    these is treated, None: always.
+    these is treated, None: always. `translations`: the same in other languages, complete or not at all.
     """
 
     code: InstrumentCode
@@ -139,7 +159,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     title: Words
     asks: Words
     lead: LongWords
-    language: Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$(?!\n)")]
+    language: LanguageTag
     licence: LongWords
     attribution: LongWords
     source: LongWords
@@ -157,6 +177,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     remission: Remission | None = None
     schedule: Annotated[list[Rhythm], Meta(max_length=2)] = []
     substances: Annotated[list[Substance], Meta(min_length=1, max_length=4)] | None = None
+    translations: Annotated[dict[LanguageTag, Translation], Meta(max_length=20)] = {}
 
     def options_of(self, item: Item) -> list[Option]:
         """The answers that an item offers."""

@@ -13,13 +13,16 @@ from msgspec import Meta
 from schemas.checkin import AwareTime, ZoneName
 from schemas.course import Phase
 from schemas.crisis import CrisisContact
-from schemas.instrument import Days, Instrument, InstrumentCode, ItemCode, Points, Worse
+from schemas.instrument import Days, Instrument, InstrumentCode, ItemCode, LanguageTag, Points, Worse
 
 MOST_ANSWERS = 100
 
 
 class ResponseForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client answered, as the phone sends it; an item that is not there was left out."""
+    """What a client answered, as the phone sends it; an item that is not there was left out.
+
+    `language`: in whose words it was asked; null: in the instrument's own.
+    """
 
     instrument: InstrumentCode
     version: Annotated[int, Meta(ge=1, le=9_999)]
@@ -27,6 +30,7 @@ class ResponseForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sent_at: AwareTime
     time_zone: ZoneName
     answers: Annotated[dict[ItemCode, Points], Meta(min_length=1, max_length=MOST_ANSWERS)]
+    language: LanguageTag | None = None
 
 
 class InstrumentResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,7 @@ class InstrumentResponse(msgspec.Struct, frozen=True, kw_only=True):
     total: float | None
     missing: list[str]
     late: bool
+    language: str | None
 
 
 class ResponseReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ def content_hash(form: ResponseForm, master: Sealer) -> bytes:
         form.answered_at.timestamp(),
         form.time_zone,
         sorted(form.answers.items()),
+        form.language,
     )
     return master.keyed_hash(msgspec.json.encode(content), purpose="instrument_response.content")
 
@@ -64,6 +65,9 @@ async def accept(
         raise errors.Invalid(
             "There is no such instrument in this version.", fields=(FieldFault("instrument", "a code and its version"),)
         )
+    if form.language not in {None, instrument.language, *instrument.translations}:
+        fault = FieldFault("language", "one in which this instrument is asked")
+        raise errors.Invalid("There is no such translation of this instrument.", fields=(fault,))
     if faults := scoring.faults_of(instrument, form.answers):
         raise errors.Invalid("The answers were refused.", fields=faults)
     placed = placing.place(form, received_at=now, clinic_zone=view.zone)
@@ -85,6 +89,7 @@ async def accept(
         client_day=placed.client_day,
         device_id=sender.device_id,
         content_hash=content_hash(form, master),
+        language=form.language,
     )
     stored = await instruments.store(db, row)
     device = audit.Actor("device", sender.device_id)
@@ -136,6 +141,7 @@ def _reply(row: ResponseRow, instrument: Instrument, view: ClinicView) -> Respon
             total=row.total,
             missing=row.missing,
             late=client_day.of(row.received_at, zone) > row.client_day,
+            language=row.language,
         ),
         monitoring=view.monitoring_notice,
         crisis=view.crisis if scoring.urgent_of(instrument, row.answers) else None,

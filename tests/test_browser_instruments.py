@@ -183,3 +183,57 @@ async def test_a_refused_response_is_kept_until_the_client_decides(here: Here) -
         await expect(page.locator("#refused")).to_be_hidden()
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         assert await responses(here) == [("audit_c", 0, [])]
+
+
+async def in_spanish(page: Page) -> None:
+    async with page.expect_response("**/v1/phone-settings/language"):
+        await page.get_by_role("link", name="Español").click()
+    await expect(page.locator("#check-in")).to_be_visible()
+
+
+async def languages_of_texts(page: Page) -> set[str]:
+    """In which languages the questionnaire's own words are marked, as a screen reader takes them."""
+    places = "#questions-title, #questions-lead, #questions-source, #items legend, #items .score span"
+    said: list[str] = await page.locator(places).evaluate_all("all => all.map(one => one.closest('[lang]').lang)")
+    return set(said)
+
+
+async def test_questions_are_asked_in_the_client_s_language_and_the_answer_says_so(here: Here) -> None:
+    async with here.connected() as page:
+        await in_spanish(page)
+        for name in ("craving.alcohol", "mood", "anxiety"):
+            await choose(page, name, 4)
+        await page.get_by_role("button", name="Enviar", exact=True).click()
+        await page.get_by_role("button", name="Las últimas dos semanas: cómo se ha sentido").click()
+        await expect(page.locator("#questions-lead")).to_contain_text("Durante las últimas 2 semanas")
+        await expect(page.locator("#questions-foreign")).to_be_hidden()
+        assert await languages_of_texts(page) == {"es"}
+        await page.locator("#items fieldset").first.get_by_text("Casi todos los días").click()
+        await tap(page, "9", 1)
+        # The card stands among the questions, and is the page's own.
+        await expect(page.locator("#items #crisis")).to_contain_text("No tiene que pasar por esto a solas")
+        assert await page.locator("#crisis").get_attribute("lang") == "es"
+        await page.locator("#questions-form button[type=submit]").click()
+        async with page.expect_response("**/v1/instrument-responses/*"):
+            await page.locator("#questions-form button[type=submit]").click()
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            kept = await db.value("select language from instrument_response where clinic_id = $1", here.clinic_id)
+        assert kept == "es"
+
+
+async def test_questions_without_a_translation_are_marked_as_english_with_a_kind_word(here: Here) -> None:
+    async with here.connected() as page:
+        await in_spanish(page)
+        for name in ("craving.alcohol", "mood", "anxiety"):
+            await choose(page, name, 4)
+        await page.get_by_role("button", name="Enviar", exact=True).click()
+        pacs = page.get_by_role("button", name="The last week: thoughts and urges")
+        assert await pacs.get_attribute("lang") == "en"
+        await pacs.click()
+        await expect(page.locator("#questions-foreign")).to_contain_text("todavía no están en español")
+        assert await languages_of_texts(page) == {"en"}
+        assert await page.locator("#questions-foreign").evaluate("one => one.closest('[lang]').lang") == "es"
+        assert (
+            await page.locator("#questions-form button[type=submit]").evaluate("one => one.closest('[lang]').lang")
+            == "es"
+        )

@@ -9,19 +9,19 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
-from schemas.course import PauseReason, Substance
+from schemas.course import Substance
 from service import database as databases
-from service.facts import client_day, pauses
+from service.facts import client_day
 from tests.browser import until, watched_context
 from tests.builders import a_client
 from tests.test_browser_pages import WCAG, violations
 from tests.test_browser_phone import (
     ARRIVED,
-    NOT_SENT,
     SHELL_IS_KEPT,
     Here,
     answer,
     choose,
+    connect_without_a_pin,
     here,
     house,
     items_of,
@@ -32,13 +32,12 @@ __all__ = ["here", "house"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-PIN = "4711"
 NARROW = 320
 
 
 async def connect(page: Page, here: Here) -> None:
     await page.goto(f"/phone/{here.slug}#{await here.code()}")
-    await page.locator("#connect-form button[type=submit]").click()
+    await connect_without_a_pin(page)
     await expect(page.locator("#check-in")).to_be_visible()
 
 
@@ -64,14 +63,6 @@ async def faults(page: Page) -> list[str]:
     width = await page.evaluate("document.documentElement.scrollWidth")
     await page.set_viewport_size(size)
     return found + ([f"{width} wide"] if width > NARROW else [])
-
-
-async def set_pin(page: Page, *, pin: str = PIN) -> None:
-    await page.get_by_role("button", name="Your answers so far").click()
-    await page.get_by_label("Four to eight digits").fill(pin)
-    await page.get_by_label("The same again").fill(pin)
-    await page.get_by_role("button", name="Open", exact=True).click()
-    await expect(page.locator("#history")).to_be_visible()
 
 
 async def test_a_check_in_with_one_substance_is_four_taps(here: Here) -> None:
@@ -101,60 +92,6 @@ async def test_a_craving_is_logged_now_and_stays_beside_the_day_s_answers(here: 
         assert await kinds(here) == [("moment", {"cocaine": 8}, None), ("daily", {"cocaine": 6, "alcohol": 2}, 4)]
 
 
-async def test_history_stands_behind_a_pin_and_five_wrong_ones_lose_no_answer(here: Here) -> None:
-    async with here.connected() as page:
-        await answer(page)
-        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        await set_pin(page)
-        await expect(page.locator("#history svg")).to_have_count(4)
-        await page.get_by_text("As a list").click()
-        await expect(page.locator("#history table")).to_contain_text("Mood 4")
-        assert await faults(page) == []
-        await page.get_by_role("button", name="Close and lock").click()
-        assert await page.locator("#history svg").count() == 0
-
-        await page.route("**/v1/**", no_network)
-        await page.get_by_role("button", name="Answer again").click()
-        await answer(page, mood=9)
-        await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
-        await page.get_by_role("button", name="Your answers so far").click()
-        for left in (4, 3, 2, 1):
-            await page.get_by_label("Four to eight digits").fill("0000")
-            await page.get_by_role("button", name="Open", exact=True).click()
-            await expect(page.locator("#pin-fault")).to_have_text(f"Not right. Tries left: {left}.")
-        await page.get_by_label("Four to eight digits").fill("0000")
-        await page.get_by_role("button", name="Open", exact=True).click()
-        await expect(page.get_by_text("Five wrong PINs")).to_be_visible()
-        await page.reload()
-        await expect(page.locator("#connect")).to_be_visible()
-        await page.unroute("**/v1/**")
-        await page.get_by_label("Code from your clinic").fill(await here.code())
-        await page.get_by_role("button", name="Connect", exact=True).click()
-        await page.get_by_role("button", name="Yes, send them").click()
-        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        assert sorted(str(row["mood"]) for row in await here.stored()) == ["4", "9"]
-
-
-async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:
-    async with here.connected() as page:
-        await answer(page)
-        await set_pin(page)
-        await page.get_by_role("button", name="Hide this page").click()
-        await expect(page.locator("#history")).to_be_hidden()
-        assert await page.title() == "Notes"
-        await page.reload()
-        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-        assert "infusion" not in (await page.locator("body").inner_text()).lower()
-        await page.locator("#cover summary").click()
-        await expect(page.locator("#cover-help a").first).to_be_visible()
-        assert await faults(page) == []
-        await page.get_by_role("button", name="Notes").dblclick()
-        await page.get_by_label("Four to eight digits").fill(PIN)
-        await page.get_by_role("button", name="Open", exact=True).click()
-        await expect(page.locator("#done")).to_be_visible()
-        assert await page.title() == "Neap"
-
-
 async def test_spanish_is_chosen_on_the_phone_and_kept_by_the_clinic_also_without_a_network(here: Here) -> None:
     async with here.connected() as page:
         await expect(page.locator("#check-in")).to_be_visible()
@@ -174,7 +111,7 @@ async def test_spanish_is_chosen_on_the_phone_and_kept_by_the_clinic_also_withou
     # A new phone of the same client, in an English browser: the clinic knows the language.
     async with here.page() as page:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")
-        await page.get_by_role("button", name="Connect", exact=True).click()
+        await connect_without_a_pin(page)
         await expect(page.get_by_role("button", name="Enviar", exact=True)).to_be_visible()
 
 
@@ -258,7 +195,7 @@ async def test_a_phone_whose_storage_was_cleared_asks_for_a_code_and_says_no_wro
         await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
         await expect(page.locator("#sent")).to_be_empty()
         await page.get_by_label("Code from your clinic").fill(await here.code())
-        await page.get_by_role("button", name="Connect", exact=True).click()
+        await connect_without_a_pin(page)
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         assert len(await here.stored()) == 1
 
@@ -298,21 +235,3 @@ async def test_reminders_are_off_until_the_client_chooses_an_hour_and_off_again(
                 here.clinic_id,
             )
         assert kept is True
-
-
-async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here: Here) -> None:
-    async with here.connected() as page:
-        await page.locator("#this-phone summary").click()
-        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
-        await page.get_by_role("button", name="Leave monitoring").click()
-        await page.get_by_role("button", name="Stay").click()
-        await page.get_by_role("button", name="Leave monitoring").click()
-        assert await faults(page) == []
-        await page.get_by_role("button", name="Yes, leave").click()
-        await expect(page.locator("#monitoring-said")).to_contain_text("You left.")
-        async with databases.transaction(here.owner, here.clinic_id) as db:
-            assert [each.reason for each in await pauses.of(db, here.client_id)] == [PauseReason.LEFT_MONITORING]
-        await page.get_by_role("button", name="Come back").click()
-        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
-        async with databases.transaction(here.owner, here.clinic_id) as db:
-            assert await pauses.of(db, here.client_id) == []

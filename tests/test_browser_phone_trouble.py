@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser import until
-from tests.test_browser_phone import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, here, house
+from tests.test_browser_phone import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin, here, house
 
 __all__ = ["here", "house"]
 
@@ -19,6 +19,17 @@ FULL = """() => {
     return put.apply(this, given);
   };
 }"""
+
+
+REMINDED_ELSEWHERE = """
+(slug) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = (event) => {
+    const writing = event.target.result.transaction("kept", "readwrite");
+    writing.objectStore("kept").put("Pacific/Auckland", "remindZone");
+    writing.oncomplete = resolve;
+  };
+})
+"""
 
 
 async def fill(page: Page) -> None:
@@ -92,11 +103,20 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep
 
 async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> None:
     async with here.connected() as page:
-        await page.context.route("**/phone_language.js", lambda route: route.abort())
+        # The phone has travelled, so that the part with the reminders is asked for at each round.
+        await page.evaluate(REMINDED_ELSEWHERE, here.slug)
+        asked: list[Route] = []
+
+        async def refuse(route: Route) -> None:
+            asked.append(route)
+            await route.abort()
+
+        await page.context.route("**/phone_reminders.js", refuse)
         await page.reload()
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
+        assert asked
 
 
 async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: Here) -> None:
@@ -116,7 +136,7 @@ async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: 
         connect = page.locator("#connect-form button[type=submit]")
         await connect.click()
         await expect(page.locator("#connect-fault")).to_contain_text("no connection")
-        await connect.click()
+        await connect_without_a_pin(page)
         await expect(page.locator("#check-in")).to_be_visible()
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)

@@ -82,6 +82,7 @@ async def a_client_with_a_therapist(owner: Pool) -> tuple[Clinic, UUID, str, str
 async def check_in_with_a_positive_safety_answer(page: Page, slug: str, code: str) -> None:
     await page.goto(f"/phone/{slug}#{code}")
     await page.get_by_role("button", name="Connect", exact=True).click()
+    await page.get_by_role("button", name="Not now").click()
     for name, value in (("craving.alcohol", 8), ("mood", 1), ("anxiety", 9)):
         await page.locator(f'input[name="{name}"][value="{value}"]').check()
     await page.get_by_role("radio", name="Yes").check()

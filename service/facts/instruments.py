@@ -110,14 +110,15 @@ class ResponseRow(msgspec.Struct, frozen=True, kw_only=True):
     client_day: date
     device_id: UUID | None
     content_hash: bytes
+    language: str | None = None
 
 
 INSERT_RESPONSE = """
 insert into instrument_response (
   clinic_id, instrument_response_id, client_id, code, version, answers, total, missing, answered_at, sent_at,
-  received_at, counted_at, time_zone, zone_known, client_day, device_id, content_hash
+  received_at, counted_at, time_zone, zone_known, client_day, device_id, content_hash, language
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 on conflict on constraint instrument_response_pkey do nothing
 """
 
@@ -129,7 +130,7 @@ async def store(db: Db, row: ResponseRow) -> bool:
 
 FIND_RESPONSE = """
 select instrument_response_id, client_id, code, version, answers, total, missing, answered_at, sent_at, received_at,
-  counted_at, time_zone, zone_known, client_day, device_id, content_hash
+  counted_at, time_zone, zone_known, client_day, device_id, content_hash, language
 from instrument_response
 where clinic_id = $1
   and instrument_response_id = $2
@@ -143,7 +144,7 @@ async def find_response(db: Db, instrument_response_id: UUID) -> ResponseRow | N
 
 RESPONSES_OF = """
 select instrument_response_id, client_id, code, version, answers, total, missing, answered_at, sent_at, received_at,
-  counted_at, time_zone, zone_known, client_day, device_id, content_hash
+  counted_at, time_zone, zone_known, client_day, device_id, content_hash, language
 from instrument_response
 where clinic_id = $1
   and client_id = $2

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from schemas.course import Phase
-from schemas.instrument import Instrument, Item, Option, Worse
+from schemas.instrument import Instrument, Item, Option, Translation, Worse
 from service import errors
 from service.errors import FieldFault
 
@@ -37,6 +37,8 @@ def _faults_of(instrument: Instrument) -> Iterator[FieldFault]:
             yield FieldFault(f"schedule[{at}].open_days", "not more than every_days")
     if instrument.substances is not None:
         yield from _repeated("substances", "", instrument.substances)
+    for language, translation in instrument.translations.items():
+        yield from _faults_of_translation(instrument, language, translation)
 
 
 def _faults_of_item(instrument: Instrument, item: Item, before: Sequence[Item], path: str) -> Iterator[FieldFault]:
@@ -57,6 +59,26 @@ def _faults_of_item(instrument: Instrument, item: Item, before: Sequence[Item], 
 def _faults_of_options(path: str, options: Sequence[Option]) -> Iterator[FieldFault]:
     yield from _repeated(path, "value", [each.value for each in options])
     yield from _repeated(path, "text", [each.text for each in options])
+
+
+def _faults_of_translation(instrument: Instrument, language: str, translation: Translation) -> Iterator[FieldFault]:
+    path = f"translations.{language}"
+    if language == instrument.language:
+        yield FieldFault(path, "another language than the instrument's own")
+    if [each.code for each in translation.items] != [each.code for each in instrument.items]:
+        yield FieldFault(f"{path}.items", "every item of the instrument, in its order")
+        return
+    yield from _faults_of_translated_options(f"{path}.options", instrument.options, translation.options)
+    for at, (item, translated) in enumerate(zip(instrument.items, translation.items, strict=True)):
+        yield from _faults_of_translated_options(f"{path}.items[{at}].options", item.options, translated.options)
+
+
+def _faults_of_translated_options(
+    path: str, options: Sequence[Option] | None, translated: Sequence[Option] | None
+) -> Iterator[FieldFault]:
+    if [each.value for each in options or ()] != [each.value for each in translated or ()]:
+        yield FieldFault(path, "the values of the instrument's own, in their order")
+    yield from _repeated(path, "text", [each.text for each in translated or ()])
 
 
 def _faults_of_scoring(instrument: Instrument) -> Iterator[FieldFault]:

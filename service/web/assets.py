@@ -15,7 +15,7 @@ import rcssmin
 import rjsmin
 
 from service import errors
-from service.web import languages
+from service.web import compression, languages, phone_scripts
 
 DIRECTORY = Path(__file__).parent / "static"
 RELEASE_LETTERS = 12
@@ -32,9 +32,10 @@ KINDS = {
 
 
 class Asset(msgspec.Struct, frozen=True):
-    """One file as it is served."""
+    """One file as it is served; `compressed` is None where that saves nothing, as of a picture."""
 
     content: bytes
+    compressed: bytes | None
     media_type: str
     etag: str
 
@@ -43,12 +44,13 @@ class Assets:
     """Every file below the folder, in memory."""
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
-        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        scripts = {path.name: path.read_text() for path in sorted(directory.glob(languages.SCRIPTS))}
+        files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in scripts)
         self._assets = {str(path.relative_to(directory)): _read(path) for path in files}
-        for path in directory.glob(languages.SCRIPTS):
+        for name, text in phone_scripts.served(scripts).items():
             for language in languages.names():
-                text = languages.translated(path.read_text(), language)
-                self._assets[languages.script(language, path.name)] = _asset(path, text.encode())
+                said = languages.translated(text, language)
+                self._assets[languages.script(language, name)] = _asset(directory / name, said.encode())
         together = "\n".join(f"{name} {asset.etag}" for name, asset in self._assets.items())
         self.release = hashlib.sha256(together.encode()).hexdigest()[:RELEASE_LETTERS]
 
@@ -80,7 +82,7 @@ def _read(path: Path) -> Asset:
 def _asset(path: Path, written: bytes) -> Asset:
     content = _slim(path, written)
     kind = KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return Asset(content, kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
+    return Asset(content, compression.smaller(content), kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
 
 
 def _slim(path: Path, content: bytes) -> bytes:

@@ -51,9 +51,9 @@ async def follow(
 
 
 @get("/messages/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
-def get_worker(services: NamedDependency[Services]) -> Response[bytes]:
+def get_worker(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """The script with which a browser shows push messages."""
-    return static_files.worker(services, "desk_worker.js")
+    return static_files.worker(request, services, "desk_worker.js")
 
 
 ROUTES = (

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.enums import MediaType
 from litestar.params import FromPath, FromQuery
 
 from schemas.clinic import Clinic
@@ -18,8 +19,8 @@ from schemas.crisis import CrisisContact
 from service import database, errors
 from service.people import clinics
 from service.people.access import Permission
-from service.web import languages, page_problems, static_files
-from service.web.pages import go_to
+from service.web import compression, languages, page_problems, static_files
+from service.web.pages import HEADERS, go_to
 from service.web.services import Services
 
 UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
@@ -30,8 +31,6 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
         "next": "Please ask your clinic for its link.",
     }
 )
-# What opens without a network. Connecting, history and reminders need one anyway, and are fetched when they are opened.
-MODULES = "check_in days form instruments lock page questions queue sending server shell store words"
 COOKIE = "neap-language"
 A_YEAR = 365 * 24 * 60 * 60
 # Nothing on the page keeps its spaces; the phone keeps 20 KB of it.
@@ -68,7 +67,7 @@ async def phone(
     slug: FromPath[str],
     services: NamedDependency[Services],
     language: FromQuery[str | None] = None,
-) -> Response[str] | Response[None]:
+) -> Response[bytes] | Response[str] | Response[None]:
     """The page a client opens on their phone, by the link or QR code that the clinic gave."""
     clinic = await _clinic(services, slug)
     if clinic is None:
@@ -93,15 +92,21 @@ async def phone(
             "language": shown,
             "languages": languages.names(),
             "script": lambda name: services.pages.assets.url(languages.script(shown, name)),
-            "modules": MODULES,
             "clinic": clinic,
             "crisis": [contact_line(contact) for contact in view.crisis],
             "monitoring": view.monitoring_notice,
             "fictional": view.fictional,
         },
     )
-    page.content = INDENTATION.sub("\n", page.content)
-    return page
+    return _as_sent(request, page.content)
+
+
+def _as_sent(request: Request[Any, Any, Any], text: str) -> Response[bytes]:
+    """Nothing on the page is secret, and nothing that was asked stands in it: it may go compressed."""
+    content = INDENTATION.sub("\n", text).encode()
+    compressed = compression.smaller(content) if compression.accepts(request) else None
+    headers = {**HEADERS, **compression.VARIES, **(compression.ENCODED if compressed else {})}
+    return Response(compressed or content, media_type=MediaType.HTML, headers=headers)
 
 
 class Icon(msgspec.Struct, frozen=True):
@@ -142,9 +147,9 @@ async def manifest(slug: FromPath[str], services: NamedDependency[Services]) -> 
 
 
 @get("/phone/worker.js", opt={"access": Permission.COME_IN}, sync_to_thread=False)
-def worker(services: NamedDependency[Services]) -> Response[bytes]:
+def worker(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
     """The program that opens the page without a network; from below /phone/, so that it controls nothing else."""
-    return static_files.worker(services, "phone_worker.js")
+    return static_files.worker(request, services, "phone_worker.js")
 
 
 ROUTES = (

@@ -9,6 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from service.people.access import Permission
+from service.web import compression
+from service.web.assets import ASK_EVERY_TIME, Asset
 from service.web.services import Services
 
 
@@ -20,21 +22,25 @@ async def get_static_file(
     release, _, rest = name.lstrip("/").partition("/")
     assets = services.pages.assets
     asset = assets.get(rest if assets.is_release(release) else name.lstrip("/"))
-    headers = {
-        "ETag": asset.etag,
-        "Cache-Control": assets.caching(release),
-        "X-Content-Type-Options": "nosniff",
-    }
-    if request.headers.get("if-none-match") == asset.etag:
-        return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    return _reply(request, asset, caching=assets.caching(release))
 
 
-def worker(services: Services, name: str) -> Response[bytes]:
+def worker(request: Request[Any, Any, Any], services: Services, name: str) -> Response[bytes]:
     """A service worker's script: asked for anew each time, and at home below the address that serves it."""
-    asset = services.pages.assets.get(name)
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "ETag": asset.etag}
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    return _reply(request, services.pages.assets.get(name), caching=ASK_EVERY_TIME)
+
+
+def _reply(request: Request[Any, Any, Any], asset: Asset, *, caching: str) -> Response[bytes]:
+    headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **compression.VARIES}
+    content, etag = asset.content, asset.etag
+    if asset.compressed is not None and compression.accepts(request):
+        # Other bytes, another name for them.
+        content, etag = asset.compressed, asset.etag.removesuffix('"') + '-gzip"'
+        headers |= compression.ENCODED
+    headers["ETag"] = etag
+    if request.headers.get("if-none-match") == etag:
+        return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
+    return Response(content, media_type=asset.media_type, headers=headers)
 
 
 ROUTES = (get_static_file,)

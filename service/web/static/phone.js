@@ -1,8 +1,8 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
-import * as checkIn from "./phone_check_in.js";
-import * as lock from "./phone_lock.js";
+import { answerAgain, closeMoment, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
+import { coverAgain, listenToCover, lock, offerPin, openHistoryLock, setCovered } from "./phone_lock.js";
 import { clinic, element, hideCrisis, link, page, show, showCrisis } from "./phone_page.js";
-import * as questions from "./phone_questions.js";
+import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
 import { sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
@@ -48,14 +48,14 @@ async function connect(event) {
 
 // This phone is connected no more; answers that wait or were refused stay.
 async function endEnrolment(why) {
-  for (const key of ["device", "today", "pin"]) await page.store.forget(key);
+  for (const key of ["device", "today"]) await page.store.forget(key);
   page.today = null;
-  questions.questions.definition = null;
+  questions.definition = null;
   await connectView(`${why} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`);
 }
 
 async function openHistory() {
-  if (!(await lock.open())) return;
+  if (!(await openHistoryLock())) return;
   show("history");
   const part = await fetched("./phone_history.js", "history-words");
   if (part) await part.showHistory();
@@ -63,21 +63,24 @@ async function openHistory() {
 
 async function closeHistory() {
   element("history-place").replaceChildren();
-  await checkIn.closeMoment();
+  await closeMoment();
 }
 
 function listen() {
-  on("answers", "submit", checkIn.saveAnswer);
+  on("answers", "submit", saveAnswer);
   on("answers", "change", answerChanged);
-  on("again", "click", checkIn.answerAgain);
-  on("now", "click", checkIn.openMoment);
-  on("moment-form", "submit", checkIn.saveMoment);
-  on("moment-later", "click", checkIn.closeMoment);
-  on("questions-form", "submit", questions.saveResponse);
-  on("questions-form", "change", questions.changed);
-  on("questions-later", "click", questions.close);
+  on("again", "click", answerAgain);
+  on("now", "click", openMoment);
+  on("moment-form", "submit", saveMoment);
+  on("moment-later", "click", closeMoment);
+  on("questions-form", "submit", saveResponse);
+  on("questions-form", "change", questionsChanged);
+  on("questions-later", "click", closeQuestions);
   on("connect-form", "submit", connect);
-  on("connect-cancel", "click", checkIn.showDay);
+  on("connect-cancel", "click", async () => {
+    await coverAgain();
+    await showDay();
+  });
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
@@ -97,7 +100,7 @@ function listen() {
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden" && page.view === "history") closeHistory();
   });
-  lock.listenToCover();
+  listenToCover();
   sendWhenItMay();
 }
 
@@ -115,17 +118,24 @@ async function start() {
     fault.textContent = say("This browser keeps nothing (private mode?), so answers could be lost. Try another one.");
     return;
   }
-  then.done = checkIn.showDay;
+  then.done = showDay;
   then.ended = () => endEnrolment(say("This phone is no longer connected."));
-  lock.lock.out = () => endEnrolment(say("Five wrong PINs: for safety this phone is disconnected."));
-  await lock.coverAgain();
+  lock.forgotten = async () => {
+    // What the cover keeps out of sight stays so until the code is right.
+    setCovered(false);
+    await connectView(
+      say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. Your clinic also ends monitoring when you ask."),
+    );
+  };
+  await coverAgain();
   listen();
   if (!(await page.store.kept("device"))) {
     await connectView("");
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {
-    await checkIn.showDay();
+    await offerPin();
+    await showDay();
     await showQueue(page.store, wake);
     await wake();
   }

@@ -1,4 +1,5 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
+import { mayGoOn, offerPin } from "./phone_lock.js";
 import { KEPT, clinic, element, link, page, show } from "./phone_page.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, base64url, waitingAnswers } from "./phone_server.js";
@@ -25,6 +26,9 @@ async function enrol(store, code) {
     obtainedAt: Date.now(),
   });
   await store.forget("key");
+  // Whoever has the clinic's code is the client: it ends the former PIN and the cover.
+  for (const key of ["pin", "covered"]) await store.forget(key);
+  await store.keep("offerPin", true);
 }
 
 function connectFault(error) {
@@ -56,6 +60,7 @@ export async function connect() {
   page.today = null;
   link.code = "";
   show("waiting");
+  await offerPin();
   await wake();
 }
 
@@ -69,6 +74,7 @@ export async function disconnect() {
     fault.textContent = `${say("Tap again to disconnect.")} ${waiting ? stays : ""}`.trim();
     return false;
   }
+  if (!(await mayGoOn())) return false;
   try {
     await askAsDevice(page.store, "POST", "/v1/device/revoke");
   } catch (error) {

@@ -50,7 +50,7 @@ function panel(title, days, valueOf, last) {
   return figure;
 }
 
-function show(items) {
+function showItems(items) {
   const last = Math.max(...items.map((item) => dayNumber(item.client_day)));
   const recent = items.filter((item) => last - dayNumber(item.client_day) < DAYS);
   const days = daysOf(recent);
@@ -95,10 +95,13 @@ export async function showHistory() {
   if (!document.querySelector(`link[href="${style}"]`)) document.head.append(make("link", { rel: "stylesheet", href: style }));
   words.textContent = say("One moment.");
   try {
-    const { items } = await askAsDevice(page.store, "GET", "/v1/check-ins?limit=200");
+    const { items: all } = await askAsDevice(page.store, "GET", "/v1/check-ins?limit=200");
+    const { since } = await page.store.kept("pin");
+    const items = all.filter(({ client_day: day }) => !since || day >= since);
     if (page.view !== "history") return;
-    if (items.length) show(items);
+    if (items.length) showItems(items);
     else words.textContent = say("Your answers will be here after the first check-in.");
+    if (items.length < all.length) words.append(` ${say("Earlier ones open with a new code from your clinic.")}`);
   } catch (error) {
     words.textContent =
       error instanceof Unreachable

@@ -1,15 +1,18 @@
-// The PIN before the client's own history, and the cover. The PIN is looked at here and nowhere else; it is a door for
-// whoever picks the phone up, and encrypts nothing.
+// The PIN before what is the client's alone, and the cover. The PIN is looked at here and nowhere else; it is a door for
+// whoever picks the phone up, and encrypts nothing. docs/decisions/0015 says who may choose one, and what it opens.
+import { dayAndTime, dayOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
 const ITERATIONS = 310000;
-const MOST_WRONG = 5;
 const SHORTEST = 4;
+const FREE_TRIES = 5;
+const FIRST_PAUSE_MILLISECONDS = 5 * 60 * 1000;
+const LONGEST_PAUSE_MILLISECONDS = 24 * 60 * 60 * 1000;
 const TWICE_MILLISECONDS = 1500;
 
-// What happens after too many wrong ones; phone.js says.
-export const lock = { out: null };
+// What a forgotten PIN leads to; phone.js says.
+export const lock = { forgotten: null };
 
 async function digestOf(pin, salt, iterations) {
   const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(pin), "PBKDF2", false, ["deriveBits"]);
@@ -17,29 +20,43 @@ async function digestOf(pin, salt, iterations) {
   return new Uint8Array(bits).join();
 }
 
-async function choose(pin) {
+async function choose(pin, since) {
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const digest = await digestOf(pin, salt, ITERATIONS);
-  await page.store.keep("pin", { salt, iterations: ITERATIONS, digest, wrong: 0 });
+  await page.store.keep("pin", { salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 });
 }
 
-// "right", "wrong" or "out". A try is counted before it is looked at: closing the page in between saves none.
-async function look(pin, kept) {
-  const wrong = kept.wrong + 1;
-  await page.store.keep("pin", { ...kept, wrong });
-  if ((await digestOf(pin, kept.salt, kept.iterations)) === kept.digest) {
-    await page.store.keep("pin", { ...kept, wrong: 0 });
-    return "right";
+// A pause that no changed clock makes longer than it can be.
+const pauses = ({ until }) => until > Date.now() && until < Date.now() + LONGEST_PAUSE_MILLISECONDS;
+
+// What is wrong with a PIN, in words; "" where it is right. A try is counted before it is looked at: closing the page in
+// between saves none. From the fifth wrong one on, each costs a longer pause.
+async function faultOf(pin) {
+  const kept = await page.store.kept("pin");
+  if (!pauses(kept)) {
+    kept.wrong += 1;
+    const pause = FIRST_PAUSE_MILLISECONDS * 4 ** (kept.wrong - FREE_TRIES);
+    kept.until = kept.wrong < FREE_TRIES ? 0 : Date.now() + Math.min(pause, LONGEST_PAUSE_MILLISECONDS);
+    await page.store.keep("pin", kept);
+    if ((await digestOf(pin, kept.salt, kept.iterations)) === kept.digest) {
+      await page.store.keep("pin", { ...kept, wrong: 0, until: 0 });
+      return "";
+    }
   }
-  return wrong >= MOST_WRONG ? "out" : "wrong";
+  if (!kept.until) return say("Not right. Tries left: {count}.", { count: FREE_TRIES - kept.wrong });
+  return say("Too many wrong ones. Next try: {when}.", { when: dayAndTime(new Date(kept.until)) });
 }
 
-// Ask for the PIN, or let one be chosen where there is none; true where the door is open.
-export async function open() {
+// Ask for the PIN, or let one be chosen where there is none, which opens what was answered from the day `since` on (null:
+// everything); true where the door is open.
+export async function openLock(why = "", since = null) {
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
   const isNew = !(await page.store.kept("pin"));
+  element("pin-title").textContent = isNew ? say("Choose a PIN") : "PIN";
+  element("pin-why").textContent = isNew ? why : "";
   element("pin-new").hidden = !isNew;
+  element("pin-old").hidden = isNew;
   for (const input of [first, again]) input.value = "";
   fault.textContent = "";
   dialog.showModal();
@@ -51,31 +68,47 @@ export async function open() {
     };
     dialog.onclose = () => resolve(false);
     element("pin-cancel").onclick = () => end(false);
+    element("pin-old").onclick = () => {
+      end(false);
+      lock.forgotten();
+    };
     element("pin-form").onsubmit = async (event) => {
       event.preventDefault();
       const pin = first.value;
       if (pin.length < SHORTEST) fault.textContent = say("At least four digits.");
       else if (isNew && pin !== again.value) fault.textContent = say("The two are not the same.");
-      else if (isNew) {
-        await choose(pin);
-        end(true);
-      } else {
-        const kept = await page.store.kept("pin");
-        const result = await look(pin, kept);
+      else {
+        fault.textContent = isNew ? "" : await faultOf(pin);
+        if (isNew) await choose(pin, since);
         first.value = "";
-        if (result === "right") end(true);
-        else if (result === "out") {
-          end(false);
-          await lock.out();
-        } else fault.textContent = say("Not right. Tries left: {count}.", { count: MOST_WRONG - kept.wrong - 1 });
+        if (!fault.textContent) end(true);
       }
     };
   });
 }
 
+// Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN.
+export const mayGoOn = async () => !(await page.store.kept("pin")) || openLock();
+
+// Part of connecting, where the clinic's code says that it is the client: once, and they may do without.
+export async function offerPin() {
+  if (!(await page.store.kept("offerPin"))) return;
+  await openLock(
+    say("It keeps others who pick up this phone out of your past answers, and from ending things in your name. You can do without one."),
+  );
+  await page.store.forget("offerPin");
+}
+
+// Chosen later it may be by anybody: what was answered before stays closed.
+export const openHistoryLock = () =>
+  openLock(
+    say("It opens what you answer from today on. Your clinic's new code opens what was before, too: anybody could choose a PIN here."),
+    dayOf(new Date()),
+  );
+
 // ---- the cover: one tap hides the page behind something that says nothing
 
-function setCovered(covered) {
+export function setCovered(covered) {
   document.body.classList.toggle("covered", covered);
   element("cover").hidden = !covered;
   document.title = covered ? say("Notes") : "Neap";
@@ -89,7 +122,7 @@ export async function cover() {
 }
 
 async function uncover() {
-  if ((await page.store.kept("pin")) && !(await open())) return;
+  if (!(await mayGoOn())) return;
   await page.store.forget("covered");
   setCovered(false);
 }

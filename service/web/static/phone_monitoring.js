@@ -1,4 +1,5 @@
 // Leaving monitoring and coming back: the client's own to decide, at any time, with one more tap to be sure.
+import { mayGoOn } from "./phone_lock.js";
 import { element, page } from "./phone_page.js";
 import { askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -21,7 +22,7 @@ function put() {
   );
   element("withdraw-place").replaceChildren(make("h2", { textContent: say("Monitoring") }), said, change, sure);
   change.addEventListener("click", () => (change.dataset.left ? keep(true) : ask(true)));
-  element("monitoring-yes").addEventListener("click", () => keep(false));
+  element("monitoring-yes").addEventListener("click", async () => (await mayGoOn()) && keep(false));
   element("monitoring-no").addEventListener("click", () => ask(false));
 }
 

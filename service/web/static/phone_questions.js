@@ -1,5 +1,5 @@
 // Questionnaires on the screen: opening one, closing it, and where the crisis card stands meanwhile.
-import * as instruments from "./phone_instruments.js";
+import { dueNow, focusOn, listDue, markAnswered, readItems, showItems, showNeeded, urgentQuestion } from "./phone_instruments.js";
 import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
 import { save } from "./phone_check_in.js";
 import { wake } from "./phone_sending.js";
@@ -8,19 +8,19 @@ import { say } from "./phone_words.js";
 // The one on the screen, and whether the last check-in left the crisis card where it is shown afterwards.
 export const questions = { due: null, definition: null, crisisStays: false };
 
-export const showDue = async () => instruments.showDue(await instruments.dueNow(page.store, page.today), open);
+export const showDue = async () => listDue(await dueNow(page.store, page.today), openQuestions);
 
-async function open(due) {
+async function openQuestions(due) {
   questions.due = due;
-  questions.definition = (await page.store.kept("instruments"))[due.code];
+  questions.definition = due.definition;
   page.leaveOut = "";
-  instruments.showItems(questions.definition);
-  instruments.showNeeded(questions.definition);
+  showItems(questions.definition);
+  showNeeded(questions.definition);
   show("questions");
 }
 
 // The card leaves the form before the form goes, and stays in sight where an answer was urgent.
-export async function close() {
+export async function closeQuestions() {
   questions.definition = null;
   settleCrisis();
   await showDue();
@@ -28,7 +28,7 @@ export async function close() {
 }
 
 function settleCrisis() {
-  const question = questions.definition && instruments.urgentQuestion(questions.definition);
+  const question = questions.definition && urgentQuestion(questions.definition);
   if (question) showCrisis(question);
   else if (questions.crisisStays) showCrisis(element("done-crisis-place"));
   else {
@@ -37,16 +37,16 @@ function settleCrisis() {
   }
 }
 
-export function changed() {
+export function questionsChanged() {
   element("questions-fault").textContent = "";
-  instruments.showNeeded(questions.definition);
+  showNeeded(questions.definition);
   settleCrisis();
 }
 
 export async function saveResponse(event) {
   event.preventDefault();
   if (page.busy) return;
-  const { answers, missing } = instruments.readItems(questions.definition);
+  const { answers, missing } = readItems(questions.definition);
   const fault = element("questions-fault");
   if (!Object.keys(answers).length) {
     fault.textContent = say("Please answer at least one question, or tap Not now.");
@@ -56,13 +56,13 @@ export async function saveResponse(event) {
   if (left && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: question {left}. Answer, or tap Send again to leave it out.", { left });
-    instruments.focusOn(missing[0].code);
+    focusOn(missing[0].code);
     return;
   }
-  const { code, version } = questions.definition;
-  const body = { instrument: code, version, answers };
-  if (!(await save(new Date(), body, fault, () => instruments.markAnswered(page.store, questions.due)))) return;
-  if (instruments.urgentQuestion(questions.definition)) questions.crisisStays = true;
-  await close();
+  const { code, version, language } = questions.definition;
+  const body = { instrument: code, version, language, answers };
+  if (!(await save(new Date(), body, fault, () => markAnswered(page.store, questions.due)))) return;
+  if (urgentQuestion(questions.definition)) questions.crisisStays = true;
+  await closeQuestions();
   await wake();
 }

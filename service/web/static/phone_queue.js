@@ -1,9 +1,8 @@
 // What was sent, what waits and what was refused, in words.
 import { dayAndTime } from "./phone_days.js";
+import { element } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
-
-const element = (id) => document.getElementById(id);
 
 const when = (answer) => dayAndTime(new Date(answer.body.answered_at));
 

@@ -4,6 +4,7 @@
 // (Chromium's `navigator.onLine` begins anew as true with each document), so that `online` never comes.
 import { zone, localTime } from "./phone_days.js";
 import { keepDefinitions } from "./phone_instruments.js";
+import { agreeOnLanguage } from "./phone_language.js";
 import { clinic, page } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
@@ -24,7 +25,7 @@ async function exchange() {
   await page.store.keep("today", today);
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
-  await import("./phone_language.js").then(({ agreeOnLanguage }) => agreeOnLanguage());
+  await agreeOnLanguage();
   const remindZone = await page.store.kept("remindZone");
   if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
 }

@@ -1,10 +1,8 @@
 // Keeps the page and its files on the phone, so that it opens, crisis contacts and all, without a network.
 
 function files() {
-  const named = document.querySelectorAll("link:not([rel=apple-touch-icon], [rel=manifest], [href*=history]), script[src]");
-  const modules = document.body.dataset.modules.split(" ");
-  const paths = modules.map((name) => new URL(`phone_${name}.js`, import.meta.url).pathname);
-  return [location.pathname, ...paths, ...[...named].map((one) => new URL(one.href || one.src).pathname)];
+  const named = document.querySelectorAll("link:not([rel=apple-touch-icon], [rel=manifest]), script[src]");
+  return [location.pathname, ...Array.from(named, (one) => new URL(one.href || one.src).pathname)];
 }
 
 // All of a release or nothing of it: a page whose scripts are missing would open and do nothing.

@@ -1,0 +1,250 @@
+"""What stands between a client's phone and whoever picks it up: PIN and cover, and the ways out for the client."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.async_api import Page, expect
+
+from schemas.course import PauseReason
+from service import database as databases
+from service.facts import pauses
+from service.people import devices
+from tests.builders import an_answer
+from tests.test_browser_phone import (
+    ARRIVED,
+    NOT_SENT,
+    Here,
+    answer,
+    connect_without_a_pin,
+    here,
+    house,
+    no_network,
+    online,
+)
+from tests.test_browser_phone_parts import faults
+
+__all__ = ["here", "house"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PIN = "4711"
+EARLIER = timedelta(days=3)
+
+
+async def fill_pin(page: Page, pin: str, *, again: str | None = None) -> None:
+    await page.get_by_label("Four to eight digits").fill(pin)
+    if again is not None:
+        await page.get_by_label("The same again").fill(again)
+    await page.get_by_role("button", name="Continue", exact=True).click()
+
+
+async def connect_with_a_pin(page: Page, here: Here, *, pin: str = PIN) -> None:
+    await page.goto(f"/phone/{here.slug}#{await here.code()}")
+    await page.locator("#connect-form button[type=submit]").click()
+    await fill_pin(page, pin, again=pin)
+    await expect(page.locator("#pin")).to_be_hidden()
+    await expect(page.locator("#waiting")).to_be_hidden()
+
+
+async def answered_earlier(here: Here) -> None:
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        await an_answer(db, here.client_id, (datetime.now(UTC) - EARLIER).date(), mood=8)
+
+
+async def open_history(page: Page, pin: str) -> None:
+    await page.get_by_role("button", name="Your answers so far").click()
+    await fill_pin(page, pin)
+    await expect(page.locator("#history svg").first).to_be_visible()
+    await page.get_by_text("As a list").click()
+
+
+async def wrong_pins(page: Page, times: int) -> None:
+    for left in range(4, 4 - times, -1):
+        await fill_pin(page, "0000")
+        expected = f"Not right. Tries left: {left}." if left else "Too many wrong ones. Next try:"
+        await expect(page.locator("#pin-fault")).to_contain_text(expected)
+
+
+async def test_a_pin_chosen_while_connecting_opens_everything(here: Here) -> None:
+    await answered_earlier(here)
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.get_by_role("heading", name="Choose a PIN")).to_be_visible()
+        assert await faults(page) == []
+        await fill_pin(page, "47", again="47")
+        await expect(page.locator("#pin-fault")).to_have_text("At least four digits.")
+        await fill_pin(page, PIN, again="4712")
+        await expect(page.locator("#pin-fault")).to_have_text("The two are not the same.")
+        await fill_pin(page, PIN, again=PIN)
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await open_history(page, PIN)
+        await expect(page.locator("#history td", has_text="Mood 8")).to_have_count(1)
+        await expect(page.locator("#history td", has_text="Mood 4")).to_have_count(1)
+        await expect(page.locator("#history-words")).not_to_contain_text("new code")
+        assert await faults(page) == []
+        await page.get_by_role("button", name="Close and lock").click()
+        assert await page.locator("#history svg").count() == 0
+
+
+async def test_whoever_chooses_a_pin_later_reads_nothing_from_before_until_the_clinic_gives_a_code(here: Here) -> None:
+    await answered_earlier(here)
+    async with here.connected() as page:
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await expect(page.locator("#pin-why")).to_contain_text("from today on")
+        await fill_pin(page, "1234", again="1234")
+        await page.get_by_text("As a list").click()
+        await expect(page.locator("#history td", has_text="Mood 4")).to_have_count(1)
+        assert "Mood 8" not in await page.locator("#history").inner_text()
+        await expect(page.locator("#history-words")).to_contain_text(
+            "Earlier ones open with a new code from your clinic."
+        )
+        await page.get_by_role("button", name="Close and lock").click()
+        # The client does not know this PIN. Their clinic's code ends it.
+        await page.get_by_role("button", name="Your answers so far").click()
+        await page.get_by_role("button", name="I forgot my PIN").click()
+        await page.get_by_label("Code from your clinic").fill(await here.code())
+        await page.locator("#connect-form button[type=submit]").click()
+        await fill_pin(page, PIN, again=PIN)
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await open_history(page, PIN)
+        await expect(page.locator("#history td", has_text="Mood 8")).to_have_count(1)
+
+
+async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here) -> None:
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#pin")).to_be_visible()
+        await page.reload()
+        await page.locator("#pin-cancel").click()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await expect(page.locator("#pin")).to_be_hidden()
+
+
+async def test_wrong_pins_cost_time_and_never_an_answer_or_the_connection(here: Here) -> None:
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start)
+        await connect_with_a_pin(page, here)
+        await page.route("**/v1/**", no_network)
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await wrong_pins(page, 4)
+        # Closing the page in between saves no try.
+        await page.reload()
+        await page.get_by_role("button", name="Your answers so far").click()
+        await fill_pin(page, "0000")
+        await expect(page.locator("#pin-fault")).to_contain_text("Too many wrong ones. Next try:")
+        await fill_pin(page, PIN)
+        await expect(page.locator("#pin-fault")).to_contain_text("Too many wrong ones. Next try:")
+        await expect(page.locator("#pin")).to_be_visible()
+        await page.get_by_role("button", name="Not now").click()
+        await online(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert len(await here.stored()) == 1
+        await page.clock.set_fixed_time(start + timedelta(minutes=6))
+        await page.get_by_role("button", name="Your answers so far").click()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#history svg")).to_have_count(4)
+        # A right one ends the counting.
+        await page.get_by_role("button", name="Close and lock").click()
+        await page.get_by_role("button", name="Your answers so far").click()
+        await wrong_pins(page, 1)
+
+
+async def test_leaving_and_disconnecting_ask_for_the_pin_where_there_is_one(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await page.locator("#this-phone summary").click()
+        await page.get_by_role("button", name="Leave monitoring").click()
+        await page.get_by_role("button", name="Yes, leave").click()
+        await wrong_pins(page, 1)
+        await page.locator("#pin-cancel").click()
+        disconnect = page.get_by_role("button", name="Disconnect this phone")
+        await disconnect.click()
+        await disconnect.click()
+        await expect(page.locator("#pin")).to_be_visible()
+        await page.locator("#pin-cancel").click()
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await pauses.of(db, here.client_id) == []
+            assert [each.revoked_why for each in await devices.devices_of(db, here.client_id)] == [None]
+        await page.get_by_role("button", name="Yes, leave").click()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#monitoring-said")).to_contain_text("You left.")
+        await page.get_by_role("button", name="Come back").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
+        await disconnect.click()
+        await fill_pin(page, PIN)
+        await expect(page.get_by_text("what it kept is deleted")).to_be_visible()
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert [each.revoked_why for each in await devices.devices_of(db, here.client_id)] == ["by_client"]
+
+
+async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await answer(page)
+        await open_history(page, PIN)
+        await page.get_by_role("button", name="Hide this page").click()
+        await expect(page.locator("#history")).to_be_hidden()
+        assert await page.title() == "Notes"
+        await page.reload()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        assert "infusion" not in (await page.locator("body").inner_text()).lower()
+        await page.locator("#cover summary").click()
+        await expect(page.locator("#cover-help a").first).to_be_visible()
+        assert await faults(page) == []
+        await page.get_by_role("button", name="Notes").dblclick()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#done")).to_be_visible()
+        assert await page.title() == "Neap"
+
+
+async def test_a_forgotten_pin_shows_nothing_behind_the_cover_and_ends_with_the_clinic_s_code(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await page.get_by_role("button", name="Hide this page").click()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await page.get_by_role("button", name="I forgot my PIN").click()
+        await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
+        await page.get_by_role("button", name="Leave everything as it is").click()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await expect(page.locator("#check-in")).to_be_hidden()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await page.get_by_role("button", name="I forgot my PIN").click()
+        await page.reload()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await page.get_by_role("button", name="I forgot my PIN").click()
+        await page.get_by_label("Code from your clinic").fill(await here.code())
+        await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+
+
+async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here: Here) -> None:
+    async with here.connected() as page:
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
+        await page.get_by_role("button", name="Leave monitoring").click()
+        await page.get_by_role("button", name="Stay").click()
+        await page.get_by_role("button", name="Leave monitoring").click()
+        assert await faults(page) == []
+        await page.get_by_role("button", name="Yes, leave").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("You left.")
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert [each.reason for each in await pauses.of(db, here.client_id)] == [PauseReason.LEFT_MONITORING]
+        await page.get_by_role("button", name="Come back").click()
+        await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await pauses.of(db, here.client_id) == []
