@@ -27,6 +27,7 @@ from service.web import (
     desk,
     device_api,
     export_api,
+    form_replies,
     gate_api,
     gate_pages,
     health,
@@ -143,7 +144,7 @@ def create(config: Config) -> Litestar:
         logging_config=None,
     )
     refuse_undeclared(app)
-    app.asgi_handler = request_ids.carried(app.asgi_handler)
+    app.asgi_handler = request_ids.carried(form_replies.led_on(app.asgi_handler))
     return app
 
 

@@ -6,11 +6,13 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
@@ -64,16 +66,39 @@ async def running(*arguments: str, env: Mapping[str, str]) -> AsyncIterator[asyn
         await asyncio.wait_for(process.wait(), 30)
 
 
+class Web(NamedTuple):
+    """A web process that accepts check-ins, and its address."""
+
+    address: str
+    process: asyncio.subprocess.Process
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """It stands still: connections stay open and are accepted, and nobody answers."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
 @asynccontextmanager
-async def web_process(env: Mapping[str, str]) -> AsyncIterator[str]:
-    """`python -m service web`, once it accepts check-ins: its address."""
+async def a_web(env: Mapping[str, str]) -> AsyncIterator[Web]:
+    """`python -m service web`, once it accepts check-ins."""
     address = f"http://127.0.0.1:{env['NEAP_PORT']}"
-    async with running("-m", "service", "web", env=env):
+    async with running("-m", "service", "web", env=env) as process:
         # The transport waits a little longer before each further try, until the process listens.
         transport = httpx.AsyncHTTPTransport(retries=8)
         async with asyncio.timeout(READY_SECONDS), httpx.AsyncClient(transport=transport) as http:
             (await http.get(f"{address}/health/ready", timeout=READY_SECONDS)).raise_for_status()
-        yield address
+        yield Web(address, process)
+
+
+@asynccontextmanager
+async def web_process(env: Mapping[str, str]) -> AsyncIterator[str]:
+    """The address of a web process."""
+    async with a_web(env) as web:
+        yield web.address
 
 
 def chromium() -> str:

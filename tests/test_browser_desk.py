@@ -5,31 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import expect
 
 from schemas.alert import Rule, Tier
-from schemas.clinic import Clinic
 from schemas.staff import Role
-from schemas.trend import Status
 from service import database as databases
 from service.alerting import receipts
 from service.config import DatabaseUrls
 from service.database import Pool
 from service.facts import client_day
 from service.people import clients
-from service.web.desk_session import COOKIE
-from tests.browser import browser, environment, free_port, until, watched_context, web_process
-from tests.builders import MASTER, a_client, a_clinic, an_answer
-from tests.conftest import A_MASTER_KEY
-from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+from tests.browser import until, watched_context
+from tests.builders import MASTER, a_client
+from tests.desk_browser import Desk, a_desk_in_chromium
 from tests.telling import a_story
 
 pytestmark = pytest.mark.browser
@@ -37,43 +32,10 @@ pytestmark = pytest.mark.browser
 REFRESH_MILLISECONDS = 40_000
 
 
-class Desk(NamedTuple):
-    """A running web process and somebody of every role, with one client to look at."""
-
-    address: str
-    started: Browser
-    owner: Pool
-    clinic: Clinic
-    person: SignedInAs
-    client_id: UUID
-
-    async def sign_in(self, context: BrowserContext) -> None:
-        await context.add_cookies(
-            [{"name": COOKIE, "value": self.person.token, "domain": "127.0.0.1", "path": "/", "secure": True}]
-        )
-
-    async def alert(self, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
-        async with databases.transaction(self.owner, self.clinic.clinic_id) as db:
-            return await an_alert(db, self.client_id, rule, tier)
-
-
 @pytest.fixture
 async def desk(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
-    clinic, now = await a_clinic(owner_pool), datetime.now(UTC)
-    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
-        staff_id = await a_person(db, roles=list(Role), name="Maren Holt")
-        client_id = await a_client(
-            db, given_name="Bartholomew Maximilian", family_name="Featherstonehaugh-Cholmondeley"
-        )
-        await clients.assign(db, client_id, staff_id, Role.THERAPIST, from_at=now)
-        days = [a_trend_day((now - timedelta(days=40 - day)).date()) for day in range(40)]
-        days[-1] = a_trend_day(days[-1].client_day, craving=8, status=Status.NOT_ON_TRACK)
-        await a_trend(db, client_id, days)
-        await an_answer(db, client_id, days[-1].client_day, craving=8)
-        person = await a_session(db, staff_id)
-    env = environment(database, tmp_path / "data", A_MASTER_KEY, free_port())
-    async with web_process(env) as address, browser() as started:
-        yield Desk(address, started, owner_pool, clinic, person, client_id)
+    async with a_desk_in_chromium(database, owner_pool, tmp_path / "data") as opened:
+        yield opened
 
 
 async def test_an_alert_comes_to_an_open_inbox_by_itself(desk: Desk) -> None:

@@ -4,6 +4,9 @@ Each reader's inbox is read again every few seconds under their own session, so 
 taken off a care team hears nothing more, and nothing can be missed: the id of an event is the version of what the
 inbox says, and a browser that comes back with the last it saw is told at once where that is not what holds. No
 notification is relied on (docs/decisions/0013-the-inbox-is-read-again.md).
+
+A page must know whether it still hears: a connection that is half open, or a server that stands still, closes nothing.
+So each look that found nothing new is told every few seconds as an event that scripts see, which a comment is not.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import Request, Router, get
 from litestar.di import NamedDependency, Provide
@@ -28,12 +31,13 @@ from service.people.access import Permission
 from service.tokens import Token
 from service.web import page_problems
 from service.web.desk_session import Desk, credential_of, open_desk
-from service.web.pages import HEADERS
+from service.web.pages import HEADERS, moment
 from service.web.services import Services
 
 LOOK_SECONDS = 2.0
-# A stream that says nothing for a while is cut on the way; so much that a page knows it still hears.
-QUIET = timedelta(seconds=20)
+# Told so often that the inbox was looked at; desk_live.js stops saying "live" when it missed two. It also keeps what
+# stands between from cutting a stream that says nothing.
+BEAT = timedelta(seconds=10)
 RETRY_MILLISECONDS = 3_000
 
 
@@ -41,7 +45,7 @@ RETRY_MILLISECONDS = 3_000
 async def stream(
     request: Request[Any, Any, Any], desk: NamedDependency[Desk], services: NamedDependency[Services]
 ) -> ServerSentEvent:
-    """Events named `changed`, each with the version of the inbox as its id."""
+    """Events named `changed`, each with the version of the inbox as its id, and `here`; both tell the clinic's time."""
     await desk.record("inbox.follow")
     token, _ = credential_of(request)
     seen = request.headers.get("last-event-id") or request.query_params.get("seen")
@@ -52,30 +56,35 @@ async def stream(
 
 async def changes(services: Services, token: Token, seen: str | None) -> AsyncGenerator[ServerSentEventMessage, None]:
     """What to tell a browser that saw this version: each further one, until its session or the process ends."""
-    yield ServerSentEventMessage(data=None, comment="here", retry=RETRY_MILLISECONDS)
-    said_at = datetime.now(UTC)
+    yield ServerSentEventMessage(data=None, comment="before the first look", retry=RETRY_MILLISECONDS)
+    said_at: datetime | None = None
     while not services.stopping.is_set():
         now = datetime.now(UTC)
         try:
-            version = await _version_now(services, token, now=now)
+            look = await _look(services, token, now=now)
         except (errors.Unauthenticated, access.OutOfReach):
             return
-        if version != seen:
-            seen, said_at = version, now
-            yield ServerSentEventMessage(data="", event="changed", id=version)
-        elif now - said_at >= QUIET:
+        if look.version != seen:
+            seen, said_at = look.version, now
+            yield ServerSentEventMessage(data=look.clock, event="changed", id=look.version)
+        elif said_at is None or now - said_at >= BEAT:
             said_at = now
-            yield ServerSentEventMessage(data=None, comment="nothing new")
+            yield ServerSentEventMessage(data=look.clock, event="here")
         with suppress(TimeoutError):
             await asyncio.wait_for(services.stopping.wait(), LOOK_SECONDS)
 
 
-async def _version_now(services: Services, token: Token, *, now: datetime) -> str:
+class _Look(NamedTuple):
+    version: str
+    clock: str
+
+
+async def _look(services: Services, token: Token, *, now: datetime) -> _Look:
     async with database.transaction(services.pool, token.clinic_id) as db:
         who = await staff_sessions.current(db, token.digest, now=now, by_hand=False)
         view = await services.views.get_within(db)
         _, version = await read_open(Desk(db, who, view, services, now, Permission.SEE_ALERTS))
-        return version
+        return _Look(version, moment(now, view.zone))
 
 
 async def read_open(desk: Desk) -> tuple[inbox.InboxPage, str]:

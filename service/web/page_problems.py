@@ -9,7 +9,7 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
-from service.web import desk_page, problems
+from service.web import desk_page, form_replies, problems
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.pages import go_to
 from service.web.services import Services
@@ -26,6 +26,17 @@ WHAT_NEXT = {
 }
 
 
+# The same beside a form that the page itself sent, where what was typed still stands.
+WHAT_NEXT_HERE = {
+    **WHAT_NEXT,
+    400: "Correct it and press again; what you typed still stands here.",
+    404: "It may have been moved, or it is not yours to see any more.",
+    409: "Somebody may have been faster. Load the page again and look at it.",
+    429: "Wait a little, then press again.",
+}
+LATER = "Try again in a moment; if it stays so, tell whoever runs this server."
+
+
 FOR_PROGRAMS = ("/v1/", "/health/", "/static/")
 
 
@@ -36,15 +47,18 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return _to_sign_in(request)
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
+    said_here = form_replies.SENT_BY_PAGE in request.headers
     context = {
-        **_frame_of(request, services),
+        **({} if said_here else _frame_of(request, services)),
         "title": problem.title,
         "detail": problem.detail,
         "faults": problem.errors,
-        "next": WHAT_NEXT.get(problem.status, "Try again in a moment; if it stays so, tell whoever runs this server."),
+        "next": (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER),
     }
-    page = services.pages.show("error.html", context, status=problem.status)
+    page = services.pages.show("said.html" if said_here else "error.html", context, status=problem.status)
     page.headers.update(headers)
+    if said_here:
+        page.headers["Neap-Said"] = "yes"
     return page
 
 

@@ -1,24 +1,96 @@
-// The inbox, live: hears that something changed and lets the page fetch it; says whether it hears.
-// Without it the list refreshes itself every minute, and without any script when the page is loaded again.
+// The inbox, live: hears that something changed and lets the page fetch it, and says whether it hears.
+// A connection that is half open, or a server that stands still, ends nothing by itself. So the stream tells every ten
+// seconds that the inbox was looked at; whoever misses two of them says so, since when, and connects anew.
+// Without any script the page says of what time it is, and is loaded again.
+{
+  const SILENT = 25_000;
+  const LOOK = 2_000;
+  const AGAIN = 5_000;
 
-const said = document.getElementById("live");
-const SAYS = {
-  live: "Live: what changes shows at once.",
-  trying: "Not live just now. Trying again; the list is at most a minute old.",
-  ended: "Not live any more. Load the page again, you may have been signed out.",
-};
+  const line = document.getElementById("live");
+  const list = () => document.getElementById("open");
 
-function say(state) {
-  said.textContent = SAYS[state];
-  said.dataset.state = state;
+  let source = null;
+  let heardAt = Date.now(); // by this machine's clock: how long ago
+  let heard = line.dataset.clock; // by the clinic's clock: what is said
+  let listed = heard;
+  let lives = false;
+  let failed = false;
+  let connectedAt = 0;
+
+  function say(state, words) {
+    if (line.textContent !== words) line.textContent = words;
+    line.dataset.state = state;
+  }
+
+  function show() {
+    const old = `What stands below is of ${listed}; something newer may wait.`;
+    if (!navigator.onLine) {
+      say("lost", `Not live: this device is offline, and nothing was heard since ${heard}. ${old} It goes on by itself.`);
+    } else if (Date.now() - heardAt > SILENT) {
+      say("lost", `Not live: nothing was heard from the server since ${heard}. ${old} Trying again by itself.`);
+    } else if (failed) {
+      say("lost", `The list could not be fetched. ${old} Trying again by itself.`);
+    } else if (lives) {
+      say("live", "Live: what changes shows at once.");
+    } else {
+      say("trying", "Connecting …");
+    }
+  }
+
+  function hear(event) {
+    heardAt = Date.now();
+    heard = event.data;
+    lives = true;
+    if (event.type === "changed") htmx.trigger(list(), "changed");
+    else if (!failed) listed = heard;
+    show();
+  }
+
+  function connect() {
+    source?.close();
+    lives = false;
+    connectedAt = Date.now();
+    source = new EventSource(`/inbox/stream?seen=${encodeURIComponent(list().dataset.version)}`);
+    source.addEventListener("here", hear);
+    source.addEventListener("changed", hear);
+    source.addEventListener("error", () => {
+      lives = false;
+      show();
+    });
+  }
+
+  function look() {
+    const now = Date.now();
+    // The browser never tries again what was refused, and does not know that what is silent is over.
+    const refused = source.readyState === EventSource.CLOSED && now - connectedAt > AGAIN;
+    const silent = now - heardAt > SILENT && now - connectedAt > SILENT;
+    if (navigator.onLine && (refused || silent)) connect();
+    show();
+  }
+
+  function fetchAgain() {
+    if (failed) htmx.trigger(list(), "changed");
+  }
+
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig.elt.id !== "open") return;
+    failed = !event.detail.successful;
+    if (failed) setTimeout(fetchAgain, AGAIN);
+    else if (event.detail.xhr.status === 200) listed = list().dataset.clock;
+    show();
+  });
+  window.addEventListener("offline", show);
+  window.addEventListener("online", () => {
+    connect();
+    fetchAgain();
+    show();
+  });
+  // Whoever comes back to a page that slept reads at once how old it is.
+  document.addEventListener("visibilitychange", look);
+  window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pageshow", (event) => event.persisted && connect());
+  setInterval(look, LOOK);
+  connect();
+  show();
 }
-
-function list() {
-  return document.getElementById("open");
-}
-
-const source = new EventSource(`/inbox/stream?seen=${encodeURIComponent(list().dataset.version)}`);
-source.addEventListener("open", () => say("live"));
-source.addEventListener("changed", () => htmx.trigger(list(), "changed"));
-source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED ? "ended" : "trying"));
-window.addEventListener("pagehide", () => source.close());

@@ -1,0 +1,126 @@
+// What is pressed at the desk is sent by the page itself, so that what does not arrive is told in the page: no error
+// page of the browser, nothing lost of what was typed, and no doubt about what to do. Without script forms go as ever.
+// Half-written texts are kept nowhere, for they are about clients and the machine may be shared: whoever leaves is warned.
+{
+  const SLOW = 700;
+  const PATIENCE = 30_000;
+
+  const sent = new WeakSet();
+  let leaving = false;
+  let typing = false;
+
+  function tell(words) {
+    document.getElementById("said").textContent = words;
+  }
+
+  function differs(field) {
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    if (field.type !== "select-one") return "defaultValue" in field && field.value !== field.defaultValue;
+    const given = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(given, 0);
+  }
+
+  function isHalfWritten(form) {
+    return form.method === "post" && form.getAttribute("role") !== "search" && [...form.elements].some(differs);
+  }
+
+  // What else was typed on the page would be lost with it, and is asked about; not when somebody signs out.
+  function go(form, to) {
+    sent.add(form);
+    leaving = !form.closest("main");
+    const target = new URL(to, location.href);
+    const here = target.pathname === location.pathname && target.search === location.search;
+    if (!here || !target.hash) return location.assign(target);
+    location.hash = target.hash;
+    location.reload();
+  }
+
+  // A page instead of an address: what is shown once, or asked for by a form.
+  function show(html) {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    history.pushState(null, "", location.href);
+    document.title = page.title;
+    document.body.replaceWith(document.adoptNode(page.body));
+    htmx.process(document.body);
+    scrollTo(0, 0);
+    document.getElementById("main").focus();
+  }
+
+  function problemOf(form, error) {
+    const kept = isHalfWritten(form) ? " What you typed still stands here." : "";
+    const until = form.dataset.until ? ` ${form.dataset.until}` : "";
+    if (!navigator.onLine) return `This device is offline: nothing was sent.${kept}${until} Press again when it is back.`;
+    if (error.name === "TimeoutError") {
+      return `The server does not answer: this may have gone through or not.${kept}${until} Look in a second tab how it stands before you press again.`;
+    }
+    return `This did not go through: the server cannot be reached.${kept}${until} Press again in a moment.`;
+  }
+
+  async function post(form, submitter) {
+    const body = new URLSearchParams(new FormData(form));
+    if (submitter?.name) body.append(submitter.name, submitter.value);
+    const reply = await fetch(form.getAttribute("action"), {
+      method: "POST",
+      body,
+      headers: { "Neap-Form": "yes" },
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    const to = reply.headers.get("Neap-Go-To");
+    if (to) return go(form, to);
+    const text = await reply.text();
+    if (reply.headers.has("Neap-Said")) document.getElementById("said").innerHTML = text;
+    else if (text.includes('id="main"')) show(text);
+    else throw new TypeError(`status ${reply.status}`);
+  }
+
+  // A file is the browser's own matter: asked first is only whether somebody is there.
+  async function passOn(form, submitter) {
+    const reply = await fetch("/health/live", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    if (!reply.ok) throw new TypeError(`status ${reply.status}`);
+    form.dataset.passed = "yes";
+    sent.add(form);
+    form.requestSubmit(submitter);
+  }
+
+  async function send(form, submitter) {
+    form.dataset.sending = "yes";
+    sent.delete(form);
+    tell("");
+    const slow = setTimeout(() => tell("Sending …"), SLOW);
+    try {
+      await ("download" in form.dataset ? passOn : post)(form, submitter);
+    } catch (error) {
+      tell(problemOf(form, error));
+    }
+    clearTimeout(slow);
+    delete form.dataset.sending;
+  }
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.passed) {
+      delete form.dataset.passed;
+      return;
+    }
+    event.preventDefault();
+    if (!form.dataset.sending) send(form, event.submitter);
+  });
+  window.addEventListener("popstate", () => location.reload());
+  window.addEventListener("beforeunload", (event) => {
+    if (!leaving && [...document.forms].some((form) => !sent.has(form) && isHalfWritten(form))) event.preventDefault();
+  });
+
+  // Whoever types is there, although nothing is asked of the server: what asks by itself says so.
+  document.addEventListener("input", () => {
+    typing = true;
+  });
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (typing) delete event.detail.headers["Neap-By-Itself"];
+    typing = false;
+  });
+  // A session that ended clears the desk without asking.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (event.detail.xhr.getResponseHeader("HX-Redirect")) leaving = true;
+  });
+}

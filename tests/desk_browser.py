@@ -1,0 +1,70 @@
+"""A desk in a real Chromium: a web process, somebody of every role, and one client to look at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from playwright.async_api import Browser, BrowserContext
+
+from schemas.alert import Rule, Tier
+from schemas.clinic import Clinic
+from schemas.staff import Role
+from schemas.trend import Status
+from service import database as databases
+from service.config import DatabaseUrls
+from service.database import Pool
+from service.people import clients
+from service.web.desk_session import COOKIE
+from tests.browser import Web, a_web, browser, environment, free_port
+from tests.builders import a_client, a_clinic, an_answer
+from tests.conftest import A_MASTER_KEY
+from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+
+
+class Desk(NamedTuple):
+    """A running web process and somebody of every role, with one client to look at."""
+
+    web: Web
+    started: Browser
+    owner: Pool
+    clinic: Clinic
+    person: SignedInAs
+    client_id: UUID
+
+    @property
+    def address(self) -> str:
+        return self.web.address
+
+    async def sign_in(self, context: BrowserContext) -> None:
+        await context.add_cookies(
+            [{"name": COOKIE, "value": self.person.token, "domain": "127.0.0.1", "path": "/", "secure": True}]
+        )
+
+    async def alert(self, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
+        async with databases.transaction(self.owner, self.clinic.clinic_id) as db:
+            return await an_alert(db, self.client_id, rule, tier)
+
+
+@asynccontextmanager
+async def a_desk_in_chromium(database: DatabaseUrls, owner_pool: Pool, data_dir: Path) -> AsyncIterator[Desk]:
+    """The client's newest day is worse than usual."""
+    clinic, now = await a_clinic(owner_pool), datetime.now(UTC)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        staff_id = await a_person(db, roles=list(Role), name="Maren Holt")
+        client_id = await a_client(
+            db, given_name="Bartholomew Maximilian", family_name="Featherstonehaugh-Cholmondeley"
+        )
+        await clients.assign(db, client_id, staff_id, Role.THERAPIST, from_at=now)
+        days = [a_trend_day((now - timedelta(days=40 - day)).date()) for day in range(40)]
+        days[-1] = a_trend_day(days[-1].client_day, craving=8, status=Status.NOT_ON_TRACK)
+        await a_trend(db, client_id, days)
+        await an_answer(db, client_id, days[-1].client_day, craving=8)
+        person = await a_session(db, staff_id)
+    env = environment(database, data_dir, A_MASTER_KEY, free_port())
+    async with a_web(env) as web, browser() as started:
+        yield Desk(web, started, owner_pool, clinic, person, client_id)

@@ -1,0 +1,165 @@
+"""The desk in a real Chromium when the network is gone or the server stands still: said in the page, nothing lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from playwright.async_api import BrowserContext, Dialog, Page, expect
+
+from schemas.alert import Rule, Tier
+from service import database as databases
+from service.alerting import alerts
+from service.config import DatabaseUrls
+from service.database import Pool
+from tests.browser import watched_context
+from tests.desk_browser import Desk, a_desk_in_chromium
+
+pytestmark = pytest.mark.browser
+
+# The browser's own waits, as in the neighbours: how long something may take on a machine with other work.
+PATIENCE = 40_000
+LIVE = "Live: what changes shows at once."
+
+
+@pytest.fixture
+async def desk(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with a_desk_in_chromium(database, owner_pool, tmp_path / "data") as opened:
+        yield opened
+
+
+async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
+    await desk.sign_in(context)
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto("/inbox")
+    await expect(page.get_by_text(LIVE)).to_be_visible()
+    return page
+
+
+async def state_of(desk: Desk, alert_id: UUID) -> str:
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        return (await alerts.get(db, alert_id)).state
+
+
+async def test_an_inbox_says_since_when_it_hears_nothing_from_a_server_that_stands_still(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await a_live_inbox(desk, context)
+        heard = await page.locator("#live").get_attribute("data-clock")
+        with desk.web.standing_still():
+            await page.clock.fast_forward(20_000)
+            await expect(page.get_by_text(LIVE)).to_be_visible()
+            await page.clock.fast_forward(10_000)
+            said = page.get_by_role("status").filter(has_text="nothing was heard from the server since")
+            await expect(said).to_contain_text(f"since {heard}")
+            await expect(said).to_contain_text(f"What stands below is of {heard}")
+            await desk.alert(Rule.SAFETY, Tier.URGENT)
+        await page.clock.fast_forward(30_000)
+        await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_role("button", name="Acknowledge")).to_be_visible(timeout=PATIENCE)
+
+
+async def test_an_inbox_says_at_once_that_the_device_is_offline_and_catches_up_when_it_is_back(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        page = await a_live_inbox(desk, context)
+        await context.set_offline(True)
+        await expect(page.get_by_text("Not live: this device is offline")).to_be_visible(timeout=1_000)
+        await desk.alert(Rule.SAFETY, Tier.URGENT)
+        await context.set_offline(False)
+        await expect(page.get_by_role("button", name="Acknowledge")).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
+
+
+async def test_an_inbox_says_that_its_list_could_not_be_fetched_although_it_hears(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await a_live_inbox(desk, context)
+        await page.route("**/inbox?seen=*", lambda route: route.abort())
+        await desk.alert()
+        await expect(page.get_by_text("The list could not be fetched.")).to_be_visible(timeout=PATIENCE)
+        await page.unroute("**/inbox?seen=*")
+        await page.clock.fast_forward(6_000)
+        await expect(page.get_by_role("button", name="Acknowledge")).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
+
+
+async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_be_pressed_again(desk: Desk) -> None:
+    alert_id = await desk.alert(Rule.SAFETY, Tier.URGENT)
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        page = await a_live_inbox(desk, context)
+        await context.set_offline(True)
+        await page.get_by_role("button", name="Acknowledge").click()
+        said = page.get_by_role("alert")
+        await expect(said).to_contain_text("This device is offline: nothing was sent.")
+        await expect(said).to_contain_text("nobody has this alert")
+        assert page.url == f"{desk.address}/inbox"
+        assert await state_of(desk, alert_id) == "open"
+        await context.set_offline(False)
+        await page.get_by_role("button", name="Acknowledge").click()
+        await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
+
+
+async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what_was_typed_stays(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/alerts/{alert_id}")
+        # Half a minute is long for a test: the page's own patience is shortened.
+        await page.evaluate("AbortSignal.timeout = ((own) => () => own.call(AbortSignal, 1500))(AbortSignal.timeout)")
+        note = page.get_by_label("Write down something")
+        await note.fill("Called twice, nobody answered.")
+        with desk.web.standing_still():
+            await page.get_by_role("button", name="Keep the note").click()
+            said = page.get_by_role("alert")
+            await expect(said).to_contain_text("Sending …")
+            await expect(said).to_contain_text("this may have gone through or not")
+            await expect(said).to_contain_text("What you typed still stands here.")
+            await expect(note).to_have_value("Called twice, nobody answered.")
+        await page.reload(timeout=PATIENCE)
+
+
+async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=320) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/alerts/{alert_id}")
+        await page.get_by_text("Put it off").first.click()
+        await page.get_by_label("Until, on the clinic's clock").fill("2020-01-01T08:00")
+        await page.get_by_label("Why", exact=True).fill("Away until Monday.")
+        await page.get_by_role("button", name="Put it off").click()
+        said = page.get_by_role("alert")
+        await expect(said).to_contain_text("It cannot be put off until then.")
+        await expect(said).to_contain_text("Correct it and press again; what you typed still stands here.")
+        await expect(said).to_be_in_viewport()
+        await expect(page.get_by_label("Why", exact=True)).to_have_value("Away until Monday.")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is_kept_in_the_browser(
+    desk: Desk,
+) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        asked: list[str] = []
+
+        async def stay(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            await dialog.dismiss()
+
+        page.on("dialog", stay)
+        await page.goto(f"/alerts/{alert_id}")
+        await page.get_by_label("Write down something").press_sequentially("Half a sen")
+        async with page.expect_event("dialog"):
+            await page.evaluate("setTimeout(() => location.assign('/caseload'))")
+        await expect(page.get_by_label("Write down something")).to_have_value("Half a sen")
+        assert asked == ["beforeunload"]
+        kept = await page.evaluate("JSON.stringify([sessionStorage, localStorage])")
+        assert "Half" not in kept
+        await page.get_by_role("button", name="Keep the note").click()
+        await expect(page.get_by_text("Half a sen")).to_be_visible()
+        assert asked == ["beforeunload"], "what was sent is lost to nobody"
