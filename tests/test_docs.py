@@ -22,6 +22,7 @@ DOCUMENTS = [
     *sorted((REPOSITORY / "docs").rglob("*.md")),
 ]
 MAP = (REPOSITORY / "docs" / "ARCHITECTURE.md").read_text()
+HAZARDS = (REPOSITORY / "docs" / "hazards.md").read_text()
 README = (REPOSITORY / "README.md").read_text()
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
@@ -105,6 +106,12 @@ def test_every_setting_that_a_document_names_is_one() -> None:
     known |= {f"{each.variable}_FILE" for each in config.settings() if each.secret}
     named = {name for document in DOCUMENTS for name in re.findall(r"\bNEAP_[A-Z_]+[A-Z]\b", document.read_text())}
     assert named - known == set()
+
+
+def test_every_hazard_is_tied_to_a_test_and_says_what_stands_against_it() -> None:
+    rows = [row.strip("|").split("|") for row in HAZARDS.splitlines() if re.match(r"\| H\d", row)]
+    assert [row[0].strip() for row in rows] == [f"H{number}" for number in range(1, len(rows) + 1)]
+    assert [row[0].strip() for row in rows if not re.search(r"`tests/test_\w+\.py", row[3]) or not row[2].strip()] == []
 
 
 def test_decisions_are_numbered_in_one_row_and_say_their_number() -> None:
