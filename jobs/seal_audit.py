@@ -16,8 +16,9 @@ where exists (
   from audit_event e
   where e.clinic_id = c.clinic_id
     and e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+    and e.moved = 0
     and e.transaction_id >= coalesce((
-      select s.until_transaction
+      select case when s.moved = 0 then s.until_transaction end
       from audit_seal s
       where s.clinic_id = c.clinic_id
       order by s.number desc

@@ -14,7 +14,8 @@ class AuditSeal(msgspec.Struct, frozen=True, kw_only=True):
     `until_transaction`.
 
     `marks`: 32 bytes a row in the order of (transaction, id), its id and the first half of its SHA-256. `hash`: SHA-256
-    over the block and `previous_hash`. `signature`: Ed25519 over `hash`.
+    over the block and `previous_hash`. `signature`: Ed25519 over `hash`. `moved`: how many times the block has moved to
+    another server since, where transactions are counted anew.
     """
 
     number: int
@@ -26,6 +27,7 @@ class AuditSeal(msgspec.Struct, frozen=True, kw_only=True):
     hash: bytes
     signature: bytes
     sealed_at: datetime
+    moved: int = 0
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,14 +8,24 @@ anew (NIST SP 800-57 part 1, 5.3.5: a key-wrapping key is replaced apart from th
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import asyncpg
 
-from service import errors
+from service import config, errors
 from service.database import Connection
 from service.sealing import Sealer
 
 BOUND_TO = "root_key"
+
+
+def master_key_in(file: Path) -> bytes:
+    """The master key of a file, as NEAP_KEY_FILE would name it. Raises Invalid where it holds none."""
+    try:
+        return config.load({"NEAP_KEY_FILE": str(file.expanduser().absolute())}).master_key()
+    except (OSError, config.ConfigError) as error:
+        raise errors.Invalid(f"{file} holds no 32-byte master key") from error
+
 
 SEALED = """
 select sealed
@@ -60,6 +70,10 @@ set sealed = excluded.sealed,
 """
 
 
+async def _keep(connection: Connection, root: bytes, master_key: bytes, now: datetime) -> None:
+    await connection.execute(KEEP, Sealer(master_key).seal(root, bound_to=BOUND_TO), now)
+
+
 async def rotate(connection: Connection, master_key: bytes, new_key: bytes, *, now: datetime) -> None:
     """Let `new_key` open everything instead of `master_key`, in one statement.
 
@@ -69,4 +83,9 @@ async def rotate(connection: Connection, master_key: bytes, new_key: bytes, *, n
     root = opened(await stored(connection), master_key)
     if new_key == master_key:
         raise errors.Conflict("The new master key is the one in use.")
-    await connection.execute(KEEP, Sealer(new_key).seal(root, bound_to=BOUND_TO), now)
+    await _keep(connection, root, new_key, now)
+
+
+async def adopt(connection: Connection, root: bytes, master_key: bytes, *, now: datetime) -> None:
+    """Let a deployment that holds nothing yet take another one's root key, sealed under its own master key."""
+    await _keep(connection, root, master_key, now)

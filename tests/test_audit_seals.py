@@ -21,7 +21,7 @@ from schemas.clinic import Clinic
 from service import audit_seals, errors, ids
 from service import database as databases
 from service.alerting.writing import Sending
-from service.audit_seals import Signer
+from service.audit_seals import Signer, closing
 from service.config import DatabaseUrls
 from service.database import Db, Pool
 from service.people import audit
@@ -114,7 +114,7 @@ async def test_a_backlog_is_sealed_in_blocks_that_never_part_a_transaction(
     jobs_pool: Pool, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sealed(jobs_pool, clinic)
-    monkeypatch.setattr(audit_seals, "MOST_ROWS", 4)
+    monkeypatch.setattr(closing, "MOST_ROWS", 4)
     for count in (3, 3, 6, 1):
         async with databases.transaction(jobs_pool, clinic.clinic_id) as db:
             await audit.record_each(db, audit.JOB, "client.read", [ids.new() for _ in range(count)], now=NOW)

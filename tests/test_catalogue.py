@@ -41,6 +41,7 @@ SWEPT_WORDS = {
     "origin",
     "transaction_id",
     "until_transaction",
+    "moved",
 }
 SWEPT_TYPES = {"uuid", "timestamptz", "date", "time"}
 

@@ -80,7 +80,7 @@ async def test_after_the_command_a_process_starts_with_the_new_key_and_not_with_
         async with database.transaction(owner_pool, clinic.clinic_id) as db:
             assert (await clients.sealer_of(db, held, client_id)).open(sealed, bound_to="x") == b"said"
     with pytest.raises(NotReady, match="it was rotated"):
-        await asyncio.to_thread(web_command.run, argparse.Namespace(), settings)
+        await asyncio.to_thread(web_command.run, argparse.Namespace(), msgspec.structs.replace(settings, port=0))
 
 
 @pytest.mark.parametrize("text", ["", "short", "not base64 at all, not at all, not at all !!"])

@@ -22,19 +22,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service import schema
 from service.audit_seals import Signer
+from service.backup import clinic_tables
+from service.backup.clinic_tables import Kept
 from service.database import Db
 from service.errors import Invalid
 
 MANIFEST = "manifest.json"
 PURPOSE = b"neap-clinic-archive-v1\n"
 Tell = Callable[[str], object]
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A table's file: how many rows, and its SHA-256 in hexadecimal digits."""
-
-    rows: int
-    sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,19 +47,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     signature: bytes = b""
 
 
-TABLES = """
-select c.relname as name, quote_ident(c.relname) as quoted
-from pg_class c
-join pg_attribute a
-  on a.attrelid = c.oid
-  and a.attname = 'clinic_id'
-  and not a.attisdropped
-where c.relnamespace = 'public'::regnamespace
-  and c.relkind = 'r'
-order by c.relname
-"""
-
-
 async def write(
     db: Db, slug: str, folder: Path, signer: Signer, *, tell: Tell, root_key: bytes | None = None
 ) -> Manifest:
@@ -75,9 +57,11 @@ async def write(
     unfinished = _beside(folder)
     try:
         kept = {}
-        for record in await db.connection.fetch(TABLES):
-            kept[record["name"]] = await _copy(db, record["quoted"], unfinished / f"{record['name']}.csv")
-            tell(record["name"])
+        await clinic_tables.same_formats(db.connection)
+        for table in await clinic_tables.every(db.connection):
+            with _new(unfinished / f"{table.name}.csv") as out:
+                kept[table.name] = await clinic_tables.copy_out(db, table, out.write)
+            tell(table.name)
         unsigned = Manifest(
             clinic_id=db.clinic_id,
             slug=slug,
@@ -118,21 +102,6 @@ def _digest_of(manifest: Manifest) -> bytes:
     """What is signed: SHA-256 over all that the manifest says but the signature, and for what it is signed."""
     said = msgspec.json.encode(msgspec.structs.replace(manifest, signature=b""))
     return hashlib.sha256(PURPOSE + said).digest()
-
-
-async def _copy(db: Db, quoted: str, file: Path) -> Kept:
-    # A table's name from the catalogue, quoted by the server: no name can be a parameter. Row-level security holds the
-    # owner, too; the condition says so once more.
-    query = f"select * from public.{quoted} where clinic_id = $1"  # noqa: S608
-    digest = hashlib.sha256()
-    with _new(file) as out:
-
-        async def put(octets: bytes) -> None:
-            digest.update(octets)
-            out.write(octets)
-
-        status = await db.connection.copy_from_query(query, db.clinic_id, output=put, format="csv", header=True)
-    return Kept(int(status.rpartition(" ")[2]), digest.hexdigest())
 
 
 def check(folder: Path, public: Ed25519PublicKey) -> Manifest:

@@ -9,30 +9,21 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 import msgspec
 
-from schemas.clinic import Clinic
-from service import audit_seals, database, embedded, errors, fold, roles, root_key, schema, trends
-from service.audit_seals import Signer
-from service.backup import contents, restore
+from service import database, embedded, errors, roles, root_key, schema
+from service.backup import contents, proof, restore
 from service.backup.base_backup import Backup
 from service.backup.restore import Restored
 from service.config import Config, embedded_url
-from service.database import Db, Pool
 from service.embedded.contents import refuse_foreign
 from service.embedded.lock import held
-from service.facts import fold_queue
-from service.people import clients, clinics
-from service.sealing import Sealer
+from service.people import clinics
 
-CLIENTS_AT_ONCE = 64
-SETTLED_AFTER = timedelta(days=2)
 Tell = Callable[[str], None]
 
 
@@ -120,7 +111,7 @@ def _lost(restored: datetime | None, running: datetime | None) -> timedelta | No
 async def _prove_clinics(config: Config, faults: list[str], tell: Tell) -> int:
     """Look at each clinic's audit trail, sealed data and trends; the days of trend that were computed again."""
     days = 0
-    async with _pool(config) as pool:
+    async with proof.a_pool(config) as pool:
         async with database.across_clinics(pool) as connection:
             every = await clinics.all_clinics(connection)
             try:
@@ -129,62 +120,8 @@ async def _prove_clinics(config: Config, faults: list[str], tell: Tell) -> int:
                 faults.append(error.message)
                 return 0
         for clinic in every:
-            faults += await _audit_and_key(pool, clinic, master)
-            other, compared = await differing_trends(pool, clinic.clinic_id)
-            faults += [f"{clinic.slug}: {other} days of trend are not what the facts give"] if other else []
+            found, compared = await proof.of_clinic(pool, clinic, master, at=datetime.now(UTC))
+            faults += found
             days += compared
             tell(f"{clinic.slug}: audit trail, sealed data and {compared} days of trend looked at")
     return days
-
-
-@asynccontextmanager
-async def _pool(config: Config) -> AsyncIterator[Pool]:
-    pool = await database.open_pool(config.database_url_of("jobs"), size=2, application_name="neap_drill")
-    async with pool:
-        yield pool
-
-
-async def _audit_and_key(pool: Pool, clinic: Clinic, master: Sealer) -> list[str]:
-    faults = []
-    async with database.transaction(pool, clinic.clinic_id) as db:
-        verdict = await audit_seals.verify(db, Signer(master).public)
-        if verdict.fault is not None:
-            faults.append(f"{clinic.slug}: the audit trail is not what was sealed ({verdict.fault.kind})")
-        client_ids = await clients.ids_of(db)
-        try:
-            for client_id in client_ids[:1]:
-                await clients.sealer_of(db, master, client_id)
-        except errors.DomainError:
-            faults.append(f"{clinic.slug}: the master key does not open what is sealed")
-    return faults
-
-
-async def differing_trends(pool: Pool, clinic_id: UUID) -> tuple[int, int]:
-    """How many stored days of trend differ from what the facts give, and how many were compared."""
-    other, compared = 0, 0
-    now = datetime.now(UTC)
-    async with database.transaction(pool, clinic_id) as db:
-        client_ids = await clients.ids_of(db)
-        waiting = set(await fold_queue.due(db, now=now))
-    settled = [each for each in client_ids if each not in waiting]
-    for start in range(0, len(settled), CLIENTS_AT_ONCE):
-        async with database.transaction(pool, clinic_id) as db:
-            differing, looked_at = await _compare(db, settled[start : start + CLIENTS_AT_ONCE], now)
-        other, compared = other + differing, compared + looked_at
-    return other, compared
-
-
-async def _compare(db: Db, client_ids: Sequence[UUID], now: datetime) -> tuple[int, int]:
-    again = await fold.recomputed(db, client_ids, now=now)
-    other, compared = 0, 0
-    for client_id in client_ids:
-        by_day = {each.client_day: trends.as_stored(each) for each in again.get(client_id, [])}
-        stored = {
-            each.client_day: each for each in await trends.of(db, client_id, from_day=date.min, until_day=date.max)
-        }
-        other += sum(by_day.get(day) != each for day, each in stored.items())
-        # The days that have just ended may not have been folded yet.
-        missing = {day for day in by_day if day not in stored and day < now.date() - SETTLED_AFTER}
-        other += len(missing)
-        compared += len(stored) + len(missing)
-    return other, compared

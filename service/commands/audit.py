@@ -1,10 +1,14 @@
-"""Prove that nobody changed the audit trail since it was sealed, or hand out its newest seal."""
+"""Prove that nobody changed the audit trail since it was sealed, or hand out its newest seal.
+
+`rebase` lets a trail go on after a logical dump and restore (pg_dump): the other server counts transactions anew.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -29,8 +33,8 @@ WORDS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`verify`, `head`, and of which clinic."""
-    parser.add_argument("action", choices=("verify", "head"))
+    """`verify`, `head` or `rebase`, and of which clinic."""
+    parser.add_argument("action", choices=("verify", "head", "rebase"))
     parser.add_argument("--clinic", metavar="SLUG", help="one clinic; all of them without")
     parser.add_argument("--head", metavar="FILE", type=Path, help="verify: a head handed out earlier")
 
@@ -40,6 +44,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     if arguments.head is not None and arguments.action != "verify":
         raise errors.Invalid("--head goes with verify.")
     heads = _heads_in(arguments.head) if arguments.head is not None else {}
+    if arguments.action == "rebase":
+        return asyncio.run(_rebase(arguments.clinic, config))
     return asyncio.run(_run(arguments.action, arguments.clinic, heads, config))
 
 
@@ -74,6 +80,20 @@ async def _run(action: str, slug: str | None, heads: dict[object, AuditHead], co
                 faults += verdict.fault is not None
                 print(f"{clinic.slug}: {_told(verdict)}")
             return 1 if faults else 0
+
+
+async def _rebase(slug: str | None, config: Config) -> int:
+    async with storage.at_hand(config):
+        pool = await database.open_pool(config.database_url_of("owner"), size=1, application_name="neap_audit")
+        async with pool:
+            async with database.across_clinics(pool) as connection:
+                signer = Signer(await root_key.sealer(connection, config.master_key()))
+                chosen = await clinics.chosen(connection, slug)
+            for clinic in chosen:
+                async with database.transaction(pool, clinic.clinic_id) as db:
+                    await audit_seals.rebase(db, signer, now=datetime.now(UTC))
+                print(f"{clinic.slug}: goes on behind what was written before")
+    return 0
 
 
 async def _print_heads(pool: Pool, chosen: list[Clinic], signer: Signer) -> int:

@@ -10,10 +10,8 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service import config as settings
 from service import database, root_key, storage
-from service.config import Config, ConfigError
-from service.errors import Invalid
+from service.config import Config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, config: Config) -> int:
     """Rotate; NEAP_KEY is the one in use. Raises Invalid for a file that holds no key."""
     file: Path = arguments.to.expanduser().absolute()
-    try:
-        new_key = settings.load({"NEAP_KEY_FILE": str(file)}).master_key()
-    except (OSError, ConfigError) as error:
-        raise Invalid(f"--to: {file} holds no 32-byte master key") from error
+    new_key = root_key.master_key_in(file)
     asyncio.run(_rotate(config, new_key))
     print(f"The master key is that of {file} now. Set NEAP_KEY_FILE to it before web or jobs start again.")
     print("Keep the old one for as long as you keep backups from before, and take a new backup.")

@@ -70,8 +70,9 @@ where exists (
   from audit_event e
   where e.clinic_id = c.clinic_id
     and e.happened_at <= $1
+    and e.moved = 0
     and e.transaction_id >= coalesce((
-      select s.until_transaction
+      select case when s.moved = 0 then s.until_transaction end
       from audit_seal s
       where s.clinic_id = c.clinic_id
       order by s.number desc

@@ -11,7 +11,7 @@ import asyncpg
 
 from service import audit_seals, database, invariants
 from service.audit_seals import Signer
-from service.backup import drill
+from service.backup import proof
 from service.config import Config, embedded_url
 from service.sealing import Sealer
 from tests.crash.phones import Said
@@ -148,7 +148,7 @@ async def _of_state(config: Config, clinic_id: UUID) -> tuple[list[str], int]:
     signer = Signer(Sealer(config.master_key()))
     pool = await database.open_pool(config.database_url_of("jobs"), size=2, application_name="neap_verdict")
     async with pool:
-        other, days = await drill.differing_trends(pool, clinic_id)
+        other, days = await proof.differing_trends(pool, clinic_id, now=datetime.now(UTC))
         async with database.transaction(pool, clinic_id) as db:
             verdict = await audit_seals.verify(db, signer.public)
     sweep = await database.open_pool(config.database_url_of("sweep"), size=1, application_name="neap_verdict")
