@@ -27,7 +27,7 @@ import standardwebhooks
 
 from service.config import DatabaseUrls
 from service.database import Pool, transaction
-from service.demo import house, mail, process, webhook
+from service.demo import clinic, house, mail, process, webhook
 from service.demo.process import Child, ChildFailed, Keeper
 from service.demo.visit import Running
 from service.errors import Conflict
@@ -233,6 +233,30 @@ def test_the_demo_refuses_a_database_that_is_not_its_own(data_dir: Path, port: i
     assert len(done.stderr.splitlines()) == 1
     assert "unset NEAP_DATABASE_URL" in done.stderr
     assert not data_dir.exists()
+
+
+async def test_the_demo_does_not_move_into_a_data_folder_of_real_clinics(owner_pool: Pool) -> None:
+    await house.refuse_real_clinics(owner_pool)
+    real = await a_clinic(owner_pool, slug="harbour")
+    with pytest.raises(Conflict, match="holds harbour, which no demonstration made"):
+        await house.refuse_real_clinics(owner_pool)
+    demo = await clinic.find_or_make(owner_pool, now=datetime.now(UTC))
+    await house.refuse_real_clinics(owner_pool)  # somebody made or imported another one beside it
+    async with transaction(owner_pool, demo.clinic.clinic_id) as db:
+        await db.execute("update clinic_setting set fictional = false where clinic_id = $1", db.clinic_id)
+    with pytest.raises(Conflict, match=f"holds demo, {real.slug}"):
+        await house.refuse_real_clinics(owner_pool)
+
+
+def test_the_demo_started_on_a_real_folder_says_how_to_start_it(data_dir: Path, port: int) -> None:
+    assert create_clinic(data_dir).returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "demo"], env=environ(data_dir, port), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "holds real, which no demonstration made: start it with `python -m service database`" in done.stderr
 
 
 async def test_the_demo_refuses_a_database_where_another_clinic_s_alerts_wait(

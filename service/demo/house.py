@@ -67,6 +67,7 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         owner_url = config.database_url_of("owner")
         pool = await database.open_pool(owner_url, size=POOL_SIZE, application_name="neap_demo")
         stack.push_async_callback(pool.close)
+        await refuse_real_clinics(pool)
         await refuse_other_deliveries(pool, config.database_url_of("sweep"))
         async with pool.acquire() as connection:
             master = await root_key.sealer(connection, config.master_key())
@@ -83,6 +84,26 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         for line in visit.announcement(running, config.data_dir):
             say(line)
         await _serve(config, pool, demo, fresh, keeper, running, (jobs, web), say=say, clock=clock)
+
+
+async def refuse_real_clinics(pool: Pool) -> None:
+    """Raise Conflict where the data folder holds clinics, none of them the demonstration's: a restored one, say.
+
+    Fictional people do not move in there.
+    """
+    async with database.across_clinics(pool) as connection:
+        every = await clinics.all_clinics(connection)
+    own = next((each for each in every if each.slug == clinic.SLUG), None)
+    if own is not None:
+        async with database.transaction(pool, own.clinic_id) as db:
+            if (await clinics.get_setting(db)).fictional:
+                return
+    if every:
+        slugs = ", ".join(each.slug for each in every)
+        raise Conflict(
+            f"the data folder holds {slugs}, which no demonstration made: start it with "
+            "`python -m service database`, web and jobs, or set NEAP_DATA_DIR to another folder"
+        )
 
 
 WAITING_ELSEWHERE = """
