@@ -244,10 +244,12 @@ def embedded_url(data_dir: Path, role: Role | Literal["postgres"], database: str
     """Give a role's address at the embedded server; ConfigError when no server was ever started there."""
     password = data_dir / "secrets" / f"{role}_password"
     record = data_dir / "embedded.json"
-    if not (password.is_file() and record.is_file()):
+    if not record.is_file():
         raise ConfigError(
-            f"no database: set {_variable('database_url')}, or start the embedded server with `make demo` first"
+            f"no database: set {_variable('database_url')}, or start the embedded server (`python -m service database`)"
         )
+    if not password.is_file():
+        raise ConfigError(f"{password} is missing: put a new password there and run `python -m service migrate`")
     try:
         place = msgspec.json.decode(record.read_bytes(), type=EmbeddedServer)
     except msgspec.DecodeError:

@@ -14,8 +14,8 @@ import asyncpg
 import msgspec
 import pytest
 
+from service import config, doctor, embedded, watch
 from service import database as databases
-from service import doctor, embedded, watch
 from service.config import Config, DatabaseUrls
 from service.database import Pool
 from service.doctor import Finding
@@ -26,8 +26,8 @@ from tests.sinks import MailSink
 IN_TESTS = {"durability", "archived log"}
 
 
-async def found(config: Config) -> dict[str, Finding]:
-    return {each.name: each async for each in doctor.examine(config)}
+async def found(settings: Config) -> dict[str, Finding]:
+    return {each.name: each async for each in doctor.examine(settings)}
 
 
 def names_of_problems(findings: dict[str, Finding]) -> set[str]:
@@ -82,6 +82,49 @@ async def test_a_schema_behind_and_a_role_that_owns_a_table_are_named(
     assert "python -m service migrate" in findings["schema"].remedy
     assert "owns tables (webhook_endpoint)" in findings["role neap_web"].seen
     assert {"schema", "role neap_web"} <= names_of_problems(findings)
+
+
+async def test_a_wrong_password_is_one_problem(fit: Config, jobs_pool: Pool) -> None:
+    await watch.keep(jobs_pool, {}, now=datetime.now(UTC))
+    before = names_of_problems(await found(fit))
+    assert fit.web_database_url is not None
+    wrong = urlsplit(fit.web_database_url)
+    wrong = wrong._replace(netloc=f"neap_web:not-it@{wrong.netloc.rpartition('@')[2]}")
+    findings = await found(msgspec.structs.replace(fit, web_database_url=wrong.geturl()))
+    assert names_of_problems(findings) - before == {"role neap_web"}
+    assert "NEAP_WEB_PASSWORD" in findings["role neap_web"].remedy
+    assert not {"schema", "sealed data", "jobs"} & findings.keys(), "what cannot be known is not said"
+
+
+async def test_a_database_that_is_not_there_or_not_migrated_is_one_problem(
+    fit: Config, owner_pool: Pool, jobs_pool: Pool
+) -> None:
+    await watch.keep(jobs_pool, {}, now=datetime.now(UTC))
+    assert fit.owner_database_url is not None
+    elsewhere = urlsplit(fit.owner_database_url)._replace(path="/nowhere").geturl()
+    nowhere = msgspec.structs.replace(fit, **{f"{role}_database_url": elsewhere for role in config.ROLES})
+    findings = await found(nowhere)
+    assert names_of_problems(findings) == {"PostgreSQL"}
+    assert "migrate" in findings["PostgreSQL"].remedy
+    before = names_of_problems(await found(fit))
+    await owner_pool.execute("drop table schema_migrations")
+    assert names_of_problems(await found(fit)) == {*before - {"jobs"}, "schema"}
+
+
+async def test_without_the_embedded_server_one_line_says_how_to_start_it(tmp_path: Path) -> None:
+    empty = config.load({"NEAP_DATA_DIR": str(tmp_path), "NEAP_BACKUP_DIR": str(tmp_path.with_name("backups"))})
+    findings = await found(empty)
+    assert names_of_problems(findings) == {"master key", "PostgreSQL", "mail", "backup"}
+    assert "python -m service database" in findings["PostgreSQL"].remedy
+    (tmp_path / "secrets").mkdir()
+    for role in config.ROLES:
+        (tmp_path / "secrets" / f"{role}_password").write_text("x")
+    (tmp_path / "embedded.json").write_bytes(
+        msgspec.json.encode(config.EmbeddedServer(host="127.0.0.1", port=1, cluster_dir=str(tmp_path)))
+    )
+    findings = await found(empty)
+    assert findings["PostgreSQL"].remedy == "start it: `python -m service database`"
+    assert "backup" in findings, "how old the backups are does not hang on the server"
 
 
 async def test_mail_that_is_not_set_a_plain_address_and_missing_jobs_are_problems(settings: Config) -> None:

@@ -1,0 +1,73 @@
+"""What lies on this machine: the key, the address, space, base backups."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.backup import base_backup
+from service.config import Config
+from service.doctor.finding import Finding
+
+LEAST_DISK_BYTES = 2 << 30
+OLDEST_BACKUP = timedelta(days=2)
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+async def settings(config: Config) -> list[Finding]:
+    """That they were read, and whether the address will do."""
+    place = "the embedded server" if config.embedded else "a server of its own"
+    host = urlsplit(config.base_url)
+    found = [Finding("settings", f"read; the database is {place}")]
+    if host.scheme == "http" and host.hostname not in LOCAL:
+        remedy = "put a proxy with TLS before it and set NEAP_BASE_URL to its https address: phones and sign-in need it"
+        found.append(Finding("address", config.base_url, remedy))
+    else:
+        found.append(Finding("address", config.base_url))
+    return found
+
+
+async def key(config: Config) -> list[Finding]:
+    """Whether there is one."""
+    config.master_key()
+    return [Finding("master key", "32 bytes")]
+
+
+async def disk(config: Config) -> list[Finding]:
+    """Room beside the data and the backups."""
+    if not config.data_dir.is_dir():
+        return [Finding("disk", f"{config.data_dir} is not there; only the embedded server needs it")]
+    found = [_space(config.data_dir, "beside the data folder", "a full disk stops check-ins")]
+    if config.backup_dir is not None and config.backup_dir.is_dir():
+        found.append(_space(config.backup_dir, "beside the backups", "a full one stops the archive, then the server"))
+    return found
+
+
+def _space(folder: Path, where: str, why: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    remedy = "" if free >= LEAST_DISK_BYTES else f"keep {LEAST_DISK_BYTES >> 30} GiB free: {why}"
+    return Finding("disk", f"{free / (1 << 30):.1f} GiB free {where}", remedy)
+
+
+async def backup(config: Config) -> list[Finding]:
+    """Whether a loss of the disk would lose little; of a server of your own that cannot be seen here."""
+    return [_base_backups(config)] if config.embedded else []
+
+
+def _base_backups(config: Config) -> Finding:
+    if config.backup_dir is None:
+        remedy = "set NEAP_BACKUP_DIR, best on another disk, and let `python -m service backup` run daily"
+        return Finding("backup", "none is kept", remedy)
+    try:
+        every = base_backup.kept(config.backup_dir)
+    except base_backup.BackupFault as fault:
+        return Finding("backup", str(fault), "look at it, or remove it")
+    if not every:
+        return Finding("backup", "none was taken yet", "run `python -m service backup`, daily")
+    if not (every[-1].data / "PG_VERSION").is_file():
+        return Finding("backup", f"{every[-1].folder} has lost its data", "run `python -m service backup`")
+    age = datetime.now(UTC) - every[-1].taken_at
+    seen = f"{len(every)} kept, the newest {age.total_seconds() / 3600:.0f} hours old"
+    return Finding("backup", seen, "" if age <= OLDEST_BACKUP else "let `python -m service backup` run daily")
