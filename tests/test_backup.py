@@ -214,6 +214,7 @@ async def test_only_the_newest_are_kept_with_the_log_they_need(house: Config) ->
         assert await base_backup.prune(cluster, house.backup_dir, keep=1) == [first.folder]
         assert [each.folder for each in base_backup.kept(house.backup_dir)] == [second]
         assert set(archiving.wal_dir(house.backup_dir).iterdir()) < segments
+        assert len(list(archiving.wal_dir(house.backup_dir).glob("*.backup"))) == 1
         assert (await drilled(base_backup.kept(house.backup_dir)[0], house)).faults == []
 
 

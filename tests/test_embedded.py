@@ -16,6 +16,7 @@ import pytest
 
 from service import config, embedded
 from service.config import Config
+from service.embedded import log
 from service.embedded.lock import FileLock
 
 REPOSITORY = Path(__file__).parent.parent
@@ -75,6 +76,55 @@ async def test_a_wrong_password_is_refused(data_dir: Path) -> None:
     async with running(data_dir) as cluster:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(host=cluster.host, port=cluster.port, user="postgres", password="guess", ssl=False)
+
+
+async def test_the_log_is_cut_while_the_server_goes_on_writing_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 2_000)
+    file = data_dir / "postgres.log"
+    file.write_text("earlier\n" * 1_000)
+
+    async def a_wrong_password(cluster: embedded.Cluster) -> None:
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(host=cluster.host, port=cluster.port, user="postgres", password="guess", ssl=False)
+
+    async with running(data_dir) as cluster:
+        assert log.former(file).read_text().startswith("earlier\nearlier")
+        await a_wrong_password(cluster)
+        assert "earlier" not in file.read_text()
+        while file.stat().st_size <= log.MOST_BYTES:
+            await a_wrong_password(cluster)
+        log.cut(file)
+        assert "password authentication failed" in log.former(file).read_text()
+        await a_wrong_password(cluster)
+        assert 0 < file.stat().st_size < 1_000
+        assert "password authentication failed" in file.read_text()
+        assert "\0" not in file.read_text()
+    assert log.former(file).stat().st_mode & 0o777 == 0o600
+    embedded.remove(settings_for(data_dir))
+    assert not data_dir.exists()
+
+
+async def test_the_log_is_looked_at_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 10)
+    monkeypatch.setattr(log, "LOOK_SECONDS", 0.01)
+    file = tmp_path / "postgres.log"
+    cut = asyncio.Event()
+    once = log.cut
+
+    def and_tell(each: Path) -> None:
+        once(each)
+        if log.former(each).exists():
+            loop.call_soon_threadsafe(cut.set)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(log, "cut", and_tell)
+    async with log.kept_short(file):
+        file.write_text("far too long a line")
+        async with asyncio.timeout(20):
+            await cut.wait()
+    assert file.read_text() == ""
 
 
 async def test_whoever_finds_it_running_uses_it_and_leaves_it_running(data_dir: Path) -> None:

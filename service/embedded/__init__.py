@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.config import KEY_BYTES, ROLES, Config, ConfigError, EmbeddedServer, embedded_url
-from service.embedded import archiving, contents, server
+from service.embedded import archiving, contents, log, server
 from service.embedded.account import Account, account_for, reachable_folder
 from service.embedded.binaries import folder_of_binaries
 from service.embedded.errors import EmbeddedError
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 WATCH_SECONDS = 1.0
+LOG = "postgres.log"
 NO_OVERRIDES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -73,7 +74,8 @@ async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES
     try:
         found = await _adopted_or_started(data_dir, overrides, config.backup_dir)
         try:
-            yield _cluster(data_dir, found, started_by_us=True)
+            async with log.kept_short(data_dir / LOG):
+                yield _cluster(data_dir, found, started_by_us=True)
         finally:
             server.stop(found.process)
     finally:
@@ -144,7 +146,7 @@ def place_of(data_dir: Path) -> tuple[Account, server.Files]:
     """Who runs the server of a data folder, and where its files are or will be. Raises EmbeddedError."""
     cluster_dir = cluster_of(data_dir)
     account = account_for(cluster_dir)
-    files = server.Files(folder_of_binaries(account), _home_for(cluster_dir, account), data_dir / "postgres.log")
+    files = server.Files(folder_of_binaries(account), _home_for(cluster_dir, account), data_dir / LOG)
     files.log.touch(mode=0o600)
     return account, files
 

@@ -7,7 +7,8 @@ from service.config import ROLES
 from service.embedded.errors import EmbeddedError
 
 FILES = (
-    *("embedded.json", "embedded.json.unfinished", "embedded.lock", "postgres.log", "postgres.password"),
+    *("embedded.json", "embedded.json.unfinished", "embedded.lock", "postgres.password"),
+    *("postgres.log", "postgres.log.1", "postgres.log.unfinished"),
     *("demo.json", "demo.unfinished", "demo.lock", "jobs.log", "web.log"),
     *("phones.json", "phones.unfinished"),
 )
