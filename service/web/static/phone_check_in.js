@@ -62,8 +62,8 @@ async function showDraft(due) {
   showDayCravings();
   fill(draft, "answers");
   page.again = draft.view === "check-in" && Boolean(await answeredToday());
-  const asked = due.find(({ code }) => code === draft.code);
-  if (draft.view === "questions" && asked) await openQuestions(asked);
+  const begun = due.find(({ code }) => code === draft.code);
+  if (draft.view === "questions" && begun) await openQuestions(begun);
   if (draft.view !== "moment") return;
   openMoment();
   fill(draft, "moment-form");
