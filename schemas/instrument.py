@@ -12,7 +12,7 @@ from schemas.course import Phase, Substance
 
 InstrumentCode = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{1,31}$(?!\n)", description="phq9")]
 ItemCode = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$(?!\n)")]
-LanguageTag = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$(?!\n)", description="es")]
+LanguageTag = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$(?!\n)", examples=["es"])]
 LoincCode = Annotated[str, Meta(pattern=r"^[0-9]{1,7}-[0-9]$(?!\n)", description="44261-6")]
 # One line of what can be typed.
 LINE = r"^[^\x00-\x1f\x7f]+$(?!\n)"

@@ -81,4 +81,5 @@ def _of_object(schema: Schema, components: Mapping[str, Schema]) -> dict[str, An
     values = schema.get("additionalProperties")
     if not isinstance(values, Mapping):
         return {}
-    return {A_KEY: of(values, components)}
+    key = schema.get("propertyNames", {}).get("examples", [A_KEY])[0]
+    return {key: of(values, components)}

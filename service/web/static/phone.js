@@ -1,7 +1,8 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
-import { answerAgain, closeMoment, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
+import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
+import { keepDraft } from "./phone_draft.js";
 import { coverAgain, listenToCover, lock, offerPin, openHistoryLock, setCovered } from "./phone_lock.js";
-import { clinic, element, hideCrisis, link, page, show, showCrisis } from "./phone_page.js";
+import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
 import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
 import { sendWhenItMay, then, wake } from "./phone_sending.js";
@@ -32,11 +33,12 @@ async function fetched(name, fault) {
 }
 
 async function connectView(why) {
-  element("connect-cancel").hidden = !(await page.store.kept("device"));
+  const device = await page.store.kept("device");
+  element("connect-cancel").hidden = !device;
   element("connect-why").textContent = why;
   element("connect-why").hidden = !why;
   element("code").value = link.code;
-  show("connect");
+  (device ? enter : show)("connect");
   await showQueue(page.store, wake);
 }
 
@@ -56,14 +58,35 @@ async function endEnrolment(why) {
 
 async function openHistory() {
   if (!(await openHistoryLock())) return;
-  show("history");
+  enter("history");
   const part = await fetched("./phone_history.js", "history-words");
   if (part) await part.showHistory();
 }
 
 async function closeHistory() {
   element("history-place").replaceChildren();
-  await closeMoment();
+  await closeView();
+}
+
+async function stayConnected() {
+  leave();
+  await coverAgain();
+  await showDay();
+}
+
+const CLOSED_BY_BACK = {
+  "check-in": closeAgain,
+  moment: closeMoment,
+  questions: closeQuestions,
+  history: closeHistory,
+  // Without a device it is no view above another.
+  connect: () => element("connect-cancel").hidden || stayConnected(),
+};
+
+// A view whose closing says first that it is left: see leave().
+function goBack() {
+  const close = CLOSED_BY_BACK[page.view];
+  if (close) close();
 }
 
 function listen() {
@@ -77,10 +100,7 @@ function listen() {
   on("questions-form", "change", questionsChanged);
   on("questions-later", "click", closeQuestions);
   on("connect-form", "submit", connect);
-  on("connect-cancel", "click", async () => {
-    await coverAgain();
-    await showDay();
-  });
+  on("connect-cancel", "click", stayConnected);
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
@@ -100,6 +120,8 @@ function listen() {
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "hidden" && page.view === "history") closeHistory();
   });
+  for (const id of ["answers", "moment-form", "questions-form"]) on(id, "input", keepDraft);
+  onBack(goBack);
   listenToCover();
   sendWhenItMay();
 }

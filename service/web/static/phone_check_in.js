@@ -1,8 +1,9 @@
 // The day's questions, and "log a craving now".
 import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
+import { fill, keepDraft, keptDraft } from "./phone_draft.js";
 import { asked, readAnswers, readCravings, showCravings, showLast } from "./phone_form.js";
-import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
-import { questions, showDue } from "./phone_questions.js";
+import { element, enter, hideCrisis, leave, page, show, showCrisis } from "./phone_page.js";
+import { openQuestions, questions, showDue } from "./phone_questions.js";
 import { showQueue } from "./phone_queue.js";
 import { report, wake } from "./phone_sending.js";
 import { newId } from "./phone_store.js";
@@ -32,9 +33,10 @@ export async function showDay() {
   element("next-infusion").textContent = planned
     ? say("Next infusion: {day}, {time}.", { day: weekday(planned), time: clock(planned) })
     : "";
-  await showDue();
+  const due = await showDue();
+  if (page.view === "") await showDraft(due);
   // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
-  if (page.view === "questions") return;
+  if (["moment", "questions"].includes(page.view)) return;
   if (page.view === "check-in" && asked(element("answers"))) return;
   if (!page.again && (await answeredToday())) show("done");
   else await showQuestions();
@@ -46,16 +48,32 @@ async function showQuestions() {
   const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
   element("day").textContent = weekday(dayShifted(new Date()));
   element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
-  showCravings(element("cravings"), "craving", page.today.substances, say("strongest today"));
+  showDayCravings();
   showLast((await page.store.kept("lastScores")) || page.today.last || {});
   show("check-in");
+}
+
+const showDayCravings = () => showCravings(element("cravings"), "craving", page.today.substances, say("strongest today"));
+
+// The page is opened, and something was chosen here before that was not sent.
+async function showDraft(due) {
+  const draft = await keptDraft();
+  if (!draft) return;
+  showDayCravings();
+  fill(draft, "answers");
+  page.again = draft.view === "check-in" && Boolean(await answeredToday());
+  const begun = due.find(({ code }) => code === draft.code);
+  if (draft.view === "questions" && begun) await openQuestions(begun);
+  if (draft.view !== "moment") return;
+  openMoment();
+  fill(draft, "moment-form");
 }
 
 export async function answerAgain() {
   hideCrisis();
   questions.crisisStays = false;
-  page.view = "";
   page.again = true;
+  enter("check-in");
   await showQuestions();
   window.scrollTo(0, 0);
   element("day").focus();
@@ -66,7 +84,19 @@ function emptyForm() {
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
+  endAgain();
+  keepDraft();
+}
+
+function endAgain() {
+  if (page.again) leave();
   page.again = false;
+}
+
+export async function closeAgain() {
+  if (!page.again) return;
+  endAgain();
+  show("done");
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
@@ -126,12 +156,20 @@ export function openMoment() {
   showCravings(element("moment-cravings"), "now", page.today.substances, say("right now"));
   element("moment-form").reset();
   element("moment-fault").textContent = "";
-  show("moment");
+  enter("moment");
 }
 
 export async function closeMoment() {
-  if (await answeredToday()) show("done");
-  else await showQuestions();
+  element("moment-form").reset();
+  await closeView();
+  await keepDraft();
+}
+
+// Back to the day.
+export async function closeView() {
+  leave();
+  if (page.again || !(await answeredToday())) await showQuestions();
+  else show("done");
 }
 
 export async function saveMoment(event) {

@@ -1,6 +1,6 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { mayGoOn, offerPin } from "./phone_lock.js";
-import { KEPT, clinic, element, link, page, show } from "./phone_page.js";
+import { KEPT, clinic, element, leave, link, page, show } from "./phone_page.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, base64url, waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -59,6 +59,7 @@ export async function connect() {
   for (const key of [...KEPT, "language"]) await page.store.forget(key);
   page.today = null;
   link.code = "";
+  leave();
   show("waiting");
   await offerPin();
   await wake();

@@ -1,6 +1,7 @@
 // The PIN before what is the client's alone, and the cover. The PIN is looked at here and nowhere else; it is a door for
 // whoever picks the phone up, and encrypts nothing. docs/decisions/0015 says who may choose one, and what it opens.
 import { dayAndTime, dayOf } from "./phone_days.js";
+import { keepDraft } from "./phone_draft.js";
 import { element, page } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
@@ -94,7 +95,7 @@ export const mayGoOn = async () => !(await page.store.kept("pin")) || openLock()
 export async function offerPin() {
   if (!(await page.store.kept("offerPin"))) return;
   await openLock(
-    say("It keeps others who pick up this phone out of your past answers, and from ending things in your name. You can do without one."),
+    say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
   );
   await page.store.forget("offerPin");
 }
@@ -119,12 +120,14 @@ export async function cover() {
   setCovered(true);
   window.scrollTo(0, 0);
   await page.store.keep("covered", true);
+  await keepDraft();
 }
 
 async function uncover() {
   if (!(await mayGoOn())) return;
   await page.store.forget("covered");
   setCovered(false);
+  await keepDraft();
 }
 
 export async function coverAgain() {

@@ -8,7 +8,7 @@ export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 // All that a connection leaves on this phone beside the queue, the device and the PIN.
-export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone"];
+export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone", "draft"];
 
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history"];
 
@@ -23,6 +23,31 @@ export function show(view) {
     element(view).querySelector("h1").focus();
   }
   page.view = view;
+}
+
+// A view above the day's own: Back leaves it, and not the page.
+export function enter(view) {
+  if (page.view !== view) history.pushState(1, "");
+  show(view);
+}
+
+const leaving = { byUs: false, byBack: false };
+
+// Whatever closes such a view says so first; where Back has done it, there is nothing more to leave.
+export function leave() {
+  if (!history.state || leaving.byBack) return;
+  leaving.byUs = true;
+  history.back();
+}
+
+export function onBack(close) {
+  // An opened page has no view above the day's.
+  history.replaceState(null, "");
+  window.addEventListener("popstate", () => {
+    leaving.byBack = !leaving.byUs;
+    if (leaving.byBack) close();
+    leaving.byUs = leaving.byBack = false;
+  });
 }
 
 // ---- the crisis card: what the page brought with it, shown without asking anybody

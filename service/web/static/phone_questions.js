@@ -1,6 +1,7 @@
 // Questionnaires on the screen: opening one, closing it, and where the crisis card stands meanwhile.
 import { dueNow, focusOn, listDue, markAnswered, readItems, showItems, showNeeded, urgentQuestion } from "./phone_instruments.js";
-import { element, hideCrisis, page, show, showCrisis } from "./phone_page.js";
+import { fill, keepDraft, keptDraft } from "./phone_draft.js";
+import { element, enter, hideCrisis, leave, page, show, showCrisis } from "./phone_page.js";
 import { save } from "./phone_check_in.js";
 import { wake } from "./phone_sending.js";
 import { say } from "./phone_words.js";
@@ -8,19 +9,27 @@ import { say } from "./phone_words.js";
 // The one on the screen, and whether the last check-in left the crisis card where it is shown afterwards.
 export const questions = { due: null, definition: null, crisisStays: false };
 
-export const showDue = async () => listDue(await dueNow(page.store, page.today), openQuestions);
+export async function showDue() {
+  const due = await dueNow(page.store, page.today);
+  listDue(due, openQuestions);
+  return due;
+}
 
-async function openQuestions(due) {
+export async function openQuestions(due) {
   questions.due = due;
   questions.definition = due.definition;
   page.leaveOut = "";
   showItems(questions.definition);
+  element("items").dataset.code = due.code;
+  const draft = await keptDraft();
+  if (draft && draft.code === due.code) fill(draft, "questions-form");
   showNeeded(questions.definition);
-  show("questions");
+  enter("questions");
 }
 
 // The card leaves the form before the form goes, and stays in sight where an answer was urgent.
 export async function closeQuestions() {
+  leave();
   questions.definition = null;
   settleCrisis();
   await showDue();
@@ -64,5 +73,7 @@ export async function saveResponse(event) {
   if (!(await save(new Date(), body, fault, () => markAnswered(page.store, questions.due)))) return;
   if (urgentQuestion(questions.definition)) questions.crisisStays = true;
   await closeQuestions();
+  element("items").replaceChildren();
+  await keepDraft();
   await wake();
 }

@@ -20,7 +20,7 @@ export const then = { done: null, ended: null };
 
 async function exchange() {
   await sendQueue(page.store, () => localTime(new Date()));
-  await showQueue(page.store, wake);
+  await holdingTaps(() => showQueue(page.store, wake));
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
   await page.store.keep("today", today);
   page.today = today;
@@ -28,6 +28,19 @@ async function exchange() {
   await agreeOnLanguage();
   const remindZone = await page.store.kept("remindZone");
   if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
+}
+
+const HELD_MILLISECONDS = 350;
+
+// What arrives moves what stands below it: for a moment no tap lands on what has just come under the finger.
+async function holdingTaps(act) {
+  const main = document.querySelector("main");
+  const before = main.offsetHeight;
+  await act();
+  if (main.offsetHeight === before) return;
+  document.body.classList.add("held");
+  clearTimeout(sending.held);
+  sending.held = setTimeout(() => document.body.classList.remove("held"), HELD_MILLISECONDS);
 }
 
 // For whoever looks at the console; the page goes on.
@@ -67,8 +80,10 @@ export async function synchronise() {
       else report(error);
     }
   }
-  await showQueue(page.store, wake);
-  if (!["connect", "history", "moment"].includes(page.view)) await then.done();
+  await holdingTaps(async () => {
+    await showQueue(page.store, wake);
+    if (!["connect", "history", "moment"].includes(page.view)) await then.done();
+  });
   await tryAgainLater(most);
 }
 

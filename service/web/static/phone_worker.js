@@ -41,5 +41,12 @@ self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   // Only ever to a page of this site.
   const link = event.notification.data && event.notification.data.link;
-  if (link) event.waitUntil(self.clients.openWindow(new URL(link).pathname));
+  if (link) event.waitUntil(openPage(new URL(link).pathname));
 });
+
+// The page that is open already, else a new one.
+async function openPage(path) {
+  const open = await self.clients.matchAll({ type: "window" });
+  const shown = open.find(({ url }) => new URL(url).pathname === path);
+  return shown ? shown.focus() : self.clients.openWindow(path);
+}
