@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import hypothesis
 import msgspec
 import psutil
 import pytest
@@ -27,6 +28,10 @@ from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
 from service.database import Pool, open_pool
 from tests import folders, web
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
+
+# What an example may take depends on the machine and whatever else it does.
+hypothesis.settings.register_profile("neap", deadline=None)
+hypothesis.settings.load_profile("neap")
 
 # A crash of the machine may lose a test's database.
 VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}

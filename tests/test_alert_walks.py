@@ -194,7 +194,6 @@ def walked(walks: int, steps: int) -> hypothesis.settings:
     return hypothesis.settings(
         max_examples=walks,
         stateful_step_count=steps,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )

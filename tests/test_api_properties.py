@@ -113,7 +113,6 @@ class Explorer:
     def _explore(self, operation: Any) -> None:
         @exploring(
             max_examples=self._examples,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -146,7 +146,7 @@ def three_clients(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[
 
 
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_order_of_the_rows_is_nothing(
     three_clients: tuple[Path, list[str], list[Row]], data: st.DataObject
 ) -> None:

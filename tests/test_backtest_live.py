@@ -109,7 +109,7 @@ async def check_history(owner: Pool, jobs: Pool, path: Path, history: History) -
 
 
 @given(history=HISTORIES)
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 async def test_the_back_test_of_a_history_finds_what_living_through_it_found(
     owner_pool: Pool, jobs_pool: Pool, tmp_path: Path, history: History
 ) -> None:
@@ -124,7 +124,7 @@ async def test_it_finds_the_same_worsening_and_silence(owner_pool: Pool, jobs_po
 
 @pytest.mark.slow
 @given(history=HISTORIES)
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 async def test_the_back_test_of_many_histories_finds_what_living_through_them_found(
     owner_pool: Pool, jobs_pool: Pool, tmp_path: Path, history: History
 ) -> None:

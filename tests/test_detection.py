@@ -50,7 +50,7 @@ def test_a_day_never_depends_on_later_days() -> None:
     assert_same(folded(scores), folded(other), slice(0, 40))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_cuts_order_and_padding_change_nothing(data: st.DataObject) -> None:
     """Any cut into pieces, any order of clients, any padding before and after, through stored rows."""

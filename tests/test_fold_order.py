@@ -65,7 +65,7 @@ async def check_history(owner: Pool, jobs: Pool, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 async def test_any_order_of_answers_and_any_folds_in_between_give_the_same_trend_and_findings(
     owner_pool: Pool, jobs_pool: Pool, data: st.DataObject
 ) -> None:
@@ -74,7 +74,7 @@ async def test_any_order_of_answers_and_any_folds_in_between_give_the_same_trend
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 async def test_many_orders_and_folds(owner_pool: Pool, jobs_pool: Pool, data: st.DataObject) -> None:
     await check_history(owner_pool, jobs_pool, data)
 

@@ -140,7 +140,7 @@ ANY_SEED = st.integers(0, 2**32 - 1)
 
 
 @given(queue_seed=ANY_SEED, arrangement=st.randoms(use_true_random=False))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 async def test_any_order_duplication_and_batching_of_a_queue_gives_the_same_answers_and_trend(
     http: httpx.AsyncClient, owner_pool: Pool, jobs_pool: Pool, queue_seed: int, arrangement: random.Random
 ) -> None:
@@ -149,7 +149,7 @@ async def test_any_order_duplication_and_batching_of_a_queue_gives_the_same_answ
 
 @pytest.mark.slow
 @given(queue_seed=ANY_SEED, arrangement=st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 async def test_many_disorderly_queues(
     http: httpx.AsyncClient, owner_pool: Pool, jobs_pool: Pool, queue_seed: int, arrangement: random.Random
 ) -> None:

@@ -212,7 +212,7 @@ async def test_sessions_leave_their_audit_rows(practice: Practice) -> None:
 STEPS = st.lists(st.sampled_from([*SessionState, "move", "longer"]), max_size=8)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_whatever_is_done_to_a_session_its_events_tell_it_whole(owner_pool: Pool, steps: list[str]) -> None:
     clinic, now = await a_clinic(owner_pool, slug=f"clinic-{ids.new()}"), datetime.now(UTC)

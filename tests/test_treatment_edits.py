@@ -261,7 +261,7 @@ async def outcome_of(owner: Pool, clinic: Clinic, client_id: UUID) -> tuple[list
 
 
 @given(data=st.data())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 async def test_no_edit_loses_a_word_or_leaves_a_wrong_day_or_another_trend_than_a_rebuild(
     owner_pool: Pool, jobs_pool: Pool, data: st.DataObject
 ) -> None:
@@ -270,6 +270,6 @@ async def test_no_edit_loses_a_word_or_leaves_a_wrong_day_or_another_trend_than_
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 async def test_many_edits(owner_pool: Pool, jobs_pool: Pool, data: st.DataObject) -> None:
     await check_edits(owner_pool, jobs_pool, data)

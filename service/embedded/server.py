@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,11 +157,14 @@ def stop(process: psutil.Process) -> None:
 def _ends_within(process: psutil.Process, seconds: float) -> bool:
     """Wait for an end; a server that we took over ends as a zombie where nobody collects orphans."""
     for _ in range(int(seconds / POLL_SECONDS)):
-        try:
+        with suppress(psutil.TimeoutExpired):
             process.wait(POLL_SECONDS)
-        except psutil.TimeoutExpired:
+            return True
+        with suppress(psutil.NoSuchProcess):
             if process.status() != psutil.STATUS_ZOMBIE:
                 continue
+            with suppress(psutil.TimeoutExpired):
+                process.wait(0)  # one of our own that ended just after the wait is collected
         return True
     return False
 
