@@ -9,7 +9,7 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
-from service.web import desk_page, problems
+from service.web import desk_page, problems, refused_forms
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.pages import go_to
 from service.web.services import Services
@@ -36,6 +36,8 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return _to_sign_in(request)
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
+    if isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None:
+        refused_forms.note(request, problem)
     context = {
         **_frame_of(request, services),
         "title": problem.title,
