@@ -14,11 +14,11 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import write_po
 
-from service.people import clinics
+from service.people import clinics, reading_hours
 from service.web import languages
 
 WEB = Path(languages.__file__).parent
-METHODS = {".html": ("jinja2.ext:babel_extract", "_"), ".js": ("javascript", "say")}
+METHODS = {".html": ("jinja2.ext:babel_extract", "_"), ".js": ("javascript", "say"), ".py": ("python", "say")}
 # Where no line has changed, the file does not change either: places are files without lines.
 HEADER = """\
 # Texts of the client's page. Plain words, as one says them to a person; no word that judges.
@@ -41,14 +41,13 @@ def files() -> list[Path]:
 
 def said() -> Iterator[tuple[str, str]]:
     """Every text of the page with the file that says it; then what a clinic shows that has changed nothing."""
-    for file in files():
+    for file in [*files(), Path(reading_hours.__file__)]:
         method, keyword = METHODS[file.suffix]
         options = {"parse_template_string": "true"} if file.suffix == ".js" else {}
         for _, text, _, _ in extract_from_file(method, file, keywords={keyword: None}, options=options):
             yield str(text), file.name
     for contact in clinics.NATIONAL_CRISIS_CONTACTS:
         yield contact.label, "clinics.py"
-    yield clinics.DEFAULT_MONITORING_NOTICE, "clinics.py"
 
 
 def updated(language: str) -> Catalog:

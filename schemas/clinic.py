@@ -20,10 +20,11 @@ class Clinic(msgspec.Struct, frozen=True, kw_only=True):
 class ClinicSetting(msgspec.Struct, frozen=True, kw_only=True):
     """`hours`: opening hours by ISO weekday ("1" Monday) as ["09:00", "17:00"], a missing day is closed.
 
+    `notice_addition`: what the clinic adds, in its own words, to what clients are told of those hours; may be empty.
     `tell_seen`: clients read that their team has seen what their answers gave rise to.
     """
 
-    monitoring_notice: str
+    notice_addition: str
     crisis: list[CrisisContact]
     hours: dict[str, tuple[str, str]]
     therapy_window_hours: int

@@ -48,6 +48,7 @@ from service.web import (
     problem_pages,
     push_api,
     quality_pages,
+    refused_forms,
     request_ids,
     rota_api,
     rota_pages,
@@ -144,7 +145,7 @@ def create(config: Config) -> Litestar:
         logging_config=None,
     )
     refuse_undeclared(app)
-    app.asgi_handler = request_ids.carried(form_replies.led_on(app.asgi_handler))
+    app.asgi_handler = request_ids.carried(form_replies.led_on(refused_forms.carried(app.asgi_handler)))
     return app
 
 

@@ -15,7 +15,7 @@ from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.facts import courses, infusions
-from service.people import clients, clinics
+from service.people import clients
 from tests import web
 from tests.builders import a_client, a_clinic, a_phone
 from tests.checking_in import Setting, a_setting, count, form_now, put
@@ -36,7 +36,7 @@ async def test_first_check_in_is_stored_and_replied_to(http: httpx.AsyncClient, 
     assert body["check_in"]["note"] == "Walked home the long way."
     assert body["check_in"]["late"] is False
     assert body["check_in"]["partly"] is False
-    assert body["monitoring"] == clinics.DEFAULT_MONITORING_NOTICE
+    assert body["monitoring"] == "Read on working days, 9 to 17, Chicago time."
     assert body["crisis"] is None
     assert body["next"]["check_in_on"] > body["check_in"]["client_day"]
     assert await count(here, "check_in") == 1

@@ -18,7 +18,7 @@ from tests.desk import a_person, a_session
 from tests.web import serving
 
 FORM = {
-    "monitoring_notice": "Read every day, 8 to 20.",
+    "notice_addition": "A human reads them.",
     "label_1": "Harbour line (fictional)",
     "contact_1": "555 0100",
     "opens_1": "08:00",
@@ -41,8 +41,8 @@ async def test_what_an_admin_changes_reaches_phones_and_what_held_before_stays(
             assert (reply.status_code, reply.headers["location"]) == (303, "/settings"), reply.text
         today = await http.get("/v1/today", headers=phone.headers)
         page = await http.get("/settings/clinic", headers=admin.bearer)
-    assert "Read every day, 8 to 20." in today.text
-    assert before.monitoring_notice in page.text
+    assert today.json()["monitoring"] == "Read Monday 8 to 20, Chicago time. A human reads them."
+    assert "Mon 09:00–17:00" in page.text  # what held before
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         setting, former = await clinics.get_setting(db), await clinic_notices.former(db)
         audited = await db.connection.fetch("select actor_id from audit_event where action = 'setting.change_clinic'")
@@ -51,15 +51,41 @@ async def test_what_an_admin_changes_reaches_phones_and_what_held_before_stays(
         {"1": ("08:00", "20:00")},
     )
     [kept] = former
-    told = (before.monitoring_notice, before.crisis, before.hours)
-    assert (kept.monitoring_notice, kept.crisis, kept.hours) == told
+    told = (before.notice_addition, before.crisis, before.hours)
+    assert (kept.notice_addition, kept.crisis, kept.hours) == told
     assert [row["actor_id"] for row in audited] == [admin.staff_id]
+
+
+async def test_an_admin_reads_what_clients_would_read_before_it_is_kept_and_clients_read_exactly_that(
+    http: httpx.AsyncClient, owner_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool, time_zone="America/Denver")
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+        phone = await a_phone(db, await a_client(db), now=datetime.now(UTC))
+    changed = FORM | {"opens_1": "13:00", "closes_1": "14:00"}
+    sentences = {
+        "en": "Read Monday 13 to 14, Denver time. A human reads them.",
+        "es": "Se lee: lunes de 13 a 14, hora de Denver. A human reads them.",
+    }
+    shown = await http.post("/settings/clinic", data=changed | {"show": "yes"}, headers=admin.bearer)
+    assert "A client would read" in shown.text
+    assert [text in shown.text for text in sentences.values()] == [True, True]
+    assert "A client would read" not in (await http.get("/settings/clinic", headers=admin.bearer)).text
+    await http.post("/settings/clinic", data=changed, headers=admin.bearer)
+    assert sentences["en"] in (await http.get("/settings", headers=admin.bearer)).text
+    for language, text in sentences.items():
+        preferring = {"Accept-Language": f"{language}-MX,{language};q=0.9"}
+        page = await http.get(f"/phone/{clinic.slug}", headers=preferring)
+        assert page.text.count(text) == 2  # on the help card, and at the foot
+        today = await http.get("/v1/today", headers=phone.headers | preferring)
+        assert today.json()["monitoring"] == text
 
 
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"monitoring_notice": " "}, "monitoring_notice"),
+        ({"notice_addition": "x" * 301}, "notice_addition"),
         ({"label_1": "", "contact_1": ""}, "crisis"),
         ({"contact_1": ""}, "crisis_1"),
         ({"opens_1": "21:00"}, "hours_1"),

@@ -68,7 +68,7 @@ async def test_the_clinic_is_made_once_and_says_that_it_is_fictional(owner_pool:
     async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
         setting = await clinics.get_setting(db)
     assert setting.fictional
-    assert setting.monitoring_notice == "Read on working days, 9 to 17."
+    assert setting.hours == clinics.DEFAULT_HOURS
     assert "988" in {contact.contact for contact in setting.crisis}
 
 

@@ -115,7 +115,7 @@ async def test_a_form_that_cannot_be_is_refused_on_a_page_that_names_the_field(d
     gate = f"/infusions/{infusion_id}/gate"
     for path, form, field in (
         ("vitals", {"at": typed(), "systolic": "high", "diastolic": "80"}, "systolic"),
-        ("vitals", {"at": "yesterday", "systolic": "120", "diastolic": "80"}, "measured at"),
+        ("vitals", {"at": "yesterday", "systolic": "120", "diastolic": "80"}, "at"),
         ("screens", {"at": typed()}, "panel"),
         ("checklists", {"at": typed(), "hypertension": "absent"}, "ketamine_allergy"),
     ):

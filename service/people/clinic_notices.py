@@ -18,9 +18,10 @@ WEEKDAYS = "1234567"
 
 
 class Notices(msgspec.Struct, frozen=True, kw_only=True):
-    """The notice of who reads, the crisis contacts in their order, and opening hours as ClinicSetting has them."""
+    """What is added to the notice of who reads, the crisis contacts in their order, and opening hours as ClinicSetting
+    has them."""
 
-    monitoring_notice: str
+    notice_addition: str
     crisis: list[CrisisContact]
     hours: dict[str, tuple[str, str]]
 
@@ -33,19 +34,19 @@ class Former(Notices, frozen=True, kw_only=True):
 
 
 CURRENT = """
-select monitoring_notice, crisis, hours
+select notice_addition, crisis, hours
 from clinic_setting
 where clinic_id = $1
 for update
 """
 KEEP = """
 insert into clinic_setting_former
-  (clinic_id, clinic_setting_former_id, monitoring_notice, crisis, hours, changed_by, changed_at)
+  (clinic_id, clinic_setting_former_id, notice_addition, crisis, hours, changed_by, changed_at)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
 CHANGE = """
 update clinic_setting
-set monitoring_notice = $2,
+set notice_addition = $2,
     crisis = $3,
     hours = $4,
     updated_at = $5
@@ -60,17 +61,17 @@ async def change(db: Db, notices: Notices, *, by: UUID, now: datetime) -> bool:
     if before == notices:
         return False
     clinic_id, crisis, hours = db.clinic_id, msgspec.to_builtins(before.crisis), before.hours
-    await db.execute(KEEP, clinic_id, ids.new(), before.monitoring_notice, crisis, hours, by, now)
+    await db.execute(KEEP, clinic_id, ids.new(), before.notice_addition, crisis, hours, by, now)
     crisis = msgspec.to_builtins(notices.crisis)
-    await db.execute(CHANGE, clinic_id, notices.monitoring_notice, crisis, notices.hours, now)
+    await db.execute(CHANGE, clinic_id, notices.notice_addition, crisis, notices.hours, now)
     return True
 
 
 def refuse_unfit(notices: Notices) -> None:
     """Raises Invalid naming every field that cannot be kept."""
     faults = []
-    if not 1 <= len(notices.monitoring_notice) <= NOTICE_CHARACTERS:
-        faults.append(errors.FieldFault("monitoring_notice", f"1 to {NOTICE_CHARACTERS} characters"))
+    if len(notices.notice_addition) > NOTICE_CHARACTERS:
+        faults.append(errors.FieldFault("notice_addition", f"up to {NOTICE_CHARACTERS} characters"))
     if not 1 <= len(notices.crisis) <= MOST_CONTACTS:
         faults.append(errors.FieldFault("crisis", f"1 to {MOST_CONTACTS} contacts"))
     for number, contact in enumerate(notices.crisis, 1):
@@ -91,7 +92,7 @@ def _in_order(opens: str, closes: str) -> bool:
 
 
 FORMER = """
-select monitoring_notice, crisis, hours, changed_by, changed_at
+select notice_addition, crisis, hours, changed_by, changed_at
 from clinic_setting_former
 where clinic_id = $1
 order by changed_at desc, clinic_setting_former_id desc

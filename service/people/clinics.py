@@ -13,10 +13,11 @@ from schemas.clinic import Clinic, ClinicSetting
 from schemas.crisis import CrisisContact
 from service import errors, ids
 from service.database import Connection, Db
+from service.people import reading_hours
 
 # One false alert per 60 stable client days, unless a clinic chooses otherwise.
 DEFAULT_RULES: dict[str, object] = {"budget_days": 60}
-DEFAULT_MONITORING_NOTICE = "Read on working days, 9 to 17."
+NAME_CHARACTERS = 200
 DEFAULT_HOURS = dict.fromkeys("12345", ("09:00", "17:00"))
 # United States national lines; a clinic replaces them with its own.
 NATIONAL_CRISIS_CONTACTS = (
@@ -40,8 +41,8 @@ insert into clinic (clinic_id, slug, name, time_zone, created_at)
 values ($1, $2, $3, $4, $5)
 """
 INSERT_SETTING = """
-insert into clinic_setting (clinic_id, monitoring_notice, crisis, hours, fictional, updated_at)
-values ($1, $2, $3, $4, $5, $6)
+insert into clinic_setting (clinic_id, notice_addition, crisis, hours, fictional, updated_at)
+values ($1, '', $2, $3, $4, $5)
 """
 INSERT_FIRST_RULE_SET = """
 insert into rule_set (clinic_id, rule_set_id, version, valid_from, rules, created_at)
@@ -57,7 +58,6 @@ async def create(
     time_zone: str,
     now: datetime,
     fictional: bool = False,
-    monitoring_notice: str = DEFAULT_MONITORING_NOTICE,
 ) -> Clinic:
     """Make the clinic whose id `db` was opened with, its settings and rule set version 1.
 
@@ -70,7 +70,6 @@ async def create(
     await db.execute(
         INSERT_SETTING,
         db.clinic_id,
-        monitoring_notice,
         msgspec.to_builtins(NATIONAL_CRISIS_CONTACTS),
         DEFAULT_HOURS,
         fictional,
@@ -116,6 +115,12 @@ async def get(db: Db) -> Clinic:
     return await db.get(Clinic, FIND, db.clinic_id)
 
 
+def refuse_unnamed(name: str) -> None:
+    """Raises Invalid for what cannot be a clinic's name: the words of the constraint that would refuse it."""
+    if not 1 <= len(name) <= NAME_CHARACTERS:
+        raise errors.CONSTRAINTS["clinic_name_length"]
+
+
 class FormerClinic(msgspec.Struct, frozen=True, kw_only=True):
     """What a clinic was called, and by which clock it went, until somebody changed it."""
 
@@ -148,6 +153,7 @@ async def change(db: Db, *, name: str, time_zone: str, by: UUID, now: datetime) 
 
     Raises Invalid. What a zone means for others is for `service.clinic_clock` to see to.
     """
+    refuse_unnamed(name)
     refuse_unknown_zone(time_zone)
     before = await db.get(Clinic, HOLD, db.clinic_id)
     if (before.name, before.time_zone) == (name, time_zone):
@@ -195,7 +201,7 @@ async def chosen(connection: Connection, slug: str | None) -> list[Clinic]:
 
 
 GET_SETTING = """
-select monitoring_notice, crisis, hours, therapy_window_hours, tell_seen, fictional, updated_at
+select notice_addition, crisis, hours, therapy_window_hours, tell_seen, fictional, updated_at
 from clinic_setting
 where clinic_id = $1
 """
@@ -220,10 +226,15 @@ async def tell_seen(db: Db, chosen: bool, *, now: datetime) -> None:
 
 
 class ClinicView(msgspec.Struct, frozen=True, kw_only=True):
-    """What every answer to a phone needs of a clinic; small enough to keep in memory."""
+    """What every answer to a phone needs of a clinic; small enough to keep in memory.
+
+    `monitoring_notice` is what the client reads of who reads the answers: of the hours, and what the clinic adds.
+    """
 
     clinic: Clinic
     zone: ZoneInfo
+    hours: dict[str, tuple[str, str]]
+    notice_addition: str
     monitoring_notice: str
     crisis: list[CrisisContact]
     tell_seen: bool
@@ -233,10 +244,13 @@ class ClinicView(msgspec.Struct, frozen=True, kw_only=True):
 async def get_view(db: Db) -> ClinicView:
     """Read the clinic and its settings as one view. Raises NotFound."""
     clinic, setting = await get(db), await get_setting(db)
+    zone = ZoneInfo(clinic.time_zone)
     return ClinicView(
         clinic=clinic,
-        zone=ZoneInfo(clinic.time_zone),
-        monitoring_notice=setting.monitoring_notice,
+        zone=zone,
+        hours=setting.hours,
+        notice_addition=setting.notice_addition,
+        monitoring_notice=reading_hours.notice(setting.hours, zone, setting.notice_addition),
         crisis=setting.crisis,
         tell_seen=setting.tell_seen,
         fictional=setting.fictional,

@@ -66,11 +66,11 @@ async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> R
 def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
     faults = []
     if not form.get("given_name", "").strip():
-        faults.append(errors.FieldFault("given name", "what the client is called"))
+        faults.append(errors.FieldFault("given_name", "what the client is called"))
     if not treated:
         faults.append(errors.FieldFault("substances", "at least one"))
     if form.get("time_zone") not in available_timezones():
-        faults.append(errors.FieldFault("time zone", "one of the list"))
+        faults.append(errors.FieldFault("time_zone", "one of the list"))
     if faults:
         raise errors.Invalid("The client cannot be added yet.", fields=faults)
 
@@ -154,7 +154,7 @@ async def assign(
     colleague = next((each for each in await _colleagues(desk) if str(each.staff_id) == form.get("staff_id")), None)
     role = next((each for each in CARE_TEAM_ROLES if colleague and each in colleague.roles), None)
     if colleague is None or role is None:
-        raise errors.Invalid("Choose a colleague.", fields=(errors.FieldFault("colleague", "one of the list"),))
+        raise errors.Invalid("Choose a colleague.", fields=(errors.FieldFault("staff_id", "one of the list"),))
     await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
     await desk.record("care_team.assign", client_id=client_id, object_id=colleague.staff_id)
     return go_to(f"/clients/{client_id}/manage")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
+import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 
@@ -16,7 +17,7 @@ from service.desk import first_steps
 from service.people import clinic_notices, clinics, staff
 from service.people.access import Permission
 from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
-from service.web import desk_page, page_problems
+from service.web import desk_page, languages, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to
 
@@ -30,11 +31,22 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 async def show_clinic(desk: NamedDependency[Desk]) -> Response[Any]:
     """The form, and what held before."""
     setting = await clinics.get_setting(desk.db)
+    told = Notices(notice_addition=setting.notice_addition, crisis=setting.crisis, hours=setting.hours)
+    return await _notices_page(desk, told)
+
+
+async def _notices_page(desk: Desk, told: Notices, *, kept: bool = True) -> Response[str]:
     names = {each.staff_id: each.name for each in await staff.all_of(desk.db)}
+    view = msgspec.structs.replace(
+        await clinics.get_view(desk.db), hours=told.hours, notice_addition=told.notice_addition
+    )
     context = {
-        "setting": setting,
-        "days": [(number, name, setting.hours.get(number)) for number, name in zip(WEEKDAYS, DAYS, strict=True)],
-        "contacts": [*setting.crisis, *[None] * (MOST_CONTACTS - len(setting.crisis))],
+        "told": told,
+        "kept": kept,
+        "spoken": [(name, languages.spoken(view, code).monitoring_notice) for code, name in languages.names().items()],
+        "holds_figures": any(letter.isdigit() for letter in told.notice_addition),
+        "days": [(number, name, told.hours.get(number)) for number, name in zip(WEEKDAYS, DAYS, strict=True)],
+        "contacts": [*told.crisis, *[None] * (MOST_CONTACTS - len(told.crisis))],
         "former": [(each, names.get(each.changed_by, "")) for each in await clinic_notices.former(desk.db)],
     }
     return await desk_page.show(desk, "clinic.html", context, here="/settings")
@@ -42,8 +54,12 @@ async def show_clinic(desk: NamedDependency[Desk]) -> Response[Any]:
 
 @post(HERE, opt=SETTINGS)
 async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
-    """Keep the form; phones are told so within half a minute."""
-    notices = _notices_of(await form_of(request))
+    """Keep the form, or only show what clients would read; phones are told so within half a minute."""
+    form = await form_of(request)
+    notices = _notices_of(form)
+    if "show" in form:
+        clinic_notices.refuse_unfit(notices)
+        return await _notices_page(desk, notices, kept=False)
     if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
         await desk.record("setting.change_clinic")
         desk.services.views.forget(desk.db.clinic_id)
@@ -63,6 +79,7 @@ async def change_name(request: Request[Any, Any, Any], desk: NamedDependency[Des
     """Keep name and zone; another zone only after the page has said what it moves, and was told to go on."""
     form = await form_of(request)
     name, time_zone = form.get("name", "").strip(), form.get("time_zone", "")
+    clinics.refuse_unnamed(name)
     moved = await clinic_clock.preview(desk.db, time_zone, now=desk.now)
     if moved is not None and form.get("agreed") != time_zone:
         return await _name_page(desk, name=name, time_zone=time_zone, moved=moved)
@@ -97,7 +114,7 @@ def _notices_of(form: Mapping[str, str]) -> Notices:
     told = [(text(f"label_{number}"), text(f"contact_{number}")) for number in range(1, MOST_CONTACTS + 1)]
     hours = {day: (text(f"opens_{day}"), text(f"closes_{day}")) for day in WEEKDAYS}
     return Notices(
-        monitoring_notice=text("monitoring_notice"),
+        notice_addition=text("notice_addition"),
         crisis=[CrisisContact(label, contact) for label, contact in told if label or contact],
         hours={day: pair for day, pair in hours.items() if any(pair)},
     )

@@ -22,6 +22,7 @@ from service.people.access import Permission, Reach
 from service.people.clinics import ClinicView
 from service.people.staff_sessions import SignedIn
 from service.web.limits import Limit
+from service.web.refilling import PAGE_FIELD
 from service.web.services import Services
 
 COOKIE = "__Host-neap"
@@ -197,7 +198,7 @@ async def choices_of(request: Request[Any, Any, Any], name: str) -> list[str]:
 
 async def _texts_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     form = await request.form()
-    texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != PAGE_FIELD]
     untyped = dict.fromkeys(
         name if name.isprintable() else "a field's name"
         for name, value in texts

@@ -107,7 +107,7 @@ async def add_screen(request: Caller, desk: NamedDependency[Desk], infusion_id: 
         "positive": await choices_of(request, "positive"),
         "valid": form.get("valid") != "no",
         "confirmation": form.get("confirmation", Confirmation.PRESUMPTIVE),
-        "collected_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "collected at"),
+        "collected_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
     }
     return await _record(desk, client_id, infusion_id, body, ScreenForm)
 
@@ -121,7 +121,7 @@ async def add_vital(request: Caller, desk: NamedDependency[Desk], infusion_id: F
         "systolic": typed_number(form.get("systolic", "")),
         "diastolic": typed_number(form.get("diastolic", "")),
         "pulse": typed_number(form["pulse"]) if form.get("pulse", "").strip() else None,
-        "measured_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "measured at"),
+        "measured_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
     }
     return await _record(desk, client_id, infusion_id, body, VitalForm)
 
@@ -132,7 +132,7 @@ async def add_checklist(request: Caller, desk: NamedDependency[Desk], infusion_i
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {name: form[name] for name in gate_words.CONDITIONS if name in form}
-    checked_at = local_times.instant_of(form.get("at", ""), desk.view.zone, "asked at")
+    checked_at = local_times.instant_of(form.get("at", ""), desk.view.zone, "at")
     return await _record(desk, client_id, infusion_id, {**body, "checked_at": checked_at}, ChecklistForm)
 
 

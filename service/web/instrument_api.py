@@ -106,7 +106,7 @@ async def put_response(
         if len(raw) > SINGLE_BODY_BYTES:
             raise errors.TooLarge(f"A response is at most {SINGLE_BODY_BYTES} bytes.")
         chosen_id, form = uuid_of(response_id), strict.decode(raw, ResponseForm)
-        view = await view_of(services, token)
+        view = await view_of(request, services, token)
         async with database.transaction(services.pool, token.clinic_id) as db:
             accepted = await instrument_intake.accept(
                 db, token.digest, chosen_id, form, master=services.master, view=view, now=now
@@ -129,7 +129,7 @@ async def get_instrument(
     """The newest version of an instrument: every item and answer in its exact words."""
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
-    await view_of(services, token)
+    await view_of(request, services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         return json_reply(await history.instrument_of(db, reader, code, now=now))

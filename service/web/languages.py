@@ -1,6 +1,7 @@
 """The languages of the client's page: English in the code, the others in `locale/`, compiled when a process starts.
 
-Texts are marked `_("…")` in the template and `say("…")` in the scripts; tests/test_phone_words.py says what is missing.
+Texts are marked `_("…")` in the template, `say("…")` in the scripts and in `service/people/reading_hours.py`;
+tests/test_phone_words.py says what is missing.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import msgspec
 from babel import Locale, negotiate_locale
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+
+from service.people import reading_hours
+from service.people.clinics import ClinicView
 
 LOCALES = Path(__file__).parent / "locale"
 SOURCE = "en"
@@ -49,6 +54,13 @@ def texts(language: str) -> gettext.NullTranslations:
     return gettext.GNUTranslations(compiled)
 
 
+def spoken(view: ClinicView, language: str) -> ClinicView:
+    """A clinic as its clients read of it in a language."""
+    say = texts(language).gettext
+    notice = reading_hours.notice(view.hours, view.zone, view.notice_addition, language=language, say=say)
+    return msgspec.structs.replace(view, monitoring_notice=notice)
+
+
 def script(language: str, name: str) -> str:
     """Where a script of the client's page is that says its texts in this language."""
     return name if language == SOURCE or language not in names() else f"{language}/{name}"
@@ -65,5 +77,10 @@ def chosen(*, asked: str | None, remembered: str | None, accepted: str) -> str:
     for wish in (asked, remembered):
         if wish in names():
             return str(wish)
+    return preferred(accepted)
+
+
+def preferred(accepted: str) -> str:
+    """The language that the browser prefers of those there are (Accept-Language)."""
     wishes = [part.partition(";")[0].strip() for part in accepted.split(",") if part.strip()]
     return negotiate_locale(wishes, list(names()), sep="-") or SOURCE

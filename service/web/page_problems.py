@@ -9,7 +9,7 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
-from service.web import desk_page, form_replies, problems
+from service.web import desk_page, form_replies, problems, refused_forms
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.pages import go_to
 from service.web.services import Services
@@ -48,6 +48,9 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
     said_here = form_replies.SENT_BY_PAGE in request.headers
+    refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
+    if refused and not said_here:
+        refused_forms.note(request, problem)
     context = {
         **({} if said_here else _frame_of(request, services)),
         "title": problem.title,

@@ -84,7 +84,7 @@ async def phone(
         remembered=request.cookies.get(COOKIE),
         accepted=request.headers.get("accept-language", ""),
     )
-    view = await services.views.get(clinic.clinic_id)
+    view = await services.views.get(clinic.clinic_id, shown)
     page = services.pages.show(
         "phone.html",
         {

@@ -27,7 +27,7 @@ from service.people import devices
 from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.tokens import Token
-from service.web import cursors, problems, strict
+from service.web import cursors, languages, problems, strict
 from service.web.limits import Limit
 from service.web.services import Services
 
@@ -63,10 +63,11 @@ def access_token(request: Request[Any, Any, Any]) -> Token:
     return tokens.parse(text.strip(), "access")
 
 
-async def view_of(services: Services, token: Token) -> ClinicView:
-    """The clinic of a token. Raises Unauthenticated where there is none."""
+async def view_of(request: Request[Any, Any, Any], services: Services, token: Token) -> ClinicView:
+    """The clinic of a token, in the language that the phone prefers. Raises Unauthenticated where there is none."""
+    language = languages.preferred(request.headers.get("accept-language", ""))
     try:
-        return await services.views.get(token.clinic_id)
+        return await services.views.get(token.clinic_id, language)
     except errors.NotFound as error:
         raise errors.Unauthenticated("This access token is not valid.") from error
 
@@ -126,7 +127,9 @@ async def put_check_in(
     async def answer(raw: bytes, token: Token, now: datetime) -> Response[bytes]:
         if len(raw) > SINGLE_BODY_BYTES:
             raise errors.TooLarge(f"A check-in is at most {SINGLE_BODY_BYTES} bytes.")
-        accepted = await _accept(services, token, uuid_of(check_in_id), strict.decode(raw, CheckInForm), now=now)
+        chosen_id, form = uuid_of(check_in_id), strict.decode(raw, CheckInForm)
+        view = await view_of(request, services, token)
+        accepted = await _accept(services, token, view, chosen_id, form, now=now)
         services.hinter.hint()
         return Response(
             msgspec.json.encode(accepted.reply),
@@ -139,9 +142,8 @@ async def put_check_in(
 
 
 async def _accept(
-    services: Services, token: Token, check_in_id: UUID, form: CheckInForm, *, now: datetime
+    services: Services, token: Token, view: ClinicView, check_in_id: UUID, form: CheckInForm, *, now: datetime
 ) -> intake.Accepted:
-    view = await view_of(services, token)
     sent = intake.sent(token.digest, check_in_id, form, master=services.master, view=view, now=now)
     return await services.door.accept(token.clinic_id, sent)
 
@@ -158,11 +160,11 @@ async def post_batch(request: Request[Any, Any, Any], services: NamedDependency[
     """Store up to 100 check-ins, each in its own transaction; the results stand in the order sent."""
 
     async def answer(raw: bytes, token: Token, now: datetime) -> Response[bytes]:
-        view = await view_of(services, token)
+        view = await view_of(request, services, token)
         await _authenticate(services, token, now)
         # In a thread: a full body of nothing but brackets takes a second, in which others want to be answered.
         items = await asyncio.to_thread(strict.items_of, raw, most=BATCH_ITEMS)
-        results = [await _item_result(services, token, item, now=now) for item in items]
+        results = [await _item_result(services, token, view, item, now=now) for item in items]
         services.hinter.hint()
         reply = BatchReply(
             results=results, monitoring=view.monitoring_notice, crisis=view.crisis if says_unsafe(raw) else None
@@ -178,11 +180,13 @@ async def _authenticate(services: Services, token: Token, now: datetime) -> None
         await devices.authenticate(db, token.digest, now=now)
 
 
-async def _item_result(services: Services, token: Token, item: bytes, *, now: datetime) -> BatchItemResult:
+async def _item_result(
+    services: Services, token: Token, view: ClinicView, item: bytes, *, now: datetime
+) -> BatchItemResult:
     item_id = _told_id(item)
     try:
         form = strict.decode(item, BatchItem)
-        accepted = await _accept(services, token, form.id, form, now=now)
+        accepted = await _accept(services, token, view, form.id, form, now=now)
     except Exception as error:  # noqa: BLE001 one bad item never loses the others
         problem, _ = problems.problem_of(error)
         return BatchItemResult(id=item_id, status=problem.status, problem=problem)
@@ -222,7 +226,7 @@ async def get_check_ins(
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
     position = None if before is None else cursors.decode(before, field="before")
-    view = await view_of(services, token)
+    view = await view_of(request, services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         page = await history.page_of(
@@ -246,7 +250,7 @@ async def get_today(
     """What the phone shows when it opens; `time_zone` is the phone's, the client's last known one without it."""
     token, now = access_token(request), datetime.now(UTC)
     READS.hit(token.digest, now=now)
-    view = await view_of(services, token)
+    view = await view_of(request, services, token)
     async with database.transaction(services.pool, token.clinic_id) as db:
         reader = await devices.authenticate(db, token.digest, now=now)
         today = await history.today_of(db, reader, time_zone=time_zone, master=services.master, view=view, now=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from service.people import clinics
 from service.people.clinics import ClinicView
 from service.people.passwords import Passwords
 from service.sealing import Sealer
+from service.web import languages
 from service.web.assets import Assets
 from service.web.charts import Charts
 from service.web.pages import Pages
@@ -31,31 +32,37 @@ class ClinicViews:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._views: dict[UUID, tuple[float, ClinicView]] = {}
+        self._views: dict[UUID, tuple[float, Mapping[str, ClinicView]]] = {}
 
-    async def get(self, clinic_id: UUID) -> ClinicView:
-        """The clinic as every answer to a phone shows it. Raises NotFound, or what the database raises when away."""
-        if (known := self._fresh(clinic_id)) is not None:
-            return known
-        async with database.transaction(self._pool, clinic_id) as db:
-            return await self.get_within(db)
+    async def get(self, clinic_id: UUID, language: str = languages.SOURCE) -> ClinicView:
+        """The clinic as every answer to a phone shows it, in one of `languages.names`.
+
+        Raises NotFound, or what the database raises when away.
+        """
+        if (known := self._fresh(clinic_id)) is None:
+            async with database.transaction(self._pool, clinic_id) as db:
+                known = await self._read(db)
+        return known[language]
 
     async def get_within(self, db: Db) -> ClinicView:
         """The same inside a transaction of the clinic: whoever holds a connection must not wait for a second one."""
-        if (known := self._fresh(db.clinic_id)) is not None:
-            return known
-        view = await clinics.get_view(db)
-        self._views[db.clinic_id] = (time.monotonic(), view)
-        return view
+        known = self._fresh(db.clinic_id) or await self._read(db)
+        return known[languages.SOURCE]
 
-    def _fresh(self, clinic_id: UUID) -> ClinicView | None:
+    async def _read(self, db: Db) -> Mapping[str, ClinicView]:
+        view = await clinics.get_view(db)
+        spoken = {language: languages.spoken(view, language) for language in languages.names()}
+        self._views[db.clinic_id] = (time.monotonic(), spoken)
+        return spoken
+
+    def _fresh(self, clinic_id: UUID) -> Mapping[str, ClinicView] | None:
         known = self._views.get(clinic_id)
         return known[1] if known is not None and time.monotonic() - known[0] < CLINIC_VIEW_SECONDS else None
 
     def crisis(self, clinic_id: UUID | None) -> list[CrisisContact]:
         """The clinic's crisis contacts as last known, the national ones where nothing is known; never fails."""
         known = self._views.get(clinic_id) if clinic_id is not None else None
-        return known[1].crisis if known is not None else list(clinics.NATIONAL_CRISIS_CONTACTS)
+        return known[1][languages.SOURCE].crisis if known is not None else list(clinics.NATIONAL_CRISIS_CONTACTS)
 
     def forget(self, clinic_id: UUID) -> None:
         """Read the clinic afresh next time: its settings were changed here."""

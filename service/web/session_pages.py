@@ -59,7 +59,7 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
     await desk.require_client(client_id)
     form = await form_of(request)
     session = SessionForm(
-        planned_at=local_times.instant_of(form.get("at", ""), desk.view.zone, "when"),
+        planned_at=local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
         staff_id=_person(form.get("staff_id", "")),
         modality=_modality(form.get("modality", "")) or Modality.OTHER,
         minutes=_minutes(form.get("minutes", "50")),
@@ -88,7 +88,7 @@ async def change(request: Caller, desk: NamedDependency[Desk], session_id: FromP
     client_id = await access.require_session(desk.db, desk.reach(), session_id, now=desk.now)
     form = await form_of(request)
     what = SessionChange(
-        planned_at=local_times.instant_of(form.get("at", ""), desk.view.zone, "when"),
+        planned_at=local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
         staff_id=_person(form.get("staff_id", "")),
         modality=_modality(form.get("modality", "")),
         minutes=_minutes(form["minutes"]) if form.get("minutes") else None,
@@ -102,7 +102,7 @@ def _person(text: str) -> UUID | None:
     try:
         return UUID(text) if text else None
     except ValueError as error:
-        raise errors.Invalid("Choose a person.", fields=(errors.FieldFault("with", "one of the list"),)) from error
+        raise errors.Invalid("Choose a person.", fields=(errors.FieldFault("staff_id", "one of the list"),)) from error
 
 
 def _id(form: Mapping[str, str]) -> UUID:

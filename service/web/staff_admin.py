@@ -88,9 +88,12 @@ async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Respo
 @get("/settings", opt=SETTINGS)
 async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
     """The clinic's settings and webhook endpoints."""
+    view, setting = await clinics.get_view(desk.db), await clinics.get_setting(desk.db)
     context = {
-        "clinic": await clinics.get(desk.db),
-        "setting": await clinics.get_setting(desk.db),
+        # Not the desk's view, which may be half a minute old.
+        "clinic": view.clinic,
+        "notice": view.monitoring_notice,
+        "setting": setting,
         "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
         "endpoints": await webhook_endpoints.of(desk.db),
     }

@@ -14,6 +14,7 @@ from service.errors import FieldFault
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+BODY_REFUSED = "The body was refused."
 MOST_FAULTS = 20
 # A string, or a mark that opens, parts or closes; everything else between them is passed over. A string that never ends
 # goes to the end of the body: were it no token, each quotation mark in it would be tried, and a body take hours.
@@ -87,7 +88,7 @@ def _no_array(most: int) -> errors.Invalid:
 def refusal(value: object, shape: type[msgspec.Struct], first: msgspec.ValidationError) -> errors.Invalid:
     """Every fault of a refused body: msgspec stops at the first, so each field is tried alone."""
     faults = _faults_of_struct(value, shape) if isinstance(value, dict) else []
-    return errors.Invalid("The body was refused.", fields=(faults or [_fault(first)])[:MOST_FAULTS])
+    return errors.Invalid(BODY_REFUSED, fields=(faults or [_fault(first)])[:MOST_FAULTS])
 
 
 def _faults_of_struct(value: dict[object, object], shape: type[msgspec.Struct]) -> list[FieldFault]:

@@ -22,12 +22,7 @@ export async function showDay() {
   }
   const { next_infusion: next } = page.today;
   const planned = next ? new Date(next.planned_at) : null;
-  // The page brought it in its own language, unless the clinic has changed it since.
-  const { dataset } = element("monitoring");
-  if (dataset.source !== page.today.monitoring) {
-    dataset.source = page.today.monitoring;
-    element("monitoring").textContent = page.today.monitoring;
-  }
+  for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = page.today.monitoring;
   element("seen").hidden = !page.today.seen_at;
   element("next-infusion").hidden = !planned;
   element("next-infusion").textContent = planned

@@ -37,7 +37,7 @@ export function base64url(bytes) {
 export class Disconnected extends Error {}
 
 export async function ask(method, path, { body, token } = {}) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   const patience = new AbortController();
