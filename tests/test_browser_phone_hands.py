@@ -32,7 +32,8 @@ COVERED = """
   return Array.from(tapped).filter((one) => {
     const { left, top, width, height } = one.getBoundingClientRect();
     const [x, y] = [left + width / 2, top + height / 2];
-    if (!width || y <= bar.bottom || y >= innerHeight) return false;
+    // Half a pixel at the edge belongs to neither side.
+    if (!width || y <= bar.bottom + 1 || y >= innerHeight - 1) return false;
     const hit = document.elementFromPoint(x, y);
     return !(one.contains(hit) || (hit && hit.contains(one) && hit.matches("label, button")));
   }).map((one) => `${scrollY}: ${one.outerHTML.slice(0, 80)}`);
