@@ -79,7 +79,10 @@ async def test_nothing_lies_over_anything_that_is_tapped_wherever_the_page_is_sc
         await page.goto(f"/phone/{here.slug}?language={language}")
         await expect(page.locator("#check-in")).to_be_visible()
         assert await covered_anywhere(page) == []
-        assert await page.evaluate(APART)
+        for width in (320, 360, 384, 390, 412, 430):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await page.evaluate(APART), width
+        await page.set_viewport_size({"width": NARROW, "height": 844})
         # Help and hiding stay at hand at the far end of the page.
         for name in ("#hide", ".help summary"):
             await expect(page.locator(name)).to_be_in_viewport()
