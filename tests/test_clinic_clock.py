@@ -50,7 +50,7 @@ async def test_a_name_is_kept_at_once_and_shown_to_everybody_who_comes(
 ) -> None:
     other = {"name": " Quayside Clinic (fictional) ", "time_zone": CHICAGO}
     reply = await http.post("/settings/name", data=other, headers=admin.bearer)
-    assert (reply.status_code, reply.headers["location"]) == (303, "/settings")
+    assert (reply.status_code, reply.headers["location"]) == (303, "/settings/first-steps")
     assert await now_called(web_pool, clinic) == ("Quayside Clinic (fictional)", CHICAGO)
     for page in (f"/{clinic.slug}/sign-in", f"/phone/{clinic.slug}"):
         assert "Quayside Clinic (fictional)" in (await http.get(page)).text

@@ -148,6 +148,25 @@ async def sealer_of(db: Db, master: Sealer, client_id: UUID) -> Sealer:
     return master.client_sealer(wrapped, db.clinic_id, client_id)
 
 
+CHANGE = """
+update client
+set given_name = $3,
+    family_name = $4,
+    time_zone = $5
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def change(db: Db, client_id: UUID, *, given_name: str, family_name: str, time_zone: str) -> None:
+    """Correct a client's name or zone; whoever gives another zone has the trend folded again.
+
+    Raises NotFound.
+    """
+    if await db.execute(CHANGE, db.clinic_id, client_id, given_name, family_name, time_zone) == 0:
+        raise errors.NotFound("Not found.")
+
+
 HOLD = """
 select client_id
 from client

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from schemas.staff import Role, Staff
+from schemas.staff import CARE_TEAM_ROLES, Role, Staff
 from service import errors, ids
 from service.database import Db
 
@@ -23,6 +23,14 @@ async def add(db: Db, *, email: str, name: str, roles: Sequence[Role], now: date
 
     Raises Invalid for an address, name or roles that cannot be, Conflict where the address works here already.
     """
+    address = _fit(email, name, roles)
+    staff_id = ids.new()
+    await db.execute(INSERT, db.clinic_id, staff_id, address, name.strip(), sorted(set(roles)), now)
+    return staff_id
+
+
+def _fit(email: str, name: str, roles: Sequence[Role]) -> str:
+    """The address as it is kept. Raises Invalid naming every field that cannot be."""
     faults = []
     address = email.strip().lower()
     local, _, domain = address.rpartition("@")
@@ -33,10 +41,56 @@ async def add(db: Db, *, email: str, name: str, roles: Sequence[Role], now: date
     if not roles:
         faults.append(errors.FieldFault("roles", "at least one"))
     if faults:
-        raise errors.Invalid("This person cannot be added yet.", fields=faults)
-    staff_id = ids.new()
-    await db.execute(INSERT, db.clinic_id, staff_id, address, name.strip(), sorted(set(roles)), now)
-    return staff_id
+        raise errors.Invalid("This person cannot be kept so.", fields=faults)
+    return address
+
+
+IN_USE = """
+select
+  array(
+    select distinct role
+    from care_team_member
+    where clinic_id = $1
+      and staff_id = $2
+      and (until_at is null or until_at > $3)
+  ) as on_teams_as,
+  exists (select from shift where clinic_id = $1 and staff_id = $2 and until_at > $3)
+    or exists (select from cover where clinic_id = $1 and covered_by = $2 and until_at > $3) as stands_in
+"""
+CHANGE = """
+update staff
+set email = $3,
+    name = $4,
+    roles = $5
+where clinic_id = $1
+  and staff_id = $2
+"""
+
+
+async def change(
+    db: Db, staff_id: UUID, *, email: str, name: str, roles: Sequence[Role], by: UUID, now: datetime
+) -> bool:
+    """Correct a person's address, name or roles; False where nothing changes. What they may do changes at once.
+
+    Raises NotFound; Invalid as `add` does; Conflict where a role goes by which they are on a care team, stand in for
+    others, or are the admin who does this: alerts would reach somebody who may not open them, or nobody could undo it.
+    """
+    address, kept = _fit(email, name, roles), sorted(set(roles))
+    await hold(db, staff_id)
+    before = await get(db, staff_id)
+    if (before.email, before.name, sorted(before.roles)) == (address, name.strip(), kept):
+        return False
+    gone = set(before.roles) - set(kept)
+    if staff_id == by and Role.ADMIN in gone:
+        raise errors.Conflict("Nobody takes the role of admin from themselves: ask another admin.")
+    in_use = await db.connection.fetchrow(IN_USE, db.clinic_id, staff_id, now)
+    assert in_use is not None
+    if gone & set(in_use["on_teams_as"]):
+        raise errors.Conflict("They are on care teams in this role. Take them off first, on each client's page.")
+    if in_use["stands_in"] and not set(kept) & set(CARE_TEAM_ROLES):
+        raise errors.Conflict("They are on call or cover somebody. Change the rota first.")
+    await db.execute(CHANGE, db.clinic_id, staff_id, address, name.strip(), kept)
+    return True
 
 
 GET = """

@@ -17,8 +17,8 @@ from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Staff
 from service import errors
 from service.alerting import leases
 from service.desk import client_page
-from service.facts import courses
-from service.people import clients, devices, staff
+from service.facts import courses, fold_queue
+from service.people import audit, clients, devices, staff
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
@@ -63,14 +63,19 @@ async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> R
     return go_to(f"/clients/{client_id}/manage")
 
 
-def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
+def _faults_of(form: dict[str, str]) -> list[errors.FieldFault]:
     faults = []
     if not form.get("given_name", "").strip():
         faults.append(errors.FieldFault("given_name", "what the client is called"))
-    if not treated:
-        faults.append(errors.FieldFault("substances", "at least one"))
     if form.get("time_zone") not in available_timezones():
         faults.append(errors.FieldFault("time_zone", "one of the list"))
+    return faults
+
+
+def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
+    faults = _faults_of(form)
+    if not treated:
+        faults.append(errors.FieldFault("substances", "at least one"))
     if faults:
         raise errors.Invalid("The client cannot be added yet.", fields=faults)
 
@@ -101,8 +106,29 @@ async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]
         "team": await client_page.team_of(desk.db, client_id, now=desk.now),
         "colleagues": await _colleagues(desk),
         "roles": CARE_TEAM_ROLES,
+        "zones": sorted(available_timezones()),
     }
     return await desk_page.show(desk, "client_manage.html", context, here="/caseload")
+
+
+@post("/clients/{client_id:uuid}/name", opt=MANAGE)
+async def change(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], client_id: FromPath[UUID]
+) -> Response[Any]:
+    """Correct the client's name or time zone; by another zone their days are folded again, from the first."""
+    await desk.require_client(client_id)
+    form = await form_of(request)
+    if faults := _faults_of(form):
+        raise errors.Invalid("This cannot be kept.", fields=faults)
+    before = await clients.get(desk.db, client_id)
+    name, family, zone = form["given_name"].strip(), form.get("family_name", "").strip(), form["time_zone"]
+    await clients.change(desk.db, client_id, given_name=name, family_name=family, time_zone=zone)
+    moved = before.time_zone != zone
+    if moved:
+        await fold_queue.mark_due(desk.db, client_id, from_day=before.enrolled_on, now=desk.now)
+    told = f"{before.time_zone} → {zone}" if moved else None
+    await audit.record(desk.db, desk.actor, "client.change", client_id=client_id, reason=told, now=desk.now)
+    return go_to(f"/clients/{client_id}/manage")
 
 
 @post("/clients/{client_id:uuid}/enrolment-code", opt=MANAGE)
@@ -175,7 +201,7 @@ async def unassign(desk: NamedDependency[Desk], client_id: FromPath[UUID], staff
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_new, add, show_management, issue_code, revoke_device, assign, unassign],
+        route_handlers=[show_new, add, show_management, change, issue_code, revoke_device, assign, unassign],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

@@ -9,11 +9,13 @@ from zoneinfo import available_timezones
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
 
 from schemas.crisis import CrisisContact
-from service import clinic_clock
+from service import clinic_clock, errors
 from service.clinic_clock import ZoneChange
 from service.desk import first_steps
+from service.desk.first_steps import Step
 from service.people import clinic_notices, clinics, staff
 from service.people.access import Permission
 from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
@@ -24,6 +26,43 @@ from service.web.pages import go_to
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 HERE = "/settings/clinic"
 NAME = "/settings/name"
+FIRST_STEPS = "/settings/first-steps"
+# Title, what it means, and where it is done.
+SAID: dict[Step, tuple[str, str, str]] = {
+    Step.NAME: ("Name and time zone", "What staff and clients read, and the clock of everything here.", NAME),
+    Step.HOURS: ("When you are open", "What clients read of when somebody reads their answers follows from it.", HERE),
+    Step.CRISIS: (
+        "Whom a client in danger can reach",
+        "On every phone, also without a network. National lines until you change them.",
+        HERE,
+    ),
+    Step.STAFF: (
+        "Invite your colleagues",
+        "Each gets a link that is shown once. A coordinator or a clinician adds clients; an admin alone cannot.",
+        "/staff",
+    ),
+    Step.ON_CALL: (
+        "Say who is on call",
+        "Urgent alerts reach them when nobody of the care team answers; without anybody, the coordinators.",
+        "/rota",
+    ),
+    Step.CLIENT: (
+        "The first client",
+        "A coordinator or clinician adds them from the caseload, with the substances of the course.",
+        "/clients/new",
+    ),
+    Step.SHEET: (
+        "Their enrolment sheet",
+        "On the client's page, under Phone and care team: print the page with the code and hand it over."
+        " It is good for 72 hours.",
+        "/caseload",
+    ),
+    Step.RULES: (
+        "How easily an alert is raised",
+        "Try another number on the last 90 days first; to stay with the default is fine.",
+        "/rules",
+    ),
+}
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -63,7 +102,8 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
     if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
         await desk.record("setting.change_clinic")
         desk.services.views.forget(desk.db.clinic_id)
-    return go_to("/settings")
+    # Not the crisis contacts: national lines are right only where somebody says so.
+    return await _on(desk, Step.HOURS)
 
 
 @get(NAME, opt=SETTINGS)
@@ -85,7 +125,15 @@ async def change_name(request: Request[Any, Any, Any], desk: NamedDependency[Des
         return await _name_page(desk, name=name, time_zone=time_zone, moved=moved)
     if await clinic_clock.change(desk.db, name=name, time_zone=time_zone, by=desk.actor, now=desk.now):
         desk.services.views.forget(desk.db.clinic_id)
-    return go_to("/settings")
+    return await _on(desk, Step.NAME)
+
+
+async def _on(desk: Desk, kept: Step) -> Response[Any]:
+    """Whoever keeps a form that is a first step goes on to the next one while there is one, else to the settings."""
+    if not (await first_steps.read(desk.db)).open:
+        return go_to("/settings")
+    await first_steps.leave(desk.db, kept, by=desk.who.staff_id, now=desk.now)
+    return go_to(FIRST_STEPS)
 
 
 async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange | None = None) -> Response[str]:
@@ -100,11 +148,33 @@ async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange
     return await desk_page.show(desk, "clinic_name.html", context, here="/settings")
 
 
-@get("/settings/first-steps", opt=SETTINGS)
+@get(FIRST_STEPS, opt=SETTINGS)
 async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
     """What a new clinic has still to do."""
-    context = {"steps": await first_steps.read(desk.db)}
+    steps = await first_steps.read(desk.db)
+    context = {
+        "steps": steps,
+        "every": [(step, *SAID[step]) for step in Step],
+        "next": next(iter(steps.open), None),
+        "may_stay": first_steps.MAY_STAY,
+        "adds_clients": desk.may(Permission.MANAGE_CLIENTS),
+    }
     return await desk_page.show(desk, "first_steps.html", context, here="/settings")
+
+
+@post(FIRST_STEPS + "/{step:str}", opt=SETTINGS)
+async def choose_step(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], step: FromPath[str]
+) -> Response[Any]:
+    """Say that a step is right as it is, or have it open again."""
+    chosen = next((each for each in Step if each == step), None)
+    if chosen is None:
+        raise errors.NotFound("There is no such step.")
+    if "again" in await form_of(request):
+        await first_steps.take_up(desk.db, chosen)
+    else:
+        await first_steps.leave(desk.db, chosen, by=desk.who.staff_id, now=desk.now)
+    return go_to(FIRST_STEPS)
 
 
 def _notices_of(form: Mapping[str, str]) -> Notices:
@@ -123,7 +193,7 @@ def _notices_of(form: Mapping[str, str]) -> Notices:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_name, change_name, show_clinic, change_clinic, show_first_steps],
+        route_handlers=[show_name, change_name, show_clinic, change_clinic, show_first_steps, choose_step],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

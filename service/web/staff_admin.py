@@ -14,6 +14,7 @@ from schemas.messaging import EndpointSecret
 from schemas.staff import LinkPurpose, Role
 from service import errors
 from service.alerting import leases
+from service.desk import first_steps
 from service.facts import gate_checks
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
@@ -46,6 +47,26 @@ async def invite(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -
     )
     await desk.record("staff.invite", object_id=staff_id)
     return await _link_page(desk, staff_id, is_new=True)
+
+
+@post("/staff/{staff_id:uuid}", opt=STAFF)
+async def change(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], staff_id: FromPath[UUID]
+) -> Response[Any]:
+    """Correct a person's name, address or roles."""
+    form, ticked = await form_of(request), await choices_of(request, "roles")
+    changed = await staff.change(
+        desk.db,
+        staff_id,
+        email=form.get("email", ""),
+        name=form.get("name", ""),
+        roles=[role for role in Role if role in ticked],
+        by=desk.who.staff_id,
+        now=desk.now,
+    )
+    if changed:
+        await desk.record("staff.change", object_id=staff_id)
+    return go_to("/staff")
 
 
 @post("/staff/{staff_id:uuid}/reset", opt=STAFF)
@@ -94,6 +115,7 @@ async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
         "clinic": view.clinic,
         "notice": view.monitoring_notice,
         "setting": setting,
+        "steps_open": len((await first_steps.read(desk.db)).open),
         "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
         "endpoints": await webhook_endpoints.of(desk.db),
     }
@@ -161,6 +183,7 @@ ROUTES = (
         route_handlers=[
             show_staff,
             invite,
+            change,
             reset,
             disable,
             enable,
