@@ -113,11 +113,6 @@ from pg_stat_archiver
 """
 
 
-async def archived_log(config: Config) -> list[Finding]:
-    """Whether what was written since the last backup would come back."""
-    return [await _archiver(config)]
-
-
 async def _archiver(config: Config) -> Finding:
     async with connected(config, "owner") as connection:
         said = await connection.fetchrow(ARCHIVER)
@@ -135,3 +130,8 @@ async def _archiver(config: Config) -> Finding:
         return Finding("archived log", f"{where} is gone", "restart the server, and run `python -m service backup`")
     newest = said["last_archived_time"]
     return Finding("archived log", "nothing yet" if newest is None else f"last {newest:%Y-%m-%d %H:%M} UTC")
+
+
+async def archived_log(config: Config) -> list[Finding]:
+    """Whether what was written since the last backup would come back."""
+    return [await _archiver(config)]
