@@ -17,6 +17,7 @@ from playwright.async_api import Browser, BrowserContext, expect
 
 from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
+from schemas.course import Substance
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database as databases
@@ -30,7 +31,7 @@ from tests.browser import browser, environment, free_port, until, watched_contex
 from tests.builders import MASTER, a_client, a_clinic, an_answer
 from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
-from tests.telling import a_story
+from tests.telling import a_hard_month, a_story
 
 pytestmark = pytest.mark.browser
 
@@ -210,3 +211,21 @@ async def test_the_brief_prints_on_one_sheet_and_fits_a_phone(desk: Desk) -> Non
             assert await page.evaluate("document.documentElement.scrollWidth") <= 320
             printed = await page.pdf(format="A4", margin={"top": "15mm", "bottom": "15mm"})
             assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, f"one sheet for {brief_for}"
+
+
+async def test_the_brief_of_a_very_bad_month_prints_on_one_sheet(desk: Desk) -> None:
+    today = client_day.of(datetime.now(UTC), ZoneInfo("America/Chicago"))
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        substances = [Substance.ALCOHOL, Substance.COCAINE]
+        client_id = await a_client(db, given_name="Ines", family_name="Marlow", substances=substances)
+        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+        await a_hard_month(db, client_id, today)
+    async with watched_context(desk.started, desk.address) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/clients/{client_id}/brief?for=therapy")
+        said = await page.locator("main").inner_text()
+        assert "Yes to the safety question" in said
+        assert "Best day" in said
+        printed = await page.pdf(format="A4", margin={"top": "10mm", "bottom": "10mm", "left": "10mm", "right": "10mm"})
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
