@@ -26,6 +26,7 @@ from service import app, database, ids
 from service.alerting import alerts
 from service.config import Config
 from service.database import Db, Pool
+from service.desk import first_steps
 from service.facts import pauses
 from service.people import (
     access,
@@ -199,6 +200,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
         values["endpoint_id"] = added[0]
     values["delivery_id"] = ids.new()  # somebody else's leads nowhere special
+    values["step"] = first_steps.Step.HOURS
     if "{subscription_id" in route.path and party in house.people:
         address = str(ids.new())
         values["subscription_id"], _ = await staff_addresses.add(
