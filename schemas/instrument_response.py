@@ -90,7 +90,8 @@ class WindowLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A later total less an earlier one; `reliable` null where the instrument has no rule for it."""
+    """A later total less an earlier one; `reliable` null where the instrument has no rule for it, or where
+    something was filled in, in either of them."""
 
     points: float
     worse: bool
@@ -101,7 +102,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One response as staff read it, compared with the first and the one before it of the same version and course.
 
-    `filled_in`: the mean of the answered items stands in for the missing ones.
+    `filled_in`: the mean of the answered items stands in for the missing ones; nothing is judged from such a total.
+    `urgent_missing`: those left out whose answer may be urgent. `responded` and `remitted` are judged from the first
+    total that is high enough, of which nothing was filled in.
     """
 
     response_id: UUID
@@ -113,6 +116,7 @@ class SeriesPoint(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]
     filled_in: bool
     urgent: list[str]
+    urgent_missing: list[str]
     late: bool
     answers: dict[str, int]
     since_first: Change | None

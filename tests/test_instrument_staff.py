@@ -74,6 +74,21 @@ async def series_of(treated: Treated, code: str = "phq9") -> dict[str, Any]:
     return series
 
 
+async def test_a_response_is_judged_from_the_first_total_that_is_high_enough(treated: Treated) -> None:
+    await answers(
+        treated,
+        {
+            40: phq9(1, 1, 1, 1, 1, 1, 1, 1, 1),
+            33: phq9(3, 3, 3, 3, 2, 2, 2, 1, 1),
+            26: phq9(3, 3, 3, 3, 3, 3, 3, None, 3),
+            19: phq9(1, 1, 1, 1, 0, 0, 0, 0, 0),
+        },
+    )
+    points = (await series_of(treated))["points"]
+    assert [each["total"] for each in points] == [9, 20, 27, 4]
+    assert [(each["responded"], each["remitted"]) for each in points] == [(None, None)] * 3 + [(True, True)]
+
+
 async def test_a_series_shows_totals_bands_changes_and_targets_with_their_formulas(treated: Treated) -> None:
     await answers(
         treated,
@@ -95,9 +110,12 @@ async def test_a_series_shows_totals_bands_changes_and_targets_with_their_formul
     assert (first["since_first"], first["responded"], first["remitted"]) == (None, None, None)
     assert second["since_first"] == {"points": -5, "worse": False, "reliable": False, "since": treated.day(40)}
     assert (second["responded"], second["remitted"]) == (False, False)
-    assert fourth["since_first"] == {"points": -11.86, "worse": False, "reliable": True, "since": treated.day(40)}
-    assert fourth["since_previous"] == {"points": -6.86, "worse": False, "reliable": True, "since": treated.day(33)}
-    assert (fourth["responded"], fourth["remitted"]) == (True, False)
+    assert fourth["since_first"] == {"points": -11.86, "worse": False, "reliable": None, "since": treated.day(40)}
+    assert fourth["since_previous"] == {"points": -6.86, "worse": False, "reliable": None, "since": treated.day(33)}
+    assert (fourth["responded"], fourth["remitted"]) == (None, None), (
+        "nothing is judged from a total that was filled in"
+    )
+    assert [each["urgent_missing"] for each in points] == [[], [], [], ["9"]]
     assert (series["least"], series["greatest"], series["worse"]) == (0, 27, "higher")
     assert series["reliable_change"]["formula"] == "a difference of at least 6 points"
     assert "NHS Talking Therapies" in series["reliable_change"]["source"]
@@ -284,7 +302,8 @@ async def test_whoever_was_imported_was_never_asked(treated: Treated) -> None:
 
 
 async def test_the_page_shows_the_totals_the_rules_and_what_was_missed(treated: Treated) -> None:
-    await answers(treated, {40: phq9(3, 3, 3, 3, 3, 3, 3, 3, 1), 12: phq9(1, 1, 1, None)})
+    every = {40: phq9(3, 3, 3, 3, 3, 3, 3, 3, 1), 33: phq9(0, 0, 0, 0), 19: phq9(1, 1, 1, None)}
+    await answers(treated, every | {12: phq9(0, 0, 0, 0, 0, 0, 0, 0, None)})
     address = f"/clients/{treated.client_id}"
     reply = await treated.http.get(f"{address}/instruments", headers=treated.person.bearer)
     assert reply.status_code == 200
@@ -294,7 +313,8 @@ async def test_the_page_shows_the_totals_the_rules_and_what_was_missed(treated: 
         "severe",
         "better, reliable",
         "remission",
-        "question 4 not answered, filled in with the mean",
+        "question 4 not answered, filled in with the mean, and nothing is judged from it",
+        "<b>question 9 was left out</b>; filled in with the mean, and nothing is judged from it",
         "Reliable change: a difference of at least 6 points. NHS Talking Therapies",
         "<b>missed</b>",
         "No rule for a reliable change is published",

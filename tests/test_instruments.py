@@ -106,7 +106,7 @@ def test_no_total_has_no_band_and_an_instrument_without_bands_none() -> None:
         (PACS, all_answered(PACS, 6), 30),
         (AUDIT_C, {"1": 4, "2": 2, "3": 3}, 9),
         (AUDIT_C, {"1": 0}, 0),
-        (AUDIT_C, {"1": 0, "2": 1}, 1),
+        (AUDIT_C, {"1": 0, "2": 4, "3": 4}, 0),
     ],
 )
 def test_totals_are_sums(instrument: Instrument, answers: dict[str, int], total: float) -> None:
@@ -161,8 +161,12 @@ def test_the_order_of_answers_never_matters_and_a_total_lies_in_its_range(
         assert least <= score.total <= greatest
         assert (scoring.band_of(instrument, score.total) is not None) == bool(instrument.bands)
     if not score.missing:
-        in_full = {item.code: item.unless.counts_as for item in instrument.items if item.unless} | answers
-        assert score.total == sum(in_full.values())
+        skipped = {
+            item.code: item.unless.counts_as
+            for item in instrument.items
+            if item.unless is not None and answers.get(item.unless.item) == item.unless.value
+        }
+        assert score.total == sum((answers | skipped).values())
 
 
 def test_answers_that_an_instrument_does_not_offer_are_named() -> None:
@@ -195,16 +199,32 @@ def test_published_points_count_from_themselves_on(instrument: Instrument, point
 
 
 @pytest.mark.parametrize(
-    ("first", "total", "responded", "remitted"),
-    [(20, 10, True, False), (20, 11, False, False), (12, 4, True, True), (12, 5, True, False), (9, 1, None, None)],
+    ("before", "total", "responded", "remitted"),
+    [
+        ([20], 10, True, False),
+        ([20], 11, False, False),
+        ([12], 4, True, True),
+        ([12], 5, True, False),
+        ([9], 1, None, None),
+        # An episode begins with the first total that is high enough, whatever came before it.
+        ([9, 20, 12], 10, True, False),
+        ([9, 20], 4, True, True),
+        ([12, 20], 7, False, False),
+        ([], 4, None, None),
+    ],
 )
-def test_response_is_half_and_remission_below_5(
-    first: float, total: float, responded: bool | None, remitted: bool | None
+def test_response_is_half_and_remission_below_5_of_the_first_total_that_is_high_enough(
+    before: list[float], total: float, responded: bool | None, remitted: bool | None
 ) -> None:
     assert PHQ9.response is not None
     assert PHQ9.remission is not None
-    assert change.responded(PHQ9.response, first, total) is responded
-    assert change.remitted(PHQ9.remission, first, total) is remitted
+    first = change.baseline(PHQ9.response, before)
+    assert first == change.baseline(PHQ9.remission, before)
+    if first is None:
+        assert (responded, remitted) == (None, None)
+    else:
+        assert change.responded(PHQ9.response, first, total) is responded
+        assert change.remitted(PHQ9.remission, total) is remitted
 
 
 OWN: Mapping[str, object] = {

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.client import Client
 from schemas.course import Course
-from schemas.instrument import Instrument, ReliableChange
+from schemas.instrument import Instrument
 from schemas.instrument_response import (
     Change,
     ClientInstruments,
@@ -117,8 +117,6 @@ def _course_on(courses: Sequence[Course], day: date) -> UUID | None:
 def _point(instrument: Instrument, row: ResponseRow, compared: Sequence[ResponseRow], *, zone: ZoneInfo) -> SeriesPoint:
     """One point; `compared`: the responses before it that have a total and may be compared with it, by time."""
     band = scoring.band_of(instrument, row.total)
-    first, total = compared[0].total if compared else None, row.total
-    judged = None if first is None or total is None else (first, total)
     return SeriesPoint(
         response_id=row.instrument_response_id,
         client_day=row.client_day,
@@ -127,15 +125,39 @@ def _point(instrument: Instrument, row: ResponseRow, compared: Sequence[Response
         total=row.total,
         band=None if band is None else band.name,
         missing=row.missing,
-        filled_in=bool(row.missing) and row.total is not None,
+        filled_in=_is_filled_in(row),
+        urgent_missing=[each.item for each in instrument.urgent if each.item in row.missing],
         urgent=[each.item.code for each in scoring.urgent_of(instrument, row.answers)],
         late=client_day.of(row.received_at, client_day.zone_or_none(row.time_zone) or zone) > row.client_day,
         answers=row.answers,
         since_first=_change(instrument, row, compared[0]) if compared else None,
         since_previous=_change(instrument, row, compared[-1]) if compared else None,
-        responded=change.responded(instrument.response, *judged) if judged and instrument.response else None,
-        remitted=change.remitted(instrument.remission, *judged) if judged and instrument.remission else None,
+        responded=_responded(instrument, row, compared),
+        remitted=_remitted(instrument, row, compared),
     )
+
+
+def _is_filled_in(row: ResponseRow) -> bool:
+    return bool(row.missing) and row.total is not None
+
+
+def _complete(rows: Sequence[ResponseRow]) -> list[float]:
+    """The totals of which nothing was filled in: what was left out may be the question that would have decided."""
+    return [row.total for row in rows if row.total is not None and not _is_filled_in(row)]
+
+
+def _responded(instrument: Instrument, row: ResponseRow, compared: Sequence[ResponseRow]) -> bool | None:
+    first = None if instrument.response is None else change.baseline(instrument.response, _complete(compared))
+    if first is None or instrument.response is None or not (total := _complete([row])):
+        return None
+    return change.responded(instrument.response, first, total[0])
+
+
+def _remitted(instrument: Instrument, row: ResponseRow, compared: Sequence[ResponseRow]) -> bool | None:
+    first = None if instrument.remission is None else change.baseline(instrument.remission, _complete(compared))
+    if first is None or instrument.remission is None or not (total := _complete([row])):
+        return None
+    return change.remitted(instrument.remission, total[0])
 
 
 def _change(instrument: Instrument, row: ResponseRow, earlier: ResponseRow) -> Change | None:
@@ -145,10 +167,8 @@ def _change(instrument: Instrument, row: ResponseRow, earlier: ResponseRow) -> C
     return Change(
         points=points,
         worse=change.is_worse(instrument, points),
-        reliable=_reliable(instrument.reliable_change, points),
+        reliable=None
+        if instrument.reliable_change is None or _is_filled_in(row) or _is_filled_in(earlier)
+        else change.is_reliable(instrument.reliable_change, points),
         since=earlier.client_day,
     )
-
-
-def _reliable(rule: ReliableChange | None, points: float) -> bool | None:
-    return None if rule is None else change.is_reliable(rule, points)

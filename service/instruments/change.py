@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from schemas.instrument import Instrument, ReliableChange, Remission, Response, Worse
 
@@ -30,17 +31,23 @@ def is_worse(instrument: Instrument, difference: float) -> bool:
     return difference > 0 if instrument.worse is Worse.HIGHER else difference < 0
 
 
-def responded(rule: Response, first: float, total: float) -> bool | None:
-    """Whether the response's share is reached; None where the first total was too low to judge by."""
-    if first <= 0 or (rule.first_at_least is not None and first < rule.first_at_least):
-        return None
+def baseline(rule: Response | Remission, totals: Sequence[float]) -> float | None:
+    """The total that a response or a remission is judged from, of those before it by time; None where there is none.
+
+    The first that is high enough to judge by: HEDIS lets an episode begin with the first elevated total, so that a low
+    one before it hides no later improvement.
+    """
+    least = rule.first_at_least
+    return next((each for each in totals if each > 0 and (least is None or each >= least)), None)
+
+
+def responded(rule: Response, first: float, total: float) -> bool:
+    """Whether the response's share of its baseline is reached."""
     return first - total >= rule.share * first
 
 
-def remitted(rule: Remission, first: float, total: float) -> bool | None:
-    """Whether the total is in remission; None where the first total was too low to judge by."""
-    if rule.first_at_least is not None and first < rule.first_at_least:
-        return None
+def remitted(rule: Remission, total: float) -> bool:
+    """Whether the total is in remission."""
     return total < rule.below
 
 
@@ -65,4 +72,4 @@ def formula_of_remission(rule: Remission) -> str:
 
 
 def _from(first_at_least: float | None) -> str:
-    return "" if first_at_least is None else f", judged where the first total was at least {first_at_least:g}"
+    return "" if first_at_least is None else f", judged from the first total of at least {first_at_least:g} on"

@@ -22,13 +22,13 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 def score(instrument: Instrument, answers: Mapping[str, int]) -> Score:
     """The total, rounded to hundredths.
 
-    An item that need not be asked counts as its rule says. Of the others as many may be missing as the instrument
-    allows (none, unless it says so); the mean of what counts stands in for them.
+    An item that need not be asked counts as its rule says, also where it was answered all the same. Of the others as
+    many may be missing as the instrument allows (none, unless it says so); the mean of what counts stands in for them.
     """
     counted, missing = [], []
     for item in instrument.items:
         value = answers.get(item.code)
-        if value is None and item.unless is not None and answers.get(item.unless.item) == item.unless.value:
+        if item.unless is not None and answers.get(item.unless.item) == item.unless.value:
             value = item.unless.counts_as
         if value is None:
             missing.append(item.code)
