@@ -8,7 +8,7 @@ from statistics import fmean
 
 import pytest
 
-from schemas.course import InfusionState
+from schemas.course import InfusionState, SessionState
 from service.demo import diary
 from service.demo.people import COLLEAGUES, PEOPLE, Line, Person
 from service.demo.stories import HISTORY_DAYS, Answer, answer_on
@@ -128,3 +128,18 @@ def test_one_client_is_away_one_has_come_back_and_one_has_left_when_the_clinic_i
     assert {person.leaves is None for person in away} == {True, False}
     assert all(answer is None for person in away for answer in told(person, HISTORY_DAYS - 2, HISTORY_DAYS))
     assert any(person.away and person.away.last < HISTORY_DAYS for person in PEOPLE)
+
+
+def covered_of(person: Person) -> tuple[int, int]:
+    """How many of the infusions that were given had a session within three days, and how many were given."""
+    given = [each.planned_at for each in diary.infusions_until(person, FIRST_DAY, LAST_DAY) if each.reason is None]
+    sessions = diary.sessions_until(person, FIRST_DAY, LAST_DAY + timedelta(days=3))
+    attended = [each.planned_at for each in sessions if each.session is SessionState.ATTENDED]
+    covered = [at for at in given if any(timedelta() < met - at <= timedelta(hours=72) for met in attended)]
+    return len(covered), len(given)
+
+
+def test_most_infusions_of_everybody_are_followed_by_a_session() -> None:
+    counts = [covered_of(person) for person in PEOPLE]
+    assert all(covered * 2 > given for covered, given in counts)
+    assert sum(covered for covered, _ in counts) > 0.75 * sum(given for _, given in counts)

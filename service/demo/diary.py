@@ -27,6 +27,9 @@ FATES = (
     (0.07, InfusionState.HELD, ChangeReason.BLOOD_PRESSURE),
     (0.08, InfusionState.HELD, ChangeReason.DRUG_SCREEN),
 )
+# Within three days of an infusion on Friday.
+AFTER_A_WEEKEND = time(8)
+MISSED_SESSIONS = 0.06
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,14 +104,19 @@ def _slot(person: Person, at: int, planned_at: datetime) -> Slot:
 
 
 def sessions_until(person: Person, first_day: date, until: date) -> list[Slot]:
-    """Every weekly therapy session up to that day; a few are missed."""
-    weekday = drawn(person, 0, "weekday").randrange(5)
-    clock = time(13 + drawn(person, 0, "session hour").randrange(4))
+    """Every therapy session up to that day, the day after an infusion; a few are missed.
+
+    One a week, on the weekday after that of the second infusion and of the boosters; in the induction one after each.
+    """
+    afternoon = time(13 + drawn(person, 0, "session hour").randrange(4))
+    first, second = (_session_on(weekday, afternoon) for weekday in _weekdays(person))
+    inducted = (_induction_days(person, first_day)[-1] - first_day).days
     slots = []
     for at in range(person.joins + 1, (until - first_day).days + 1):
         day = first_day + timedelta(days=at)
-        if day.weekday() == weekday and not is_away(person, first_day, day):
-            missed = drawn(person, at, "session").random() < 0.06
+        clock = dict([second, first] if at <= inducted else [second]).get(day.isoweekday())
+        if clock is not None and not is_away(person, first_day, day):
+            missed = drawn(person, at, "session").random() < MISSED_SESSIONS
             slots.append(
                 Slot(
                     planned_at=datetime.combine(day, clock, ZoneInfo(person.time_zone)),
@@ -116,6 +124,11 @@ def sessions_until(person: Person, first_day: date, until: date) -> list[Slot]:
                 )
             )
     return slots
+
+
+def _session_on(weekday: int, afternoon: time) -> tuple[int, time]:
+    """Weekday and hour of the session after an infusion of that weekday: after a Friday's, early on Monday."""
+    return (1, AFTER_A_WEEKEND) if weekday == 5 else (weekday + 1, afternoon)
 
 
 @cache
