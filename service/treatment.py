@@ -169,6 +169,8 @@ async def record_infusion(
         raise errors.Conflict("It is planned as it is. Give it another time by moving it.")
     if form.state is InfusionState.PLANNED:
         await _refuse_past_the_gate(db, infusion_id)
+    if form.state in STANDING and before.state not in STANDING and form.given_at is None:
+        await _refuse_beside_another(db, client_id, infusion_id, before.planned_at, "state")
     given = None
     if form.given_at is not None:
         await _refuse_beside_another(db, client_id, infusion_id, form.given_at, "given_at")

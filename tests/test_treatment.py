@@ -192,6 +192,14 @@ async def test_two_infusions_lie_an_hour_apart_and_one_is_given_in_the_week_of_i
     moving = {**beside, "reason": "clinic"}
     refused = await treated.post(f"infusions/{other['infusion_id']}/move", moving, status=400)
     assert refused["errors"][0]["field"] == "planned_at"
+    cancelled = {"state": "cancelled", "reason": "client_wish"}
+    await treated.post(f"infusions/{other['infusion_id']}/state", cancelled)
+    third = await treated.put(f"infusions/{ids.new()}", {"planned_at": other["planned_at"]})
+    for state in ({"state": "planned"}, {"state": "held", "reason": "illness"}):
+        refused = await treated.post(f"infusions/{other['infusion_id']}/state", state, status=400)
+        assert refused["errors"] == [{"field": "state", "message": "an hour or more from every other infusion"}]
+    await treated.post(f"infusions/{third['infusion_id']}/state", cancelled)
+    assert (await treated.post(f"infusions/{other['infusion_id']}/state", {"state": "planned"}))["state"] == "planned"
     long_ago = (datetime.now(UTC) - timedelta(days=8)).isoformat()
     given = {"state": "given", "given_at": long_ago}
     refused = await treated.post(f"infusions/{planned['infusion_id']}/state", given, status=400)
