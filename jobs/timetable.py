@@ -36,8 +36,8 @@ DAILIES = (
     Daily(
         "watch_appointments",
         watch_appointments.run_once,
-        tuple(time(hour, 20) for hour in range(6, 21, 2)),
-        "what is open a day before a slot is told while somebody can still see to it",
+        tuple(time(hour, 20) for hour in range(24)),
+        "a clearance runs out at any hour; by night only what comes within 8 hours is told",
         looks_at_now=True,
     ),
     Daily(

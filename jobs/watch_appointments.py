@@ -24,7 +24,7 @@ async def run_once(tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
     for client_id in client_ids:
         try:
             async with database.transaction(tools.pool, clinic_id) as db:
-                watched.add(await watch.watch(db, client_id, now=now))
+                watched.add(await watch.watch(db, client_id, now=now, by_the_clock=True))
         except Exception:
             failed += 1
             log.exception("watching_failed", extra={"clinic_id": clinic_id, "client_id": client_id})

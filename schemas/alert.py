@@ -34,6 +34,7 @@ class Rule(StrEnum):
     IMPROVING = "improving"
     GATE_PENDING = "gate_pending"
     UNCOVERED_WINDOW = "uncovered_window"
+    GIVEN_NOT_CLEAR = "given_not_clear"
 
 
 class AlertState(StrEnum):

@@ -48,11 +48,13 @@ class Missing(StrEnum):
 
 
 class Proposal(StrEnum):
-    """Why a hold is proposed; a person decides."""
+    """Why a hold is proposed; a person decides. `held_elsewhere`: another infusion of the course was put on hold at its
+    gate, was not given, and nobody has answered that hold at another gate since."""
 
     SCREEN_POSITIVE = "screen_positive"
     PRESSURE_ABOVE_LIMIT = "pressure_above_limit"
     CONTRAINDICATION = "contraindication"
+    HELD_ELSEWHERE = "held_elsewhere"
 
 
 class Analyte(StrEnum):
@@ -155,7 +157,8 @@ class ContraindicationCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision as its table holds it; `record_ids` is everything that was recorded for the infusion by then."""
+    """A decision as its table holds it; `record_ids` is everything that was recorded for the infusion by then, and what
+    else was known of the client and could speak against it: records for other infusions, holds put on them."""
 
     gate_check_id: UUID
     infusion_id: UUID
@@ -235,9 +238,23 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     proposals: list[Proposal]
 
 
+class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What speaks for a hold and belongs to another infusion, or to none (null, of an import): a record, or a hold that
+    somebody put on it; `at`: when the sample was taken, the pressure measured, the list asked, the hold decided.
+    """
+
+    proposal: Proposal
+    id: UUID
+    at: datetime
+    infusion_id: UUID | None
+    planned_at: datetime | None
+    infusion_state: InfusionState | None
+
+
 class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     """An infusion of a day's list: may it go ahead, and what is open? `version` counts the decisions made,
-    `not_sought` are treated substances that the screens on record did not look for."""
+    `not_sought` are treated substances that the screens on record did not look for, `elsewhere` what of the proposals
+    rests on the client's other infusions."""
 
     infusion_id: UUID
     client_id: UUID
@@ -252,6 +269,7 @@ class GateLine(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[Missing]
     not_sought: list[Substance]
     proposals: list[Proposal]
+    elsewhere: list[Elsewhere]
 
 
 class GateDay(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,7 +301,8 @@ class Agreement(StrEnum):
 
 
 class SubstanceAgreement(msgspec.Struct, frozen=True, kw_only=True):
-    """`answers`: check-ins within the window that say whether something was used; null: not on the panel."""
+    """`answers`: check-ins within the window that say whether something was used; null: not on the panel. Of what the
+    screen found, `reported` counts what was told shortly before the window and right after the sample, too."""
 
     substance: Substance
     agreement: Agreement
@@ -303,7 +322,8 @@ class ScreenLine(msgspec.Struct, frozen=True, kw_only=True):
 class AbstinenceFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Counts over the infusions that began, and both shares: say which of them is meant whenever one is shown.
 
-    `occasions` = `negative` + `positive` + `missing`. `share_missing_as_positive` divides by all occasions,
+    `occasions` = `negative` + `positive` + `missing`: no screen, or none that looked for all that is treated and found
+    nothing of what it looked for. `share_missing_as_positive` divides by all occasions,
     `share_missing_excluded` by those with a screen; null without a divisor.
     """
 

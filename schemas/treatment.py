@@ -137,12 +137,21 @@ class ReopenForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Scheduled(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan did: the infusions it planned, days it left as they were, and what it cancelled."""
+    """What a plan did: the infusions it planned, days it left as they were, and what it cancelled. `held_at_gate`: the
+    client's infusions that were cancelled or missed while their gate held them; the next gate asks for a decision.
+    """
 
     schedule_id: UUID
     planned: list[Infusion]
     kept_on: list[date]
     cancelled: int
+    held_at_gate: list[UUID]
+
+
+class InfusionRecorded(Infusion, frozen=True, kw_only=True):
+    """An infusion as it stands after something was said of it. `held_at_gate`: as of a plan (`Scheduled`)."""
+
+    held_at_gate: list[UUID]
 
 
 class InfusionLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -199,6 +199,43 @@ async def test_appointments_are_told_on_the_clinic_s_clock_as_on_every_page(trea
     assert f" {at:%H:%M}. Not decided yet" in texts(sections_of(brief)["gate"])
 
 
+async def test_a_day_with_use_or_a_yes_to_the_safety_question_is_never_told_as_the_best(treated: Treated) -> None:
+    answers = await told(treated)
+    calm, hard = treated.today - 2 * DAY, treated.today - 5 * DAY
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await db.execute("update check_in set craving = '{\"alcohol\": 0}' where check_in_id = $1", answers[hard])
+        await db.execute("update check_in set safety = true where check_in_id = $1", answers[hard])
+        await db.execute("update check_in set craving = '{\"alcohol\": 4}' where check_in_id = $1", answers[calm])
+    days = sections_of(await treated.get("brief?for=therapy"))["days"]
+    assert "craving 9" in days[0]["text"]
+    assert days[1]["text"].startswith("Best day")
+    assert "craving 4" in days[1]["text"]
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await db.execute("update check_in set used = array['alcohol'] where clinic_id = $1", db.clinic_id)
+    days = sections_of(await treated.get("brief?for=therapy"))["days"]
+    assert days[1]["text"] == "No best day: use, or a yes to the safety question, on every answered day."
+
+
+async def test_a_question_about_self_harm_that_was_left_out_is_named_and_nothing_is_judged_from_the_rest(
+    treated: Treated,
+) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await answer(db, treated.client_id, treated.today - 8 * DAY, phq9(2, 2, 2, 2, 2, 2, 2, 2, 2))
+        await answer(db, treated.client_id, treated.today - DAY, phq9(0, 0, 0, 0, 0, 0, 0, 0, None))
+    said = texts(sections_of(await treated.get("brief?for=therapy"))["instruments"])
+    assert "PHQ-9" in said
+    assert "0 (minimal), 18 lower than on" in said
+    assert "Question 9 was left out, and filled in with the mean: no change is judged from that." in said
+    assert "reliable" not in said
+
+
+async def test_a_treatment_that_was_only_imported_says_that_nothing_was_asked(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await db.execute("delete from course_substance where clinic_id = $1", db.clinic_id)
+    said = texts(sections_of(await treated.get("brief?for=infusion"))["answers"])
+    assert said == "Nothing was asked since: no substance is entered for the course on these days."
+
+
 async def test_a_brief_stays_one_sheet_whatever_happened(treated: Treated) -> None:
     await told(treated)
     async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:

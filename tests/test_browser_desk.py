@@ -15,6 +15,7 @@ import pytest
 from playwright.async_api import expect
 
 from schemas.alert import Rule, Tier
+from schemas.course import Substance
 from schemas.staff import Role
 from service import database as databases
 from service.alerting import receipts
@@ -25,7 +26,7 @@ from service.people import clients
 from tests.browser import until, watched_context
 from tests.builders import MASTER, a_client
 from tests.desk_browser import Desk, a_desk_in_chromium
-from tests.telling import a_story
+from tests.telling import a_hard_month, a_story
 
 pytestmark = pytest.mark.browser
 
@@ -172,3 +173,21 @@ async def test_the_brief_prints_on_one_sheet_and_fits_a_phone(desk: Desk) -> Non
             assert await page.evaluate("document.documentElement.scrollWidth") <= 320
             printed = await page.pdf(format="A4", margin={"top": "15mm", "bottom": "15mm"})
             assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, f"one sheet for {brief_for}"
+
+
+async def test_the_brief_of_a_very_bad_month_prints_on_one_sheet(desk: Desk) -> None:
+    today = client_day.of(datetime.now(UTC), ZoneInfo("America/Chicago"))
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        substances = [Substance.ALCOHOL, Substance.COCAINE]
+        client_id = await a_client(db, given_name="Ines", family_name="Marlow", substances=substances)
+        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+        await a_hard_month(db, client_id, today)
+    async with watched_context(desk.started, desk.address) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/clients/{client_id}/brief?for=therapy")
+        said = await page.locator("main").inner_text()
+        assert "Yes to the safety question" in said
+        assert "Best day" in said
+        printed = await page.pdf(format="A4", margin={"top": "10mm", "bottom": "10mm", "left": "10mm", "right": "10mm"})
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1

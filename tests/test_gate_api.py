@@ -257,11 +257,14 @@ async def test_the_day_s_list_is_in_the_order_of_the_slots_and_holds_my_clients_
 
 async def test_screens_stand_beside_the_answers_and_the_figures_name_both_ways(ward: Ward) -> None:
     async with database.transaction(ward.owner, ward.clinic_id) as db:
+        await an_answer(db, ward.client_id, datetime.now(ZONE).date() - timedelta(days=7))
         await an_answer(db, ward.client_id, datetime.now(ZONE).date() - timedelta(days=1))
     await ward.send("screens", a_screen("alcohol_marker"))
+    await ward.send("screens", a_screen("alcohol_marker", collected_at=moment(60 * 24 * 2)))
     reply = await ward.http.get(f"/v1/clients/{ward.client_id}/screens", headers=ward.people[Role.THERAPIST].bearer)
     body = reply.json()
-    assert [each["agreement"] for each in body["items"][0]["agreement"]] == ["under_reported"]
+    said = [each["agreement"] for item in body["items"] for each in item["agreement"]]
+    assert said == ["no_data", "under_reported"], "of the hours before the newer sample nobody was asked yet"
     assert set(body["abstinence"]) >= {"share_missing_as_positive", "share_missing_excluded", "missing"}
 
 

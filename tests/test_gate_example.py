@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -49,7 +49,8 @@ async def test_the_gate_of_the_worked_example_goes_as_it_is_told(owner_pool: Poo
         await clients.assign(db, ines, nurse, Role.NURSE, from_at=at(1, 9))
         course_id = (await courses.of(db, ines))[0].course_id
         infusion = await infusions.plan(db, ines, course_id, planned_at=SLOT, by=None, now=at(20, 9))
-        await an_answer(db, ines, at(23, 12).date(), craving={"cocaine": 3})
+        for day in (20, 21, 22, 23):
+            await an_answer(db, ines, at(day, 12).date(), craving={"cocaine": 3}, at=time(12))
 
         # 1. Monday: the gate opens.
         assert (await gate_at(db, ines, infusion, at(23, 9, 29))).standing.state is GateState.NOT_DUE
@@ -63,6 +64,9 @@ async def test_the_gate_of_the_worked_example_goes_as_it_is_told(owner_pool: Poo
         assert proposed.standing.state is GateState.PENDING
         assert proposed.assessment.proposals == [Proposal.SCREEN_POSITIVE]
         told = (await screens.read(db, ines, now=at(24, 15, 15))).items[0].agreement[0]
+        assert told.agreement is Agreement.NO_DATA, "nothing was asked yet about the hours before the sample"
+        await an_answer(db, ines, at(24, 18).date(), craving={"cocaine": 3})
+        told = (await screens.read(db, ines, now=at(24, 18, 1))).items[0].agreement[0]
         assert told.agreement is Agreement.UNDER_REPORTED
 
         # 3. The nurse decides: hold.
@@ -109,7 +113,7 @@ async def test_the_window_of_the_worked_example_goes_as_it_is_told(
     assert (friday.counts["found"], saturday.counts["found"]) == (0, 1)
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         booked = await sessions.plan(db, ines, staff_id=nurse, planned_at=at(28, 17), by=nurse, now=at(28, 9))
-        await watch.settle(db, ines, now=at(28, 9))
+        await watch.watch(db, ines, now=at(28, 9))
         alert = (await alerts.inbox(db, [ines]))[0]
         found = await findings.of_alerts(db, [alert.alert_id])
         assert [(each.rule, each.withdrawn_at) for each in found] == [(Rule.UNCOVERED_WINDOW, at(28, 9))]

@@ -160,10 +160,14 @@ async def test_screens_stand_beside_answers_in_neutral_words_and_figures_both_wa
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         infusion_id = await a_given_infusion(db, client_id, hours_ago=1)
         await a_given_infusion(db, client_id, hours_ago=90)
-        await an_answer(db, client_id, now.astimezone(ZONE).date() - timedelta(days=1))
-        await decide.record(db, client_id, infusion_id, a_screen(Analyte.ALCOHOL_MARKER, at=now), by=by, now=now)
+        for days_ago in (7, 1):
+            await an_answer(db, client_id, now.astimezone(ZONE).date() - timedelta(days=days_ago))
+        for taken_at in (now, now - timedelta(days=2)):
+            screen = a_screen(Analyte.ALCOHOL_MARKER, at=taken_at)
+            await decide.record(db, client_id, infusion_id, screen, by=by, now=now)
     page = (await desk.get(f"/infusions/{infusion_id}/gate")).text
     assert "alcohol: the screen found it, the answers do not mention it" in page
+    assert "alcohol: the screen found it, no answers speak of all its 80 hours" in page
     assert "0 % without a finding when missing screens count as positive, 0 % when they are left out" in page
     for accusing in ("lie", "lied", "dishonest", "denied", "failed", "dirty", "clean", "cheat"):
         assert not re.search(rf"\b{accusing}\b", page), accusing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.course import InfusionState, Substance
-from schemas.gate import Agreement, Analyte, Confirmation, GateSetting, Missing, Proposal
+from schemas.gate import Agreement, Analyte, Confirmation, DrugScreen, GateSetting, Missing, Proposal
 from service.facts import gate_records
 from service.gate import agreement, assessment
 from service.gate.agreement import UseAnswer
@@ -39,7 +40,18 @@ def answer(hours_before: float, *used: Substance) -> UseAnswer:
     [
         ([], [answer(20)], Agreement.AGREE),
         ([Analyte.COCAINE], [answer(20, Substance.COCAINE)], Agreement.AGREE),
-        ([Analyte.COCAINE], [answer(20), answer(44)], Agreement.UNDER_REPORTED),
+        # Under-reported only where the answers together speak of all the 96 hours before the sample.
+        ([Analyte.COCAINE], [answer(-8), answer(20), answer(44), answer(97)], Agreement.UNDER_REPORTED),
+        ([Analyte.COCAINE], [answer(-8), answer(96)], Agreement.UNDER_REPORTED),
+        ([Analyte.COCAINE], [answer(0), answer(100)], Agreement.UNDER_REPORTED),
+        ([Analyte.COCAINE], [answer(20), answer(44), answer(97)], Agreement.NO_DATA),
+        ([Analyte.COCAINE], [answer(-8), answer(20), answer(44), answer(90)], Agreement.NO_DATA),
+        ([Analyte.COCAINE], [answer(90)], Agreement.NO_DATA),
+        # Told shortly before the window, or in the first check-in after the sample, is told.
+        ([Analyte.COCAINE], [answer(-8), answer(20), answer(100, Substance.COCAINE)], Agreement.AGREE),
+        ([Analyte.COCAINE], [answer(-8), answer(20), answer(121, Substance.COCAINE)], Agreement.UNDER_REPORTED),
+        ([Analyte.COCAINE], [answer(-8, Substance.COCAINE), answer(20), answer(100)], Agreement.AGREE),
+        ([Analyte.COCAINE], [answer(-32, Substance.COCAINE), answer(-8), answer(100)], Agreement.UNDER_REPORTED),
         ([], [answer(20, Substance.COCAINE), answer(44)], Agreement.OVER_REPORTED),
         # An answer speaks of the time since the one before: this use may have been before what a screen can see.
         ([], [answer(90, Substance.COCAINE), answer(114)], Agreement.NO_DATA),
@@ -48,7 +60,7 @@ def answer(hours_before: float, *used: Substance) -> UseAnswer:
         # Longer ago than a screen can see, or after the sample: neither is about this screen.
         ([], [answer(97, Substance.COCAINE)], Agreement.NO_DATA),
         ([], [answer(-2, Substance.COCAINE)], Agreement.NO_DATA),
-        ([Analyte.COCAINE], [answer(20, Substance.ALCOHOL)], Agreement.UNDER_REPORTED),
+        ([Analyte.COCAINE], [answer(-8), answer(20, Substance.ALCOHOL), answer(99)], Agreement.UNDER_REPORTED),
     ],
 )
 def test_an_answer_and_a_screen_agree_or_do_not(
@@ -68,7 +80,8 @@ def test_nobody_is_measured_by_what_a_laboratory_refuted() -> None:
 
 def test_what_a_panel_does_not_look_for_has_no_data() -> None:
     screen = a_screen_row(Analyte.CANNABIS, at=AT, panel=[Analyte.CANNABIS])
-    found = agreement.of_screen(screen, [answer(5, Substance.ALCOHOL)], [Substance.ALCOHOL, Substance.OTHER])
+    answers = [answer(-1), answer(5, Substance.ALCOHOL), answer(80)]
+    found = agreement.of_screen(screen, answers, [Substance.ALCOHOL, Substance.OTHER])
     assert [(each.substance, each.agreement, each.window_hours) for each in found] == [
         (Substance.ALCOHOL, Agreement.NO_DATA, None),
         (Substance.OTHER, Agreement.UNDER_REPORTED, 72),
@@ -92,14 +105,57 @@ def test_missing_screens_are_counted_apart_and_the_share_is_given_both_ways() ->
         a_screen_row(at=AT, infusion_id=every[3].infusion_id, panel=[Analyte.COCAINE]),
     ]
     treated = {each.infusion_id: [Substance.ALCOHOL] for each in [*every, coming, cancelled]}
-    figures = agreement.abstinence([*every, coming, cancelled], screens, treated, now=AT)
+    figures = agreement.abstinence([*every, coming, cancelled], screens, treated, opens_hours=72, now=AT)
     assert (figures.occasions, figures.negative, figures.positive, figures.missing) == (5, 2, 1, 2)
     assert figures.share_missing_as_positive == pytest.approx(0.4)
     assert figures.share_missing_excluded == pytest.approx(2 / 3)
 
 
+def test_an_occasion_whose_screen_did_not_look_for_all_that_is_treated_is_never_negative() -> None:
+    slot = an_infusion_row(planned_at=AT)
+    treated = {slot.infusion_id: [Substance.ALCOHOL, Substance.COCAINE]}
+
+    def counted(*screens: DrugScreen) -> tuple[int, int, int]:
+        told = agreement.abstinence([slot], list(screens), treated, opens_hours=72, now=AT)
+        return told.negative, told.positive, told.missing
+
+    half = a_screen_row(at=AT, infusion_id=slot.infusion_id, panel=[Analyte.COCAINE])
+    rest = a_screen_row(at=AT - HOUR, infusion_id=slot.infusion_id, panel=[Analyte.ALCOHOL_MARKER])
+    found = a_screen_row(Analyte.COCAINE, at=AT, infusion_id=slot.infusion_id, panel=[Analyte.COCAINE])
+    assert counted(half) == (0, 0, 1)
+    assert counted(half, rest) == (1, 0, 0)
+    assert counted(found) == (0, 1, 0), "what was found says enough"
+
+
+@pytest.mark.parametrize(("hours_before", "missing"), [(0, 0), (71, 0), (73, 1), (-1, 1)])
+def test_a_screen_that_names_no_infusion_belongs_to_the_next_slot_within_the_gate_s_hours(
+    hours_before: float, missing: int
+) -> None:
+    slot = an_infusion_row(planned_at=AT)
+    screen = msgspec.structs.replace(a_screen_row(at=AT - hours_before * HOUR), infusion_id=None)
+    treated = {slot.infusion_id: [Substance.COCAINE]}
+    assert agreement.abstinence([slot], [screen], treated, opens_hours=72, now=AT).missing == missing
+
+
+HOURS_APART = st.lists(st.integers(-40, 130), max_size=8, unique=True)
+
+
+@given(HOURS_APART, st.randoms())
+def test_under_reported_is_said_only_where_every_hour_of_the_window_was_asked_about(
+    hours_before: list[int], order: Random
+) -> None:
+    """Against the plain reading: mark each hour that an answer speaks of, from the answer before it on."""
+    moments = sorted(hours_before, reverse=True)
+    spoken = {hour for first, last in pairwise(moments) for hour in range(last, first)}
+    expected = Agreement.UNDER_REPORTED if spoken >= set(range(96)) else Agreement.NO_DATA
+    answers = [answer(hours) for hours in hours_before]
+    order.shuffle(answers)
+    told = agreement.of_screen(a_screen_row(Analyte.COCAINE, at=AT), answers, [Substance.COCAINE])
+    assert [each.agreement for each in told] == [expected]
+
+
 def test_without_an_occasion_there_is_no_share() -> None:
-    figures = agreement.abstinence([], [], {}, now=AT)
+    figures = agreement.abstinence([], [], {}, opens_hours=72, now=AT)
     assert (figures.share_missing_as_positive, figures.share_missing_excluded) == (None, None)
 
 
@@ -120,7 +176,7 @@ def test_the_figures_add_up_and_do_not_depend_on_the_order_of_screens(outcomes: 
         if outcome != "none"
     ]
     treated = {each.infusion_id: [Substance.OPIOID] for each in booked}
-    told = agreement.abstinence(booked, screens, treated, now=AT)
+    told = agreement.abstinence(booked, screens, treated, opens_hours=72, now=AT)
     assert told.occasions == told.negative + told.positive + told.missing == len(outcomes)
     assert told.negative == outcomes.count("negative")
     assert told.positive == outcomes.count("positive")
@@ -128,7 +184,7 @@ def test_the_figures_add_up_and_do_not_depend_on_the_order_of_screens(outcomes: 
         assert told.share_missing_as_positive <= told.share_missing_excluded
     shuffled = list(screens)
     order.shuffle(shuffled)
-    assert agreement.abstinence(booked, shuffled, treated, now=AT) == told
+    assert agreement.abstinence(booked, shuffled, treated, opens_hours=72, now=AT) == told
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 60)), max_size=6), st.randoms())

@@ -191,7 +191,7 @@ async def test_a_session_in_the_window_that_nobody_recorded_is_not_called_unbook
     )
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
         await sessions.record_state(db, session_id, SessionState.ATTENDED, by=None, now=NOW)
-        await watch.settle(db, watched.client_id, now=NOW)
+        await watch.watch(db, watched.client_id, now=NOW)
     _, found = await watched.found()
     assert [each.withdrawn_at for each in found] == [NOW]
 
@@ -202,7 +202,7 @@ async def test_booking_a_session_settles_an_uncovered_window_and_cancelling_it_o
     await watched.run()
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
         session_id = await a_session_of(db, watched.client_id, hours_ahead=10, now=NOW)
-        await watch.settle(db, watched.client_id, now=NOW)
+        await watch.watch(db, watched.client_id, now=NOW)
     _, found = await watched.found()
     assert [each.withdrawn_at for each in found] == [NOW]
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
@@ -259,7 +259,7 @@ async def test_what_is_booked_with_somebody_who_does_not_work_here_any_more_is_n
     assert (await watched.run(at=NOW + HOUR)).counts["found"] == 1
 
 
-async def test_in_a_pause_nothing_is_found(watched: Watch) -> None:
+async def test_in_a_pause_no_window_is_found_and_what_is_planned_has_its_gate_nevertheless(watched: Watch) -> None:
     async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
         await a_planned_infusion(db, watched.client_id, hours_ahead=10, now=NOW)
         await a_given_infusion(db, watched.client_id, hours_ago=52, now=NOW)
@@ -267,8 +267,33 @@ async def test_in_a_pause_nothing_is_found(watched: Watch) -> None:
         await pauses.begin(
             db, watched.client_id, from_on=day, until_on=day, reason=PauseReason.TRAVEL, by=None, now=NOW
         )
-    assert (await watched.run()).counts["found"] == 0
+    assert (await watched.run()).counts["found"] == 1
+    _, found = await watched.found()
+    assert [each.rule for each in found] == [Rule.GATE_PENDING]
     assert (await watched.run(at=NOW + 12 * HOUR)).counts["found"] == 1
+
+
+@pytest.mark.parametrize(
+    ("slot_in", "looks_in", "found"),
+    # NOW is Sunday 17:00 in Chicago: the night is from four hours later to thirteen.
+    [(13, 4.5, 0), (12, 4.5, 1), (12, 3.9, 1), (20, 3.9, 1), (20, 11, 0), (20, 13, 1)],
+)
+async def test_by_night_the_clock_tells_only_of_what_comes_within_eight_hours(
+    watched: Watch, slot_in: float, looks_in: float, found: int
+) -> None:
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        await a_planned_infusion(db, watched.client_id, hours_ahead=slot_in, now=NOW)
+    assert (await watched.run(at=NOW + looks_in * HOUR)).counts["found"] == found
+
+
+async def test_a_clearance_that_runs_out_hours_before_the_slot_is_found_in_the_night(watched: Watch) -> None:
+    cleared_at = NOW - 37 * HOUR
+    async with database.transaction(watched.owner, watched.clinic.clinic_id) as db:
+        infusion_id = await a_planned_infusion(db, watched.client_id, hours_ahead=15, now=NOW)
+        await a_complete_gate(db, watched.client_id, infusion_id, by=watched.nurse, now=cleared_at)
+        await a_decision(db, watched.client_id, infusion_id, by=watched.nurse, now=cleared_at)
+    assert (await watched.run(at=NOW + 10.3 * HOUR)).counts["found"] == 0
+    assert (await watched.run(at=NOW + 11.3 * HOUR)).counts["found"] == 1, "at 4:20, for a slot at 8:00"
 
 
 async def test_a_run_killed_in_the_middle_is_finished_by_the_next(
@@ -280,10 +305,10 @@ async def test_a_run_killed_in_the_middle_is_finished_by_the_next(
             await a_planned_infusion(db, client_id, hours_ahead=10, now=NOW)
     watching, seen = watch.watch, 0
 
-    async def die_in_the_third(db: Db, client_id: UUID, *, now: datetime) -> watch.Watched:
+    async def die_in_the_third(db: Db, client_id: UUID, *, now: datetime, by_the_clock: bool) -> watch.Watched:
         nonlocal seen
         seen += 1
-        done = await watching(db, client_id, now=now)
+        done = await watching(db, client_id, now=now, by_the_clock=by_the_clock)
         if seen == 3:
             raise KeyboardInterrupt
         return done
@@ -306,10 +331,10 @@ async def test_one_client_who_cannot_be_looked_at_holds_up_no_other(
             await a_planned_infusion(db, client_id, hours_ahead=10, now=NOW)
     watching = watch.watch
 
-    async def trip(db: Db, client_id: UUID, *, now: datetime) -> watch.Watched:
+    async def trip(db: Db, client_id: UUID, *, now: datetime, by_the_clock: bool) -> watch.Watched:
         if client_id == odd:
             raise ValueError
-        return await watching(db, client_id, now=now)
+        return await watching(db, client_id, now=now, by_the_clock=by_the_clock)
 
     monkeypatch.setattr(watch, "watch", trip)
     result = await watched.run()

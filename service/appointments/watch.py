@@ -1,12 +1,12 @@
-"""What is found about appointments that come: a gate still open shortly before the slot, a window about to close.
+"""What is found about appointments: a gate open shortly before its slot or when it was given, a window about to close.
 
-Both are found once and withdrawn when they are no longer true; what was found stays on record.
+Each is found once and withdrawn when it is no longer true, and may be found again; what was found stays on record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,9 +24,15 @@ from service.gate import read
 from service.gate.read import Gate
 from service.people import audit, clients, clinics, staff
 
-RULES = (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW)
+RULES = (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW, Rule.GIVEN_NOT_CLEAR)
+OF_GATES = frozenset({Rule.GATE_PENDING, Rule.GIVEN_NOT_CLEAR})
 # What was found longer ago is history: whatever is recorded about it later, it stays as it was.
 SETTLED_AFTER = timedelta(days=14)
+# What was given longer ago is entered for the record: nobody can see to its gate any more.
+GIVEN_LATELY = timedelta(days=3)
+# By night the clock alone tells only what cannot wait for the morning.
+NIGHT_BEGINS, NIGHT_ENDS = time(21), time(6)
+NIGHT_REACH = timedelta(hours=8)
 
 
 class Watched(msgspec.Struct, kw_only=True):
@@ -89,21 +95,35 @@ async def to_watch(db: Db, *, now: datetime) -> list[UUID]:
     return [record["client_id"] for record in records]
 
 
-async def watch(db: Db, client_id: UUID, *, now: datetime) -> Watched:
+async def watch(
+    db: Db,
+    client_id: UUID,
+    *,
+    now: datetime,
+    given: UUID | None = None,
+    after_record: bool = False,
+    by_the_clock: bool = False,
+) -> Watched:
     """Find for one client what is true now and was not found yet, and withdraw what was found and is true no more.
 
-    By the job, and in the transaction of whoever plans or moves an infusion: one of today cannot wait for the job.
-    Nothing new is found while the client pauses, or once they are discharged. Somebody who only left the monitoring
-    is treated as before, and watched over here. Raises NotFound.
+    By the job (`by_the_clock`), and in the transaction of whoever plans, records or decides: a gate of today cannot
+    wait for the job. `given`: an infusion that was said just now to have been given. `after_record`: somebody is
+    recording at a gate, and of one that nobody has decided yet only the clock tells. Once the client is discharged
+    nothing else is found, and while the clinic pauses them no window: what is planned nevertheless has its gate.
+
+    Raises NotFound.
     """
-    counts, standing, gates, windows = await _settled(db, client_id, now=now)
+    counts, standing, gates, windows = await _settled(db, client_id, now=now, given=given)
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
     zone = client_day.zone_or_none((await clients.get(db, client_id)).time_zone) or clinic_zone
-    found = []
-    if await _is_treated(db, client_id, client_day.of(now, zone)):
-        found += [_pending(each, zone, now) for each in gates if is_pending_soon(each, now)]
+    found = [_given(each, zone) for each in gates if each.slot.infusion_id == given and was_given_not_clear(each, now)]
+    if any(each.ended_on is None for each in await courses.of(db, client_id)):
+        until = _told_until(now, clinic_zone) if by_the_clock else None
+        soon = [each for each in gates if is_pending_soon(each, now) and _comes(each.slot.planned_at, until)]
+        found += [_pending(each, zone, now) for each in soon if each.standing.decision is not None or not after_record]
         closing = [each for each in windows if closes_tomorrow_without_session(each, clinic_zone, now)]
-        found += [_uncovered(each, zone, now) for each in closing]
+        closing = [] if await _is_away(db, client_id, client_day.of(now, zone)) else closing
+        found += [_uncovered(each, zone, now) for each in closing if _comes(each.closes_at, until)]
     stood = {_about(each) for each in standing}
     versions = await rule_sets.of(db)
     for each in found:
@@ -116,25 +136,31 @@ async def watch(db: Db, client_id: UUID, *, now: datetime) -> Watched:
     return counts
 
 
-async def _is_treated(db: Db, client_id: UUID, today: date) -> bool:
-    if all(each.ended_on is not None for each in await courses.of(db, client_id)):
-        return False
+def _told_until(now: datetime, clinic_zone: ZoneInfo) -> datetime | None:
+    """Up to when something must come for the clock to tell of it now; None by day."""
+    local = now.astimezone(clinic_zone).time()
+    return now + NIGHT_REACH if local >= NIGHT_BEGINS or local < NIGHT_ENDS else None
+
+
+def _comes(at: datetime, until: datetime | None) -> bool:
+    return until is None or at <= until
+
+
+async def _is_away(db: Db, client_id: UUID, today: date) -> bool:
+    """Whether the clinic pauses them: whoever only left the monitoring has their sessions as before."""
     away = [each for each in await pauses.of(db, client_id) if each.reason is not PauseReason.LEFT_MONITORING]
-    return not any(each.covers(today) for each in away)
-
-
-async def settle(db: Db, client_id: UUID, *, now: datetime) -> None:
-    """Withdraw what is no longer true, in the transaction of whoever decided, booked or recorded. Raises NotFound."""
-    await _settled(db, client_id, now=now)
+    return any(each.covers(today) for each in away)
 
 
 async def _settled(
-    db: Db, client_id: UUID, *, now: datetime
+    db: Db, client_id: UUID, *, now: datetime, given: UUID | None = None
 ) -> tuple[Watched, list[Finding], list[Gate], list[Coverage]]:
     """What was withdrawn, what stands, and the gates and windows that say so."""
     setting = await gate_checks.setting_of(db)
     recent = [each for each in await findings.standing_of_many(db, [client_id], rules=RULES) if _is_recent(each, now)]
-    gates = await _gates(db, client_id, recent, now=now, warning=timedelta(hours=setting.gate_warning_hours))
+    about = {UUID(str(each.numbers["infusion_id"])) for each in recent if each.rule in OF_GATES}
+    about |= set() if given is None else {given}
+    gates = await _gates(db, client_id, about, now=now, warning=timedelta(hours=setting.gate_warning_hours))
     windows = coverage.of(
         await infusions.of(db, client_id),
         await sessions.of(db, client_id),
@@ -144,7 +170,7 @@ async def _settled(
     )
     counts, standing = Watched(clients=1), []
     for finding in recent:
-        why = gate_settled(finding, gates) if finding.rule is Rule.GATE_PENDING else window_settled(finding, windows)
+        why = _settled_why(finding, gates, windows)
         if why is None:
             standing.append(finding)
             continue
@@ -159,15 +185,19 @@ def _is_recent(finding: Finding, now: datetime) -> bool:
 
 
 async def _gates(
-    db: Db, client_id: UUID, standing: Sequence[Finding], *, now: datetime, warning: timedelta
+    db: Db, client_id: UUID, infusion_ids: Collection[UUID], *, now: datetime, warning: timedelta
 ) -> list[Gate]:
-    """The gates of the slots that come soon, and of those about which something was found."""
+    """The gates of the slots that come soon, and of these infusions."""
     slots = await gate_checks.slots_between(db, [client_id], now, now + warning)
-    known = {str(slot.infusion_id) for slot in slots}
-    for infusion_id in {str(each.numbers["infusion_id"]) for each in standing if each.rule is Rule.GATE_PENDING}:
-        if infusion_id not in known:
-            slots.append(await gate_checks.slot_of(db, client_id, UUID(infusion_id)))
+    known = {slot.infusion_id for slot in slots}
+    slots += [await gate_checks.slot_of(db, client_id, each) for each in sorted(infusion_ids) if each not in known]
     return await read.of_slots(db, slots, now=now)
+
+
+def _settled_why(finding: Finding, gates: Sequence[Gate], windows: Sequence[Coverage]) -> str | None:
+    if finding.rule is Rule.GATE_PENDING:
+        return gate_settled(finding, gates)
+    return given_settled(finding, gates) if finding.rule is Rule.GIVEN_NOT_CLEAR else window_settled(finding, windows)
 
 
 def is_pending_soon(gate: Gate, now: datetime) -> bool:
@@ -187,6 +217,25 @@ def gate_settled(finding: Finding, gates: Sequence[Gate]) -> str | None:
     if gate.standing.state is GateState.NOT_DUE:
         return "the gate is not due any more"
     return None if gate.standing.state is GateState.PENDING else "the gate was decided"
+
+
+def was_given_not_clear(gate: Gate, now: datetime) -> bool:
+    """Whether it was given lately although its gate was on hold, or was open where the clinic is warned of that."""
+    if gate.slot.given_at is None or now - gate.slot.given_at > GIVEN_LATELY:
+        return False
+    if gate.standing.state in (GateState.CLEAR, GateState.OVERRIDDEN):
+        return False
+    return gate.standing.state is GateState.HOLD or gate.setting.gate_warning_hours > 0
+
+
+def given_settled(finding: Finding, gates: Sequence[Gate]) -> str | None:
+    """Why it is no longer true that an infusion was given with its gate not clear; None while it is."""
+    gate = next((each for each in gates if str(each.slot.infusion_id) == finding.numbers.get("infusion_id")), None)
+    if gate is None or gate.slot.given_at is None:
+        return "the infusion was not given"
+    if gate.slot.given_at.isoformat() != finding.numbers.get("given_at"):
+        return "when it was given was corrected"
+    return None
 
 
 def closes_tomorrow_without_session(window: Coverage, clinic_zone: ZoneInfo, now: datetime) -> bool:
@@ -223,6 +272,21 @@ def _pending(gate: Gate, zone: ZoneInfo, now: datetime) -> NewFinding:
     )
 
 
+def _given(gate: Gate, zone: ZoneInfo) -> NewFinding:
+    given_at = gate.slot.given_at
+    assert given_at is not None, "only what was given is found"
+    numbers: dict[str, object] = {
+        "infusion_id": str(gate.slot.infusion_id),
+        "given_at": given_at.isoformat(),
+        "gate": str(gate.standing.state),
+        "had_lapsed": gate.standing.lapse is not None,
+    }
+    on = client_day.of(given_at, zone)
+    return NewFinding(
+        client_day=on, rule=Rule.GIVEN_NOT_CLEAR, tier=Tier.TODAY, numbers=numbers, infusion_id=gate.slot.infusion_id
+    )
+
+
 def _uncovered(window: Coverage, zone: ZoneInfo, now: datetime) -> NewFinding:
     numbers: dict[str, object] = {
         "infusion_id": str(window.infusion_id),
@@ -240,6 +304,7 @@ def _uncovered(window: Coverage, zone: ZoneInfo, now: datetime) -> NewFinding:
 
 
 def _about(finding: Finding | NewFinding) -> tuple[object, ...]:
-    """What makes a finding the same one: the infusion, and the slot or the window's end it is about."""
+    """What makes a finding the same one: the infusion, and the slot, the moment or the window's end it is about."""
     numbers = finding.numbers
-    return finding.rule, numbers.get("infusion_id"), numbers.get("planned_at"), numbers.get("closes_at")
+    about = (numbers.get("planned_at"), numbers.get("given_at"), numbers.get("closes_at"))
+    return finding.rule, numbers.get("infusion_id"), *about

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from uuid import UUID
 
 from schemas.brief import Brief, BriefFor, BriefSection
+from schemas.gate import DrugScreen
 from service.database import Db
 from service.desk import brief_facts, brief_infusion, brief_therapy
 from service.desk.brief_facts import BriefFacts
@@ -45,11 +46,18 @@ async def _before_infusion(db: Db, facts: BriefFacts, *, sees_gates: bool, now: 
     client_id = facts.client.client_id
     upcoming = facts.next_infusion
     gate = None if upcoming is None else await gates.of_infusion(db, client_id, upcoming.infusion_id, now=now)
-    screens = gate_records.standing_screens(await gate_records.screens_of(db, client_id))
-    vitals = gate_records.standing_vitals(
-        await gate_records.vitals_of_infusions(db, [each.infusion_id for each in facts.infusions])
-    )
-    newest = next(reversed(gate_records.by_weight(screens)), None)
-    of_newest = [] if newest is None else [each for each in screens if each.infusion_id == newest.infusion_id]
+    every = gate_records.standing_screens(await gate_records.screens_of(db, client_id))
+    began = datetime.combine(facts.course.started_on, time(0), facts.zone)
+    infusion_ids = [each.infusion_id for each in facts.infusions]
+    vitals = gate_records.standing_vitals(await gate_records.vitals_around(db, [client_id], infusion_ids, since=began))
+    newest = next(reversed(gate_records.by_weight(every)), None)
+    opened_at = None if gate is None else gate.opens_at
+    screens = [each for each in every if newest is not None and _belongs(each, newest, opened_at)]
     vital = max(vitals, key=lambda each: each.measured_at, default=None)
-    return brief_infusion.sections_of(facts, gate, of_newest, vital, sees_gates=True)
+    return brief_infusion.sections_of(facts, gate, screens, vital, sees_gates=True)
+
+
+def _belongs(screen: DrugScreen, newest: DrugScreen, opened_at: datetime | None) -> bool:
+    """Whether a screen is told with the newest: of the same infusion, or since the gate opened, whosever it is."""
+    same = screen.infusion_id is not None and screen.infusion_id == newest.infusion_id
+    return same or screen is newest or (opened_at is not None and screen.collected_at >= opened_at)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from schemas.brief import BriefSection, BriefSentence, Evidence
-from schemas.gate import DrugScreen, VitalReading
+from schemas.gate import DrugScreen, Proposal, VitalReading
 from service.desk import brief_words as words
 from service.desk import gate_words
 from service.desk.brief_facts import BriefFacts
@@ -16,11 +17,10 @@ from service.gate.read import Gate
 def sections_of(
     facts: BriefFacts, gate: Gate | None, screens: Sequence[DrugScreen], vital: VitalReading | None, *, sees_gates: bool
 ) -> list[BriefSection]:
-    """The whole brief; the gate, the `screens` of the newest sample's infusion and the pressure for whoever may see
-    them."""
+    """The whole brief; the gate, the newest `screens` of the client and the pressure for whoever may see them."""
     since = words.since_on(facts, "infusion")
     clinical = [
-        words.section("gate", "May this go ahead", [_gate(facts, gate)]),
+        words.section("gate", "May this go ahead", [_gate(facts, gate), *_elsewhere(facts, gate)]),
         words.section("records", "Last screen and pressure", [*_screens(facts, gate, screens), _vital(facts, vital)]),
     ]
     return [
@@ -40,6 +40,29 @@ def _gate(facts: BriefFacts, gate: Gate | None) -> BriefSentence:
     href = f"/infusions/{slot.infusion_id}/gate"
     evidence = [Evidence(kind="gate", id=slot.infusion_id, href=href)]
     return words.say(f"{words.at(facts, slot.planned_at)}. {gate_words.answer(gate.line())}", evidence)
+
+
+def _elsewhere(facts: BriefFacts, gate: Gate | None) -> list[BriefSentence]:
+    """What was found or decided for another infusion and speaks for a hold of this one."""
+    if gate is None:
+        return []
+    told = []
+    for each in gate.elsewhere:
+        found = gate_words.found_elsewhere(each, gate.assessment.elsewhere)
+        whose = gate_words.whose(each, words.at(facts, each.planned_at) if each.planned_at is not None else "")
+        evidence = Evidence(kind=EVIDENCE_KINDS[each.proposal], id=each.id, href=_page_of(facts, each.infusion_id))
+        told.append(words.say(f"{found}, {words.at(facts, each.at)}, {whose}.", [evidence]))
+    return told
+
+
+EVIDENCE_KINDS: Mapping[Proposal, str] = MappingProxyType(
+    {
+        Proposal.SCREEN_POSITIVE: "drug_screen",
+        Proposal.PRESSURE_ABOVE_LIMIT: "vital_reading",
+        Proposal.CONTRAINDICATION: "contraindication_check",
+        Proposal.HELD_ELSEWHERE: "gate",
+    }
+)
 
 
 def _screens(facts: BriefFacts, gate: Gate | None, screens: Sequence[DrugScreen]) -> list[BriefSentence]:

@@ -35,12 +35,23 @@ def sections_of(facts: BriefFacts) -> list[BriefSection]:
 
 
 def _days(facts: BriefFacts) -> list[BriefSentence]:
-    """The days on which things were worst and best, by the mean of what was answered, in the client's own words."""
+    """The days on which things were worst and best, by the mean of what was answered, in the client's own words.
+
+    A day with use or with a yes to the safety question is not told as the best one, whatever its numbers.
+    """
     weighed = [(burden, day) for day in facts.days if (burden := _burden(day)) is not None]
     if len(weighed) < 2:
         return []
+    hard = {row.client_day for row in facts.reports if row.safety or row.used}
     worst = max(weighed, key=lambda each: (each[0], each[1].row.client_day))[1]
-    best = min(weighed, key=lambda each: (each[0], -each[1].row.client_day.toordinal()))[1]
+    others = [each for each in weighed if each[1].row.client_day not in hard]
+    if not others:
+        none = "No best day: use, or a yes to the safety question, on every answered day."
+        return [
+            _day(facts, "Worst day", worst),
+            words.say(none, words.of_check_ins(facts, (day.row for _, day in weighed))),
+        ]
+    best = min(others, key=lambda each: (each[0], -each[1].row.client_day.toordinal()))[1]
     if worst is best:
         return []
     return [_day(facts, "Worst day", worst), _day(facts, "Best day", best)]
@@ -58,7 +69,7 @@ def _day(facts: BriefFacts, name: str, day: Day) -> BriefSentence:
     return words.say(
         f"{name} {words.on(facts, day.row.client_day)}: {told}.",
         words.of_check_ins(facts, [day.row]),
-        quote=words.quoted(day),
+        quote=words.quoted(facts, day),
     )
 
 

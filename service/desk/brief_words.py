@@ -21,7 +21,7 @@ MOST_DAYS_NAMED = 5
 MOST_ALERTS = 6
 MOST_UNSAFE = 3
 # The brief is one sheet; what is longer is read at the day it leads to.
-MOST_QUOTED = 400
+MOST_QUOTED, LEAST_QUOTED, QUOTED_IN_ALL = 400, 120, 800
 
 
 def section(code: str, title: str, told: Iterable[BriefSentence | None]) -> BriefSection:
@@ -107,12 +107,21 @@ def answers(facts: BriefFacts) -> BriefSentence:
     answered = {day.row.client_day for day in facts.days}
     silent = [day for day in asked if day not in answered]
     if not asked:
-        return say("No full day has passed since.", [])
+        return say(_nothing_asked(facts, first), [])
     text = f"{len(asked) - len(silent)} of {len(asked)} full days answered"
     if silent:
         named = ", ".join(on(facts, day) for day in silent[-MOST_DAYS_NAMED:])
         text += f"; no answer on {named}" + (" and before" if len(silent) > MOST_DAYS_NAMED else "")
     return say(f"{text}.", of_check_ins(facts, (day.row for day in facts.days)))
+
+
+def _nothing_asked(facts: BriefFacts, first: date) -> str:
+    days = [first + timedelta(days=ahead) for ahead in range((facts.today - first).days)]
+    if not days:
+        return "No full day has passed since."
+    if not any(courses.active_on(facts.substances, day) for day in days):
+        return "Nothing was asked since: no substance is entered for the course on these days."
+    return "Nothing was asked since: paused on every full day."
 
 
 def safety(facts: BriefFacts) -> list[BriefSection]:
@@ -124,7 +133,7 @@ def safety(facts: BriefFacts) -> list[BriefSection]:
         say(
             f"Yes to the safety question on {on(facts, day.row.client_day)}.",
             of_check_ins(facts, [day.row]),
-            quote=quoted(day),
+            quote=quoted(facts, day),
         )
         for day in reversed(shown)
     ]
@@ -133,9 +142,12 @@ def safety(facts: BriefFacts) -> list[BriefSection]:
     return [section("safety", "Said about safety", told)]
 
 
-def quoted(day: Day) -> str | None:
+def quoted(facts: BriefFacts, day: Day) -> str | None:
     """What the client wrote on a day, as much as a sheet has room for; None where nothing may be read."""
-    return None if day.note is None else shorten(day.note, MOST_QUOTED, placeholder=" …")
+    # The worst and the best day have theirs beside those about safety.
+    beside = min(len(facts.unsafe), MOST_UNSAFE) + 2
+    most = max(LEAST_QUOTED, min(MOST_QUOTED, QUOTED_IN_ALL // beside))
+    return None if day.note is None else shorten(day.note, most, placeholder=" …")
 
 
 def use(facts: BriefFacts, since_words: str) -> BriefSentence:
@@ -203,8 +215,17 @@ def _instrument(facts: BriefFacts, series: InstrumentSeries, point: SeriesPoint)
     href = f"/clients/{facts.client.client_id}/instruments"
     evidence = [Evidence(kind="instrument_response", id=point.response_id, href=href)]
     change = "" if point.since_previous is None else f", {_compared(facts, point.since_previous)}"
-    filled = ", what was left out filled in with the mean" if point.filled_in else ""
-    return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{filled}{change}.", evidence)
+    return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{change}.{_left_out(point)}", evidence)
+
+
+def _left_out(point: SeriesPoint) -> str:
+    """Which questions were left out; an urgent one is worth asking about."""
+    if not point.missing:
+        return ""
+    named = f"Question{'s' if len(point.missing) > 1 else ''} {', '.join(point.missing)}"
+    was = "were" if len(point.missing) > 1 else "was"
+    filled = ", and filled in with the mean: no change is judged from that" if point.filled_in else ""
+    return f" {named} {was} left out{filled}."
 
 
 def _compared(facts: BriefFacts, change: Change) -> str:

@@ -11,6 +11,7 @@ from schemas.gate import (
     Agreement,
     Analyte,
     Decision,
+    Elsewhere,
     GateLine,
     GateState,
     Lapse,
@@ -20,6 +21,8 @@ from schemas.gate import (
     SubstanceAgreement,
 )
 from schemas.session import CoverageState
+from service.gate import assessment
+from service.gate.assessment import Records
 
 STATES: Mapping[GateState, str] = MappingProxyType(
     {
@@ -42,6 +45,7 @@ PROPOSALS: Mapping[Proposal, str] = MappingProxyType(
         Proposal.SCREEN_POSITIVE: "the screen found something",
         Proposal.PRESSURE_ABOVE_LIMIT: "the pressure is above the clinic's limit",
         Proposal.CONTRAINDICATION: "a contraindication is present",
+        Proposal.HELD_ELSEWHERE: "another infusion was put on hold, and nobody has answered that yet",
     }
 )
 LAPSES: Mapping[Lapse, str] = MappingProxyType(
@@ -155,6 +159,34 @@ def still_open(missing: Sequence[Missing], proposals: Sequence[Proposal]) -> str
     return " ".join(parts) or "Everything is recorded; somebody decides."
 
 
+def found_elsewhere(each: Elsewhere, records: Records) -> str:
+    """What speaks for a hold and belongs to another infusion, as its gate says it."""
+    match each.proposal:
+        case Proposal.SCREEN_POSITIVE:
+            screen = next(one for one in records.screens if one.drug_screen_id == each.id)
+            return f"Screen: {', '.join(ANALYTES[one] for one in screen.positive)} found ({screen.confirmation})"
+        case Proposal.PRESSURE_ABOVE_LIMIT:
+            vital = next(one for one in records.vitals if one.vital_reading_id == each.id)
+            return f"Pressure: {vital.systolic}/{vital.diastolic} mmHg"
+        case Proposal.CONTRAINDICATION:
+            checklist = next(one for one in records.checklists if one.contraindication_check_id == each.id)
+            present = [name for name, said in assessment.answers_of(checklist).items() if said is Presence.PRESENT]
+            return f"{', '.join(CONDITIONS[name] for name in present)}: yes"
+        case Proposal.HELD_ELSEWHERE:
+            return "Put on hold"
+
+
+def whose(each: Elsewhere, planned: str) -> str:
+    """To which infusion belongs what speaks for a hold elsewhere; `planned`: its slot in words."""
+    if each.planned_at is None:
+        return "recorded for no infusion"
+    match each.infusion_state:
+        case InfusionState.CANCELLED | InfusionState.MISSED:
+            return f"for the infusion of {planned}, which was {each.infusion_state}"
+        case _:
+            return f"for the infusion of {planned}"
+
+
 def not_sought(substances: Sequence[Substance]) -> str:
     """That a screen is there which did not look for everything that is treated."""
     return f"No screen for this infusion looked for {' or '.join(substances)}, which is treated." if substances else ""
@@ -177,6 +209,8 @@ def agreement(found: SubstanceAgreement) -> str:
             return f"{found.substance}: the answers mention it, the screen did not find it"
         case Agreement.NO_DATA if found.positive is None:
             return f"{found.substance}: not on the panel, or the screen could not be read"
+        case Agreement.NO_DATA if found.positive and found.reported is not None:
+            return f"{found.substance}: the screen found it, no answers speak of all its {found.window_hours} hours"
         case Agreement.NO_DATA if found.reported:
             return f"{found.substance}: what the answers mention may lie before the screen's {found.window_hours} hours"
         case Agreement.NO_DATA:

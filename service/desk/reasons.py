@@ -10,6 +10,7 @@ from service.alerting import findings
 
 SHOWN = 3
 UNWEIGHED = 9
+SETTLED_BY_PEOPLE = frozenset({Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW, Rule.GIVEN_NOT_CLEAR})
 # The rules whose finding says already why a client has the status.
 SAID_BY: Mapping[Status, frozenset[Rule]] = {
     Status.NOT_ON_TRACK: frozenset({Rule.WORSENING}),
@@ -31,7 +32,7 @@ def withdrawn(found: Sequence[Finding]) -> list[Finding]:
 
 def is_settled(finding: Finding) -> bool:
     """Whether people settled it by what they decided or booked; else it took a late answer."""
-    return finding.withdrawn_at is not None and finding.rule in (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW)
+    return finding.withdrawn_at is not None and finding.rule in SETTLED_BY_PEOPLE
 
 
 def in_short(found: Sequence[Finding]) -> list[Finding]:

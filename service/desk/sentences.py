@@ -50,8 +50,18 @@ def of_finding(finding: Finding, today: date) -> str:
             return _improving(finding)
         case Rule.GATE_PENDING:
             return f"Gate of the infusion on {on} still open {_hours(numbers)} before{_still_missing(numbers)}."
+        case Rule.GIVEN_NOT_CLEAR:
+            return f"The infusion of {on} was given, and {_gate_then(numbers)}."
         case Rule.UNCOVERED_WINDOW:
             return f"The therapy window{_of_infusion(numbers, today)} closes on {on}, and {_in_window(numbers)}."
+
+
+def _gate_then(numbers: Mapping[str, object]) -> str:
+    if numbers.get("gate") == "hold":
+        return "its gate was on hold"
+    if numbers.get("had_lapsed") is True:
+        return "what was decided at its gate no longer held"
+    return "nobody had decided at its gate"
 
 
 def evidence_of(finding: Finding) -> list[tuple[str, str]]:

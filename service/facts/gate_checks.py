@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -63,6 +63,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
     infusion_id: UUID
     client_id: UUID
+    course_id: UUID
     client: str
     state: InfusionState
     planned_at: datetime
@@ -73,7 +74,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
 
 SLOTS = """
 select
-  i.infusion_id, i.client_id, trim(c.given_name || ' ' || c.family_name) as client, i.state, i.planned_at, i.given_at,
+  i.infusion_id, i.client_id, i.course_id, trim(c.given_name || ' ' || c.family_name) as client, i.state,
+  i.planned_at, i.given_at,
   (
     select max(changed.recorded_at)
     from (
@@ -137,6 +139,18 @@ async def slot_of(db: Db, client_id: UUID, infusion_id: UUID) -> Slot:
     return found[0]
 
 
+HOLD_COURSE = """
+select course_id
+from course
+where clinic_id = $1
+  and course_id = (
+    select course_id
+    from infusion
+    where clinic_id = $1
+      and infusion_id = $2
+  )
+for no key update
+"""
 HOLD_INFUSION = """
 select infusion_id
 from infusion
@@ -147,8 +161,34 @@ for update
 
 
 async def hold_infusion(db: Db, infusion_id: UUID) -> None:
-    """Lock it, so that of two who record or decide at once the second sees what the first did."""
+    """Lock it with its course, so that of two who record or decide at once the second sees what the first did.
+
+    The course first, as whoever changes a plan does: what is recorded for one infusion says something about the others.
+    """
+    await db.execute(HOLD_COURSE, db.clinic_id, infusion_id)
     await db.execute(HOLD_INFUSION, db.clinic_id, infusion_id)
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The infusion that a record was made for, as a gate elsewhere names it."""
+
+    infusion_id: UUID
+    planned_at: datetime
+    state: InfusionState
+    given_at: datetime | None
+
+
+SOURCES = """
+select infusion_id, planned_at, state, given_at
+from infusion
+where clinic_id = $1
+  and infusion_id = any ($2::uuid[])
+"""
+
+
+async def sources_of(db: Db, infusion_ids: Iterable[UUID]) -> dict[UUID, Source]:
+    """Some infusions by their ids."""
+    return {each.infusion_id: each for each in await db.rows(Source, SOURCES, db.clinic_id, list(infusion_ids))}
 
 
 INSERT = """

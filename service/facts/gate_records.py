@@ -108,6 +108,25 @@ async def screens_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[Dru
     return await db.rows(DrugScreen, SCREENS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
 
 
+SCREENS_AROUND = """
+select
+  drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by, recorded_at,
+  supersedes, entered_in_error
+from drug_screen
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+  and (infusion_id = any ($3::uuid[]) or collected_at >= $4 or supersedes is not null)
+order by recorded_at desc, drug_screen_id desc
+"""
+
+
+async def screens_around(
+    db: Db, client_ids: Sequence[UUID], infusion_ids: Sequence[UUID], *, since: datetime
+) -> list[DrugScreen]:
+    """What was recorded for some infusions, or else for these clients since then; and every correction."""
+    return await db.rows(DrugScreen, SCREENS_AROUND, db.clinic_id, list(client_ids), list(infusion_ids), since)
+
+
 SCREEN = """
 select
   drug_screen_id, client_id, infusion_id, panel, positive, result, confirmation, collected_at, recorded_by, recorded_at,
@@ -177,6 +196,25 @@ async def vitals_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[Vita
     return await db.rows(VitalReading, VITALS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
 
 
+VITALS_AROUND = """
+select
+  vital_reading_id, client_id, infusion_id, systolic, diastolic, pulse, systolic_limit, diastolic_limit, measured_at,
+  recorded_by, recorded_at, supersedes, entered_in_error
+from vital_reading
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+  and (infusion_id = any ($3::uuid[]) or measured_at >= $4 or supersedes is not null)
+order by recorded_at desc, vital_reading_id desc
+"""
+
+
+async def vitals_around(
+    db: Db, client_ids: Sequence[UUID], infusion_ids: Sequence[UUID], *, since: datetime
+) -> list[VitalReading]:
+    """What was recorded for some infusions, or else for these clients since then; and every correction."""
+    return await db.rows(VitalReading, VITALS_AROUND, db.clinic_id, list(client_ids), list(infusion_ids), since)
+
+
 CHECKLISTS_OF_INFUSIONS = """
 select
   contraindication_check_id, client_id, infusion_id, unstable_cardiovascular_disease, hypertension, pregnancy,
@@ -191,3 +229,24 @@ order by recorded_at desc, contraindication_check_id desc
 async def checklists_of_infusions(db: Db, infusion_ids: Sequence[UUID]) -> list[ContraindicationCheck]:
     """Every list that was recorded for some infusions, the newest record first, superseded ones too."""
     return await db.rows(ContraindicationCheck, CHECKLISTS_OF_INFUSIONS, db.clinic_id, list(infusion_ids))
+
+
+CHECKLISTS_AROUND = """
+select
+  contraindication_check_id, client_id, infusion_id, unstable_cardiovascular_disease, hypertension, pregnancy,
+  ketamine_allergy, raised_intracranial_pressure, checked_at, recorded_by, recorded_at, supersedes, entered_in_error
+from contraindication_check
+where clinic_id = $1
+  and client_id = any ($2::uuid[])
+  and (infusion_id = any ($3::uuid[]) or checked_at >= $4 or supersedes is not null)
+order by recorded_at desc, contraindication_check_id desc
+"""
+
+
+async def checklists_around(
+    db: Db, client_ids: Sequence[UUID], infusion_ids: Sequence[UUID], *, since: datetime
+) -> list[ContraindicationCheck]:
+    """What was recorded for some infusions, or else for these clients since then; and every correction."""
+    return await db.rows(
+        ContraindicationCheck, CHECKLISTS_AROUND, db.clinic_id, list(client_ids), list(infusion_ids), since
+    )

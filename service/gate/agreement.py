@@ -52,6 +52,12 @@ SUBSTANCE_OF: Mapping[Analyte, Substance] = MappingProxyType(
 )
 
 
+# Repeated use is found for longer than single use: what was told so shortly before the window may be what was found.
+SHORTLY_BEFORE = timedelta(hours=24)
+# How far back answers are read: one speaks of the time since the one before, which may have been days earlier.
+ANSWERS_REACH = timedelta(days=14)
+
+
 class UseAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A check-in that says whether something was used since the one before."""
 
@@ -66,14 +72,16 @@ def of_screen(
     *,
     of_sample: Sequence[DrugScreen] = (),
 ) -> list[SubstanceAgreement]:
-    """For each treated substance how a screen goes with the answers in its detection window, in the same order.
+    """For each treated substance how a screen goes with the answers about its detection window, in the same order.
 
     `of_sample`: every standing screen of the same sample, so that nobody is measured by what a laboratory refuted.
-    A check-in counts when it was answered in the window before the sample. It tells of the time since the one before,
-    which may begin before the window: that use was over-reported is said only where all of that time lies in it.
+    An answer tells of the time since the one before. What a screen found may come from any time in the window: that it
+    was under-reported is said only where the answers speak of all of that, and none of them, nor one of shortly before,
+    mentions it. That use was over-reported is said only where all that the answer speaks of lies in the window.
     """
     found = gate_records.found_in(of_sample or [screen])
-    return [_of_substance(screen, found, answers, substance) for substance in treated]
+    ordered = sorted(answers, key=lambda each: each.counted_at)
+    return [_of_substance(screen, found, ordered, substance) for substance in treated]
 
 
 def _of_substance(
@@ -92,16 +100,45 @@ def _of_substance(
         )
     since = screen.collected_at - timedelta(hours=hours)
     within = [each for each in answers if since < each.counted_at <= screen.collected_at]
-    positive = any(found[analyte] for analyte in looked_for)
+    if any(found[analyte] for analyte in looked_for):
+        return _of_positive(screen, answers, within, substance, hours)
     reported = any(substance in each.used for each in within) if within else None
-    told = _compared(positive=positive, reported=reported)
-    if told is Agreement.OVER_REPORTED and not _surely_within(answers, within, substance, since):
+    told = Agreement.NO_DATA if reported is None else Agreement.AGREE
+    if reported and _surely_within(answers, within, substance, since):
+        told = Agreement.OVER_REPORTED
+    elif reported:
         told = Agreement.NO_DATA
     return SubstanceAgreement(
         substance=substance,
         agreement=told,
-        positive=positive,
+        positive=False,
         reported=reported,
+        answers=len(within),
+        window_hours=hours,
+    )
+
+
+def _of_positive(
+    screen: DrugScreen,
+    answers: Sequence[UseAnswer],
+    within: Sequence[UseAnswer],
+    substance: Substance,
+    hours: int,
+) -> SubstanceAgreement:
+    since, at = screen.collected_at - timedelta(hours=hours), screen.collected_at
+    # The first answer after the sample speaks of the hours before it, too.
+    after = next(([each] for each in answers if each.counted_at > at), [])
+    around = [each for each in answers if since - SHORTLY_BEFORE < each.counted_at <= since]
+    begun = any(each.counted_at <= since for each in answers)
+    reported = any(substance in each.used for each in [*around, *within, *after])
+    told = Agreement.AGREE if reported else Agreement.NO_DATA
+    if not reported and begun and (after or (within and within[-1].counted_at == at)):
+        told = Agreement.UNDER_REPORTED
+    return SubstanceAgreement(
+        substance=substance,
+        agreement=told,
+        positive=True,
+        reported=reported if reported or within else None,
         answers=len(within),
         window_hours=hours,
     )
@@ -111,23 +148,15 @@ def _surely_within(
     answers: Sequence[UseAnswer], within: Sequence[UseAnswer], substance: Substance, since: datetime
 ) -> bool:
     """Whether use was told that the screen should have found: an answer speaks of all the time since the one before."""
-    moments = sorted(each.counted_at for each in answers)
+    moments = [each.counted_at for each in answers]
     before = dict(zip(moments[1:], moments, strict=False))
     used = [each.counted_at for each in within if substance in each.used]
     return any(each in before and before[each] >= since for each in used)
 
 
-def _compared(*, positive: bool, reported: bool | None) -> Agreement:
-    if reported is None:
-        return Agreement.NO_DATA
-    if positive == reported:
-        return Agreement.AGREE
-    return Agreement.UNDER_REPORTED if positive else Agreement.OVER_REPORTED
-
-
 def earliest(screens: Sequence[DrugScreen]) -> datetime | None:
     """From when on answers are needed to compare these screens; None without any."""
-    longest = timedelta(hours=max(WINDOW_HOURS.values()))
+    longest = timedelta(hours=max(WINDOW_HOURS.values())) + ANSWERS_REACH
     return min((each.collected_at - longest for each in screens), default=None)
 
 
@@ -136,17 +165,24 @@ def abstinence(
     screens: Sequence[DrugScreen],
     treated_at: Mapping[UUID, Sequence[Substance]],
     *,
+    opens_hours: int,
     now: datetime,
 ) -> AbstinenceFigures:
     """How many of the infusions' screens found none of the treated substances, with missing ones counted apart.
 
     Every infusion whose slot has come and that was not cancelled is an occasion, for each begins with a screen. Of the
-    standing `screens` of an infusion the one that counts most does (`gate_records.found_in`); where none looked for a
-    treated substance it is missing. `treated_at`: the treated substances by infusion.
+    standing `screens` of an infusion the one that counts most does (`gate_records.found_in`). One that found something
+    treated is positive; where something treated was not looked for, and nothing found, the occasion is missing. One
+    that names no infusion belongs to the next slot within `opens_hours`. `treated_at`: treated substances by infusion.
     """
     begun = [each for each in infusions if (each.given_at or each.planned_at) <= now]
     occasions = [each for each in begun if each.state is not InfusionState.CANCELLED]
-    found = [_is_negative(each.infusion_id, screens, treated_at.get(each.infusion_id, ())) for each in occasions]
+    screens_of: dict[UUID, list[DrugScreen]] = {each.infusion_id: [] for each in occasions}
+    for screen in screens:
+        infusion_id = screen.infusion_id or _next_slot(screen, occasions, timedelta(hours=opens_hours))
+        if infusion_id in screens_of:
+            screens_of[infusion_id].append(screen)
+    found = [_is_negative(screens_of[each.infusion_id], treated_at.get(each.infusion_id, ())) for each in occasions]
     negative, positive, missing = found.count(True), found.count(False), found.count(None)
     return AbstinenceFigures(
         occasions=len(occasions),
@@ -158,8 +194,18 @@ def abstinence(
     )
 
 
-def _is_negative(infusion_id: UUID, screens: Sequence[DrugScreen], treated: Sequence[Substance]) -> bool | None:
-    """Whether the screen found nothing that is treated; None where there is none that says so."""
-    found = gate_records.found_in(each for each in screens if each.infusion_id == infusion_id)
-    of_treated = [positive for analyte, positive in found.items() if SUBSTANCE_OF[analyte] in treated]
-    return not any(of_treated) if of_treated else None
+def _next_slot(screen: DrugScreen, occasions: Sequence[Infusion], reach: timedelta) -> UUID | None:
+    coming = [(each.given_at or each.planned_at, each.infusion_id) for each in occasions]
+    return min(
+        ((at, infusion_id) for at, infusion_id in coming if timedelta() <= at - screen.collected_at <= reach),
+        default=(None, None),
+    )[1]
+
+
+def _is_negative(screens: Sequence[DrugScreen], treated: Sequence[Substance]) -> bool | None:
+    """Whether the screens found nothing that is treated; None where they do not say so of all of it."""
+    found = gate_records.found_in(screens)
+    if any(positive for analyte, positive in found.items() if SUBSTANCE_OF[analyte] in treated):
+        return False
+    sought = {SUBSTANCE_OF[analyte] for analyte in found}
+    return True if treated and sought >= set(treated) else None

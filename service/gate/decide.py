@@ -86,7 +86,7 @@ async def decide(
         expires_at=now + lasts if decision in (Decision.CLEAR, Decision.OVERRIDE) else None,
         missing=gate.assessment.missing,
         proposals=gate.assessment.proposals,
-        record_ids=[each.record_id for each in gate.records.seen()],
+        record_ids=gate.known,
     )
     await gate_checks.add(db, check)
     await _follow(db, gate, decision, by=by, now=now)
@@ -111,6 +111,7 @@ WHY_HELD: Mapping[Proposal, ChangeReason] = MappingProxyType(
         Proposal.SCREEN_POSITIVE: ChangeReason.DRUG_SCREEN,
         Proposal.PRESSURE_ABOVE_LIMIT: ChangeReason.BLOOD_PRESSURE,
         Proposal.CONTRAINDICATION: ChangeReason.CONTRAINDICATION,
+        Proposal.HELD_ELSEWHERE: ChangeReason.OTHER,
     }
 )
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from schemas.course import InfusionState
-from schemas.gate import (
-    ContraindicationCheck,
-    DrugScreen,
-    GateCheck,
-    GateLine,
-    GateSetting,
-    VitalReading,
-)
+from schemas.gate import Elsewhere, GateCheck, GateLine, GateSetting
 from service.database import Db
-from service.facts import gate_checks, gate_records
-from service.facts.gate_checks import Slot
-from service.gate import assessment, states
+from service.facts import gate_checks, gate_holds, gate_records
+from service.facts.gate_checks import Slot, Source
+from service.facts.gate_holds import Hold
+from service.gate import assessment, elsewhere, states
 from service.gate.assessment import Assessment, Records
 from service.gate.states import Standing
 
@@ -29,7 +23,11 @@ SETTLED = frozenset({InfusionState.GIVEN, InfusionState.MISSED, InfusionState.CA
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """One infusion's gate with all it rests on."""
+    """One infusion's gate with all it rests on.
+
+    `records` were made for the infusion; what is `elsewhere` speaks for a hold and belongs to another infusion of the
+    client, or to none. `known`: the ids of all that a decision made now would know of.
+    """
 
     slot: Slot
     setting: GateSetting
@@ -37,6 +35,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[GateCheck]
     assessment: Assessment
     standing: Standing
+    elsewhere: list[Elsewhere]
+    known: list[UUID]
 
     @property
     def settled(self) -> bool:
@@ -66,62 +66,89 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
             missing=self.assessment.missing,
             not_sought=self.assessment.not_sought,
             proposals=self.assessment.proposals,
+            elsewhere=self.elsewhere,
         )
+
+
+class _Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read for some gates: records and holds of their clients, decisions by infusion."""
+
+    setting: GateSetting
+    records: Records
+    sources: Mapping[UUID, Source]
+    holds: list[Hold]
+    decisions: Mapping[UUID, list[GateCheck]]
 
 
 async def of_slots(db: Db, slots: Sequence[Slot], *, now: datetime) -> list[Gate]:
     """The gates of some infusions, in their order; of one that was given as it was then."""
-    setting = await gate_checks.setting_of(db)
-    infusion_ids = [slot.infusion_id for slot in slots]
-    screens: defaultdict[UUID | None, list[DrugScreen]] = defaultdict(list)
-    for screen in await gate_records.screens_of_infusions(db, infusion_ids):
-        screens[screen.infusion_id].append(screen)
-    vitals: defaultdict[UUID | None, list[VitalReading]] = defaultdict(list)
-    for vital in await gate_records.vitals_of_infusions(db, infusion_ids):
-        vitals[vital.infusion_id].append(vital)
-    lists: defaultdict[UUID | None, list[ContraindicationCheck]] = defaultdict(list)
-    for checklist in await gate_records.checklists_of_infusions(db, infusion_ids):
-        lists[checklist.infusion_id].append(checklist)
+    if not slots:
+        return []
+    infusion_ids, client_ids = [slot.infusion_id for slot in slots], sorted({slot.client_id for slot in slots})
+    since = min(slot.planned_at for slot in slots) - elsewhere.REACH
+    records = Records(
+        screens=await gate_records.screens_around(db, client_ids, infusion_ids, since=since),
+        vitals=await gate_records.vitals_around(db, client_ids, infusion_ids, since=since),
+        checklists=await gate_records.checklists_around(db, client_ids, infusion_ids, since=since),
+    )
     decisions: defaultdict[UUID, list[GateCheck]] = defaultdict(list)
     for decision in await gate_checks.of_infusions(db, infusion_ids):
         decisions[decision.infusion_id].append(decision)
-    gates = []
-    for slot in slots:
-        key = slot.infusion_id
-        records = Records(screens=screens[key], vitals=vitals[key], checklists=lists[key])
-        gates.append(_gate(slot, setting, records, decisions[key], now=now))
-    return gates
+    read = _Read(
+        setting=await gate_checks.setting_of(db),
+        records=records,
+        sources=await gate_checks.sources_of(db, records.infusion_ids()),
+        holds=await gate_holds.of_clients(db, client_ids),
+        decisions=decisions,
+    )
+    return [_gate(slot, read, now=now) for slot in slots]
 
 
-def _gate(slot: Slot, setting: GateSetting, records: Records, decisions: list[GateCheck], *, now: datetime) -> Gate:
+def _gate(slot: Slot, read: _Read, *, now: datetime) -> Gate:
     # What was recorded or said after an infusion was given says nothing about the gate it went through.
     at = slot.given_at or now
     moved_at = None if slot.moved_at is None or slot.moved_at > at else slot.moved_at
-    seen = records.seen() if slot.given_at is None else _seen_before(records, slot.given_at)
+    records = read.records.only(lambda each: each.infusion_id == slot.infusion_id)
+    decisions = read.decisions.get(slot.infusion_id, [])
+    decided_at = max((each.decided_at for each in decisions if each.decided_at <= at), default=None)
+    holds = elsewhere.holds_for(read.holds, slot, at=at)
+    others, unanswered = _others(slot, read, holds, at=at)
+    judged = assessment.of(
+        records,
+        read.setting,
+        planned_at=slot.planned_at,
+        treated=slot.treated,
+        elsewhere=others,
+        held_elsewhere=bool(unanswered),
+    )
+    seen = (records if slot.given_at is None else records.only(lambda each: each.recorded_at <= at)).seen()
+    against = elsewhere.against(read.records, holds, slot, read.sources, at=at)
+    fresh = [] if decided_at is None else elsewhere.seen_since(against, decided_at)
     return Gate(
         slot=slot,
-        setting=setting,
+        setting=read.setting,
         records=records,
         decisions=decisions,
-        assessment=assessment.of(records, setting, planned_at=slot.planned_at, treated=slot.treated),
+        assessment=judged,
         standing=states.at(
             decisions,
-            seen,
+            [*seen, *fresh],
             planned_at=slot.planned_at,
             moved_at=moved_at,
-            opens_hours=setting.gate_opens_hours,
+            opens_hours=read.setting.gate_opens_hours,
             now=at,
         ),
+        elsewhere=elsewhere.named(judged.elsewhere, unanswered, read.sources),
+        known=[*(each.record_id for each in seen), *(each.id for each in against)],
     )
 
 
-def _seen_before(records: Records, at: datetime) -> list[states.Seen]:
-    early = Records(
-        screens=[each for each in records.screens if each.recorded_at <= at],
-        vitals=[each for each in records.vitals if each.recorded_at <= at],
-        checklists=[each for each in records.checklists if each.recorded_at <= at],
-    )
-    return early.seen()
+def _others(slot: Slot, read: _Read, holds: Sequence[Hold], *, at: datetime) -> tuple[Records, list[Hold]]:
+    """What counts against a slot elsewhere; nothing does where there is nothing to go ahead any more."""
+    if slot.state in (InfusionState.MISSED, InfusionState.CANCELLED):
+        return Records(), []
+    unanswered = [each for each in holds if each.unanswered]
+    return elsewhere.counting(read.records, slot, read.sources, at=at), unanswered
 
 
 async def of_infusion(db: Db, client_id: UUID, infusion_id: UUID, *, now: datetime) -> Gate:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from schemas.gate import ScreenLine, ScreensReply
 from service.database import Db
-from service.facts import client_day, client_zone, courses, gate_records, infusions
+from service.facts import client_day, client_zone, courses, gate_checks, gate_records, infusions
 from service.gate import agreement
 from service.gate.agreement import UseAnswer
 from service.people import clients
@@ -38,6 +38,7 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> ScreensReply:
     since = agreement.earliest(screens)
     answers = [] if since is None else await db.rows(UseAnswer, USE_ANSWERS, db.clinic_id, client_id, since)
     booked = await infusions.of(db, client_id)
+    opens_hours = (await gate_checks.setting_of(db)).gate_opens_hours
     treated_at = {
         each.infusion_id: courses.active_on(substances, client_day.of(each.planned_at, zone)) for each in booked
     }
@@ -54,5 +55,5 @@ async def read(db: Db, client_id: UUID, *, now: datetime) -> ScreensReply:
             )
             for screen in screens
         ],
-        abstinence=agreement.abstinence(booked, screens, treated_at, now=now),
+        abstinence=agreement.abstinence(booked, screens, treated_at, opens_hours=opens_hours, now=now),
     )

@@ -95,6 +95,7 @@ async def put_screen(
     )
     if first_time:
         await desk.record("gate.record", client_id=client_id, object_id=infusion_id)
+        await watch.watch(desk.db, client_id, now=desk.now, after_record=True)
     return await _recorded(desk, client_id, infusion_id, screen_id, made_or_known(first_time))
 
 
@@ -119,9 +120,15 @@ async def add_checklist(request: Caller, desk: NamedDependency[Desk], infusion_i
 async def _record(request: Caller, desk: Desk, infusion_id: UUID, shape: type[Form]) -> Response[bytes]:
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = strict.decode(await request.body(), shape)
+    return await _recorded(desk, client_id, infusion_id, await recorded(desk, client_id, infusion_id, form))
+
+
+async def recorded(desk: Desk, client_id: UUID, infusion_id: UUID, form: decide.Form) -> UUID:
+    """Record what this person tells, write it down, and find what it leaves open shortly before the slot; its id."""
     record_id = await decide.record(desk.db, client_id, infusion_id, form, by=desk.who.staff_id, now=desk.now)
     await desk.record("gate.record", client_id=client_id, object_id=infusion_id)
-    return await _recorded(desk, client_id, infusion_id, record_id)
+    await watch.watch(desk.db, client_id, now=desk.now, after_record=True)
+    return record_id
 
 
 async def _recorded(
@@ -141,9 +148,15 @@ async def take_back(
 ) -> Response[bytes]:
     """Say that a record was entered in error; it stays readable and counts no more."""
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
-    taken_back = await decide.take_back(desk.db, infusion_id, record_id, by=desk.who.staff_id, now=desk.now)
+    return await _recorded(desk, client_id, infusion_id, await taken_back(desk, client_id, infusion_id, record_id))
+
+
+async def taken_back(desk: Desk, client_id: UUID, infusion_id: UUID, record_id: UUID) -> UUID:
+    """Take a record back for this person, as `recorded` records one; the id of the row that says so."""
+    row_id = await decide.take_back(desk.db, infusion_id, record_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("gate.take_back", client_id=client_id, object_id=infusion_id)
-    return await _recorded(desk, client_id, infusion_id, taken_back)
+    await watch.watch(desk.db, client_id, now=desk.now, after_record=True)
+    return row_id
 
 
 @post("/v1/infusions/{infusion_id:uuid}/gate/clear", opt=deciding(Permission.RECORD_GATES), tags=["Gate"])
@@ -177,7 +190,7 @@ async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Deci
 
 
 async def decided(desk: Desk, client_id: UUID, infusion_id: UUID, decision: Decision, form: DecisionForm) -> UUID:
-    """Record what this person decides, withdraw what it settles, and write it down; the decision's id."""
+    """Record what this person decides, write it down, and find or settle what follows from it; the decision's id."""
     gate_check_id = await decide.decide(
         desk.db,
         client_id,
@@ -189,7 +202,7 @@ async def decided(desk: Desk, client_id: UUID, infusion_id: UUID, decision: Deci
         sealer=await clients.sealer_of(desk.db, desk.services.master, client_id),
         version=form.version,
     )
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     await desk.record(ACTIONS[decision], client_id=client_id, object_id=infusion_id)
     return gate_check_id
 

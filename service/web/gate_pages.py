@@ -25,13 +25,13 @@ from schemas.gate import (
 )
 from service.desk import gate_words, gates
 from service.facts import gate_checks, gate_records
-from service.gate import assessment, decide
+from service.gate import assessment
 from service.gate.read import Gate
 from service.people import access, clients
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
-from service.web.gate_api import decided
+from service.web.gate_api import decided, recorded, taken_back
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
@@ -144,8 +144,7 @@ async def _record(
     shape: type[ScreenForm | VitalForm | ChecklistForm],
 ) -> Response[Any]:
     form = strict.decode(msgspec.json.encode(body), shape)
-    await decide.record(desk.db, client_id, infusion_id, form, by=desk.who.staff_id, now=desk.now)
-    await desk.record("gate.record", client_id=client_id, object_id=infusion_id)
+    await recorded(desk, client_id, infusion_id, form)
     return go_to(f"/infusions/{infusion_id}/gate")
 
 
@@ -155,8 +154,7 @@ async def take_back(
 ) -> Response[Any]:
     """Say that a record was entered in error."""
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
-    await decide.take_back(desk.db, infusion_id, record_id, by=desk.who.staff_id, now=desk.now)
-    await desk.record("gate.take_back", client_id=client_id, object_id=infusion_id)
+    await taken_back(desk, client_id, infusion_id, record_id)
     return go_to(f"/infusions/{infusion_id}/gate")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -14,6 +15,7 @@ from schemas.treatment import (
     InfusionCurves,
     InfusionDays,
     InfusionHistory,
+    InfusionRecorded,
     MoveForm,
     PlanForm,
     Scheduled,
@@ -23,6 +25,7 @@ from schemas.treatment import (
 from service import treatment
 from service.appointments import watch
 from service.desk import curves, treatment_page
+from service.facts import gate_holds
 from service.people.access import Permission
 from service.web import cursors, strict
 from service.web.desk_session import Desk, open_desk
@@ -55,7 +58,13 @@ async def put_schedule(
     form = strict.decode(await request.body(), ScheduleForm)
     made = await treatment.make_schedule(desk.db, client_id, schedule_id, form, by=desk.actor, now=desk.now)
     await watch.watch(desk.db, client_id, now=desk.now)
-    reply = Scheduled(schedule_id=schedule_id, planned=made.planned, kept_on=made.kept_on, cancelled=made.cancelled)
+    reply = Scheduled(
+        schedule_id=schedule_id,
+        planned=made.planned,
+        kept_on=made.kept_on,
+        cancelled=made.cancelled,
+        held_at_gate=await _held_at_gate(desk, client_id),
+    )
     return json_reply(reply, made_or_known(made.first_time))
 
 
@@ -116,7 +125,7 @@ async def move_infusion(
 
 @post(
     "/v1/clients/{client_id:uuid}/infusions/{infusion_id:uuid}/state",
-    opt={"access": RECORD, "body": StateForm, "replies": {200: Infusion}, "problems": (409,)},
+    opt={"access": RECORD, "body": StateForm, "replies": {200: InfusionRecorded}, "problems": (409,)},
     tags=TAGS,
 )
 async def record_infusion(
@@ -129,8 +138,13 @@ async def record_infusion(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), StateForm)
     recorded = await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.watch(desk.db, client_id, now=desk.now)
-    return json_reply(recorded)
+    await watch.watch(desk.db, client_id, now=desk.now, given=infusion_id)
+    reply = InfusionRecorded(**msgspec.structs.asdict(recorded), held_at_gate=await _held_at_gate(desk, client_id))
+    return json_reply(reply)
+
+
+async def _held_at_gate(desk: Desk, client_id: UUID) -> list[UUID]:
+    return [each.infusion_id for each in await gate_holds.left_by_plan(desk.db, client_id)]
 
 
 @get(

@@ -94,7 +94,7 @@ async def booked(desk: Desk, client_id: UUID, session_id: UUID, form: SessionFor
         now=desk.now,
         therapy_session_id=session_id,
     )
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     await desk.record("session.book", client_id=client_id, object_id=session_id)
     return True
 
@@ -139,7 +139,7 @@ async def changed(desk: Desk, client_id: UUID, session_id: UUID, change: Session
         by=desk.recorder,
         now=desk.now,
     )
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     await desk.record("session.change", client_id=client_id, object_id=session_id)
 
 

@@ -110,7 +110,7 @@ async def discharge(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), DischargeForm)
     await treatment.discharge(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return await _course(desk, client_id)
 
 
@@ -126,7 +126,7 @@ async def reopen(
     await desk.require_client(client_id)
     form = strict.decode(await request.body(), ReopenForm)
     await treatment.reopen(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return await _course(desk, client_id)
 
 

@@ -138,7 +138,7 @@ async def record_infusion(
     if form.state is InfusionState.PLANNED:
         form = msgspec.structs.replace(form, reason=None)
     await treatment.record_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
-    await watch.watch(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now, given=infusion_id)
     return _back(client_id)
 
 
@@ -221,7 +221,7 @@ async def discharge(
     goes_on = "therapy_goes_on" in await form_of(request)
     form = await _filled(request, desk, DischargeForm, cancel_sessions=not goes_on)
     await treatment.discharge(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 
@@ -233,7 +233,7 @@ async def reopen(
     await desk.require_client(client_id)
     form = await _filled(request, desk, ReopenForm)
     await treatment.reopen(desk.db, client_id, form, by=desk.actor, now=desk.now)
-    await watch.settle(desk.db, client_id, now=desk.now)
+    await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
 
 

@@ -17,6 +17,7 @@ from schemas.treatment import (
 )
 from service import ids
 from service.desk import curves, sentences, treatment_log, treatment_page
+from service.facts import gate_holds
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, open_desk
@@ -39,6 +40,7 @@ async def show_treatment(desk: NamedDependency[Desk], client_id: FromPath[UUID])
         "client": view.client,
         "manages": await desk.reaches(Permission.MANAGE_TREATMENT, client_id),
         "summary": _summary(view, desk),
+        "left_on_hold": await gate_holds.left_by_plan(desk.db, client_id),
         "curves": drawn,
         "by_day": [{point.days_since: point for point in curve.points} for curve in drawn],
         "curve_days": range(_last_craving(drawn) + 1),
