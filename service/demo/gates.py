@@ -21,6 +21,7 @@ from schemas.gate import (
     GateState,
     Missing,
     Presence,
+    Proposal,
     ScreenForm,
     VitalForm,
 )
@@ -59,6 +60,7 @@ HOLD_REASONS = (
     "Screen to be confirmed by the laboratory before we go on.",
     "Talked with the client; we wait for the laboratory.",
 )
+HELD_BEFORE = "Another infusion was put on hold: looked at once more with the prescriber before this one."
 OVERRIDE_REASONS = (
     "Talked it over with the client and the therapist; going on serves the treatment better than stopping here.",
     "Client reported it beforehand, sober for two days, well today.",
@@ -122,7 +124,7 @@ async def _prepare(visit: Visit, person: Person, day: date) -> None:
         reason = stories.pick(person, day, "hold reason", HOLD_REASONS)
         await visit.decide(Decision.HOLD, by=NURSE, at=decided_at, reason=reason)
     else:
-        await visit.decide(Decision.CLEAR, by=NURSE, at=decided_at)
+        await clear(visit, at=decided_at)
 
 
 async def _measure(visit: Visit, person: Person, day: date, *, at: datetime) -> None:
@@ -153,11 +155,20 @@ async def _settle(visit: Visit, person: Person, infusion: Infusion, slot: Slot, 
         await visit.decide(Decision.OVERRIDE, by=PRESCRIBER, at=at, reason=reason)
         return
     await visit.record(a_screen([], at=at, confirmation=Confirmation.CONFIRMED), at=at)
-    if Missing.PRESSURE in gate.assessment.missing:
+    if Missing.PRESSURE in gate.assessment.missing or Proposal.PRESSURE_ABOVE_LIMIT in gate.assessment.proposals:
         await visit.record(a_reading(122, 79, at=at), at=at)
     if Missing.CHECKLIST in gate.assessment.missing:
         await visit.record(a_list(person, at=at), at=at)
-    await visit.decide(Decision.CLEAR, by=NURSE, at=at + timedelta(minutes=20))
+    await clear(visit, at=at + timedelta(minutes=20))
+
+
+async def clear(visit: Visit, *, at: datetime) -> None:
+    """The nurse clears, once somebody has answered for a hold that another infusion was on."""
+    gate = await read.of_infusion(visit.db, visit.client_id, visit.infusion_id, now=at)
+    if Proposal.HELD_ELSEWHERE in gate.assessment.proposals:
+        await visit.decide(Decision.HOLD, by=NURSE, at=at - timedelta(minutes=8), reason=HELD_BEFORE)
+        await visit.decide(Decision.RELEASE, by=NURSE, at=at - timedelta(minutes=2))
+    await visit.decide(Decision.CLEAR, by=NURSE, at=at)
 
 
 async def _hold(visit: Visit, person: Person, slot: Slot, *, at: datetime) -> None:

@@ -14,7 +14,7 @@ from schemas.gate import Analyte, Decision
 from schemas.session import CoverageState
 from service import errors
 from service.database import Db
-from service.demo import clinic, diary
+from service.demo import clinic, diary, gates
 from service.demo.clinic import NURSE, PRESCRIBER, DemoClinic
 from service.demo.gates import Visit, a_list, a_reading, a_screen
 from service.demo.people import PEOPLE, Person
@@ -42,7 +42,7 @@ async def _clear(staged: Staged) -> None:
     await visit.record(a_screen([], at=at), at=at)
     await visit.record(a_reading(121, 77, at=at + READ), at=at + READ)
     await visit.record(a_list(staged.person, at=at + ASKED), at=at + ASKED)
-    await visit.decide(Decision.CLEAR, by=NURSE, at=at + DECIDED)
+    await gates.clear(visit, at=at + DECIDED)
 
 
 async def _held(staged: Staged) -> None:

@@ -45,7 +45,7 @@ PROPOSALS: Mapping[Proposal, str] = MappingProxyType(
         Proposal.SCREEN_POSITIVE: "the screen found something",
         Proposal.PRESSURE_ABOVE_LIMIT: "the pressure is above the clinic's limit",
         Proposal.CONTRAINDICATION: "a contraindication is present",
-        Proposal.HELD_ELSEWHERE: "another infusion was put on hold, and nobody has answered that yet",
+        Proposal.HELD_ELSEWHERE: "the hold of another infusion is not answered yet",
     }
 )
 LAPSES: Mapping[Lapse, str] = MappingProxyType(
@@ -155,7 +155,8 @@ def still_open(missing: Sequence[Missing], proposals: Sequence[Proposal]) -> str
     if missing:
         parts.append(f"Still to be recorded: {', '.join(MISSING[each] for each in missing)}.")
     if proposals:
-        parts.append(f"A hold is proposed: {' and '.join(PROPOSALS[each] for each in proposals)}.")
+        *told, last = (PROPOSALS[each] for each in proposals)
+        parts.append(f"A hold is proposed: {', '.join(told)}{' and ' if told else ''}{last}.")
     return " ".join(parts) or "Everything is recorded; somebody decides."
 
 
