@@ -69,6 +69,7 @@ class EventKind(StrEnum):
     RESOLVED = "resolved"
     AUTO_RESOLVED = "auto_resolved"
     UNDONE = "undone"
+    GIVEN_BACK = "given_back"
     REOPENED = "reopened"
     LEASE_LAPSED = "lease_lapsed"
     UNTAKEN = "untaken"

@@ -56,6 +56,12 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: datetime
 
 
+class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done by mistake is taken back; until when one has the alert now, null where one has not."""
+
+    lease_until: datetime | None
+
+
 class OpenAlertLine(msgspec.Struct, frozen=True, kw_only=True):
     alert_id: UUID
     tier: Tier

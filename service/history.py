@@ -76,6 +76,14 @@ where a.clinic_id = $1
   and a.origin = 'live'
   and e.kind = 'acknowledged'
   and e.happened_at > $3
+  and not exists (
+    select
+    from alert_event back
+    where back.clinic_id = e.clinic_id
+      and back.alert_id = e.alert_id
+      and back.kind = 'given_back'
+      and back.happened_at between e.happened_at and e.happened_at + interval '1 minute'
+  )
 """
 
 

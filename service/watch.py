@@ -121,7 +121,8 @@ select
   (select count(*) from fold_due) as fold_waiting,
   greatest(0, coalesce((select extract(epoch from $1 - min(since)) from fold_due), 0))::float as fold_age_seconds
 """
-# By whoever took it on first: a lapse, an undo or the next round makes nobody slower or quicker.
+# By whoever took it on first: a lapse, an undo or the next round makes nobody slower or quicker. Whoever gave it back
+# at once had not taken it on.
 BY_TIER = """
 select
   a.tier::text as tier,
@@ -134,6 +135,14 @@ left join (
   from alert_event e
   where e.kind = 'acknowledged'
     and e.happened_at > $1::timestamptz - interval '7 days'
+    and not exists (
+      select
+      from alert_event back
+      where back.clinic_id = e.clinic_id
+        and back.alert_id = e.alert_id
+        and back.kind = 'given_back'
+        and back.happened_at between e.happened_at and e.happened_at + interval '1 minute'
+    )
   group by e.clinic_id, e.alert_id
 ) taken
   on taken.clinic_id = a.clinic_id

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, Page, expect
 
 from schemas.alert import Rule, Tier
 from schemas.course import Substance
@@ -25,6 +25,7 @@ from service.facts import client_day
 from service.people import clients
 from tests.browser import until, watched_context
 from tests.builders import MASTER, a_client
+from tests.desk import a_trend, a_trend_day, an_alert
 from tests.desk_browser import Desk, a_desk_in_chromium
 from tests.telling import a_hard_month, a_story
 
@@ -126,6 +127,49 @@ async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: D
         await expect(page.get_by_text("Nothing is open")).to_be_visible()
 
 
+async def middle_of(button: Locator) -> tuple[float, float]:
+    place = await button.bounding_box()
+    assert place is not None
+    return place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_an_acknowledgement_is_taken_back_from_the_inbox_and_from_the_alert(desk: Desk, script: bool) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=390, script=script) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        for address in ("/inbox", f"/alerts/{alert_id}"):
+            await page.goto(address)
+            acknowledge, undo = (page.get_by_role("button", name=each) for each in ("Acknowledge", "Undo"))
+            pressed = await middle_of(acknowledge)
+            await acknowledge.click()
+            await expect(page.get_by_text("You have taken it on.")).to_be_visible()
+            there = await undo.bounding_box()
+            assert there is not None
+            across = there["x"] < pressed[0] < there["x"] + there["width"]
+            down = there["y"] < pressed[1] < there["y"] + there["height"]
+            assert not (across and down), "whoever presses twice takes nothing back"
+            await undo.click()
+            await expect(page.get_by_role("button", name="Acknowledge")).to_be_visible()
+            assert page.url == desk.address + address
+        await expect(page.get_by_text("given back by Maren Holt: it goes on where it stood")).to_have_count(2)
+
+
+async def test_what_is_taken_back_is_offered_for_ten_seconds(desk: Desk) -> None:
+    await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/inbox")
+        await page.get_by_role("button", name="Acknowledge").click()
+        await expect(page.get_by_role("button", name="Undo")).to_be_visible()
+        await page.clock.fast_forward(10_000)
+        await expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+        await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
+
+
 async def test_no_page_scrolls_sideways_at_320_pixels_and_the_charts_are_drawn(desk: Desk) -> None:
     alert_id = await desk.alert()
     client = f"/clients/{desk.client_id}"
@@ -191,3 +235,41 @@ async def test_the_brief_of_a_very_bad_month_prints_on_one_sheet(desk: Desk) -> 
         assert "Best day" in said
         printed = await page.pdf(format="A4", margin={"top": "10mm", "bottom": "10mm", "left": "10mm", "right": "10mm"})
         assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+
+
+async def test_a_clients_page_shows_its_charts_above_the_fold_and_prints_on_one_sheet(desk: Desk) -> None:
+    today = client_day.of(datetime.now(UTC), ZoneInfo("America/Chicago"))
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await a_story(db, desk.client_id, today)
+    async with watched_context(desk.started, desk.address, width=1440, height=900) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/clients/{desk.client_id}")
+        drawn = page.get_by_role("img", name="Craving, mood and anxiety")
+        await expect(drawn).to_have_js_property("complete", True)
+        place = await drawn.bounding_box()
+        assert place is not None
+        assert place["y"] < 700, "the charts carry the page"
+        assert await sheets(page) == 1
+
+
+async def test_a_caseload_of_nine_prints_on_one_sheet(desk: Desk) -> None:
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        now = datetime.now(UTC)
+        for number in range(8):
+            client_id = await a_client(db, given_name=f"Ines {number}")
+            await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=now)
+            days = [a_trend_day((now - timedelta(days=30 - day)).date(), craving=3) for day in range(30)]
+            await a_trend(db, client_id, days)
+            await an_alert(db, client_id)
+    async with watched_context(desk.started, desk.address, width=1280) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/caseload")
+        assert await sheets(page) == 1
+
+
+async def sheets(page: Page) -> int:
+    """How many sheets of A4 a page prints on, with the margins that printers leave."""
+    printed = await page.pdf(format="A4", margin={"top": "10mm", "bottom": "10mm", "left": "10mm", "right": "10mm"})
+    return len(re.findall(rb"/Type\s*/Page\b", printed))

@@ -92,7 +92,7 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
         await page.get_by_role("button", name="Acknowledge").click()
         said = page.get_by_role("alert")
         await expect(said).to_contain_text("This device is offline: nothing was sent.")
-        await expect(said).to_contain_text("nobody has this alert")
+        await expect(said).to_contain_text("Until then nobody has this alert")
         assert page.url == f"{desk.address}/inbox"
         assert await state_of(desk, alert_id) == "open"
         await context.set_offline(False)

@@ -37,12 +37,17 @@ def a_chart(*craving: int | None, by_substance: bool = False) -> Chart:
         for day in trend
         if day.craving is not None
     }
-    return Chart(trend, several if by_substance else {}, [(FIRST, 1)], [FIRST + timedelta(days=1)])
+    return Chart(trend, several if by_substance else {}, [(FIRST, 1)], [FIRST + timedelta(days=1)], FIRST)
 
 
 def panels_of(chart: Chart) -> list[str]:
     spec = msgspec.json.decode(msgspec.json.encode(spec_of(chart, "wide")))
-    return [panel["title"]["text"] for panel in spec["vconcat"]]
+    return [texts_of(panel)[0] for panel in spec["vconcat"]]
+
+
+def texts_of(panel: dict[str, list[dict[str, dict[str, list[dict[str, str]]]]]]) -> list[str]:
+    """What stands above a panel."""
+    return [row["said"] for layer in panel["layer"] for row in layer["data"]["values"] if "said" in row]
 
 
 def points_of(chart: Chart, panel: int = 0) -> list[tuple[str, object]]:

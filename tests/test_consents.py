@@ -43,7 +43,7 @@ class Practice(NamedTuple):
         return f"/v1/clients/{self.client_id}/consents"
 
     async def page(self, who: SignedInAs) -> str:
-        reply = await self.http.get(f"/clients/{self.client_id}", headers=who.bearer)
+        reply = await self.http.get(f"/clients/{self.client_id}/manage", headers=who.bearer)
         assert reply.status_code == 200
         return reply.text
 

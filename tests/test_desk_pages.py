@@ -270,7 +270,7 @@ async def test_chart_is_kept_by_its_data_and_drawn_again_after_its_process_died(
     address = f"/clients/{client_id}/chart.svg"
     drawn = await desk.get(address)
     assert drawn.headers["content-type"] == "image/svg+xml"
-    assert drawn.headers["cache-control"] == "private, no-cache"
+    assert drawn.headers["cache-control"] == "no-store"
     assert "Craving" in drawn.text
     assert "prefers-color-scheme:dark" in drawn.text
     same = await desk.get(address, **{"If-None-Match": drawn.headers["etag"]})

@@ -157,7 +157,7 @@ async def test_a_machine_that_was_told_is_nobody_who_can_act(
         assert (await alerts.get(db, alert_id)).state is AlertState.DISPATCHED
 
 
-@pytest.mark.parametrize(("put_off", "problem"), [(False, writing.TAKEN_ON), (True, writing.PUT_OFF)])
+@pytest.mark.parametrize(("put_off", "problem"), [(False, deliveries.TAKEN_ON), (True, writing.PUT_OFF)])
 async def test_what_somebody_took_on_or_put_off_is_told_to_nobody_else_meanwhile(
     web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, put_off: bool, problem: str
 ) -> None:

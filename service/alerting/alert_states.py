@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from schemas.alert import AlertState, EventKind, Tier
 from service import errors, ids
 from service.database import Db
@@ -36,6 +38,8 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
     EventKind.AUTO_RESOLVED: Transition(_OPEN, AlertState.AUTO_RESOLVED, frozenset({Tier.REVIEW})),
     # Whoever pressed the wrong button has it on hand again.
     EventKind.UNDONE: Transition(frozenset({AlertState.RESOLVED, AlertState.SNOOZED}), AlertState.ACKNOWLEDGED),
+    # They did not mean to take it on: it goes on where it stood, see `undo`.
+    EventKind.GIVEN_BACK: Transition(frozenset({AlertState.ACKNOWLEDGED}), AlertState.OPEN),
     # A tier-1 finding joined, or tier 3 became 2: people must be told again, so what was acknowledged is open again.
     EventKind.REOPENED: Transition(_OPEN, AlertState.OPEN),
     EventKind.RAISED: Transition(_OPEN, AlertState.OPEN),
@@ -51,6 +55,17 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
     EventKind.RECALCULATED: Transition(_EVERY),
     EventKind.UNROUTABLE: Transition(_OPEN),
 }
+
+
+class Stood(msgspec.Struct, frozen=True, kw_only=True):
+    """How an alert stood when somebody took it on: kept with that event, so that it can go on from there."""
+
+    state: AlertState
+    next_step_at: datetime | None
+    snoozed_until: datetime | None
+    acknowledged_by: UUID | None
+    acknowledged_at: datetime | None
+    lease_until: datetime | None
 
 
 def after(state: AlertState, event: EventKind, tier: Tier) -> AlertState:

@@ -13,6 +13,7 @@ from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, New
 from schemas.client import RecordOrigin
 from service import errors, ids
 from service.alerting import alert_states, deliveries, findings, leases, rounds
+from service.alerting.alert_states import Stood
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
 from service.people import clients
@@ -26,7 +27,7 @@ MOST_CHARACTERS = 4_000
 
 
 class AlertChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What findings did: the alerts they opened and those they joined."""
+    """What findings opened, and what they joined."""
 
     opened: list[UUID]
     joined: list[UUID]
@@ -163,15 +164,20 @@ async def _lock(db: Db, alert_id: UUID) -> Alert:
 
 
 ACKNOWLEDGE = """
-update alert
+update alert a
 set state = $3,
     acknowledged_by = $4,
     acknowledged_at = $5,
     lease_until = $6,
     snoozed_until = null,
     next_step_at = null
-where clinic_id = $1
-  and alert_id = $2
+from alert stood
+where a.clinic_id = $1
+  and a.alert_id = $2
+  and stood.clinic_id = $1
+  and stood.alert_id = $2
+returning
+  stood.state, stood.next_step_at, stood.snoozed_until, stood.acknowledged_by, stood.acknowledged_at, stood.lease_until
 """
 
 
@@ -184,8 +190,8 @@ async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> dat
     taken_over = leases.lapsed(alert, now)
     state = alert_states.after(AlertState.OPEN if taken_over else alert.state, EventKind.ACKNOWLEDGED, alert.tier)
     lease_until = await leases.until(db, alert.tier, now=now)
-    await db.execute(ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
-    detail = {"lease_until": lease_until.isoformat()}
+    stood = await db.get(Stood, ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
+    detail = {"lease_until": lease_until.isoformat(), "stood": msgspec.to_builtins(stood)}
     if taken_over:
         detail["taken_over_from"] = str(alert.acknowledged_by)
     await alert_states.record(db, alert_id, EventKind.ACKNOWLEDGED, by=by, now=now, detail=detail)
@@ -211,8 +217,7 @@ async def snooze(
 ) -> None:
     """Put it off: nobody is told of it until then, and then it is told again. The reason is sealed like a note.
 
-    Raises NotFound, Invalid for a time that is past or too far ahead and for no reason, Conflict where the state does
-    not allow it, and for tier 1.
+    Raises NotFound, Invalid for a time past or too far ahead and for no reason, Conflict for tier 1 and by its state.
     """
     if not now < until <= now + LONGEST_SNOOZE:
         fault = errors.FieldFault("until", f"within the next {LONGEST_SNOOZE.days} days")
@@ -222,9 +227,8 @@ async def snooze(
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.SNOOZED, alert.tier)
     await db.execute(SNOOZE, db.clinic_id, alert_id, state, until)
-    await _append_sealed(
-        db, alert_id, EventKind.SNOOZED, reason, detail={"until": until.isoformat()}, by=by, now=now, sealer=sealer
-    )
+    detail = {"until": until.isoformat()}
+    await _append_sealed(db, alert_id, EventKind.SNOOZED, reason, detail=detail, by=by, now=now, sealer=sealer)
 
 
 RENEW_LEASE = """
@@ -241,13 +245,9 @@ async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, se
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
-    await _append_note(db, alert_id, text, by=by, now=now, sealer=sealer)
+    await _append_sealed(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
     if alert.state is AlertState.ACKNOWLEDGED:
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
-
-
-async def _append_note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
-    await _append_sealed(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
 
 
 async def _append_sealed(
@@ -323,7 +323,7 @@ async def resolve(
     if note is not None and note.strip():
         if sealer is None:
             raise errors.Invalid("A note needs the key of its client.")
-        await _append_note(db, alert_id, note, by=by, now=now, sealer=sealer)
+        await _append_sealed(db, alert_id, EventKind.NOTED, note, by=by, now=now, sealer=sealer)
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}
     await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)

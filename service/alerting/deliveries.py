@@ -21,6 +21,7 @@ from service.database import Db
 log = logging.getLogger(__name__)
 
 FIRST_STEP = 0
+TAKEN_ON = "somebody had taken it on first"
 # So many failed tries (at once, after half a minute, after two more) are as good as none when somebody must act now.
 URGENT_TRIES = 3
 NEVER = 1_000

@@ -1,15 +1,22 @@
-"""Taking back what was just done to an alert by mistake: a resolve, or putting it off."""
+"""Taking back what was just done to an alert by mistake: taking it on, resolving it, or putting it off.
+
+Whoever takes back a resolve, or putting off, has the alert on hand. Whoever takes back that they took it on has not: it
+stands as it stood, and the ladder goes on with the step that was due when it was due.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from schemas.alert import EventKind
+from schemas.alert import AlertState, EventKind
 from service import errors
 from service.alerting import alert_states, deliveries, leases
+from service.alerting.alert_states import Stood
+from service.alerting.deliveries import Routed
 from service.database import Db
 from service.facts import fold_queue
 
@@ -19,32 +26,59 @@ TAKEN = timedelta(seconds=60)
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person did last to an alert, and the client day that a resolve counts from."""
+    """What a person did last to an alert, the client day that a resolve counts from, how what they took on stood."""
 
+    alert_id: UUID
+    state: AlertState
     kind: EventKind
     staff_id: UUID
     client_day: date | None
+    stood: Stood | None
     happened_at: datetime
+
+    def offered_for(self, now: datetime) -> int:
+        """For how many seconds from now on a page still offers to take it back."""
+        return max(0, int((self.happened_at + OFFERED - now).total_seconds()))
 
 
 # A note that was written with the outcome comes before it.
 LAST = """
-select kind, staff_id, (detail ->> 'client_day')::date as client_day, happened_at
-from alert_event
-where clinic_id = $1
-  and alert_id = $2
-  and staff_id is not null
-order by happened_at desc, alert_event_id desc
-limit 1
+select distinct on (e.alert_id)
+  e.alert_id, a.state, e.kind, e.staff_id, e.happened_at,
+  (e.detail ->> 'client_day')::date as client_day, e.detail -> 'stood' as stood
+from alert_event e
+join alert a
+  on a.clinic_id = $1
+  and a.alert_id = e.alert_id
+where e.clinic_id = $1
+  and e.alert_id = any ($2::uuid[])
+  and e.staff_id is not null
+order by e.alert_id, e.happened_at desc, e.alert_event_id desc
 """
+
+
+async def offered_of(db: Db, alert_ids: Sequence[UUID], *, to: UUID, now: datetime) -> dict[UUID, Last]:
+    """What this person may take back now, of each of these alerts to which they just did something of the kind."""
+    return {
+        last.alert_id: last
+        for last in await db.rows(Last, LAST, db.clinic_id, list(alert_ids))
+        if last.staff_id == to and now - last.happened_at <= TAKEN and _can_be_taken_back(last)
+    }
+
+
+def _can_be_taken_back(last: Last) -> bool:
+    """Not what was overtaken, nor what was taken on before it was kept how it stood."""
+    if last.kind is EventKind.ACKNOWLEDGED:
+        return last.state is AlertState.ACKNOWLEDGED and last.stood is not None
+    return (last.kind, last.state) in (
+        (EventKind.RESOLVED, AlertState.RESOLVED),
+        (EventKind.SNOOZED, AlertState.SNOOZED),
+    )
 
 
 async def offered(db: Db, alert_id: UUID, *, to: UUID, now: datetime) -> Last | None:
     """What this person may take back now; None where they did nothing of the kind just now."""
-    last = await db.find(Last, LAST, db.clinic_id, alert_id)
-    if last is None or last.staff_id != to or now - last.happened_at > TAKEN:
-        return None
-    return last if last.kind in (EventKind.RESOLVED, EventKind.SNOOZED) else None
+    return (await offered_of(db, [alert_id], to=to, now=now)).get(alert_id)
 
 
 OTHER_OPEN = """
@@ -80,11 +114,11 @@ where clinic_id = $1
 """
 
 
-async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime:
-    """Take back one's own resolve, or putting off, of the last minute; until when one has the alert now.
+async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime | None:
+    """Take back what one did oneself in the last minute; until when one has the alert now, None where one has not.
 
-    Whoever takes it back has it on hand, as if they had taken it on now. Raises NotFound, Conflict where there is
-    nothing to be taken back, its minute is over, or another alert of the client was opened meanwhile.
+    Raises NotFound, Conflict where there is nothing to be taken back, its minute is over, or the alert moved on or
+    another one of the client was opened meanwhile.
     """
     client_id = (await deliveries.routed(db, alert_id)).client_id
     last = await offered(db, alert_id, to=by, now=now)
@@ -92,11 +126,71 @@ async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datet
         # Before the alert's row, as `alerts.resolve` does: what the outcome meant for the trend is taken back, too.
         await fold_queue.mark_due(db, client_id, from_day=last.client_day, now=now)
     alert = await deliveries.hold(db, alert_id)
-    if await offered(db, alert_id, to=by, now=now) is None:
+    last = await offered(db, alert_id, to=by, now=now)
+    if last is None:
         raise errors.Conflict("There is nothing to be taken back any more.")
+    if last.stood is not None:
+        await _give_back(db, alert, last.stood, by=by, now=now)
+        return None
     state = alert_states.after(alert.state, EventKind.UNDONE, alert.tier)
     await _refuse_beside_another(db, alert_id)
     until = await leases.until(db, alert.tier, now=now)
     await db.execute(UNDO, db.clinic_id, alert_id, state, by, now, until)
     await alert_states.record(db, alert_id, EventKind.UNDONE, by=by, now=now, detail={"from_state": alert.state})
     return until
+
+
+# Whoever was being told in the meantime was told: it then stands as sent.
+GIVE_BACK = """
+update alert
+set state = case when $3 = 'open' and exists (
+      select from delivery d
+      where d.clinic_id = $1
+        and d.alert_id = $2
+        and d.round = alert.round
+        and d.staff_id is not null
+        and d.state in ('sent', 'delivered', 'opened')
+    ) then 'dispatched' else $3 end,
+    next_step_at = $4,
+    snoozed_until = $5,
+    acknowledged_by = $6,
+    acknowledged_at = $7,
+    lease_until = $8
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def _give_back(db: Db, alert: Routed, stood: Stood, *, by: UUID, now: datetime) -> None:
+    """Nobody has it, or whoever had it: a lease that had lapsed, a time it was put off to and the next step of the
+    ladder hold as if nobody had touched them, and what was not sent for its sake is sent."""
+    alert_states.after(alert.state, EventKind.GIVEN_BACK, alert.tier)
+    had = (stood.acknowledged_by, stood.acknowledged_at, stood.lease_until)
+    args = (db.clinic_id, alert.alert_id, stood.state, stood.next_step_at, stood.snoozed_until, *had)
+    await db.execute(GIVE_BACK, *args)
+    detail = {"from_state": alert.state, "to_state": stood.state}
+    await alert_states.record(db, alert.alert_id, EventKind.GIVEN_BACK, by=by, now=now, detail=detail)
+    await _send_after_all(db, alert.alert_id, in_round=alert.round, now=now)
+    await deliveries.plan(db, alert.alert_id, now=now)
+
+
+SEND_AFTER_ALL = """
+update delivery
+set state = 'queued',
+    due_at = greatest(due_at, $4),
+    attempts = 0,
+    failing_since = null,
+    leased_until = null,
+    problem = null,
+    settled_at = null
+where clinic_id = $1
+  and alert_id = $2
+  and round = $3
+  and state = 'blocked'
+  and problem = $5
+"""
+
+
+async def _send_after_all(db: Db, alert_id: UUID, *, in_round: int, now: datetime) -> int:
+    """Queue what was not sent because somebody had taken the alert on; how many messages."""
+    return await db.execute(SEND_AFTER_ALL, db.clinic_id, alert_id, in_round, now, deliveries.TAKEN_ON)

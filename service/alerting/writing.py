@@ -23,7 +23,6 @@ from service.sealing import Sealer
 log = logging.getLogger(__name__)
 
 CLOSED = "the alert was closed first"
-TAKEN_ON = "somebody had taken it on first"
 PUT_OFF = "it had been put off first"
 SUPERSEDED = "a later round tells it again"
 NOT_TO_BE_TOLD = "no longer one of those to be told"
@@ -123,7 +122,7 @@ def _overtaken(claimed: Claimed) -> str | None:
         return CLOSED
     # What they let lapse begins another round, which tells people again.
     if claimed.alert_state is AlertState.ACKNOWLEDGED:
-        return TAKEN_ON
+        return deliveries.TAKEN_ON
     if claimed.alert_state is AlertState.SNOOZED:
         return PUT_OFF
     return SUPERSEDED if claimed.round < (claimed.alert_round or 0) else None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from textwrap import shorten
+from typing import NamedTuple
 from uuid import UUID
 
-from schemas.brief import Brief, BriefFor, BriefSection
+import msgspec
+
+from schemas.brief import Brief, BriefFor, BriefSection, BriefSentence
 from schemas.gate import DrugScreen
 from service.database import Db
 from service.desk import brief_facts, brief_infusion, brief_therapy
@@ -38,6 +42,32 @@ async def write(
         appointment_at=appointment_at,
         sections=[each for each in sections if each.sentences],
     )
+
+
+class InShort(NamedTuple):
+    """The few sentences for the top of a client's page."""
+
+    title: str
+    sentences: list[BriefSentence]
+
+
+# Of each section so many sentences: what was said about safety, what changed, the worst day, the silent days.
+SHORT = {"safety": 1, "changed": 5, "days": 1, "use": 1, "answers": 1}
+SHORT_QUOTE = 160
+
+
+async def in_short(db: Db, client_id: UUID, *, sealer: Sealer | None, now: datetime) -> InShort:
+    """What a therapist reads first, of the brief before a session. Raises NotFound where there is no course."""
+    facts = await brief_facts.read(db, client_id, BriefFor.THERAPY, sealer=sealer, now=now)
+    by_code = {each.code: each for each in brief_therapy.sections_of(facts)}
+    told = [each for code, most in SHORT.items() if code in by_code for each in by_code[code].sentences[:most]]
+    return InShort(by_code["changed"].title, [_shortened(each) for each in told])
+
+
+def _shortened(sentence: BriefSentence) -> BriefSentence:
+    if sentence.quote is None:
+        return sentence
+    return msgspec.structs.replace(sentence, quote=shorten(sentence.quote, SHORT_QUOTE, placeholder=" …"))
 
 
 async def _before_infusion(db: Db, facts: BriefFacts, *, sees_gates: bool, now: datetime) -> list[BriefSection]:

@@ -128,18 +128,27 @@ def safety(facts: BriefFacts) -> list[BriefSection]:
     """The section of a yes to the safety question, in the client's own words; none where nobody said yes."""
     if not facts.unsafe:
         return []
-    shown = facts.unsafe[-MOST_UNSAFE:]
+    # The same said again on a day is one sentence.
+    alike: dict[tuple[date, str | None], list[Day]] = {}
+    for day in facts.unsafe:
+        alike.setdefault((day.row.client_day, day.note), []).append(day)
+    groups = list(alike.values())
+    shown = groups[-MOST_UNSAFE:]
     told = [
         say(
-            f"Yes to the safety question on {on(facts, day.row.client_day)}.",
-            of_check_ins(facts, [day.row]),
-            quote=quoted(facts, day),
+            f"Yes to the safety question on {on(facts, days[0].row.client_day)}{_times(len(days))}.",
+            of_check_ins(facts, (day.row for day in days)),
+            quote=quoted(facts, days[0]),
         )
-        for day in reversed(shown)
+        for days in reversed(shown)
     ]
-    if rest := facts.unsafe[: -len(shown)]:
+    if rest := [day for days in groups[: -len(shown)] for day in days]:
         told.append(say(f"{len(rest)} more before.", of_check_ins(facts, (day.row for day in rest))))
     return [section("safety", "Said about safety", told)]
+
+
+def _times(count: int) -> str:
+    return "" if count == 1 else f", {count} times"
 
 
 def quoted(facts: BriefFacts, day: Day) -> str | None:
@@ -178,7 +187,9 @@ def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> Br
     weighed = reasons.by_weight(found)
     # What is urgent is never behind "and more".
     told = [each for each in weighed if each.tier is Tier.URGENT] or weighed[:1]
-    why = " ".join(sentences.of_finding(each, facts.today) for each in told) or "No reason stands any more."
+    # Whoever says the same three times on a day is told of once.
+    said = dict.fromkeys(sentences.of_finding(each, facts.today) for each in told)
+    why = " ".join(said) or "No reason stands any more."
     more = f" And {len(weighed) - len(told)} more." if len(weighed) > len(told) else ""
     evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
     return say(

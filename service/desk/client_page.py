@@ -19,6 +19,7 @@ from schemas.treatment import InfusionDay
 from schemas.trend import Trend
 from service.alerting import findings
 from service.database import Db
+from service.desk import told
 from service.facts import checkins, client_day, courses, infusions, pauses, sessions
 from service.facts.infusion_days import Timeline
 from service.people import clients, devices
@@ -108,12 +109,14 @@ async def _answered_ever(db: Db, client_id: UUID) -> int:
 
 
 class Chart(NamedTuple):
-    """What the charts draw: client days, craving by substance where several are treated, infusions and sessions."""
+    """What the charts draw: client days, craving by substance where several are treated, infusions and sessions, and
+    from which answered day on what is usual has been learned."""
 
     trend: list[Trend]
     by_substance: dict[date, dict[Substance, int]]
     infusions: list[tuple[date, int]]
     sessions: list[date]
+    usual_since: date | None
 
 
 class ClientView(NamedTuple):
@@ -125,10 +128,12 @@ class ClientView(NamedTuple):
     team: list[TeamMember]
     chart: Chart
     alerts: list[tuple[Alert, list[Finding]]]
+    known: told.Known
     check_ins: list[CheckIn]
     devices: list[DeviceRow]
     given: list[Infusion]
     next_infusion: Infusion | None
+    at_the_gate: Infusion | None
     next_session: TherapySession | None
     answered_ever: int
     quiet: list[Finding]
@@ -168,6 +173,7 @@ async def read(
     own_zone = client_day.zone_or_none(client.time_zone) or zone
     timeline = Timeline.of(booked, own_zone)
     chart = await _chart(db, client, booked, appointments, days=days)
+    alerts = await _alerts_of(db, client_id)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
         client=client,
@@ -175,7 +181,8 @@ async def read(
         substances=courses.active_on(treated, min(last_day, course.ended_on or last_day) if course else last_day),
         team=await team_of(db, client_id, now=now),
         chart=chart,
-        alerts=await _alerts_of(db, client_id),
+        alerts=alerts,
+        known=await told.of_alerts(db, [alert for alert, _ in alerts]),
         check_ins=[
             checkins.shown(
                 row,
@@ -191,6 +198,7 @@ async def read(
         next_infusion=next(
             (each for each in booked if each.state is InfusionState.PLANNED and each.planned_at > now), None
         ),
+        at_the_gate=_at_the_gate(booked, own_zone, now),
         next_session=next(
             (each for each in appointments if each.state is SessionState.PLANNED and each.planned_at > now), None
         ),
@@ -199,6 +207,13 @@ async def read(
         pause=pauses.covering(await pauses.of(db, client_id), client_day.of(now, own_zone)),
         infusion_days={row.check_in_id: timeline.place(row.counted_at, row.client_day) for row in rows},
     )
+
+
+def _at_the_gate(booked: Sequence[Infusion], zone: ZoneInfo, now: datetime) -> Infusion | None:
+    """The next infusion that is planned or held; one of today also when its time has passed."""
+    today = client_day.of(now, zone)
+    waiting = [each for each in booked if each.state in (InfusionState.PLANNED, InfusionState.HELD)]
+    return next((each for each in waiting if client_day.of(each.planned_at, zone) >= today), None)
 
 
 async def chart_of(db: Db, client_id: UUID, *, days: int) -> Chart:
@@ -213,7 +228,7 @@ async def _chart(
 ) -> Chart:
     trend = await trend_of(db, client.client_id, days=days)
     if not trend:
-        return Chart([], {}, [], [])
+        return Chart([], {}, [], [], None)
     first, last, zone = trend[0].client_day, trend[-1].client_day, ZoneInfo(client.time_zone)
     answers = await checkins.days_of(db, client.client_id, from_day=first, until_day=last)
     given = [each.given_at for each in booked if each.given_at is not None]
@@ -225,4 +240,34 @@ async def _chart(
         {row.client_day: row.craving for row in answers if len(row.craving) > 1},
         [(on, number) for on, number in numbered if first <= on <= shown_until],
         [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
+        await _usual_since(db, client.client_id),
     )
+
+
+# What staff called the new usual begins it anew.
+USUAL_SINCE = """
+select min(t.client_day)
+from trend t
+where t.clinic_id = $1
+  and t.client_id = $2
+  and t.answered
+  and t.client_day >= coalesce(
+    (
+      select max((e.detail ->> 'client_day')::date)
+      from alert a
+      join alert_event e
+        on e.clinic_id = a.clinic_id
+        and e.alert_id = a.alert_id
+        and e.kind = 'resolved'
+      where a.clinic_id = $1
+        and a.client_id = $2
+        and a.outcome = 'new_usual'
+    ),
+    '-infinity'
+  )
+"""
+
+
+async def _usual_since(db: Db, client_id: UUID) -> date | None:
+    found = await db.value(USUAL_SINCE, db.clinic_id, client_id)
+    return found if isinstance(found, date) else None

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from schemas.alert import Alert, AlertEvent, AlertState, Delivery, DeliveryState, Finding, Outcome, Tier
+from schemas.alert import Alert, AlertEvent, AlertState, Finding, Outcome, Tier
 from schemas.client import RecordOrigin
 from service.alerting import alerts, deliveries, findings
 from service.database import Db
-from service.desk import reasons
+from service.desk import reasons, told
+from service.desk.told import Told
 from service.people import access, clients, consents
 from service.people.access import Reach
 from service.sealing import Sealer
@@ -63,6 +63,11 @@ class InboxPage(NamedTuple):
 
     entries: list[Entry]
     next: tuple[datetime, UUID] | None
+
+    @property
+    def alert_ids(self) -> list[UUID]:
+        """The alerts on it."""
+        return [entry.row.alert_id for entry in self.entries]
 
 
 ROWS = """
@@ -149,13 +154,13 @@ async def read(
         consents.NOT_GIVEN,
     )
     shown = rows[:limit]
-    told = set() if findings_for is None else set(await access.visible_clients(db, findings_for, now=now))
+    read_of = set() if findings_for is None else set(await access.visible_clients(db, findings_for, now=now))
     grouped: defaultdict[UUID | None, list[Finding]] = defaultdict(list)
-    for finding in await findings.of_alerts(db, [row.alert_id for row in shown if row.client_id in told]):
+    for finding in await findings.of_alerts(db, [row.alert_id for row in shown if row.client_id in read_of]):
         grouped[finding.alert_id].append(finding)
     more = closed and len(rows) > limit
     return InboxPage(
-        [Entry(row, reasons.by_weight(grouped[row.alert_id]) if row.client_id in told else None) for row in shown],
+        [Entry(row, reasons.by_weight(grouped[row.alert_id]) if row.client_id in read_of else None) for row in shown],
         (shown[-1].opened_at, shown[-1].alert_id) if more else None,
     )
 
@@ -194,49 +199,6 @@ async def count_open(db: Db, who: Reach, *, now: datetime) -> int:
     return count if isinstance(count, int) else 0
 
 
-class Person(msgspec.Struct, frozen=True):
-    """A name for an id."""
-
-    staff_id: UUID
-    name: str
-
-
-NAMES = """
-select staff_id, name
-from staff
-where clinic_id = $1
-  and staff_id = any ($2::uuid[])
-"""
-
-
-async def _names_of(db: Db, staff_ids: Iterable[UUID | None]) -> dict[UUID, str]:
-    wanted = [each for each in staff_ids if each is not None]
-    return {person.staff_id: person.name for person in await db.rows(Person, NAMES, db.clinic_id, wanted)}
-
-
-class Told(NamedTuple):
-    """One message: to whom (a person's name, or "webhook") and what became of it."""
-
-    name: str
-    delivery: Delivery
-
-    @property
-    def withheld(self) -> bool:
-        """Whether it was not to leave the house, because the client has not consented."""
-        return self.delivery.state is DeliveryState.BLOCKED and self.delivery.problem == consents.NOT_GIVEN
-
-
-async def told_of(db: Db, alert_id: UUID) -> list[Told]:
-    """Every message of an alert, and to whom."""
-    messages = await deliveries.of_alert(db, alert_id)
-    names = await _names_of(db, (message.staff_id for message in messages))
-    return _told(messages, names)
-
-
-def _told(messages: Iterable[Delivery], names: dict[UUID, str]) -> list[Told]:
-    return [Told(names[each.staff_id] if each.staff_id else "webhook", each) for each in messages]
-
-
 class Happened(NamedTuple):
     """One event of an alert: who did it, and the note's text for whoever may read notes."""
 
@@ -266,13 +228,13 @@ async def view_of(db: Db, alert_id: UUID, *, sealer: Sealer | None) -> AlertView
     client = await clients.get(db, alert.client_id)
     messages, events = await deliveries.of_alert(db, alert_id), await alerts.events_of(db, alert_id)
     people = {message.staff_id for message in messages} | {event.staff_id for event in events} | {alert.acknowledged_by}
-    names = await _names_of(db, people)
+    names = await told.names_of(db, people)
     return AlertView(
         alert,
         client.given_name,
         client.family_name,
         await findings.of_alerts(db, [alert_id]),
-        _told(messages, names),
+        [Told.of(each, names) for each in messages],
         [_happened(db, event, names, sealer) for event in events],
         names.get(alert.acknowledged_by) if alert.acknowledged_by else None,
     )

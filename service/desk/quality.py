@@ -106,6 +106,14 @@ with acted as (
       where e.clinic_id = $1
         and e.alert_id = a.alert_id
         and e.kind in ('acknowledged', 'resolved')
+        and not exists (
+          select
+          from alert_event back
+          where back.clinic_id = e.clinic_id
+            and back.alert_id = e.alert_id
+            and back.kind = 'given_back'
+            and back.happened_at between e.happened_at and e.happened_at + interval '1 minute'
+        )
     ) - a.opened_at) / 60 as minutes
   from alert a
   where a.clinic_id = $1

@@ -43,6 +43,14 @@ where a.state in ('open', 'dispatched')
     where e.clinic_id = a.clinic_id
       and e.alert_id = a.alert_id
       and e.kind in ('opened', 'acknowledged', 'lease_lapsed')
+      and not exists (
+        select
+        from alert_event back
+        where back.clinic_id = e.clinic_id
+          and back.alert_id = e.alert_id
+          and back.kind = 'given_back'
+          and back.happened_at between e.happened_at and e.happened_at + interval '1 minute'
+      )
   ) <= $1
 group by a.clinic_id
 """

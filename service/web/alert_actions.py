@@ -60,7 +60,6 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "may_snooze": view.alert.tier is not Tier.URGENT and view.alert.state is not AlertState.SNOOZED,
         "tomorrow": local_times.typed(desk.now + timedelta(days=1), desk.view.zone),
         "taken_back": await undo.offered(desk.db, alert_id, to=desk.who.staff_id, now=desk.now),
-        "undo_seconds": int(undo.OFFERED.total_seconds()),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),
@@ -127,12 +126,14 @@ async def resolve(
     return go_to(f"/alerts/{alert_id}")
 
 
-@post("/alerts/{alert_id:uuid}/undo", opt={"access": Permission.RESOLVE_ALERTS})
-async def take_back(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+@post("/alerts/{alert_id:uuid}/undo", opt={"access": Permission.ACKNOWLEDGE_ALERTS})
+async def take_back(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[Any]:
     """Take back what one did by mistake a moment ago."""
     client_id = await alert_verbs.reached(desk, alert_id)
     await alert_verbs.take_back(desk, client_id, alert_id)
-    return go_to(f"/alerts/{alert_id}")
+    return go_to(local_path((await form_of(request)).get("next"), f"/alerts/{alert_id}"))
 
 
 ROUTES = (

@@ -47,8 +47,8 @@ async def resolve(desk: Desk, client_id: UUID, alert_id: UUID, outcome: Outcome,
     await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
 
 
-async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime:
-    """Take back one's own resolve or snooze; until when one has the alert. Raises as `undo.take_back` does."""
+async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime | None:
+    """Take back what one just did; until when one has the alert, if at all. Raises as `undo.take_back` does."""
     lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
     return lease_until

@@ -68,8 +68,8 @@ async def show_overlay(
 
 
 async def _picture(request: Caller, services: Services, spec: Spec) -> Response[Any]:
-    # Kept by this browser only, and asked for anew each time: signing out clears it.
-    headers = {**HEADERS, "Content-Security-Policy": CHART_POLICY, "Cache-Control": "private, no-cache"}
+    # Health data: no browser keeps it (docs/decisions/0017-charts-are-kept-by-no-browser.md). The ETag is for programs.
+    headers = {**HEADERS, "Content-Security-Policy": CHART_POLICY}
     headers["ETag"] = f'"{version_of(spec)}"'
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(None, status_code=304, headers=headers)

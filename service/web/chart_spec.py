@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from schemas.trend import Trend
+from service.desk import sentences
 from service.desk.client_page import Chart
 
 Spec = dict[str, object]
@@ -83,7 +84,6 @@ def svg_for_both_themes(svg: str) -> str:
 
 
 def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], shape: Shape, *, numbered: bool) -> Spec:
-    name, direction = item
     x: Spec = {
         "field": "on",
         "type": "temporal",
@@ -107,18 +107,32 @@ def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], s
     if index == 0 and chart.by_substance:
         layers.append(_substances(chart, x, y))
     layers += _answers(chart, index, x, y)
-    return {
-        "width": WIDTHS[shape],
-        "height": HEIGHTS[shape],
-        "title": {
-            "text": name.capitalize(),
-            "subtitle": direction,
-            "anchor": "start",
-            "frame": "group",
-            "offset": 14 if numbered else 6,
-        },
-        "layer": layers,
-    }
+    layers += _heading(chart, index, item, shape, above=16 if numbered else 6)
+    return {"width": WIDTHS[shape], "height": HEIGHTS[shape], "layer": layers}
+
+
+def _heading(chart: Chart, index: int, item: tuple[str, str], shape: Shape, *, above: int) -> list[Spec]:
+    """On one line above a panel its name; and which way is worse, the person's usual band now, since when it is known.
+
+    Drawn as marks: a title of Vega's own keeps clear of every mark, and the two would never meet on one line.
+    """
+    name, said = item
+    newest = chart.trend[-1]
+    low, high = _clip(newest.band_low[index]), _clip(newest.band_high[index])
+    if low is not None and high is not None:
+        said += f" · usual {low:.1f} to {high:.1f}"
+        if chart.usual_since is not None:
+            said += f", learned since {sentences.day(chart.usual_since, newest.client_day)}"
+    left: Spec = {"align": "left", "color": INK, "fontSize": 14, "fontWeight": "bold", "x": 0}
+    right: Spec = {"align": "right", "color": MUTED, "x": WIDTHS[shape]}
+    return [
+        {
+            "data": {"values": [{"said": text}]},
+            "mark": {"type": "text", "baseline": "bottom", "y": -above, **style},
+            "encoding": {"text": {"field": "said"}},
+        }
+        for text, style in ((name.capitalize(), left), (said, right))
+    ]
 
 
 def _band(chart: Chart, index: int, x: Spec) -> Spec:

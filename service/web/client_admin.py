@@ -18,7 +18,7 @@ from service import errors
 from service.alerting import leases
 from service.desk import client_page
 from service.facts import courses, fold_queue
-from service.people import audit, clients, devices, staff
+from service.people import audit, clients, consents, devices, staff
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk
@@ -107,6 +107,7 @@ async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]
         "colleagues": await _colleagues(desk),
         "roles": CARE_TEAM_ROLES,
         "zones": sorted(available_timezones()),
+        **await _consents(desk, client_id),
     }
     return await desk_page.show(desk, "client_manage.html", context, here="/caseload")
 
@@ -129,6 +130,15 @@ async def change(
     told = f"{before.time_zone} → {zone}" if moved else None
     await audit.record(desk.db, desk.actor, "client.change", client_id=client_id, reason=told, now=desk.now)
     return go_to(f"/clients/{client_id}/manage")
+
+
+async def _consents(desk: Desk, client_id: UUID) -> dict[str, object]:
+    """What the client said about recipients outside the clinic, for whoever may read it; and whether they record it."""
+    sees = await desk.reaches(Permission.SEE_CONSENTS, client_id)
+    return {
+        "consents": await consents.history(desk.db, client_id) if sees else None,
+        "records_consents": await desk.reaches(Permission.RECORD_CONSENTS, client_id),
+    }
 
 
 @post("/clients/{client_id:uuid}/enrolment-code", opt=MANAGE)

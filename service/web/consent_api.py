@@ -62,7 +62,7 @@ async def take_consent(
     if given is None:
         raise errors.Invalid("Say whether it is given.", fields=(errors.FieldFault("given", "yes or no"),))
     await _record(desk, client_id, given=given)
-    return go_to(f"/clients/{client_id}")
+    return go_to(f"/clients/{client_id}/manage#outside")
 
 
 ROUTES = (

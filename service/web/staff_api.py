@@ -20,11 +20,13 @@ from schemas.desk import (
     CaseloadReply,
     OpenAlertLine,
     Reason,
+    TakenBack,
     TrendReply,
 )
 from schemas.messaging import DeliveryLine, DeliveryPage
 from service import errors
-from service.desk import caseload, client_page, inbox, sentences
+from service.desk import caseload, client_page, inbox, sentences, told
+from service.desk.told import Told
 from service.errors import FieldFault
 from service.people.access import Permission
 from service.web import alert_verbs, cursors, strict
@@ -102,17 +104,17 @@ def _reason(finding: Finding, today: date) -> Reason:
 async def list_deliveries(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
     """Who was told of an alert, on which channel, and what became of each message."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    told = await inbox.told_of(desk.db, alert_id)
+    messages = await told.of_alert(desk.db, alert_id)
     await desk.record("alert.read", client_id=client_id, object_id=alert_id)
-    return json_reply(DeliveryPage(items=[_delivery_line(each) for each in told]))
+    return json_reply(DeliveryPage(items=[_delivery_line(each) for each in messages]))
 
 
-def _delivery_line(told: inbox.Told) -> DeliveryLine:
-    each = told.delivery
+def _delivery_line(message: Told) -> DeliveryLine:
+    each = message.delivery
     return DeliveryLine(
         delivery_id=each.delivery_id,
         channel=each.channel,
-        to=told.name,
+        to=message.name,
         round=each.round,
         step=each.step,
         state=each.state,
@@ -171,13 +173,14 @@ async def snooze_alert(
 
 @post(
     "/v1/alerts/{alert_id:uuid}/undo",
-    opt={"access": Permission.RESOLVE_ALERTS, "replies": {200: Acknowledged}, "problems": (409,)},
+    opt={"access": Permission.ACKNOWLEDGE_ALERTS, "replies": {200: TakenBack}, "problems": (409,)},
     tags=["Staff"],
 )
 async def undo_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
-    """Take back one's own resolve or snooze of the last minute: the alert is on one's hands again."""
+    """Take back what one did oneself in the last minute. After a resolve or a snooze the alert is on one's hands again;
+    after an acknowledgement it stands as it stood, and goes on to whoever is next."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    return json_reply(Acknowledged(lease_until=await alert_verbs.take_back(desk, client_id, alert_id)))
+    return json_reply(TakenBack(lease_until=await alert_verbs.take_back(desk, client_id, alert_id)))
 
 
 @post(
