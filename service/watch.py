@@ -13,6 +13,7 @@ from service.database import Connection, Pool
 SEEN_LAST = "reconcile"
 NO_JOBS_PROCESS, NOT_LOOKED = "no_jobs_process", "not_looked_for_a_while"
 CLOCKS_APART, STUCK = "clocks_apart", "_stuck"
+DATABASE_SILENT = "database_silent"
 # A process reports four times a minute, and looks once a minute.
 SILENT_AFTER = timedelta(minutes=2)
 STALE_AFTER = timedelta(minutes=3)

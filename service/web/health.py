@@ -8,7 +8,6 @@ import msgspec
 from litestar import HttpMethod, Response, route
 from litestar.di import NamedDependency
 
-from service import database, watch
 from service.people.access import Permission
 from service.web import services as held
 from service.web.services import Services
@@ -60,8 +59,7 @@ async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]
 )
 async def deadman(services: NamedDependency[Services], now: NamedDependency[datetime]) -> Response[Deadman]:
     """200 while every promise holds and a jobs process reports; 503 with the names of what is overdue."""
-    async with database.across_clinics(services.pool) as connection:
-        overdue = await watch.overdue(connection, now=now)
+    overdue = await services.pulse.overdue(now=now)
     return Response(
         Deadman(overdue=overdue), status_code=503 if overdue else 200, headers={"Cache-Control": "no-store"}
     )

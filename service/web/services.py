@@ -23,6 +23,7 @@ from service.web import languages
 from service.web.assets import Assets
 from service.web.charts import Charts
 from service.web.pages import Pages
+from service.web.pulse import Pulse
 
 CLINIC_VIEW_SECONDS = 30.0
 
@@ -81,6 +82,7 @@ class Services(msgspec.Struct, frozen=True):
     pages: Pages
     passwords: Passwords
     charts: Charts
+    pulse: Pulse
     stopping: asyncio.Event
 
 
@@ -107,6 +109,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
                 pages=Pages(Assets(), is_demo=config.demo),
                 passwords=Passwords(),
                 charts=charts,
+                pulse=Pulse(pool),
                 stopping=asyncio.Event(),
             )
     finally:
@@ -116,9 +119,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
 
 async def ready(services: Services) -> None:
     """Return when check-ins would be stored now. Raises NotReady or the database's error."""
-    async with services.pool.acquire() as connection:
-        if await connection.fetchval("select pg_is_in_recovery()"):
-            raise errors.NotReady("The database takes no writes.")
+    await services.pulse.refuse_unready()
     record = services.config.demo_record
     if record is not None and not record.exists():
         raise errors.NotReady("The demonstration is not complete yet.")
