@@ -176,7 +176,9 @@ async def test_an_admin_gives_an_endpoint_a_new_secret_and_enables_it_again(desk
     assert (await desk.post(f"/settings/webhooks/{line['endpoint_id']}/enable")).status_code == 303
     [line] = (await http.get("/v1/webhook-endpoints", headers=who)).json()["items"]
     assert line["disabled_at"] is None
-    assert "For 24 hours" in (await desk.post(f"/settings/webhooks/{line['endpoint_id']}/rotate")).text
+    again = (await desk.post(f"/settings/webhooks/{line['endpoint_id']}/rotate")).text
+    assert "For 24 hours" in again
+    assert "The secret before that one signs no more" in again, "it was to sign until tomorrow"
     assert (await http.post(f"/v1/webhook-endpoints/{ids.new()}/enable", headers=who)).status_code == 404
 
 

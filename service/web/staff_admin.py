@@ -141,13 +141,15 @@ async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Des
 
 @post("/settings/webhooks/{endpoint_id:uuid}/rotate", opt=SETTINGS)
 async def rotate_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
-    """A new signing secret, shown this once; the one before signs beside it for a day."""
-    return await _secret_page(desk, await webhook_api.rotate(desk, endpoint_id), is_new=False)
+    """A new signing secret, shown this once; the one before signs beside it for a day, and none that is older."""
+    still_until = (await webhook_endpoints.get(desk.db, endpoint_id)).previous_until
+    ends_one = still_until is not None and still_until > desk.now
+    return await _secret_page(desk, await webhook_api.rotate(desk, endpoint_id), is_new=False, ends_one=ends_one)
 
 
-async def _secret_page(desk: Desk, made: EndpointSecret, *, is_new: bool) -> Response[str]:
+async def _secret_page(desk: Desk, made: EndpointSecret, *, is_new: bool, ends_one: bool = False) -> Response[str]:
     url = (await webhook_endpoints.get(desk.db, made.endpoint_id)).url
-    context = {"url": url, "secret": made.secret, "is_new": is_new}
+    context = {"url": url, "secret": made.secret, "is_new": is_new, "ends_one": ends_one}
     return await desk_page.show(desk, "webhook_secret.html", context, here="/settings")
 
 
