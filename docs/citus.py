@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import tempfile
 from pathlib import Path
 
 import asyncpg
 
+from service import config, storage
 from service.database import Connection
 
 OPERATIONS = Path(__file__).parent / "operations.md"
@@ -50,13 +51,22 @@ def with_statements(text: str, block: str) -> str:
     return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
-async def _write(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        OPERATIONS.write_text(with_statements(OPERATIONS.read_text(), await statements(connection)))
-    finally:
-        await connection.close()
+async def _write(data_dir: str) -> None:
+    settings = config.load({"NEAP_DATA_DIR": data_dir})
+    async with storage.at_hand(settings):
+        connection = await asyncpg.connect(settings.database_url_of("owner"))
+        try:
+            OPERATIONS.write_text(with_statements(OPERATIONS.read_text(), await statements(connection)))
+        finally:
+            await connection.close()
+
+
+def main() -> None:
+    """Write the statements of the schema as it is here, from a database of a moment's life."""
+    with tempfile.TemporaryDirectory(prefix="neap-") as data_dir:
+        Path(data_dir).chmod(0o711)  # PostgreSQL runs under an account of its own
+        asyncio.run(_write(data_dir))
 
 
 if __name__ == "__main__":
-    asyncio.run(_write(os.environ["NEAP_OWNER_DATABASE_URL"]))
+    main()

@@ -70,6 +70,11 @@ async def test_an_admin_reads_what_clients_would_read_before_it_is_kept_and_clie
     }
     shown = await http.post("/settings/clinic", data=changed | {"show": "yes"}, headers=admin.bearer)
     assert "A client would read" in shown.text
+    assert "a tap does nothing" not in shown.text
+    words = await http.post(
+        "/settings/clinic", data=changed | {"contact_1": "ask us", "show": "yes"}, headers=admin.bearer
+    )
+    assert "a tap does nothing" in words.text
     assert [text in shown.text for text in sentences.values()] == [True, True]
     assert "A client would read" not in (await http.get("/settings/clinic", headers=admin.bearer)).text
     await http.post("/settings/clinic", data=changed, headers=admin.bearer)

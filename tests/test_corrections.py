@@ -127,11 +127,26 @@ async def test_whoever_keeps_a_form_goes_on_to_the_next_step_and_resumes_after_l
     assert reply.headers["location"] == "/settings/first-steps"
     page = (await http.get("/settings/first-steps", headers=admin.bearer)).text
     assert await still_open(http, admin) == 7
-    assert re_next(page) == "When you are open"
+    assert next_step_of(page) == "When you are open"
     assert "7 still to be done" in (await http.get("/settings", headers=admin.bearer)).text
 
 
-def re_next(page: str) -> str:
+async def test_an_admin_is_led_past_what_only_colleagues_can_do(
+    http: httpx.AsyncClient, owner_pool: Pool, clinic: Clinic, admin: SignedInAs
+) -> None:
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        both = await a_session(
+            db, await a_person(db, email="both@clinic.example", roles=[Role.ADMIN, Role.COORDINATOR])
+        )
+    for step in ("name", "hours", "crisis", "on_call"):
+        await http.post(f"/settings/first-steps/{step}", headers=admin.bearer)
+    for who, leads_to in ((admin, "How easily an alert is raised"), (both, "The first client")):
+        page = (await http.get("/settings/first-steps", headers=who.bearer)).text
+        assert next_step_of(page) == leads_to
+        assert ('href="/clients/new"' in page) == (who is both)
+
+
+def next_step_of(page: str) -> str:
     return page.partition('aria-current="step"')[2].partition("<strong>")[2].partition("</strong>")[0]
 
 

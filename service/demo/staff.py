@@ -40,6 +40,10 @@ OUTCOMES = {
 }
 
 
+# Of a rule that this demonstration does not know yet.
+USUALLY = (Outcome.CALLED, Outcome.NO_ACTION_NEEDED)
+
+
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     """An open alert, whose it is, and the rule that opened it."""
 
@@ -101,7 +105,7 @@ async def _finish(
     if at > until:
         return
     sealer = await clients.sealer_of(db, master, each.client_id)
-    outcome = Outcome(stories.pick(person, day, "outcome", OUTCOMES[each.rule]))
+    outcome = Outcome(stories.pick(person, day, "outcome", OUTCOMES.get(each.rule, USUALLY)))
     note = stories.pick(person, day, "staff note", STAFF_NOTES)
     therapist = demo.staff_ids[person.therapist]
     await alerts.resolve(db, each.alert_id, outcome, by=therapist, now=at, note=note, sealer=sealer)

@@ -81,7 +81,7 @@ def refuse_unfit(notices: Notices) -> None:
         if day not in WEEKDAYS or not _in_order(*hours):
             faults.append(errors.FieldFault(f"hours_{day}", "opens before it closes"))
     if faults:
-        raise errors.Invalid("This cannot be kept.", fields=faults)
+        raise errors.Invalid("Please look at what is marked.", fields=faults)
 
 
 def _in_order(opens: str, closes: str) -> bool:

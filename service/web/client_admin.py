@@ -120,7 +120,7 @@ async def change(
     await desk.require_client(client_id)
     form = await form_of(request)
     if faults := _faults_of(form):
-        raise errors.Invalid("This cannot be kept.", fields=faults)
+        raise errors.Invalid("Please look at what is marked.", fields=faults)
     before = await clients.get(desk.db, client_id)
     name, family, zone = form["given_name"].strip(), form.get("family_name", "").strip(), form["time_zone"]
     await clients.change(desk.db, client_id, given_name=name, family_name=family, time_zone=zone)

@@ -22,11 +22,14 @@ from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
 from service.web import desk_page, languages, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import go_to
+from service.web.phone import contact_line
 
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 HERE = "/settings/clinic"
 NAME = "/settings/name"
 FIRST_STEPS = "/settings/first-steps"
+# Whoever adds clients does them; an admin alone does not.
+OF_COLLEAGUES = (Step.CLIENT, Step.SHEET)
 # Title, what it means, and where it is done.
 SAID: dict[Step, tuple[str, str, str]] = {
     Step.NAME: ("Name and time zone", "What staff and clients read, and the clock of everything here.", NAME),
@@ -85,6 +88,7 @@ async def _notices_page(desk: Desk, told: Notices, *, kept: bool = True) -> Resp
         "spoken": [(name, languages.spoken(view, code).monitoring_notice) for code, name in languages.names().items()],
         "holds_figures": any(letter.isdigit() for letter in told.notice_addition),
         "days": [(number, name, told.hours.get(number)) for number, name in zip(WEEKDAYS, DAYS, strict=True)],
+        "card": [contact_line(each) for each in told.crisis],
         "contacts": [*told.crisis, *[None] * (MOST_CONTACTS - len(told.crisis))],
         "former": [(each, names.get(each.changed_by, "")) for each in await clinic_notices.former(desk.db)],
     }
@@ -151,13 +155,14 @@ async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange
 @get(FIRST_STEPS, opt=SETTINGS)
 async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
     """What a new clinic has still to do."""
-    steps = await first_steps.read(desk.db)
+    steps, adds_clients = await first_steps.read(desk.db), desk.may(Permission.MANAGE_CLIENTS)
+    own = [step for step in Step if adds_clients or step not in OF_COLLEAGUES]
     context = {
         "steps": steps,
         "every": [(step, *SAID[step]) for step in Step],
-        "next": next(iter(steps.open), None),
+        "next": next((step for step in steps.open if step in own), None),
         "may_stay": first_steps.MAY_STAY,
-        "adds_clients": desk.may(Permission.MANAGE_CLIENTS),
+        "own": own,
     }
     return await desk_page.show(desk, "first_steps.html", context, here="/settings")
 

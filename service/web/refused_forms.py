@@ -73,7 +73,7 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         sent_to=refused.url.path,
         texts=texts,
         # People fill in forms; bodies are for programs.
-        says="This cannot be kept." if problem.detail == BODY_REFUSED else problem.detail,
+        says="Please look at what is marked." if problem.detail == BODY_REFUSED else problem.detail,
         faults=problem.errors,
         opened_at=opened_at,
     )
