@@ -25,6 +25,7 @@ CALLS = {"rows", "find", "get"}
 # `owner` runs commands such as import; the administrator's own statements run as none of them.
 ROLES = ("web", "jobs", "sweep", "owner")
 ADMINISTRATOR = {"service.roles"}
+GENERIC_PLAN_SINCE = 16
 # NOTIFY takes no plan.
 UNPLANNED = {"service.hint.NOTIFY"}
 
@@ -91,6 +92,9 @@ async def pools(database: DatabaseUrls) -> AsyncIterator[dict[str, Pool]]:
 
 async def test_every_statement_can_be_run_by_a_role_of_the_processes(pools: dict[str, Pool]) -> None:
     """EXPLAIN checks names, types and rights without running anything."""
+    async with pools["owner"].acquire() as connection:
+        if connection.get_server_version().major < GENERIC_PLAN_SINCE:
+            pytest.skip("this PostgreSQL plans no statement without its arguments")
     refused = {}
     for constant in CONSTANTS:
         if constant.module in ADMINISTRATOR or str(constant) in UNPLANNED:
