@@ -92,9 +92,6 @@ async def pools(database: DatabaseUrls) -> AsyncIterator[dict[str, Pool]]:
 
 async def test_every_statement_can_be_run_by_a_role_of_the_processes(pools: dict[str, Pool]) -> None:
     """EXPLAIN checks names, types and rights without running anything."""
-    async with pools["owner"].acquire() as connection:
-        if connection.get_server_version().major < GENERIC_PLAN_SINCE:
-            pytest.skip("this PostgreSQL plans no statement without its arguments")
     refused = {}
     for constant in CONSTANTS:
         if constant.module in ADMINISTRATOR or str(constant) in UNPLANNED:
@@ -109,7 +106,10 @@ async def problem_of(pool: Pool, constant: Constant) -> str | None:
     async with pool.acquire() as connection:
         await connection.execute(f"begin; set local neap.clinic_id = '{ids.new()}'")
         try:
-            await connection.execute(f"explain (generic_plan) {constant.sql}")
+            if connection.get_server_version().major >= GENERIC_PLAN_SINCE:
+                await connection.execute(f"explain (generic_plan) {constant.sql}")
+            else:  # names and types; rights only where it is run
+                await connection.prepare(constant.sql)
         except asyncpg.PostgresError as error:
             return f"{type(error).__name__}: {error}"
         finally:
