@@ -25,6 +25,7 @@ CALLS = {"rows", "find", "get"}
 # `owner` runs commands such as import; the administrator's own statements run as none of them.
 ROLES = ("web", "jobs", "sweep", "owner")
 ADMINISTRATOR = {"service.roles"}
+GENERIC_PLAN_SINCE = 16
 # NOTIFY takes no plan.
 UNPLANNED = {"service.hint.NOTIFY"}
 
@@ -105,7 +106,10 @@ async def problem_of(pool: Pool, constant: Constant) -> str | None:
     async with pool.acquire() as connection:
         await connection.execute(f"begin; set local neap.clinic_id = '{ids.new()}'")
         try:
-            await connection.execute(f"explain (generic_plan) {constant.sql}")
+            if connection.get_server_version().major >= GENERIC_PLAN_SINCE:
+                await connection.execute(f"explain (generic_plan) {constant.sql}")
+            else:  # names and types; rights only where it is run
+                await connection.prepare(constant.sql)
         except asyncpg.PostgresError as error:
             return f"{type(error).__name__}: {error}"
         finally:
