@@ -167,12 +167,10 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         "screen_id": ids.new(),
     }
     if "{pause_id" in route.path:
-        day = datetime.now(UTC).date()
+        day = now.date()
         standing = await pauses.of(db, client_id)
         began = standing or [
-            await pauses.begin(
-                db, client_id, from_on=day, until_on=day, reason=PauseReason.TRAVEL, by=None, now=datetime.now(UTC)
-            )
+            await pauses.begin(db, client_id, from_on=day, until_on=day, reason=PauseReason.TRAVEL, by=None, now=now)
         ]
         values["pause_id"] = began[0].pause_id
     if "{staff_id" in route.path:
@@ -192,10 +190,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
     if "{device_id" in route.path:
         values["device_id"] = (await a_phone(db, client_id, now=datetime.now(UTC))).device_id
     if "{account_id" in route.path:
-        made = await service_accounts.add(
-            db, "Records", list(ServiceScope), by=house.people[Party.ADMIN], now=datetime.now(UTC)
-        )
-        values["account_id"] = made[0]
+        by = house.people[Party.ADMIN]
+        values["account_id"], _ = await service_accounts.add(db, "Records", list(ServiceScope), by=by, now=now)
     if "{endpoint_id" in route.path:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
         values["endpoint_id"] = added[0]
