@@ -192,9 +192,7 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
     if "{device_id" in route.path:
         values["device_id"] = (await a_phone(db, client_id, now=datetime.now(UTC))).device_id
     if "{account_id" in route.path:
-        made = await service_accounts.add(
-            db, "Records", list(ServiceScope), by=house.people[Party.ADMIN], now=datetime.now(UTC)
-        )
+        made = await service_accounts.add(db, "Records", list(ServiceScope), by=house.people[Party.ADMIN], now=now)
         values["account_id"] = made[0]
     if "{endpoint_id" in route.path:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
