@@ -48,8 +48,8 @@ class Missing(StrEnum):
 
 
 class Proposal(StrEnum):
-    """Why a hold is proposed; a person decides. `held_elsewhere`: another infusion of the course was put on hold at its
-    gate, was not given, and nobody has answered that hold at another gate since."""
+    """Why a hold is proposed; a person decides. `held_elsewhere`: another infusion of the client was put on hold at its
+    gate, was not given, and nobody has answered that hold at this gate, nor at that of one that was given since."""
 
     SCREEN_POSITIVE = "screen_positive"
     PRESSURE_ABOVE_LIMIT = "pressure_above_limit"

@@ -258,6 +258,7 @@ async def test_the_day_s_list_is_in_the_order_of_the_slots_and_holds_my_clients_
 async def test_screens_stand_beside_the_answers_and_the_figures_name_both_ways(ward: Ward) -> None:
     async with database.transaction(ward.owner, ward.clinic_id) as db:
         await an_answer(db, ward.client_id, datetime.now(ZONE).date() - timedelta(days=7))
+        await an_answer(db, ward.client_id, datetime.now(ZONE).date() - timedelta(days=4))
         await an_answer(db, ward.client_id, datetime.now(ZONE).date() - timedelta(days=1))
     await ward.send("screens", a_screen("alcohol_marker"))
     await ward.send("screens", a_screen("alcohol_marker", collected_at=moment(60 * 24 * 2)))

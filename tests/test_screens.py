@@ -42,7 +42,8 @@ def answer(hours_before: float, *used: Substance) -> UseAnswer:
         ([Analyte.COCAINE], [answer(20, Substance.COCAINE)], Agreement.AGREE),
         # Under-reported only where the answers together speak of all the 96 hours before the sample.
         ([Analyte.COCAINE], [answer(-8), answer(20), answer(44), answer(97)], Agreement.UNDER_REPORTED),
-        ([Analyte.COCAINE], [answer(-8), answer(96)], Agreement.UNDER_REPORTED),
+        # A word after days of silence is no answer of the window.
+        ([Analyte.COCAINE], [answer(-8), answer(96)], Agreement.NO_DATA),
         ([Analyte.COCAINE], [answer(0), answer(100)], Agreement.UNDER_REPORTED),
         ([Analyte.COCAINE], [answer(20), answer(44), answer(97)], Agreement.NO_DATA),
         ([Analyte.COCAINE], [answer(-8), answer(20), answer(44), answer(90)], Agreement.NO_DATA),
@@ -51,7 +52,11 @@ def answer(hours_before: float, *used: Substance) -> UseAnswer:
         ([Analyte.COCAINE], [answer(-8), answer(20), answer(100, Substance.COCAINE)], Agreement.AGREE),
         ([Analyte.COCAINE], [answer(-8), answer(20), answer(121, Substance.COCAINE)], Agreement.UNDER_REPORTED),
         ([Analyte.COCAINE], [answer(-8, Substance.COCAINE), answer(20), answer(100)], Agreement.AGREE),
-        ([Analyte.COCAINE], [answer(-32, Substance.COCAINE), answer(-8), answer(100)], Agreement.UNDER_REPORTED),
+        (
+            [Analyte.COCAINE],
+            [answer(-32, Substance.COCAINE), answer(-8), answer(20), answer(100)],
+            Agreement.UNDER_REPORTED,
+        ),
         ([], [answer(20, Substance.COCAINE), answer(44)], Agreement.OVER_REPORTED),
         # An answer speaks of the time since the one before: this use may have been before what a screen can see.
         ([], [answer(90, Substance.COCAINE), answer(114)], Agreement.NO_DATA),
@@ -147,7 +152,9 @@ def test_under_reported_is_said_only_where_every_hour_of_the_window_was_asked_ab
     """Against the plain reading: mark each hour that an answer speaks of, from the answer before it on."""
     moments = sorted(hours_before, reverse=True)
     spoken = {hour for first, last in pairwise(moments) for hour in range(last, first)}
-    expected = Agreement.UNDER_REPORTED if spoken >= set(range(96)) else Agreement.NO_DATA
+    answered = any(0 <= hour < 96 for hour in hours_before)
+    asked = answered and spoken >= set(range(96))
+    expected = Agreement.UNDER_REPORTED if asked else Agreement.NO_DATA
     answers = [answer(hours) for hours in hours_before]
     order.shuffle(answers)
     told = agreement.of_screen(a_screen_row(Analyte.COCAINE, at=AT), answers, [Substance.COCAINE])

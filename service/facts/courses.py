@@ -68,7 +68,7 @@ select course_id, client_id, phase, started_on, ended_on
 from course
 where clinic_id = $1
   and course_id = $2
-for update
+for no key update
 """
 
 

@@ -156,7 +156,7 @@ select infusion_id
 from infusion
 where clinic_id = $1
   and infusion_id = $2
-for update
+for no key update
 """
 
 

@@ -15,8 +15,9 @@ from service.database import Db
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """A hold, with the infusion it was put on as that stands now.
 
-    `unanswered`: the infusion was not given and is on that hold, whether it is to come or was cancelled or missed; and
-    since the hold no infusion of the course was given, and nobody decided at another gate knowing of it.
+    `stands`: the infusion was not given and is on that hold, whether it is to come or was cancelled or missed.
+    `answered_at`: the other infusions at whose gates somebody decided while it was proposed there. `settled`: one of
+    them was given.
     """
 
     gate_check_id: UUID
@@ -26,7 +27,13 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: datetime
     planned_at: datetime
     infusion_state: InfusionState
-    unanswered: bool
+    stands: bool
+    answered_at: list[UUID]
+    settled: bool
+
+    def is_open_for(self, infusion_id: UUID) -> bool:
+        """Whether it asks for a decision at that gate. One at another gate answers for that one, until it was given."""
+        return self.stands and not self.settled and infusion_id not in self.answered_at
 
 
 HOLDS = """
@@ -39,21 +46,27 @@ select
     where later.clinic_id = $1
       and later.infusion_id = g.infusion_id
       and (later.decided_at, later.gate_check_id) > (g.decided_at, g.gate_check_id)
-  )
-  and not exists (
-    select
-    from infusion o
-    where o.clinic_id = $1
-      and o.course_id = i.course_id
-      and o.given_at > g.decided_at
-  )
-  and not exists (
-    select
+  ) as stands,
+  array(
+    select distinct answer.infusion_id
     from gate_check answer
     where answer.clinic_id = $1
       and answer.client_id = g.client_id
       and g.gate_check_id = any (answer.record_ids)
-  ) as unanswered
+      and 'held_elsewhere' = any (answer.proposals)
+  ) as answered_at,
+  exists (
+    select
+    from gate_check answer
+    join infusion o
+      on o.clinic_id = answer.clinic_id
+      and o.infusion_id = answer.infusion_id
+    where answer.clinic_id = $1
+      and answer.client_id = g.client_id
+      and g.gate_check_id = any (answer.record_ids)
+      and 'held_elsewhere' = any (answer.proposals)
+      and o.given_at >= answer.decided_at
+  ) as settled
 from gate_check g
 join infusion i
   on i.clinic_id = g.clinic_id
@@ -73,4 +86,5 @@ async def of_clients(db: Db, client_ids: Sequence[UUID]) -> list[Hold]:
 async def left_by_plan(db: Db, client_id: UUID) -> list[Hold]:
     """The holds of infusions that were cancelled or missed, which ask for a decision at the client's next gate."""
     gone = (InfusionState.CANCELLED, InfusionState.MISSED)
-    return [each for each in await of_clients(db, [client_id]) if each.unanswered and each.infusion_state in gone]
+    holds = await of_clients(db, [client_id])
+    return [each for each in holds if each.stands and not each.settled and each.infusion_state in gone]

@@ -80,7 +80,7 @@ select infusion_id, client_id, course_id, schedule_id, state, planned_at, given_
 from infusion
 where clinic_id = $1
   and infusion_id = $2
-for update
+for no key update
 """
 
 
@@ -255,7 +255,7 @@ where clinic_id = $1
   and state in ('planned', 'held')
   and planned_at >= $3
 order by planned_at, infusion_id
-for update
+for no key update
 """
 
 

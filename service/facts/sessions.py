@@ -146,7 +146,7 @@ select therapy_session_id, client_id, staff_id, state, planned_at, modality, min
 from therapy_session
 where clinic_id = $1
   and therapy_session_id = $2
-for update
+for no key update
 """
 
 
@@ -243,7 +243,7 @@ where clinic_id = $1
   and state = 'planned'
   and planned_at >= $3
 order by planned_at, therapy_session_id
-for update
+for no key update
 """
 
 

@@ -132,7 +132,7 @@ def _of_positive(
     begun = any(each.counted_at <= since for each in answers)
     reported = any(substance in each.used for each in [*around, *within, *after])
     told = Agreement.AGREE if reported else Agreement.NO_DATA
-    if not reported and begun and (after or (within and within[-1].counted_at == at)):
+    if not reported and begun and within and (after or within[-1].counted_at == at):
         told = Agreement.UNDER_REPORTED
     return SubstanceAgreement(
         substance=substance,

@@ -69,6 +69,9 @@ async def decide(
     gate = await read.of_infusion(db, client_id, infusion_id, now=now)
     if version is not None and version != len(gate.decisions):
         raise errors.Conflict("Somebody has decided here since you looked. Look again.")
+    # In the order in which they came past the lock, whatever time each took before it.
+    newest = max((each.decided_at for each in gate.decisions), default=None)
+    now = now if newest is None else max(now, newest + timedelta(microseconds=1))
     states.after(gate.standing.state, decision)
     _refuse_unfit(gate, decision, reason)
     gate_check_id = ids.new()

@@ -28,11 +28,12 @@ AnyRecord = DrugScreen | VitalReading | ContraindicationCheck
 
 
 def counting(every: Records, slot: Slot, sources: Mapping[UUID, Source], *, at: datetime) -> Records:
-    """What counts against the slot at `at`: recorded by then, and not for an infusion that had been given by then."""
+    """What counts against the slot at `at`: recorded by then, and not known already when an infusion was given."""
 
     def counts(record: AnyRecord) -> bool:
         given_at = _given_at(record, sources)
-        return _is_elsewhere(record, slot, at) and (given_at is None or given_at > at)
+        open_still = given_at is None or given_at > at or record.recorded_at > given_at
+        return _is_elsewhere(record, slot, at) and open_still and not _is_monitoring(record, given_at)
 
     return every.only(counts)
 
@@ -47,7 +48,8 @@ class Against(msgspec.Struct, frozen=True):
 def against(
     every: Records, holds: Iterable[Hold], slot: Slot, sources: Mapping[UUID, Source], *, at: datetime
 ) -> list[Against]:
-    """All that takes a clearance of the slot away, unless the clearance knew of it.
+    """All that takes a clearance of the slot away, unless the clearance knew of it: what speaks against it, and what
+    corrects another record, for that may have been what spoke for it.
 
     That an infusion is given takes away what was recorded for it before, but brings no clearance back: it stays here.
     """
@@ -55,13 +57,25 @@ def against(
     def counts(record: AnyRecord) -> bool:
         given_at = _given_at(record, sources)
         in_reach = _time_of(record) >= slot.planned_at - REACH
-        return in_reach and _is_elsewhere(record, slot, at) and (given_at is None or record.recorded_at < given_at)
+        return in_reach and _is_elsewhere(record, slot, at) and not _is_monitoring(record, given_at)
 
     found = every.only(counts)
     return [
-        *(Against(each.drug_screen_id, each.recorded_at) for each in found.screens if of_screen(each)),
-        *(Against(each.vital_reading_id, each.recorded_at) for each in found.vitals if of_vital(each)),
-        *(Against(each.contraindication_check_id, each.recorded_at) for each in found.checklists if of_checklist(each)),
+        *(
+            Against(each.drug_screen_id, each.recorded_at)
+            for each in found.screens
+            if of_screen(each) or each.supersedes
+        ),
+        *(
+            Against(each.vital_reading_id, each.recorded_at)
+            for each in found.vitals
+            if of_vital(each) or each.supersedes
+        ),
+        *(
+            Against(each.contraindication_check_id, each.recorded_at)
+            for each in found.checklists
+            if of_checklist(each) or each.supersedes
+        ),
         *(Against(each.gate_check_id, each.decided_at) for each in holds),
     ]
 
@@ -72,16 +86,21 @@ def seen_since(known: Iterable[Against], decided_at: datetime) -> list[Seen]:
 
 
 def holds_for(holds: Iterable[Hold], slot: Slot, *, at: datetime) -> list[Hold]:
-    """The holds that people put on other infusions of the slot's course by then."""
+    """The holds that people put on other infusions of the client by then: another course undoes none."""
     return [
         each
         for each in holds
-        if each.course_id == slot.course_id and each.infusion_id != slot.infusion_id and each.decided_at <= at
+        if each.client_id == slot.client_id and each.infusion_id != slot.infusion_id and each.decided_at <= at
     ]
 
 
 def _is_elsewhere(record: AnyRecord, slot: Slot, at: datetime) -> bool:
     return record.client_id == slot.client_id and record.infusion_id != slot.infusion_id and record.recorded_at <= at
+
+
+def _is_monitoring(record: AnyRecord, given_at: datetime | None) -> bool:
+    """Whether it is a pressure taken during or after an infusion: it rises then, and the next slot takes its own."""
+    return isinstance(record, VitalReading) and given_at is not None and record.measured_at >= given_at
 
 
 def _given_at(record: AnyRecord, sources: Mapping[UUID, Source]) -> datetime | None:

@@ -106,10 +106,10 @@ async def of_slots(db: Db, slots: Sequence[Slot], *, now: datetime) -> list[Gate
 
 def _gate(slot: Slot, read: _Read, *, now: datetime) -> Gate:
     # What was recorded or said after an infusion was given says nothing about the gate it went through.
-    at = slot.given_at or now
+    decisions = read.decisions.get(slot.infusion_id, [])
+    at = slot.given_at or _latest(now, slot, decisions)
     moved_at = None if slot.moved_at is None or slot.moved_at > at else slot.moved_at
     records = read.records.only(lambda each: each.infusion_id == slot.infusion_id)
-    decisions = read.decisions.get(slot.infusion_id, [])
     decided_at = max((each.decided_at for each in decisions if each.decided_at <= at), default=None)
     holds = elsewhere.holds_for(read.holds, slot, at=at)
     others, unanswered = _others(slot, read, holds, at=at)
@@ -136,6 +136,7 @@ def _gate(slot: Slot, read: _Read, *, now: datetime) -> Gate:
             planned_at=slot.planned_at,
             moved_at=moved_at,
             opens_hours=read.setting.gate_opens_hours,
+            proposals=judged.proposals if slot.given_at is None else (),
             now=at,
         ),
         elsewhere=elsewhere.named(judged.elsewhere, unanswered, read.sources),
@@ -143,11 +144,16 @@ def _gate(slot: Slot, read: _Read, *, now: datetime) -> Gate:
     )
 
 
+def _latest(now: datetime, slot: Slot, decisions: Sequence[GateCheck]) -> datetime:
+    """Now, or what somebody did meanwhile: whoever waited for a lock took their time before it."""
+    return max([now, *(each.decided_at for each in decisions), *([slot.moved_at] if slot.moved_at else [])])
+
+
 def _others(slot: Slot, read: _Read, holds: Sequence[Hold], *, at: datetime) -> tuple[Records, list[Hold]]:
     """What counts against a slot elsewhere; nothing does where there is nothing to go ahead any more."""
     if slot.state in (InfusionState.MISSED, InfusionState.CANCELLED):
         return Records(), []
-    unanswered = [each for each in holds if each.unanswered]
+    unanswered = [each for each in holds if each.is_open_for(slot.infusion_id)]
     return elsewhere.counting(read.records, slot, read.sources, at=at), unanswered
 
 

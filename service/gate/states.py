@@ -6,14 +6,14 @@ people do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 
-from schemas.gate import Decision, GateCheck, GateState, Lapse
+from schemas.gate import Decision, GateCheck, GateState, Lapse, Proposal
 from service import errors
 
 _DUE = frozenset({GateState.PENDING, GateState.CLEAR, GateState.HOLD, GateState.OVERRIDDEN})
@@ -72,6 +72,7 @@ def at(
     moved_at: datetime | None,
     opens_hours: int,
     now: datetime,
+    proposals: Collection[Proposal] = (),
 ) -> Standing:
     """The state at `now`: of the newest decision, unless it is a clearance that has lapsed.
 
@@ -87,6 +88,10 @@ def at(
         return Standing(state=by_the_clock, decision=newest)
     if newest.decision is not Decision.HOLD:
         lapse = _lapse_of(newest, records, planned_at=planned_at, moved_at=moved_at, now=now)
+        # Nothing stands cleared against what is proposed, however that came to be: an infusion that was not given after
+        # all brings back what was known before it.
+        if lapse is None and not set(proposals) <= set(newest.proposals):
+            lapse = Lapse.NEW_RECORD
         if lapse is not None:
             return Standing(state=by_the_clock, decision=newest, lapse=lapse)
     return Standing(state=TRANSITIONS[newest.decision][1], decision=newest)
