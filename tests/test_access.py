@@ -165,14 +165,13 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
         "response_id": ids.new(),
         "code": "phq9",
         "screen_id": ids.new(),
+        "delivery_id": ids.new(),  # somebody else's leads nowhere special
+        "step": first_steps.Step.HOURS,
     }
     if "{pause_id" in route.path:
-        day = datetime.now(UTC).date()
-        standing = await pauses.of(db, client_id)
-        began = standing or [
-            await pauses.begin(
-                db, client_id, from_on=day, until_on=day, reason=PauseReason.TRAVEL, by=None, now=datetime.now(UTC)
-            )
+        day, reason = now.date(), PauseReason.TRAVEL
+        began = await pauses.of(db, client_id) or [
+            await pauses.begin(db, client_id, from_on=day, until_on=day, reason=reason, by=None, now=now)
         ]
         values["pause_id"] = began[0].pause_id
     if "{staff_id" in route.path:
@@ -199,8 +198,6 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
     if "{endpoint_id" in route.path:
         added = await webhook_endpoints.add(db, MASTER, "https://elsewhere.example/", now=datetime.now(UTC))
         values["endpoint_id"] = added[0]
-    values["delivery_id"] = ids.new()  # somebody else's leads nowhere special
-    values["step"] = first_steps.Step.HOURS
     if "{subscription_id" in route.path and party in house.people:
         address = str(ids.new())
         values["subscription_id"], _ = await staff_addresses.add(
