@@ -211,6 +211,15 @@ def test_every_contract_of_the_import_linter_covers_the_packages_there_are() -> 
     assert service["exhaustive"]
 
 
+def test_no_statement_locks_a_row_so_that_others_cannot_refer_to_it() -> None:
+    """A foreign key takes a key lock on the row it names: two who lock and refer in other orders wait in a ring.
+
+    What skips locked rows waits for nobody."""
+    locking = re.compile(r"^\s*for update(?: of \w+)?$", re.MULTILINE)
+    for file in sources("service", "jobs"):
+        assert not locking.search(file.read_text()), f"{file}: for no key update"
+
+
 def test_a_statement_in_sql_is_lower_case() -> None:
     loud = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|FROM|WHERE|CREATE|ALTER)\b", re.MULTILINE)
     files = [*sources("service", "jobs"), *(REPOSITORY / "service" / "migrations").glob("*.sql")]

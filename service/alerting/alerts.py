@@ -98,7 +98,7 @@ where clinic_id = $1
   and client_id = $2
   and (tier = 1) = $3
   and state not in ('resolved', 'auto_resolved')
-for update
+for no key update
 """
 INSERT_OPEN = """
 insert into alert (clinic_id, alert_id, client_id, tier, state, origin, opened_at, round_began_at)
@@ -155,7 +155,7 @@ select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_
 from alert
 where clinic_id = $1
   and alert_id = $2
-for update
+for no key update
 """
 
 

@@ -47,7 +47,7 @@ select alert_id, client_id, tier, state, origin, round, step
 from alert
 where clinic_id = $1
   and alert_id = $2
-for update
+for no key update
 """
 
 

@@ -76,7 +76,7 @@ LOCK = """
 select clinic_id
 from clinic
 where clinic_id = $1
-for update
+for no key update
 """
 
 

@@ -44,7 +44,7 @@ where c.clinic_id = $1
   and c.source = $2
   and c.source_key = any($3::text[])
 order by c.client_id
-for update of c
+for no key update of c
 """
 INSERT_CLIENT = """
 insert into client (

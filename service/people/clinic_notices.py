@@ -37,7 +37,7 @@ CURRENT = """
 select notice_addition, crisis, hours
 from clinic_setting
 where clinic_id = $1
-for update
+for no key update
 """
 KEEP = """
 insert into clinic_setting_former

@@ -134,7 +134,7 @@ HOLD = """
 select clinic_id, slug, name, time_zone
 from clinic
 where clinic_id = $1
-for update
+for no key update
 """
 KEEP_FORMER = """
 insert into clinic_former (clinic_id, clinic_former_id, name, time_zone, changed_by, changed_at)

@@ -41,7 +41,7 @@ where clinic_id = $1
   and channel = $2
   and address_hash = $3
   and ended_at is null
-for update
+for no key update
 """
 INSERT = """
 insert into staff_address (
