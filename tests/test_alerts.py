@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import product
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alert_states, alerts, deliveries, findings
+from service.alerting import alerts, deliveries, findings
 from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints
@@ -222,24 +221,6 @@ def test_the_next_clinic_day_is_the_next_one_with_hours() -> None:
     assert clinic_hours.next_closing(hours, zone, now=monday) == datetime(2026, 11, 27, 18, 30, tzinfo=UTC)
     assert clinic_hours.next_closing(hours, zone, now=monday + timedelta(days=4)).date() == date(2026, 11, 30)
     assert clinic_hours.next_closing({}, zone, now=monday) == datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
-
-
-CLOSED = {AlertState.RESOLVED, AlertState.AUTO_RESOLVED}
-
-
-@pytest.mark.parametrize(("state", "event", "tier"), list(product(AlertState, alert_states.TRANSITIONS, Tier)))
-def test_an_event_either_leads_to_a_known_state_or_is_refused_by_name(
-    state: AlertState, event: EventKind, tier: Tier
-) -> None:
-    allowed, leads_to, tiers = alert_states.TRANSITIONS[event]
-    if state in allowed and tier in tiers:
-        assert alert_states.after(state, event, tier) is (leads_to or state)
-        opens_again = state in CLOSED and leads_to is not None
-        assert opens_again == (state is AlertState.RESOLVED and event is EventKind.UNDONE), "only its undoing does"
-        assert tier is not Tier.URGENT or leads_to not in (AlertState.SNOOZED, AlertState.AUTO_RESOLVED)
-    else:
-        with pytest.raises(errors.Conflict, match=f"tier {tier}" if tier not in tiers else state.replace("_", " ")):
-            alert_states.after(state, event, tier)
 
 
 async def test_what_is_closed_or_taken_on_is_not_taken_on_again(db: Db, client_id: UUID, therapist: UUID) -> None:
