@@ -16,7 +16,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alerts, deliveries, findings
+from service.alerting import alerts, deliveries, findings, notes
 from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints
@@ -260,7 +260,7 @@ async def test_notes_are_sealed_and_open_in_their_own_row_only(db: Db, client_id
         db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW, note="reached her sister", sealer=sealer
     )
     events = await alerts.events_of(db, alert.alert_id)
-    texts = [alerts.note_text(event, sealer, clinic_id=db.clinic_id) for event in events]
+    texts = [notes.text_of(event, sealer, clinic_id=db.clinic_id) for event in events]
     assert texts == [None, "called, no answer", "reached her sister", None]
     assert all(b"sister" not in (event.note_sealed or b"") for event in events)
     with pytest.raises(errors.Invalid):

@@ -260,8 +260,8 @@ OURS = {
         " infusion_version_positive instrument_response_counted_not_after_receipt job_run_state_known"
         " one_time_link_purpose_known pause_version_positive reminder_state_known rule_set_one_reason"
         " staff_address_label_length staff_session_stage_known therapy_session_event_state_known"
-        " therapy_session_state_known therapy_session_version_positive trend_status_known vital_reading_error_supersedes"
-        " webhook_endpoint_previous"
+        " therapy_session_state_known therapy_session_version_positive trend_status_known"
+        " vital_reading_error_supersedes webhook_endpoint_previous"
     ),
     "whether it was imported": (
         "alert_origin_known check_in_origin_known check_in_origin_source client_origin_known client_source_pair"

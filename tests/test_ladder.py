@@ -18,7 +18,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database, errors
-from service.alerting import alerts, deliveries, ladder, leases, rounds
+from service.alerting import alerts, deliveries, ladder, leases, notes, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import clinic_hours
@@ -216,7 +216,7 @@ async def test_what_is_put_off_tells_nobody_until_its_time_and_then_everybody_ag
     assert await rounds.end_lapsed(db, now=until) == 1
     assert [each for each, _, _ in await told(db, alert_id, people)] == [1, 2]
     event = next(each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.SNOOZED)
-    assert alerts.note_text(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
+    assert notes.text_of(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
 
 
 async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or_without_a_reason(db: Db) -> None:
