@@ -171,6 +171,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "instrument_schedule_open_range": _field("The rhythm was refused.", open_days="1 to every_days"),
     "instrument_schedule_both_days": _field("The rhythm was refused.", open_days="with every_days, or without"),
     "instrument_response_pkey": Conflict("This id is already in use for another response."),
+    "instrument_response_language_shape": _field("The language is none.", language="a code such as es or es-MX"),
     "instrument_response_answers_object": _field("The answers are none.", answers="an object of answers by item"),
     # people
     "client_name_length": _field(

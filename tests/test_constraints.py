@@ -239,6 +239,8 @@ def _rest() -> list[Mistake]:
         Mistake("check_in_kind_known", "kind", "PUT", "/v1/check-ins/{new}", daily(kind="weekly")),
         Mistake("instrument_response_answers_object", "answers", "PUT", "/v1/instrument-responses/{new}",
                 a_response() | {"answers": []}),
+        Mistake("instrument_response_language_shape", "language", "PUT", "/v1/instrument-responses/{new}",
+                a_response() | {"language": "Spanish"}),
         Mistake("phone_setting_language_shape", "language", "PUT", "/v1/phone-settings/language", {"language": "1!"}),
         Mistake("phone_setting_reminder_whole", "time_zone", "PUT", "/v1/phone-settings/reminder",
                 {"remind_time": "09:00:00"}),
@@ -250,18 +252,18 @@ WITHOUT_A_FIELD = {"gate_check_clear_is_complete", "alert_urgent_never_snoozed"}
 
 OURS = {
     "the verb writes it, no form has it": (
-        "alert_acknowledged_has_lease alert_closed_has_time alert_snoozed_has_end"
-        " alert_state_known alert_tier_range audit_event_actor_known calendar_feed_one_owner"
-        " check_in_counted_not_after_receipt contraindication_check_error_supersedes course_event_kind_known"
-        " course_event_phase_given course_event_reason_of_discharge course_event_substances_given delivery_about"
-        " delivery_kind_known delivery_recipient delivery_state_known device_revoked_why_known"
-        " device_token_kind_known drug_screen_error_supersedes enrolment_code_wrong_range finding_tier_has_alert"
-        " finding_tier_range gate_check_decision_known gate_check_expires imported_record_known"
-        " infusion_version_positive instrument_response_counted_not_after_receipt job_run_state_known"
-        " one_time_link_purpose_known pause_version_positive reminder_state_known rule_set_one_reason"
-        " staff_address_label_length staff_session_stage_known therapy_session_event_state_known"
-        " therapy_session_state_known therapy_session_version_positive trend_status_known"
-        " vital_reading_error_supersedes webhook_endpoint_previous"
+        "alert_acknowledged_has_lease alert_closed_has_time alert_snoozed_has_end alert_state_known"
+        " alert_tier_range audit_event_actor_known audit_event_moved_range audit_seal_moved_range"
+        " calendar_feed_one_owner check_in_counted_not_after_receipt contraindication_check_error_supersedes"
+        " course_event_kind_known course_event_phase_given course_event_reason_of_discharge"
+        " course_event_substances_given delivery_about delivery_kind_known delivery_recipient delivery_state_known"
+        " device_revoked_why_known device_token_kind_known drug_screen_error_supersedes enrolment_code_wrong_range"
+        " finding_tier_has_alert finding_tier_range gate_check_decision_known gate_check_expires"
+        " imported_record_known infusion_version_positive instrument_response_counted_not_after_receipt"
+        " job_run_state_known one_time_link_purpose_known pause_version_positive reminder_state_known"
+        " rule_set_one_reason staff_address_label_length staff_session_stage_known"
+        " therapy_session_event_state_known therapy_session_state_known therapy_session_version_positive"
+        " trend_status_known vital_reading_error_supersedes webhook_endpoint_previous"
     ),
     "whether it was imported": (
         "alert_origin_known check_in_origin_known check_in_origin_source client_origin_known client_source_pair"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -67,6 +67,13 @@ def test_a_night_that_began_yesterday_ends_this_morning() -> None:
     assert tempo.due_at(NIGHT, zone=CHICAGO, now=late) == datetime(2026, 11, 21, 7, 30, tzinfo=CHICAGO)
     at_noon = datetime(2026, 11, 20, 12, tzinfo=CHICAGO)
     assert tempo.due_at(NIGHT, zone=CHICAGO, now=at_noon) == at_noon
+
+
+@pytest.mark.parametrize(("chosen", "hours"), [(Tempo.WITHIN_3_HOURS, range(0, 24, 3)), (Tempo.DAILY, [7])])
+def test_what_comes_on_the_hour_itself_goes_at_that_hour(chosen: Tempo, hours: Sequence[int]) -> None:
+    for hour in hours:
+        at = datetime(2026, 11, 20, hour, tzinfo=CHICAGO)
+        assert tempo.due_at(MessageTimes(tempo=chosen), zone=CHICAGO, now=at) == at
 
 
 @pytest.fixture
