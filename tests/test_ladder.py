@@ -113,6 +113,9 @@ async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_f
         again = NewFinding(client_day=day, rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
         change = await alerts.open_or_join(db, client_id, [again], now=now, rule_set_version=1)
         assert change.joined == [alert_id]
+    again = [each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.REOPENED]
+    assert [each.detail["round"] for each in again] == list(range(2, len(again) + 2))
+    assert {(each.detail["from_tier"], each.detail["to_tier"]) for each in again} == {(1, 1)}
     every = await told(db, alert_id, people)
     first = [min(number for number, _, told_of in every if told_of == name) for name in PEOPLE]
     assert first == sorted(first), "the admin, too, after an hour"
