@@ -263,8 +263,10 @@ async def test_notes_are_sealed_and_open_in_their_own_row_only(db: Db, client_id
     texts = [notes.text_of(event, sealer, clinic_id=db.clinic_id) for event in events]
     assert texts == [None, "called, no answer", "reached her sister", None]
     assert all(b"sister" not in (event.note_sealed or b"") for event in events)
-    with pytest.raises(errors.Invalid):
-        await alerts.note(db, alert.alert_id, "  ", by=therapist, now=NOW, sealer=sealer)
+    for text in ("  ", "x" * (notes.MOST_CHARACTERS + 1)):
+        with pytest.raises(errors.Invalid) as refused:
+            await alerts.note(db, alert.alert_id, text, by=therapist, now=NOW, sealer=sealer)
+        assert [fault.field for fault in refused.value.fields] == ["note"]
 
 
 async def test_the_nearest_people_who_can_be_told_are_told(db: Db, client_id: UUID, therapist: UUID) -> None:

@@ -113,9 +113,9 @@ async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_f
         again = NewFinding(client_day=day, rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
         change = await alerts.open_or_join(db, client_id, [again], now=now, rule_set_version=1)
         assert change.joined == [alert_id]
-    again = [each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.REOPENED]
-    assert [each.detail["round"] for each in again] == list(range(2, len(again) + 2))
-    assert {(each.detail["from_tier"], each.detail["to_tier"]) for each in again} == {(1, 1)}
+    retold = [each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.REOPENED]
+    assert [each.detail["round"] for each in retold] == list(range(2, len(retold) + 2))
+    assert {(each.detail["from_tier"], each.detail["to_tier"]) for each in retold} == {(1, 1)}
     every = await told(db, alert_id, people)
     first = [min(number for number, _, told_of in every if told_of == name) for name in PEOPLE]
     assert first == sorted(first), "the admin, too, after an hour"
@@ -231,7 +231,12 @@ async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or
     sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
     with pytest.raises(errors.Conflict, match="tier 1"):
         await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
-    for until, reason, field in ((NOW, "x", "until"), (NOW + 15 * DAY, "x", "until"), (NOW + DAY, " ", "reason")):
+    for until, reason, field in (
+        (NOW, "x", "until"),
+        (NOW + 15 * DAY, "x", "until"),
+        (NOW + DAY, " ", "reason"),
+        (NOW + DAY, "x" * (notes.MOST_CHARACTERS + 1), "reason"),
+    ):
         with pytest.raises(errors.Invalid) as refused:
             await alerts.snooze(db, other, until, reason, by=by, now=NOW, sealer=sealer)
         assert refused.value.fields[0].field == field

@@ -223,10 +223,10 @@ async def snooze(
         raise errors.Invalid("Say why.", fields=(errors.FieldFault("reason", "at least one character"),))
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.SNOOZED, alert.tier)
-    await db.execute(SNOOZE, db.clinic_id, alert_id, state, until)
     await notes.append(
         db, alert_id, EventKind.SNOOZED, reason, detail={"until": until.isoformat()}, by=by, now=now, sealer=sealer
     )
+    await db.execute(SNOOZE, db.clinic_id, alert_id, state, until)
 
 
 RENEW_LEASE = """
@@ -288,8 +288,7 @@ async def resolve(
         fault = errors.FieldFault("outcome", "another one: no worsening stands here")
         raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))
     if note is not None and note.strip():
-        if sealer is None:
-            raise errors.Invalid("A note needs the key of its client.")
+        assert sealer is not None, "a note needs the key of its client"
         await notes.append(db, alert_id, EventKind.NOTED, note, by=by, now=now, sealer=sealer)
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}

@@ -1,0 +1,75 @@
+"""Small promises of the detector, each held by numbers that can be reckoned by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from service.detection import Days, State, Trends, fold, hypotheses, shipped_rules
+from service.detection.noise import innovations
+from service.detection.population import Array, Rules
+
+RULES = shipped_rules(60)
+
+
+def answers(days: int, seed: int = 0, clients: int = 1) -> Array:
+    """Whole numbers around 4, every day answered."""
+    rng = np.random.default_rng(seed)
+    return np.clip(np.round(4 + 1.3 * rng.standard_normal((clients, days, 3))), 0, 10)
+
+
+def folded(days: Days, rules: Rules = RULES) -> Trends:
+    return fold(State.fresh(len(days.scores), rules), days, rules)[1]
+
+
+def test_where_missed_days_mean_nothing_a_missed_day_moves_no_statistic() -> None:
+    speaks_not = replace(RULES, missingness=replace(RULES.missingness, per_craving_sd=0.0))
+    scores = answers(40)
+    scores[0, 30:32] = np.nan
+    silent, usual = folded(Days.of(scores), speaks_not).statistic[0], folded(Days.of(scores)).statistic[0]
+    # Only today's onset is new, and with it the mean of one more ratio of 1.
+    state = fold(State.fresh(1, speaks_not), Days.of(scores[:, :30]), speaks_not)[0]
+    before = state.rows["log_ratio"].copy()
+    after = fold(state, Days.of(scores[:, 30:31]), speaks_not)[0].rows["log_ratio"]
+    there = np.isfinite(before) & np.isfinite(after)
+    there[:, :, 30 % 28] = False
+    np.testing.assert_allclose(after[there], before[there], atol=1e-6)
+    assert silent[30] != usual[30]
+
+
+def test_days_of_different_lengths_are_refused() -> None:
+    days = Days.of(answers(10))
+    other = Days(days.scores, days.active, days.paused, days.infusion[:, :9], *[days.weekend] * 3)
+    with pytest.raises(ValueError, match="shape"):
+        other.check()
+
+
+def test_a_pause_of_everybody_forecasts_nothing() -> None:
+    days = Days.of(answers(40, clients=3))
+    days.active[:, 20:25] = False
+    around = Days.of(np.delete(days.scores, slice(20, 25), axis=1))
+    for left, right in zip(innovations(days, RULES), innovations(around, RULES), strict=True):
+        np.testing.assert_allclose(left, right)
+
+
+def test_the_shapes_of_a_worsening_are_what_they_are_called() -> None:
+    ages = np.array([0.0, 6.0, 13.0, 27.0])
+    np.testing.assert_allclose(hypotheses.course("step", ages), [1, 1, 1, 1])
+    np.testing.assert_allclose(hypotheses.course("ramp", ages), [1 / 14, 0.5, 1, 1])
+    np.testing.assert_allclose(hypotheses.course("spike", ages), 0.85 * np.exp(-ages / 3) + 0.15)
+
+
+def test_the_tables_are_the_templates_as_numbers() -> None:
+    tables = hypotheses.TABLES
+    assert sum(template.weight for template in hypotheses.TEMPLATES) == pytest.approx(1)
+    for row, template in enumerate(hypotheses.TEMPLATES):
+        shape = hypotheses.SHAPES.index(template.shape)
+        a, b = template.craving, template.others
+        linear, quadratic = np.zeros((3, 2)), np.zeros((3, 3))
+        linear[shape], quadratic[:, shape] = (-2 * a, -2 * b), (a**2, 2 * a * b, b**2)
+        np.testing.assert_allclose(tables.to_ratio[row], [*linear.ravel(), *quadratic.ravel()], rtol=1e-6)
+        np.testing.assert_allclose(tables.sizes[row], [a, b, b])
+        np.testing.assert_allclose(tables.craving[row], a * tables.courses[shape], rtol=1e-6)
+        assert tables.weights[row] == template.weight
+    np.testing.assert_array_equal(tables.patterns, [[1, 0], [0, 1], [0, 1]])
