@@ -167,6 +167,16 @@ async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID
     assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
 
 
+async def test_the_day_of_an_outcome_is_the_clinic_s_where_the_client_s_zone_is_unknown(
+    db: Db, therapist: UUID
+) -> None:
+    """One in the morning in Chicago: the client day there is still the evening's."""
+    stranger = await a_client(db, time_zone="Mars/Olympus")
+    alert = await an_alert(db, stranger)
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + timedelta(hours=8))
+    assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"outcome": "called", "client_day": "2026-11-22"}
+
+
 async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pressed_it(
     db: Db, client_id: UUID, therapist: UUID
 ) -> None:

@@ -114,7 +114,11 @@ async def test_tier_3_waits_in_the_inbox_and_a_finding_of_today_raises_it(
     raised = await alerts.get(db, alert.alert_id)
     assert (raised.tier, raised.state, raised.acknowledged_by) == (Tier.TODAY, AlertState.OPEN, None)
     assert await told(db, alert.alert_id) == [(2, therapist)]
-    assert (await kinds(db, alert.alert_id))[-2:] == [EventKind.JOINED, EventKind.RAISED]
+    *_, taken, joined, again = await alerts.events_of(db, alert.alert_id)
+    assert (taken.kind, taken.staff_id) == (EventKind.ACKNOWLEDGED, therapist)
+    assert (joined.kind, joined.detail) == (EventKind.JOINED, {"tier": 2})
+    assert again.kind is EventKind.RAISED
+    assert again.detail == {"round": 2, "from_tier": 3, "to_tier": 2, "from_state": "acknowledged"}
 
 
 async def test_a_lighter_finding_never_lowers_the_tier(db: Db, client_id: UUID) -> None:
@@ -181,6 +185,7 @@ async def test_imported_findings_become_closed_history_that_nobody_is_told(db: D
     for alert in await alerts.inbox(db, None, closed=True):
         assert (alert.state, alert.origin, alert.closed_at) == (AlertState.AUTO_RESOLVED, RecordOrigin.IMPORT, NOW)
         assert await deliveries.of_alert(db, alert.alert_id) == []
+        assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"why": "imported"}
     live = await an_alert(db, client_id, a_finding(day=TODAY - timedelta(days=1)))
     assert live.origin is RecordOrigin.LIVE
 

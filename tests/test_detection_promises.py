@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from service.detection import Days, State, Trends, fold, hypotheses, shipped_rules
+from service.detection import filter as kalman
 from service.detection.noise import innovations
-from service.detection.population import Array, Rules
+from service.detection.population import Array, Rules, load_shipped
 
 RULES = shipped_rules(60)
 
@@ -61,7 +62,9 @@ def test_the_shapes_of_a_worsening_are_what_they_are_called() -> None:
 
 
 def test_the_tables_are_the_templates_as_numbers() -> None:
-    tables = hypotheses.TABLES
+    tables = hypotheses._tables()
+    for left, right in zip(tables, hypotheses.TABLES, strict=True):
+        np.testing.assert_array_equal(left, right)
     assert sum(template.weight for template in hypotheses.TEMPLATES) == pytest.approx(1)
     for row, template in enumerate(hypotheses.TEMPLATES):
         shape = hypotheses.SHAPES.index(template.shape)
@@ -73,3 +76,35 @@ def test_the_tables_are_the_templates_as_numbers() -> None:
         np.testing.assert_allclose(tables.craving[row], a * tables.courses[shape], rtol=1e-6)
         assert tables.weights[row] == template.weight
     np.testing.assert_array_equal(tables.patterns, [[1, 0], [0, 1], [0, 1]])
+
+
+def test_the_limit_between_two_budgets_lies_between_theirs_in_the_days_logarithm() -> None:
+    shipped = load_shipped()
+    for budget, limit in zip(shipped.budgets_days, shipped.limits, strict=True):
+        assert shipped.at(budget).limit == round(limit, 6)
+    left, right = shipped.budgets_days[:2]
+    between = shipped.at(float(np.sqrt(left * right)))
+    assert between.limit == pytest.approx(sum(shipped.limits[:2]) / 2, abs=1e-6)
+    assert between.budget_days == pytest.approx(np.sqrt(left * right))
+    for outside in (shipped.budgets_days[0] - 0.1, shipped.budgets_days[-1] + 0.1):
+        with pytest.raises(ValueError, match="budget_days must lie in 20-365"):
+            shipped.at(outside)
+
+
+def test_the_new_usual_opens_the_baseline_by_half_of_the_person_s_own_variance() -> None:
+    """What the level has moved is the baseline's now, and baseline and residual still add up to what was answered."""
+    known = kalman.constants(RULES)
+    scores = answers(60, clients=2)
+    scores[:, 50:] = np.clip(scores[:, 50:] + 3, 0, 10)
+    rows = fold(State.fresh(2, RULES), Days.of(scores), RULES)[0].rows
+    before, sd = rows.copy(), kalman.person_of(rows, known).sd
+    kalman.relearn(rows, np.array([True, False]), known)
+    np.testing.assert_array_equal(rows[1], before[1])
+    own = 0.5 * known.correlation * np.outer(sd[0], sd[0])
+    base, residual = slice(0, 3), slice(9, 12)
+    for part, other, sign in ((base, base, 1), (residual, residual, 1), (base, residual, -1), (residual, base, -1)):
+        np.testing.assert_allclose(rows["cov"][0][part, other], sign * own)
+    np.testing.assert_array_equal(rows["cov"][0][base, 3:9], 0)
+    np.testing.assert_array_equal(rows["cov"][0][3:9, 3:9], before["cov"][0][3:9, 3:9])
+    np.testing.assert_allclose(rows["mean"][0, 0], before["level"][0])
+    np.testing.assert_allclose(rows["mean"][0].sum(axis=0), before["mean"][0].sum(axis=0))

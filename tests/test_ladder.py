@@ -93,13 +93,17 @@ async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_ro
     assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
 
 
-async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(db: Db) -> None:
+@pytest.mark.parametrize("hours", [2, 10])
+async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(
+    db: Db, hours: int
+) -> None:
     client_id, people = await a_house(db)
     alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
-    assert await rounds.climb(db, now=NOW + 10 * HOUR) == 3
+    later = NOW + hours * HOUR
+    assert await rounds.climb(db, now=later) == 3
     assert {name for _, _, name in await told(db, alert_id, people)} == set(PEOPLE)
-    assert await rounds.climb(db, now=NOW + 10 * HOUR + 59 * MINUTE) == 0
-    assert await rounds.climb(db, now=NOW + 11 * HOUR) == 1
+    assert await rounds.climb(db, now=later + 59 * MINUTE) == 0
+    assert await rounds.climb(db, now=later + HOUR) == 1
 
 
 async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_foot(db: Db) -> None:
@@ -220,6 +224,7 @@ async def test_what_is_put_off_tells_nobody_until_its_time_and_then_everybody_ag
     assert [each for each, _, _ in await told(db, alert_id, people)] == [1, 2]
     event = next(each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.SNOOZED)
     assert notes.text_of(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
+    assert (event.staff_id, event.detail) == (therapist, {"until": until.isoformat()})
 
 
 async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or_without_a_reason(db: Db) -> None:
@@ -261,5 +266,6 @@ async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
     assert [each.counts["closed"] for each in (early, *runs)] == [0, 1, 0]
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         states = [(await alerts.get(db, each)).state for each in (*review, today)]
+        assert (await alerts.events_of(db, review[0]))[-1].detail == {"why": "seven days on track"}
     assert states[0] is AlertState.AUTO_RESOLVED
     assert AlertState.AUTO_RESOLVED not in states[1:]
