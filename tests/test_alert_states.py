@@ -26,6 +26,7 @@ snoozed        23  snoozed       snoozed       snoozed       .             .    
 resolved      123  resolved      resolved      resolved      resolved      .             .
 auto_resolved   3  auto_resolved auto_resolved auto_resolved auto_resolved .             .
 undone        123  .             .             .             acknowledged  acknowledged  .
+given_back    123  .             .             open          .             .             .
 reopened      123  open          open          open          open          .             .
 raised        123  open          open          open          open          .             .
 lease_lapsed  123  .             .             open          .             .             .
