@@ -10,6 +10,7 @@ from service.detection import Days, State, Trends, fold, hypotheses, shipped_rul
 from service.detection import filter as kalman
 from service.detection.noise import innovations
 from service.detection.population import Array, Rules, load_shipped
+from service.detection.waning import LEAST_BENEFIT_SDS, expectation_of, waning_of
 
 RULES = shipped_rules(60)
 
@@ -108,3 +109,38 @@ def test_the_new_usual_opens_the_baseline_by_half_of_the_person_s_own_variance()
     np.testing.assert_array_equal(rows["cov"][0][3:9, 3:9], before["cov"][0][3:9, 3:9])
     np.testing.assert_allclose(rows["mean"][0, 0], before["level"][0])
     np.testing.assert_allclose(rows["mean"][0].sum(axis=0), before["mean"][0].sum(axis=0))
+
+
+def test_a_day_s_ratio_is_the_formula_s_also_where_the_noise_has_another_scale() -> None:
+    """-(1/iv + d)/2 ln[(1 + (E - 2 q1 + q2) iv/a) / (1 + E iv/a)], of an onset today, of which nothing is absorbed."""
+    known, scale = kalman.constants(RULES), 0.7
+    rows = fold(State.fresh(1, RULES), Days.of(answers(30)), RULES)[0].rows
+    person = kalman.person_of(rows, known)
+    hypotheses.open_today(rows, np.array([True]))
+    kalman.predict(rows, person, known)
+    design = kalman.design_of(rows["days_since_infusion"], np.array([False]))
+    expected = kalman.summed(rows["mean"], design)
+    innovation = kalman.observe(rows, expected + 2 * person.sd, expected, design, person, known)
+    hypotheses.update(rows, innovation, person, scale)
+    error, precision = innovation.error[0], innovation.precision[0]
+    inverse = float(innovation.inverse_degrees[0])
+    for row, template in enumerate(hypotheses.TEMPLATES):
+        share = hypotheses.course(template.shape, np.zeros(1))[0]
+        shift = share * np.array([template.craving, template.others, template.others]) * person.sd[0]
+        energy, pull, own = error @ precision @ error, shift @ precision @ error, shift @ precision @ shift
+        odds = (1 + (energy - 2 * pull + own) * inverse / scale) / (1 + energy * inverse / scale)
+        told = rows["log_ratio"][0, row, 30 % 28]
+        assert told == pytest.approx(-0.5 * (1 / inverse + 3) * np.log(odds), rel=1e-3), template
+
+
+@pytest.mark.parametrize("items", [1, 2, 3])
+def test_the_benefit_of_an_infusion_is_the_mean_over_the_items_that_the_person_answers(items: int) -> None:
+    rows = State.fresh(1, RULES).rows
+    rows["item_answers"][0, :items] = 30
+    rows["days_since_infusion"], rows["since_days"] = 1, 28
+    rows["cov"] = 0.0
+    sd = np.full((1, 3), 1.5)
+    rows["mean"][0, 1, :items] = -sd[0, :items] * (LEAST_BENEFIT_SDS + 0.05)
+    assert np.isfinite(waning_of(rows, sd, expectation_of(RULES)).half_lost_days[0])
+    rows["mean"][0, 1, :items] = -sd[0, :items] * (LEAST_BENEFIT_SDS - 0.05)
+    assert np.isnan(waning_of(rows, sd, expectation_of(RULES)).half_lost_days[0])
