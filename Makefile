@@ -17,7 +17,7 @@ UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 
-.PHONY: help setup setup-dev browser demo demo-reset test quick slow coverage crash-test bench bench-detection screenshots lint format secrets clean
+.PHONY: help setup setup-dev browser demo demo-reset test quick slow coverage mutation crash-test bench bench-detection screenshots lint format secrets clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ coverage: $(DEVELOPMENT) ## which branches the tests without the browser never t
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not browser" -q
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+mutation: $(DEVELOPMENT) ## put small faults into detection and alerting, and see which the tests miss (PART=day|fitting|alerts)
+	nice -n 15 $(BIN)/python -m tests.mutation $(PART)
 
 crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove that nothing is lost (about seven minutes)
 	$(BIN)/python -m tests.crash --kills 200

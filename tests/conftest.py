@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import coverage
 import httpx
 import hypothesis
 import msgspec
@@ -41,6 +42,13 @@ A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 FOLDER_PREFIX = "neap-tests-"
 
 TEMPLATE = "neap"  # the database that the embedded addresses name
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what `make coverage` has measured here: a worker that is told to end has ten seconds, and may need more."""
+    if (measured := coverage.Coverage.current()) is not None:
+        measured.stop()
+        measured.save()
 
 
 @contextmanager

@@ -167,6 +167,16 @@ async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID
     assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
 
 
+async def test_the_day_of_an_outcome_is_the_clinic_s_where_the_client_s_zone_is_unknown(
+    db: Db, therapist: UUID
+) -> None:
+    """One in the morning in Chicago: the client day there is still the evening's."""
+    stranger = await a_client(db, time_zone="Mars/Olympus")
+    alert = await an_alert(db, stranger)
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + timedelta(hours=8))
+    assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"outcome": "called", "client_day": "2026-11-22"}
+
+
 async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pressed_it(
     db: Db, client_id: UUID, therapist: UUID
 ) -> None:
@@ -181,7 +191,7 @@ async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pre
     until = await undo.take_back(db, alert.alert_id, by=therapist, now=later)
     again = await alerts.get(db, alert.alert_id)
     assert (again.state, again.acknowledged_by, again.lease_until) == (AlertState.ACKNOWLEDGED, therapist, until)
-    assert (again.outcome, again.closed_at) == (None, None)
+    assert (again.acknowledged_at, again.outcome, again.closed_at) == (later, None, None)
     [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
     assert facts.new_usual_days == set()
     with pytest.raises(errors.Conflict):
@@ -202,11 +212,13 @@ async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pre
 async def test_putting_off_is_taken_back_and_what_was_opened_meanwhile_stands_against_a_resolve(
     db: Db, client_id: UUID, therapist: UUID
 ) -> None:
-    alert = await an_alert(db, client_id)
+    alert = await an_alert(db, client_id, a_finding(Rule.SILENCE, Tier.REVIEW))
     sealer = await clients.sealer_of(db, MASTER, client_id)
     await alerts.snooze(db, alert.alert_id, NOW + timedelta(days=2), "visit", by=therapist, now=NOW, sealer=sealer)
-    await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + SECOND)
+    until = await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + SECOND)
+    assert until == NOW + SECOND + timedelta(days=7), "the lease of its tier"
     assert (await alerts.get(db, alert.alert_id)).snoozed_until is None
+    assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"from_state": "snoozed"}
     await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + 2 * SECOND)
     await an_alert(db, client_id, a_finding(Rule.OTHER_USE))
     with pytest.raises(errors.Conflict, match="opened meanwhile"):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import product
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alert_states, alerts, deliveries, findings
+from service.alerting import alerts, deliveries, findings, notes
 from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints
@@ -115,7 +114,11 @@ async def test_tier_3_waits_in_the_inbox_and_a_finding_of_today_raises_it(
     raised = await alerts.get(db, alert.alert_id)
     assert (raised.tier, raised.state, raised.acknowledged_by) == (Tier.TODAY, AlertState.OPEN, None)
     assert await told(db, alert.alert_id) == [(2, therapist)]
-    assert (await kinds(db, alert.alert_id))[-2:] == [EventKind.JOINED, EventKind.RAISED]
+    *_, taken, joined, again = await alerts.events_of(db, alert.alert_id)
+    assert (taken.kind, taken.staff_id) == (EventKind.ACKNOWLEDGED, therapist)
+    assert (joined.kind, joined.detail) == (EventKind.JOINED, {"tier": 2})
+    assert again.kind is EventKind.RAISED
+    assert again.detail == {"round": 2, "from_tier": 3, "to_tier": 2, "from_state": "acknowledged"}
 
 
 async def test_a_lighter_finding_never_lowers_the_tier(db: Db, client_id: UUID) -> None:
@@ -182,6 +185,7 @@ async def test_imported_findings_become_closed_history_that_nobody_is_told(db: D
     for alert in await alerts.inbox(db, None, closed=True):
         assert (alert.state, alert.origin, alert.closed_at) == (AlertState.AUTO_RESOLVED, RecordOrigin.IMPORT, NOW)
         assert await deliveries.of_alert(db, alert.alert_id) == []
+        assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"why": "imported"}
     live = await an_alert(db, client_id, a_finding(day=TODAY - timedelta(days=1)))
     assert live.origin is RecordOrigin.LIVE
 
@@ -224,24 +228,6 @@ def test_the_next_clinic_day_is_the_next_one_with_hours() -> None:
     assert clinic_hours.next_closing({}, zone, now=monday) == datetime(2026, 11, 25, 6, 0, tzinfo=UTC)
 
 
-CLOSED = {AlertState.RESOLVED, AlertState.AUTO_RESOLVED}
-
-
-@pytest.mark.parametrize(("state", "event", "tier"), list(product(AlertState, alert_states.TRANSITIONS, Tier)))
-def test_an_event_either_leads_to_a_known_state_or_is_refused_by_name(
-    state: AlertState, event: EventKind, tier: Tier
-) -> None:
-    allowed, leads_to, tiers = alert_states.TRANSITIONS[event]
-    if state in allowed and tier in tiers:
-        assert alert_states.after(state, event, tier) is (leads_to or state)
-        opens_again = state in CLOSED and leads_to is not None
-        assert opens_again == (state is AlertState.RESOLVED and event is EventKind.UNDONE), "only its undoing does"
-        assert tier is not Tier.URGENT or leads_to not in (AlertState.SNOOZED, AlertState.AUTO_RESOLVED)
-    else:
-        with pytest.raises(errors.Conflict, match=f"tier {tier}" if tier not in tiers else state.replace("_", " ")):
-            alert_states.after(state, event, tier)
-
-
 async def test_what_is_closed_or_taken_on_is_not_taken_on_again(db: Db, client_id: UUID, therapist: UUID) -> None:
     alert = await an_alert(db, client_id)
     await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
@@ -279,11 +265,13 @@ async def test_notes_are_sealed_and_open_in_their_own_row_only(db: Db, client_id
         db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW, note="reached her sister", sealer=sealer
     )
     events = await alerts.events_of(db, alert.alert_id)
-    texts = [alerts.note_text(event, sealer, clinic_id=db.clinic_id) for event in events]
+    texts = [notes.text_of(event, sealer, clinic_id=db.clinic_id) for event in events]
     assert texts == [None, "called, no answer", "reached her sister", None]
     assert all(b"sister" not in (event.note_sealed or b"") for event in events)
-    with pytest.raises(errors.Invalid):
-        await alerts.note(db, alert.alert_id, "  ", by=therapist, now=NOW, sealer=sealer)
+    for text in ("  ", "x" * (notes.MOST_CHARACTERS + 1)):
+        with pytest.raises(errors.Invalid) as refused:
+            await alerts.note(db, alert.alert_id, text, by=therapist, now=NOW, sealer=sealer)
+        assert [fault.field for fault in refused.value.fields] == ["note"]
 
 
 async def test_the_nearest_people_who_can_be_told_are_told(db: Db, client_id: UUID, therapist: UUID) -> None:

@@ -177,6 +177,15 @@ async def test_whoever_is_disabled_before_it_is_sent_hears_nothing(
     assert (result.counts["blocked"], mail.messages) == (1, [])
 
 
+async def test_before_the_first_seal_there_is_nothing_to_keep_elsewhere(
+    web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        await a_member(db, "petra", role=Role.PRIVACY_OFFICER)
+    assert await tell(tools, clinic, now=NOW) == 1
+    assert said_to(mail, "petra") == []
+
+
 async def test_the_privacy_officer_gets_the_newest_seal_to_keep_elsewhere(
     web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database, errors
-from service.alerting import alerts, deliveries, ladder, leases, rounds
+from service.alerting import alerts, deliveries, ladder, leases, notes, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import clinic_hours
@@ -93,13 +93,17 @@ async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_ro
     assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
 
 
-async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(db: Db) -> None:
+@pytest.mark.parametrize("hours", [2, 10])
+async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(
+    db: Db, hours: int
+) -> None:
     client_id, people = await a_house(db)
     alert_id = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
-    assert await rounds.climb(db, now=NOW + 10 * HOUR) == 3
+    later = NOW + hours * HOUR
+    assert await rounds.climb(db, now=later) == 3
     assert {name for _, _, name in await told(db, alert_id, people)} == set(PEOPLE)
-    assert await rounds.climb(db, now=NOW + 10 * HOUR + 59 * MINUTE) == 0
-    assert await rounds.climb(db, now=NOW + 11 * HOUR) == 1
+    assert await rounds.climb(db, now=later + 59 * MINUTE) == 0
+    assert await rounds.climb(db, now=later + HOUR) == 1
 
 
 async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_foot(db: Db) -> None:
@@ -113,6 +117,9 @@ async def test_whoever_reports_again_and_again_does_not_keep_the_ladder_at_its_f
         again = NewFinding(client_day=day, rule=Rule.SAFETY, tier=Tier.URGENT, numbers={})
         change = await alerts.open_or_join(db, client_id, [again], now=now, rule_set_version=1)
         assert change.joined == [alert_id]
+    retold = [each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.REOPENED]
+    assert [each.detail["round"] for each in retold] == list(range(2, len(retold) + 2))
+    assert {(each.detail["from_tier"], each.detail["to_tier"]) for each in retold} == {(1, 1)}
     every = await told(db, alert_id, people)
     first = [min(number for number, _, told_of in every if told_of == name) for name in PEOPLE]
     assert first == sorted(first), "the admin, too, after an hour"
@@ -216,7 +223,8 @@ async def test_what_is_put_off_tells_nobody_until_its_time_and_then_everybody_ag
     assert await rounds.end_lapsed(db, now=until) == 1
     assert [each for each, _, _ in await told(db, alert_id, people)] == [1, 2]
     event = next(each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.SNOOZED)
-    assert alerts.note_text(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
+    assert notes.text_of(event, sealer, clinic_id=db.clinic_id) == "Seen on Thursday"
+    assert (event.staff_id, event.detail) == (therapist, {"until": until.isoformat()})
 
 
 async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or_without_a_reason(db: Db) -> None:
@@ -228,7 +236,12 @@ async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or
     sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
     with pytest.raises(errors.Conflict, match="tier 1"):
         await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
-    for until, reason, field in ((NOW, "x", "until"), (NOW + 15 * DAY, "x", "until"), (NOW + DAY, " ", "reason")):
+    for until, reason, field in (
+        (NOW, "x", "until"),
+        (NOW + 15 * DAY, "x", "until"),
+        (NOW + DAY, " ", "reason"),
+        (NOW + DAY, "x" * (notes.MOST_CHARACTERS + 1), "reason"),
+    ):
         with pytest.raises(errors.Invalid) as refused:
             await alerts.snooze(db, other, until, reason, by=by, now=NOW, sealer=sealer)
         assert refused.value.fields[0].field == field
@@ -253,5 +266,6 @@ async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
     assert [each.counts["closed"] for each in (early, *runs)] == [0, 1, 0]
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         states = [(await alerts.get(db, each)).state for each in (*review, today)]
+        assert (await alerts.events_of(db, review[0]))[-1].detail == {"why": "seven days on track"}
     assert states[0] is AlertState.AUTO_RESOLVED
     assert AlertState.AUTO_RESOLVED not in states[1:]

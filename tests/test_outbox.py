@@ -201,6 +201,47 @@ async def test_an_endpoint_that_is_gone_is_disabled(
     assert (endpoint.disabled_at, endpoint.disabled_why) == (NOW, "the endpoint answered 410")
 
 
+async def test_an_endpoint_that_was_disabled_meanwhile_is_not_told(
+    web_pool: Pool, clinic: Clinic, tools: Tools, hooks: HookSink
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic, webhook_port=hooks.port)
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        [endpoint] = await webhook_endpoints.of(db)
+        await webhook_endpoints.disable(db, endpoint.webhook_endpoint_id, why="by hand", now=NOW)
+    await deliver_all(tools, now=NOW)
+    assert hooks.hooks == []
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.WEBHOOK].problem == writing.ENDPOINT_DISABLED
+
+
+REFUSE_SENT = """
+create function refuse() returns trigger language plpgsql as $$ begin raise exception 'out of order'; end $$;
+create trigger refuse before update on delivery for each row when (new.state = 'sent') execute function refuse()
+"""
+
+
+async def test_what_was_sent_and_cannot_be_noted_is_sent_again_under_its_id(
+    owner_pool: Pool,
+    web_pool: Pool,
+    clinic: Clinic,
+    tools: Tools,
+    hooks: HookSink,
+    mail: MailSink,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    alert_id, _ = await a_told_alert(web_pool, clinic)
+    async with owner_pool.acquire() as connection:
+        await connection.execute(REFUSE_SENT)
+    first = await deliver_all(tools, now=NOW)
+    assert (first.counts["sent"], first.counts["failed"]) == (1, 1)
+    assert "delivery_not_settled" in [record.getMessage() for record in caplog.records]
+    async with owner_pool.acquire() as connection:
+        await connection.execute("drop trigger refuse on delivery")
+    await deliver_all(tools, now=NOW + timedelta(hours=1))
+    assert (await messages_of(web_pool, clinic, alert_id))[Channel.EMAIL].state is DeliveryState.SENT
+    assert len({message["Message-ID"] for message in mail.messages}) == 1
+    assert len(mail.messages) == 2
+
+
 async def test_a_person_who_left_is_not_told_and_the_next_one_is(
     web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
 ) -> None:

@@ -129,6 +129,27 @@ async def states(pool: Pool, clinic: Clinic, alert_id: UUID) -> dict[Channel, De
         return {each.channel: each.state for each in await deliveries.of_alert(db, alert_id)}
 
 
+@pytest.mark.parametrize("unreadable", [True, False])
+async def test_whose_browser_is_gone_or_cannot_be_opened_is_told_by_e_mail(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, unreadable: bool
+) -> None:
+    alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port))
+    spoil = "update staff_address set address_sealed = 'x' where clinic_id = $1"
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        if unreadable:
+            await db.execute(spoil, clinic.clinic_id)
+        else:
+            [address] = await staff_addresses.of(db, [tamsin])
+            await staff_addresses.end(db, address.staff_address_id, why="by hand", now=NOW)
+    await send(tools)
+    assert service.hooks == []
+    assert mail.recipients == ["tamsin@x.example"]
+    assert await states(web_pool, clinic, alert_id) == {
+        Channel.PUSH: DeliveryState.BLOCKED,
+        Channel.EMAIL: DeliveryState.SENT,
+    }
+
+
 async def test_a_browser_decrypts_a_neutral_message_and_its_service_knows_who_sent_it(
     web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
 ) -> None:

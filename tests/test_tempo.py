@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -38,7 +38,8 @@ def test_nothing_waits_longer_than_was_chosen(now: datetime, zone: ZoneInfo) -> 
     soon = tempo.due_at(MessageTimes(tempo=Tempo.WITHIN_3_HOURS), zone=zone, now=now)
     # Where the clocks go back between two of the hours, the local three hours are longer by that.
     assert timedelta(0) <= soon - now <= 4 * HOUR
-    assert soon.astimezone(zone).hour % 3 == 0 or soon == now
+    wall = soon.astimezone(zone)
+    assert (wall.hour % 3, wall.minute, wall.second) == (0, 0, 0)
     morning = tempo.due_at(MessageTimes(tempo=Tempo.DAILY), zone=zone, now=now)
     assert timedelta(0) <= morning - now <= 25 * HOUR
     assert morning.astimezone(zone).time() == time(7)
@@ -60,6 +61,33 @@ def test_nothing_falls_into_quiet_hours_and_they_hold_it_a_day_at_most(
     assert not inside or changes, "an hour that comes twice may be quiet once"
 
 
+@pytest.mark.parametrize(
+    ("quiet", "zone", "came", "due"),
+    [
+        (("22:00", "07:30"), "America/Chicago", "21:59", "21:59"),
+        (("22:00", "07:30"), "America/Chicago", "22:00", "07:30 of the next day"),
+        (("22:00", "07:30"), "America/Chicago", "07:29", "07:30"),
+        (("22:00", "07:30"), "America/Chicago", "07:30", "07:30"),
+        (("13:00", "15:00"), "America/Chicago", "12:59", "12:59"),
+        (("13:00", "15:00"), "America/Chicago", "13:00", "15:00"),
+        (("13:00", "15:00"), "America/Chicago", "15:00", "15:00"),
+        (("13:00", "15:00"), "America/Chicago", "20:00", "20:00"),
+        # Still yesterday in UTC.
+        (("01:00", "05:00"), "Asia/Kolkata", "02:00", "05:00"),
+    ],
+)
+def test_quiet_hours_hold_what_comes_in_them_and_nothing_else(
+    quiet: tuple[str, str], zone: str, came: str, due: str
+) -> None:
+    def on_the_day(wall: str) -> datetime:
+        clock, _, later = wall.partition(" of ")
+        day = datetime(2026, 11, 20 + bool(later), tzinfo=ZoneInfo(zone))
+        return datetime.combine(day, time.fromisoformat(clock), day.tzinfo)
+
+    times = MessageTimes(quiet_from=quiet[0], quiet_until=quiet[1])
+    assert tempo.due_at(times, zone=ZoneInfo(zone), now=on_the_day(came)) == on_the_day(due)
+
+
 def test_a_night_that_began_yesterday_ends_this_morning() -> None:
     two_at_night = datetime(2026, 11, 20, 2, tzinfo=CHICAGO)
     assert tempo.due_at(NIGHT, zone=CHICAGO, now=two_at_night) == datetime(2026, 11, 20, 7, 30, tzinfo=CHICAGO)
@@ -67,6 +95,13 @@ def test_a_night_that_began_yesterday_ends_this_morning() -> None:
     assert tempo.due_at(NIGHT, zone=CHICAGO, now=late) == datetime(2026, 11, 21, 7, 30, tzinfo=CHICAGO)
     at_noon = datetime(2026, 11, 20, 12, tzinfo=CHICAGO)
     assert tempo.due_at(NIGHT, zone=CHICAGO, now=at_noon) == at_noon
+
+
+@pytest.mark.parametrize(("chosen", "hours"), [(Tempo.WITHIN_3_HOURS, range(0, 24, 3)), (Tempo.DAILY, [7])])
+def test_what_comes_on_the_hour_itself_goes_at_that_hour(chosen: Tempo, hours: Sequence[int]) -> None:
+    for hour in hours:
+        at = datetime(2026, 11, 20, hour, tzinfo=CHICAGO)
+        assert tempo.due_at(MessageTimes(tempo=chosen), zone=CHICAGO, now=at) == at
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
@@ -12,7 +12,7 @@ import msgspec
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from service import errors, ids
-from service.alerting import alert_states, deliveries, findings, leases, rounds
+from service.alerting import alert_states, deliveries, findings, leases, notes, rounds
 from service.alerting.alert_states import Stood
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
@@ -21,9 +21,6 @@ from service.sealing import Sealer
 
 # What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
 CONFIRMING = frozenset({Outcome.CALLED, Outcome.SESSION_MOVED, Outcome.SAFETY_PLAN, Outcome.INFUSION_REVIEWED})
-
-MOST_CHARACTERS = 4_000
-"""Of a note, and of the reason for putting an alert off."""
 
 
 class AlertChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,9 +223,10 @@ async def snooze(
         raise errors.Invalid("Say why.", fields=(errors.FieldFault("reason", "at least one character"),))
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.SNOOZED, alert.tier)
+    await notes.append(
+        db, alert_id, EventKind.SNOOZED, reason, detail={"until": until.isoformat()}, by=by, now=now, sealer=sealer
+    )
     await db.execute(SNOOZE, db.clinic_id, alert_id, state, until)
-    detail = {"until": until.isoformat()}
-    await _append_sealed(db, alert_id, EventKind.SNOOZED, reason, detail=detail, by=by, now=now, sealer=sealer)
 
 
 RENEW_LEASE = """
@@ -245,40 +243,9 @@ async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, se
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
-    await _append_sealed(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
+    await notes.append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
     if alert.state is AlertState.ACKNOWLEDGED:
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
-
-
-async def _append_sealed(
-    db: Db,
-    alert_id: UUID,
-    kind: EventKind,
-    text: str,
-    *,
-    by: UUID,
-    now: datetime,
-    sealer: Sealer,
-    detail: Mapping[str, object] | None = None,
-) -> None:
-    if len(text) > MOST_CHARACTERS:
-        field = "reason" if kind is EventKind.SNOOZED else "note"
-        fault = errors.FieldFault(field, f"at most {MOST_CHARACTERS} characters")
-        raise errors.Invalid("The text is too long.", fields=(fault,))
-    event_id = ids.new()
-    sealed = sealer.seal(text.encode(), bound_to=_note_binding(db.clinic_id, event_id))
-    await alert_states.record(db, alert_id, kind, by=by, now=now, event_id=event_id, note_sealed=sealed, detail=detail)
-
-
-def note_text(event: AlertEvent, sealer: Sealer, *, clinic_id: UUID) -> str | None:
-    """The text of a note, None where the event has none. Raises Invalid when it does not open."""
-    if event.note_sealed is None:
-        return None
-    return sealer.open(event.note_sealed, bound_to=_note_binding(clinic_id, event.alert_event_id)).decode()
-
-
-def _note_binding(clinic_id: UUID, event_id: UUID) -> str:
-    return f"alert_event:{clinic_id}:{event_id}:note"
 
 
 RESOLVE = """
@@ -321,9 +288,8 @@ async def resolve(
         fault = errors.FieldFault("outcome", "another one: no worsening stands here")
         raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))
     if note is not None and note.strip():
-        if sealer is None:
-            raise errors.Invalid("A note needs the key of its client.")
-        await _append_sealed(db, alert_id, EventKind.NOTED, note, by=by, now=now, sealer=sealer)
+        assert sealer is not None, "a note needs the key of its client"
+        await notes.append(db, alert_id, EventKind.NOTED, note, by=by, now=now, sealer=sealer)
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}
     await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)

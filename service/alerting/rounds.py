@@ -64,7 +64,12 @@ async def tell_again(db: Db, alert: Standing, event: EventKind, *, now: datetime
     """
     state = alert_states.after(alert.state, event, alert.tier)
     await db.execute(TELL_AGAIN, db.clinic_id, alert.alert_id, state)
-    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": alert.tier, "from_state": alert.state}
+    await _go_round(db, alert, alert.tier, event, now=now)
+
+
+async def _go_round(db: Db, alert: Standing, tier: Tier, event: EventKind, *, now: datetime) -> None:
+    """Record that its next round began, of this tier, and queue the messages."""
+    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
     await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
     await deliveries.plan(db, alert.alert_id, now=now)
 
@@ -91,9 +96,7 @@ async def begin(db: Db, alert: Standing, tier: Tier, event: EventKind, *, now: d
     state = alert_states.after(alert.state, event, alert.tier)
     due_at = await ladder.next_step_at(db, tier, step=deliveries.FIRST_STEP, begin=now)
     await db.execute(BEGIN, db.clinic_id, alert.alert_id, tier, state, deliveries.FIRST_STEP, due_at, now)
-    detail = {"round": alert.round + 1, "from_tier": alert.tier, "to_tier": tier, "from_state": alert.state}
-    await alert_states.record(db, alert.alert_id, event, now=now, detail=detail)
-    await deliveries.plan(db, alert.alert_id, now=now)
+    await _go_round(db, alert, tier, event, now=now)
 
 
 OVER = """

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from schemas.staff import MessageTimes, Tempo
 
 # The digest comes then, too.
 MORNING = time(7)
-EVERY_HOURS = 3
+HOURS_OF: Mapping[Tempo, Sequence[time]] = MappingProxyType(
+    {Tempo.WITHIN_3_HOURS: [time(hour) for hour in range(0, 24, 3)], Tempo.DAILY: [MORNING]}
+)
+"""On the clinic's clock; whoever wants to hear at once waits for none."""
 DAY = timedelta(days=1)
 
 
@@ -20,17 +25,12 @@ def due_at(times: MessageTimes, *, zone: ZoneInfo, now: datetime) -> datetime:
     together; `daily`: in the morning. What falls into quiet hours waits for their end.
     """
     at = now.astimezone(UTC)
-    match times.tempo:
-        case Tempo.NOW:
-            pass
-        case Tempo.WITHIN_3_HOURS:
-            at = _next_of([time(hour) for hour in range(0, 24, EVERY_HOURS)], zone, at)
-        case Tempo.DAILY:
-            at = _next_of([MORNING], zone, at)
+    if (hours := HOURS_OF.get(times.tempo)) is not None:
+        at = _next_of(hours, zone, at)
     return _after_quiet(times, zone, at)
 
 
-def _next_of(hours: list[time], zone: ZoneInfo, at: datetime) -> datetime:
+def _next_of(hours: Sequence[time], zone: ZoneInfo, at: datetime) -> datetime:
     today = at.astimezone(zone).date()
     slots = [datetime.combine(today + ahead * DAY, hour, zone).astimezone(UTC) for ahead in range(3) for hour in hours]
     return min(each for each in slots if each >= at)

@@ -39,7 +39,6 @@ class ClientLine(msgspec.Struct, frozen=True, kw_only=True):
     origin: RecordOrigin
     substances: list[Substance]
     phase: Phase | None
-    course_started_on: date | None
     client_day: date | None
     status: Status | None
     silent_days: int | None
@@ -156,7 +155,7 @@ async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
 LINES = """
 select
   c.client_id, c.given_name, c.family_name, c.time_zone, c.origin,
-  coalesce(course.substances, '{}') as substances, course.phase, course.started_on as course_started_on,
+  coalesce(course.substances, '{}') as substances, course.phase,
   newest.client_day, newest.status, newest.silent_days, newest.statistic, newest.limit_value,
   coalesce(given.infusions, 0) as infusions_given, given.last_at as last_infusion_at,
   planned.next_at as next_infusion_at, session.next_at as next_session_at,
@@ -164,7 +163,7 @@ select
 from client c
 left join lateral (
   select
-    co.phase, co.started_on,
+    co.phase,
     array(
       select cs.substance
       from course_substance cs

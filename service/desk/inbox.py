@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, Finding, Outcome, Tier
 from schemas.client import RecordOrigin
-from service.alerting import alerts, deliveries, findings
+from service.alerting import alerts, deliveries, findings, notes
 from service.database import Db
 from service.desk import reasons, told
 from service.desk.told import Told
@@ -241,5 +241,5 @@ async def view_of(db: Db, alert_id: UUID, *, sealer: Sealer | None) -> AlertView
 
 
 def _happened(db: Db, event: AlertEvent, names: dict[UUID, str], sealer: Sealer | None) -> Happened:
-    note = alerts.note_text(event, sealer, clinic_id=db.clinic_id) if sealer is not None else None
+    note = notes.text_of(event, sealer, clinic_id=db.clinic_id) if sealer is not None else None
     return Happened(event, names.get(event.staff_id) if event.staff_id else None, note)

@@ -69,11 +69,6 @@ class TreatmentView(NamedTuple):
         return pauses.covering(self.pauses, self.day)
 
     @property
-    def coming_pauses(self) -> list[Pause]:
-        """The pauses that are still to come."""
-        return [each for each in self.pauses if each.from_on > self.day]
-
-    @property
     def ahead(self) -> list[Infusion]:
         """What is still planned or held, also where its time has passed and nobody said what became of it."""
         return [each for each in self.infusions if each.state in (InfusionState.PLANNED, InfusionState.HELD)]

@@ -1,0 +1,47 @@
+"""What people write of an alert, a note or why they put it off: sealed with the client's key, each bound to its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from schemas.alert import AlertEvent, EventKind
+from service import errors, ids
+from service.alerting import alert_states
+from service.database import Db
+from service.sealing import Sealer
+
+MOST_CHARACTERS = 4_000
+
+
+async def append(
+    db: Db,
+    alert_id: UUID,
+    kind: EventKind,
+    text: str,
+    *,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+    detail: Mapping[str, object] | None = None,
+) -> None:
+    """Append an event with what somebody wrote; `sealer` is the client's. Raises Invalid where it is too long."""
+    if len(text) > MOST_CHARACTERS:
+        field = "reason" if kind is EventKind.SNOOZED else "note"
+        fault = errors.FieldFault(field, f"at most {MOST_CHARACTERS} characters")
+        raise errors.Invalid("The text is too long.", fields=(fault,))
+    event_id = ids.new()
+    sealed = sealer.seal(text.encode(), bound_to=_binding(db.clinic_id, event_id))
+    await alert_states.record(db, alert_id, kind, by=by, now=now, event_id=event_id, note_sealed=sealed, detail=detail)
+
+
+def text_of(event: AlertEvent, sealer: Sealer, *, clinic_id: UUID) -> str | None:
+    """The text of an event, None where it has none. Raises Invalid when it does not open."""
+    if event.note_sealed is None:
+        return None
+    return sealer.open(event.note_sealed, bound_to=_binding(clinic_id, event.alert_event_id)).decode()
+
+
+def _binding(clinic_id: UUID, event_id: UUID) -> str:
+    return f"alert_event:{clinic_id}:{event_id}:note"
