@@ -13,8 +13,9 @@ import asyncpg
 import msgspec
 
 from benchmarks.figures import say
-from service import config, database, embedded, storage
+from service import config, database, embedded
 from service.config import Config, embedded_url
+from service.storage import preparing
 from tests import builders
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()  # that of tests.builders
@@ -58,7 +59,7 @@ async def served(**overrides: str) -> AsyncIterator[Ground]:
         }
         settings = config.load(environ)
         async with embedded.running(settings, overrides={"max_connections": "120", **overrides}) as cluster:
-            await storage.prepare(settings, admin_url=cluster.superuser_url)
+            await preparing.prepare(settings, admin_url=cluster.superuser_url)
             superuser_url = embedded_url(settings.data_dir, "postgres", "neap")
             await _refuse_volatile(superuser_url)
             yield Ground(settings, environ, cluster.pid, superuser_url, [])

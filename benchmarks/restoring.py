@@ -11,14 +11,15 @@ from tqdm import tqdm
 
 from benchmarks import ground
 from benchmarks.figures import Figure, say, show, watching_others
-from service import config, database, embedded, fold, storage
+from service import config, database, embedded, fold
 from service.backup import base_backup, contents, drill
 from service.backup.drill import Outcome
 from service.config import Config, embedded_url
 from service.database import Pool
 from service.facts import fold_queue
+from service.keys.sealing import Sealer
 from service.people import audit, clinics
-from service.sealing import Sealer
+from service.storage import preparing
 from tests import builders
 
 CLINICS, DAYS = 4, 200
@@ -68,7 +69,7 @@ async def measure(*, quick: bool) -> None:
 async def _lost_and_restored(settings: Config, clients: int) -> tuple[Outcome, int]:
     assert settings.backup_dir is not None
     async with embedded.running(settings) as cluster:
-        await storage.prepare(settings, admin_url=cluster.superuser_url)
+        await preparing.prepare(settings, admin_url=cluster.superuser_url)
         await _fill(settings, clients)
         say("taking the base backup")
         backup = await base_backup.take(cluster, settings.backup_dir, Sealer(settings.master_key()), quiet=True)

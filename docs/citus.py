@@ -8,8 +8,9 @@ from pathlib import Path
 
 import asyncpg
 
-from service import config, storage
+from service import config
 from service.database import Connection
+from service.storage import preparing
 
 OPERATIONS = Path(__file__).parent / "operations.md"
 BEGIN, END = "<!-- citus: begin (written by python -m docs.citus) -->", "<!-- citus: end -->"
@@ -53,7 +54,7 @@ def with_statements(text: str, block: str) -> str:
 
 async def _write(data_dir: str) -> None:
     settings = config.load({"NEAP_DATA_DIR": data_dir})
-    async with storage.at_hand(settings):
+    async with preparing.at_hand(settings):
         connection = await asyncpg.connect(settings.database_url_of("owner"))
         try:
             OPERATIONS.write_text(with_statements(OPERATIONS.read_text(), await statements(connection)))

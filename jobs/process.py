@@ -15,9 +15,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from jobs import hints, metrics, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Clock, Daily, Period, Tools
-from service import database, notify, roles, root_key, schema
+from service import database, notify
 from service.alerting.writing import Sending
 from service.config import Config
+from service.keys import root_key
+from service.storage import roles, schema
 
 log = logging.getLogger(__name__)
 

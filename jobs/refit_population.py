@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from jobs.work import Result, Tools
-from service import database, populations, refit, rule_sets
+from service import database
 from service.people import clinics
-from service.populations import Population
+from service.rulebook import refit
+from service.rules import populations, rule_sets
+from service.rules.populations import Population
 
 REFIT_EVERY = timedelta(days=28)
 

@@ -13,10 +13,10 @@ from schemas.today import LastInfusion, NextInfusion, Today
 from service import errors, instrument_log
 from service.database import Db
 from service.facts import checkins, client_day, courses, infusions, instruments, pauses
+from service.keys.sealing import Sealer
 from service.people import audit, clients, phone_settings
 from service.people.clinics import ClinicView
 from service.people.devices import DeviceClient
-from service.sealing import Sealer
 
 # Older than that, it is no answer any more to what the client sees on the phone.
 SEEN_FOR = timedelta(days=2)

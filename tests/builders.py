@@ -12,11 +12,12 @@ import msgspec
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import database, ids, tokens
+from service import database, ids
 from service.database import Db, Pool
 from service.facts import courses, fold_queue, infusions
+from service.keys import tokens
+from service.keys.sealing import Sealer
 from service.people import clients, clinics
-from service.sealing import Sealer
 
 # A fixed "now" for tests: Sunday evening in Chicago.
 NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)

@@ -24,9 +24,10 @@ import msgspec
 import psutil
 import pytest
 
-from service import config, embedded, storage
+from service import config, embedded
 from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
 from service.database import Pool, open_pool
+from service.storage import preparing
 from tests import folders, web
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 
@@ -142,7 +143,7 @@ async def _make_template(server_config: Config, superuser_url: str) -> None:
     try:
         if await connection.fetchval("select true from pg_database where datistemplate and datname = $1", TEMPLATE):
             return
-        await storage.prepare(server_config, admin_url=superuser_url)
+        await preparing.prepare(server_config, admin_url=superuser_url)
         await connection.execute(f"alter database {TEMPLATE} with is_template true allow_connections false")
     finally:
         await connection.close()

@@ -12,9 +12,10 @@ from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.staff import Role, SessionStage
 from schemas.trend import Status, Trend
-from service import tokens, trends
+from service import trends
 from service.alerting import alerts
 from service.database import Db
+from service.keys import tokens
 from service.people import staff, staff_sessions
 from service.web.desk_session import COOKIE
 

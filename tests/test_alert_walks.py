@@ -25,8 +25,8 @@ from service import database, errors
 from service.alerting import alerts, rounds, undo
 from service.config import Config
 from service.database import Db, Pool
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 from tests.builders import MASTER, NOW, a_clinic
 from tests.test_ladder import DAY, HOUR, MINUTE, TODAY, a_house, told
 

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from service.web import api_pages
+from service.web.dashboard import api_pages
 
 
 async def test_the_page_tells_every_operation_and_every_shape(http: httpx.AsyncClient) -> None:

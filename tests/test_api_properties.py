@@ -22,14 +22,8 @@ from service import app, database
 from service.config import Config
 from service.database import Pool
 from service.people import clients
-from service.web import (
-    desk_session,
-    device_api,
-    instrument_api,
-    limits,
-    openapi,
-    phone_api,
-)
+from service.web import desk_session, limits
+from service.web.api import device_api, instrument_api, openapi, phone_api
 from tests.appointments import a_given_infusion, a_planned_infusion, a_session_of
 from tests.builders import a_client, a_clinic, a_phone, an_answer
 from tests.desk import a_person, a_session, an_alert

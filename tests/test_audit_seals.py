@@ -24,8 +24,8 @@ from service.alerting.writing import Sending
 from service.audit_seals import Signer, closing
 from service.config import DatabaseUrls
 from service.database import Db, Pool
+from service.keys.sealing import Sealer
 from service.people import audit
-from service.sealing import Sealer
 from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_clinic
 from tests.test_create_clinic import run_command

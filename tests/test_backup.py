@@ -15,15 +15,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from service import config, database, doctor, embedded, fold, ids, storage
+from service import config, database, doctor, embedded, fold, ids
 from service.backup import base_backup, contents, drill, restore
 from service.backup.base_backup import Backup, BackupFault
 from service.backup.drill import Outcome
 from service.config import Config, embedded_url
 from service.embedded import Cluster, EmbeddedError, archiving
 from service.errors import Conflict
+from service.keys.sealing import Sealer
 from service.people import audit
-from service.sealing import Sealer
+from service.storage import preparing
 from tests import folders
 from tests.builders import a_client, a_clinic, days_of
 from tests.conftest import A_MASTER_KEY
@@ -77,7 +78,7 @@ def house(furnished: Path) -> Iterator[Config]:
 @asynccontextmanager
 async def in_use(house: Config) -> AsyncIterator[Cluster]:
     async with embedded.running(house, overrides=QUICKER) as cluster:
-        await storage.prepare(house, admin_url=cluster.superuser_url)
+        await preparing.prepare(house, admin_url=cluster.superuser_url)
         yield cluster
 
 

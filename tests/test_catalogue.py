@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
-from service import errors, schema
+from service import errors
 from service.config import DatabaseUrls
+from service.storage import schema
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]

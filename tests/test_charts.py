@@ -17,10 +17,10 @@ from service import errors
 from service.desk.caseload import SPARK_DAYS, SparkDay
 from service.desk.client_page import Chart
 from service.ids import new
-from service.web import charts
-from service.web.chart_spec import is_outside, spec_of, svg_for_both_themes
-from service.web.charts import Charts, version_of
-from service.web.sparklines import spark_of
+from service.web.charts import charts
+from service.web.charts.chart_spec import is_outside, spec_of, svg_for_both_themes
+from service.web.charts.charts import Charts, version_of
+from service.web.charts.sparklines import spark_of
 from tests.desk import a_trend_day
 
 FIRST = date(2026, 11, 1)
@@ -115,7 +115,7 @@ async def test_a_drawing_process_that_dies_every_time_is_said_plainly(monkeypatc
 
 DRAW_AND_WAIT = """
 import asyncio
-from service.web.charts import Charts
+from service.web.charts.charts import Charts
 
 async def main():
     drawing = Charts()

@@ -20,7 +20,7 @@ from service.config import Config
 from service.database import Db, Pool
 from service.desk import brief, client_page
 from service.people import clients
-from service.web.chart_spec import spec_of
+from service.web.charts.chart_spec import spec_of
 from tests.appointments import a_given_infusion, a_planned_infusion, a_session_of
 from tests.builders import MASTER, a_client, an_answer
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert

@@ -20,7 +20,7 @@ from service.commands import archive_clinic
 from service.config import Config
 from service.database import Pool
 from service.errors import Invalid
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 from tests.builders import a_clinic
 from tests.conftest import A_MASTER_KEY
 from tests.telling import a_story

@@ -17,14 +17,15 @@ from jobs import plan_untold, seal_audit
 from jobs.work import Tools
 from schemas.alert import Channel
 from schemas.clinic import Clinic
-from service import audit_seals, root_key
+from service import audit_seals
 from service import database as databases
 from service.audit_seals import Signer
 from service.config import DatabaseUrls
 from service.database import Pool
 from service.embedded import Cluster
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import audit
-from service.sealing import Sealer
 from tests import senders
 from tests.archives import FORGOTTEN, NOW, OTHER_KEY, Archived, archived, command, restored, rows_of
 from tests.builders import MASTER, a_clinic

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.staff import LinkPurpose
-from service import tokens
 from service.config import DatabaseUrls
 from service.database import Pool, transaction
 from service.errors import Gone
+from service.keys import tokens
 from service.people import clinics, one_time_links, staff
 from tests.builders import a_clinic
 from tests.conftest import A_MASTER_KEY

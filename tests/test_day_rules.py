@@ -10,10 +10,10 @@ import pytest
 from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.trend import Status, Trend
-from service import day_rules
-from service.day_rules import FoldedDay, Found, Improving, Waning
 from service.detection import State, better_of, fold, shipped_rules
 from service.detection.synthetic import Population, Worsening, cohort
+from service.rules import day_rules
+from service.rules.day_rules import FoldedDay, Found, Improving, Waning
 
 TODAY = date(2026, 11, 22)
 

@@ -10,8 +10,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from service import database, tokens
+from service import database
 from service.database import Pool
+from service.keys import tokens
 from service.people import audit, devices
 from tests.builders import a_client, a_clinic
 from tests.phone import Phone

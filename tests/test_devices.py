@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from schemas.clinic import Clinic
 from schemas.device import EnrolForm, Enrolled, IssuedCode, NonceForm, TokenForm
-from service import database, errors, tokens
+from service import database, errors
 from service.database import Pool
+from service.keys import tokens
 from service.people import audit, device_tokens, devices, enrolment, enrolment_codes
 from tests.builders import NOW, a_client, a_clinic
 from tests.phone import Phone, base64url

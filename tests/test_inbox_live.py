@@ -18,11 +18,11 @@ from litestar.response.sse import ServerSentEventMessage
 
 from schemas.staff import Role
 from service import database as databases
-from service import tokens
 from service.config import Config, DatabaseUrls
 from service.database import Pool
+from service.keys import tokens
 from service.people import clients, staff, staff_sessions
-from service.web import inbox_live
+from service.web.dashboard import inbox_live
 from service.web.services import Services
 from tests.browser import ROOT, environment, free_port
 from tests.builders import a_client, a_clinic

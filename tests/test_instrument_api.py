@@ -14,12 +14,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from schemas.instrument_response import ResponseForm
-from service import database, ids, instrument_intake
+from service import database, ids
 from service.alerting import findings
 from service.config import Config
 from service.database import Pool
 from service.desk import sentences
-from service.web import instrument_api, strict
+from service.intake import instrument_intake
+from service.web import strict
+from service.web.api import instrument_api
 from tests.answering import a_response, phq9, send
 from tests.builders import MASTER, a_client, a_phone
 from tests.checking_in import Setting, a_setting, count

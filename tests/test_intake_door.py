@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from schemas.checkin import CheckInForm
-from service import database, errors, ids, intake
+from service import database, errors, ids
 from service.database import Pool
-from service.intake import Sent
-from service.intake_door import Door
+from service.intake import check_in_intake
+from service.intake.check_in_intake import Sent
+from service.intake.intake_door import Door
 from service.people import clinics
 from service.people.clinics import ClinicView
 from tests.builders import MASTER, a_client, a_clinic, a_form, a_phone
@@ -37,7 +38,7 @@ class Scene:
         now = datetime.now(UTC)
         times = {"answered_at": (now - timedelta(seconds=30)).isoformat(), "sent_at": now.isoformat()}
         form = msgspec.convert(a_form(**(times | answers)), CheckInForm)
-        return intake.sent(
+        return check_in_intake.sent(
             self.token_digests[phone], check_in_id or ids.new(), form, master=MASTER, view=self.view, now=now
         )
 
@@ -98,7 +99,11 @@ async def test_an_invalid_token_among_others_is_refused_alone(scene: Scene) -> N
         *(scene.door.accept(scene.clinic_id, one) for one in (scene.sent(0), unknown, scene.sent(2))),
         return_exceptions=True,
     )
-    assert [type(one) for one in outcomes] == [intake.Accepted, errors.Unauthenticated, intake.Accepted]
+    assert [type(one) for one in outcomes] == [
+        check_in_intake.Accepted,
+        errors.Unauthenticated,
+        check_in_intake.Accepted,
+    ]
 
 
 async def test_a_check_in_that_the_database_refuses_does_not_lose_the_others(scene: Scene) -> None:
@@ -109,7 +114,7 @@ async def test_a_check_in_that_the_database_refuses_does_not_lose_the_others(sce
         scene.door.accept(scene.clinic_id, msgspec.structs.replace(broken, placed=later)),
         return_exceptions=True,
     )
-    assert isinstance(outcomes[0], intake.Accepted)
+    assert isinstance(outcomes[0], check_in_intake.Accepted)
     assert isinstance(outcomes[1], Exception)
     assert await scene.value("select count(*) from check_in where clinic_id = $1") == 1
 
@@ -166,7 +171,7 @@ async def test_a_connection_that_breaks_loses_nobody(scene: Scene, web_pool: Poo
     finally:
         stop.set()
         await breaking
-    answered = sum(isinstance(one, intake.Accepted) for one in outcomes)
+    answered = sum(isinstance(one, check_in_intake.Accepted) for one in outcomes)
     stored = await scene.value("select count(*) from check_in where clinic_id = $1")
     assert isinstance(stored, int)
     assert answered <= stored <= PHONES

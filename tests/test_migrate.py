@@ -14,8 +14,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from service import config, embedded, roles, schema, storage
+from service import config, embedded
 from service.config import Config, DatabaseUrls
+from service.storage import preparing, roles, schema
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -84,7 +85,7 @@ async def test_the_embedded_default_is_made_and_migrated_by_the_plain_command(tm
 async def test_an_administrator_s_address_makes_database_and_roles_with_their_passwords(
     cluster: embedded.Cluster, elsewhere: Config
 ) -> None:
-    prepared = await storage.prepare(elsewhere, admin_url=cluster.superuser_url)
+    prepared = await preparing.prepare(elsewhere, admin_url=cluster.superuser_url)
     assert prepared.applied == schema.versions()
     for role in config.ROLES:
         async with connected(elsewhere.database_url_of(role)) as connection:
@@ -114,7 +115,7 @@ async def test_no_role_but_the_one_for_dumps_passes_row_level_security(
 async def test_strangers_may_not_connect_to_the_database(
     cluster: embedded.Cluster, elsewhere: Config, administrator: "Connection"
 ) -> None:
-    await storage.prepare(elsewhere, admin_url=cluster.superuser_url)
+    await preparing.prepare(elsewhere, admin_url=cluster.superuser_url)
     name = roles.database_of(elsewhere)
     for role, may in (("public", False), ("neap_web", True), ("neap_sweep", True)):
         assert await administrator.fetchval("select has_database_privilege($1, $2, 'connect')", role, name) is may
@@ -123,7 +124,7 @@ async def test_strangers_may_not_connect_to_the_database(
 async def test_two_migrations_at_once_apply_each_step_once(cluster: embedded.Cluster, elsewhere: Config) -> None:
     await roles.make(cluster.superuser_url, elsewhere)
     await asyncio.gather(
-        storage.prepare(elsewhere, admin_url=cluster.superuser_url), storage.prepare(elsewhere, admin_url=None)
+        preparing.prepare(elsewhere, admin_url=cluster.superuser_url), preparing.prepare(elsewhere, admin_url=None)
     )
     async with connected(elsewhere.database_url_of("owner")) as connection:
         assert await schema.is_current(connection)
@@ -137,7 +138,7 @@ async def test_an_administrator_that_is_no_superuser_makes_all_but_the_role_for_
     settings = _settings(lone_cluster, "rented")
     url = f"postgresql://landlord:landlord@{lone_cluster.host}:{lone_cluster.port}/postgres"
     for applied in (schema.versions(), []):
-        prepared = await storage.prepare(settings, admin_url=url)
+        prepared = await preparing.prepare(settings, admin_url=url)
         assert prepared.applied == applied
         assert "create role neap_backup nologin bypassrls" in prepared.notes[1]
     async with connected(settings.database_url_of("web")) as connection:
@@ -148,13 +149,13 @@ async def test_without_an_administrator_the_missing_database_is_named_with_the_s
     elsewhere: Config, administrator: "Connection"
 ) -> None:
     with pytest.raises(roles.RoleFault) as raised:
-        await storage.prepare(elsewhere, admin_url=None)
+        await preparing.prepare(elsewhere, admin_url=None)
     name = roles.database_of(elsewhere)
     assert f'create database "{name}";' in str(raised.value)
     assert "create role neap_sweep login nosuperuser" in str(raised.value)
     await administrator.execute(f'create database "{name}"')
     await administrator.execute(roles.sql_for([], name))
-    assert (await storage.prepare(elsewhere, admin_url=None)).applied == schema.versions()
+    assert (await preparing.prepare(elsewhere, admin_url=None)).applied == schema.versions()
 
 
 async def test_without_an_administrator_a_missing_role_is_named_with_the_sql_that_makes_it(
@@ -165,11 +166,11 @@ async def test_without_an_administrator_a_missing_role_is_named_with_the_sql_tha
     async with connected(lone_cluster.superuser_url) as administrator:
         await administrator.execute("alter role neap_sweep rename to sweep")
         with pytest.raises(roles.RoleFault, match="missing: neap_sweep") as raised:
-            await storage.prepare(settings, admin_url=None)
+            await preparing.prepare(settings, admin_url=None)
         assert "create role neap_web" not in str(raised.value)
         sql = [line for line in str(raised.value).splitlines()[1:] if not line.startswith("\\password")]
         await administrator.execute("\n".join(sql))
-    assert (await storage.prepare(settings, admin_url=None)).applied == schema.versions()
+    assert (await preparing.prepare(settings, admin_url=None)).applied == schema.versions()
 
 
 async def test_a_database_that_somebody_else_owns_is_refused(
@@ -177,16 +178,16 @@ async def test_a_database_that_somebody_else_owns_is_refused(
 ) -> None:
     await administrator.execute(f"create database {roles.database_of(elsewhere)}")
     with pytest.raises(roles.RoleFault, match="must be owned by neap_owner, not by postgres"):
-        await storage.prepare(elsewhere, admin_url=cluster.superuser_url)
+        await preparing.prepare(elsewhere, admin_url=cluster.superuser_url)
 
 
 async def test_a_process_role_with_too_much_power_is_refused(lone_cluster: embedded.Cluster) -> None:
     settings = _settings(lone_cluster, "neap")
-    await storage.prepare(settings, admin_url=lone_cluster.superuser_url)
+    await preparing.prepare(settings, admin_url=lone_cluster.superuser_url)
     async with connected(lone_cluster.superuser_url) as administrator:
         await administrator.execute("alter role neap_jobs bypassrls")
     with pytest.raises(roles.RoleFault, match="bypassrls: neap_jobs"):
-        await storage.prepare(settings, admin_url=lone_cluster.superuser_url)
+        await preparing.prepare(settings, admin_url=lone_cluster.superuser_url)
     async with connected(settings.database_url_of("jobs")) as connection:
         with pytest.raises(roles.RoleFault, match="passes row-level security"):
             await roles.refuse_unbounded(connection)
@@ -196,7 +197,7 @@ async def test_a_process_refuses_to_run_as_superuser_or_as_an_owner_or_as_a_memb
     lone_cluster: embedded.Cluster,
 ) -> None:
     settings = _settings(lone_cluster, "neap")
-    await storage.prepare(settings, admin_url=lone_cluster.superuser_url)
+    await preparing.prepare(settings, admin_url=lone_cluster.superuser_url)
     bounded: tuple[config.Role, ...] = ("web", "jobs", "sweep")
     for role in bounded:
         async with connected(settings.database_url_of(role)) as connection:
@@ -240,7 +241,7 @@ async def test_a_migration_heeds_neither_the_folder_nor_the_path_nor_dbmate_s_ow
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("DBMATE_MIGRATIONS_TABLE", "elsewhere")
-    assert (await storage.prepare(elsewhere, admin_url=cluster.superuser_url)).applied == schema.versions()
+    assert (await preparing.prepare(elsewhere, admin_url=cluster.superuser_url)).applied == schema.versions()
     assert os.listdir(tmp_path) == [".env"]  # noqa: PTH208 - and no schema file was dumped
 
 
@@ -249,10 +250,10 @@ async def test_a_single_command_checks_a_database_that_is_not_ours(
 ) -> None:
     await roles.make(cluster.superuser_url, elsewhere)
     with pytest.raises(schema.SchemaFault, match="run `python -m service migrate`"):
-        async with storage.at_hand(elsewhere):
+        async with preparing.at_hand(elsewhere):
             pytest.fail("the schema is not current")
-    await storage.prepare(elsewhere, admin_url=None)
-    async with storage.at_hand(elsewhere) as embedded_cluster:
+    await preparing.prepare(elsewhere, admin_url=None)
+    async with preparing.at_hand(elsewhere) as embedded_cluster:
         assert embedded_cluster is None
 
 
@@ -263,7 +264,7 @@ async def test_a_failing_migration_says_what_the_database_said_and_no_password(
     async with connected(elsewhere.database_url_of("owner")) as connection:
         await connection.execute("create table clinic (other int)")
     with pytest.raises(schema.SchemaFault, match='relation "clinic" already exists') as raised:
-        await storage.prepare(elsewhere, admin_url=None)
+        await preparing.prepare(elsewhere, admin_url=None)
     password = (cluster.data_dir / "secrets" / "owner_password").read_text()
     assert password not in str(raised.value)
 

@@ -19,7 +19,7 @@ from schemas.course import DischargeReason, InfusionState, PauseReason, SessionS
 from schemas.rota import CoverForm
 from schemas.staff import Role
 from schemas.treatment import DischargeForm, PauseForm
-from service import database, ids, schema, treatment
+from service import database, ids, treatment
 from service.alerting import notices, outbox, receipts
 from service.alerting.writing import Sending
 from service.database import Pool
@@ -28,6 +28,7 @@ from service.notify import Dead, Message, Result, Retry, Sent, Template
 from service.notify.texts import TEXTS
 from service.people import clients, covers, staff
 from service.people.audit import Actor
+from service.storage import schema
 from tests import senders
 from tests.appointments import a_planned_infusion
 from tests.builders import MASTER, NOW, a_client, a_clinic

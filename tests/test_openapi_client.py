@@ -19,7 +19,7 @@ from service import app, database, ids
 from service.config import Config
 from service.database import Pool
 from service.people import devices
-from service.web import openapi
+from service.web.api import openapi
 from tests.builders import a_client, a_clinic
 from tests.phone import Phone
 

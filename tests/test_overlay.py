@@ -12,7 +12,7 @@ import pytest
 from service import database
 from service.config import Config
 from service.database import Pool
-from service.web import overlay_spec
+from service.web.charts import overlay_spec
 from tests.appointments import a_given_infusion
 from tests.builders import an_answer
 from tests.desk_visit import Desk, a_desk, a_followed_client

@@ -16,7 +16,8 @@ from service.config import DatabaseUrls
 from service.database import Pool, transaction
 from service.embedded import Cluster
 from service.people import enrolment
-from service.web import problem_pages, problems
+from service.web import problems
+from service.web.dashboard import problem_pages
 from tests.builders import a_client, a_clinic, a_phone
 
 

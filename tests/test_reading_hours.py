@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import schema
 from service.config import DatabaseUrls
 from service.people.reading_hours import Hours, notice
+from service.storage import schema
 from service.web import languages
 from tests.builders import a_clinic
 from tests.conftest import a_pool

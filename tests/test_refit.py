@@ -15,7 +15,7 @@ from schemas.clinic import Clinic
 from schemas.course import Substance
 from schemas.trend import Trend
 from service import database as databases
-from service import day_close, detection, fold, ids, populations, refit, rule_sets
+from service import day_close, detection, fold, ids
 from service.alerting.writing import Sending
 from service.database import Pool
 from service.detection.population import Array, load_shipped
@@ -23,6 +23,8 @@ from service.detection.synthetic import Population as MadeUp
 from service.detection.synthetic import cohort
 from service.facts import courses
 from service.people import clients, clinics
+from service.rulebook import refit
+from service.rules import populations, rule_sets
 from tests.builders import INSERT_CHECK_IN, MASTER, NOW
 from tests.folding import trend_of
 

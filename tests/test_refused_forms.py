@@ -17,7 +17,7 @@ from service import database, ids
 from service.database import Pool
 from service.desk import gate_words
 from service.people import clients
-from service.web import refilling
+from service.web.forms import refilling
 from tests.appointments import a_planned_infusion
 from tests.builders import a_client, a_clinic
 from tests.desk import SignedInAs, a_person, a_session

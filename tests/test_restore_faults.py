@@ -21,7 +21,7 @@ from service.commands import restore as command
 from service.config import Config, embedded_url
 from service.embedded import EmbeddedError, archiving
 from service.errors import Conflict, Invalid
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 from tests.test_backup import archived, drilled, furnished, house, in_use, somebody_answers, taken
 
 __all__ = ["furnished", "house"]

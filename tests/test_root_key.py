@@ -12,15 +12,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service import database, root_key
+from service import database
 from service.audit_seals import Signer
 from service.commands import rotate_key
 from service.commands import web as web_command
 from service.config import Config
 from service.database import Pool
 from service.errors import Conflict, Invalid, NotReady
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 from tests import web
 from tests.builders import NOW, a_client, a_clinic
 

@@ -14,11 +14,13 @@ import pytest
 from schemas.alert import Rule
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import database, fold, rule_preview, rule_sets
+from service import database, fold
 from service.config import Config
 from service.database import Db, Pool
 from service.people import clients
-from service.rule_sets import Choices, NewVersion
+from service.rulebook import rule_preview
+from service.rules import rule_sets
+from service.rules.rule_sets import Choices, NewVersion
 from tests.builders import a_client, a_clinic, days_of
 from tests.desk import SignedInAs, a_person, a_session
 from tests.folding import findings_of

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import errors
-from service.sealing import NONCE_BYTES, VERSION, Sealer
+from service.keys.sealing import NONCE_BYTES, VERSION, Sealer
 
 CLINIC, CLIENT, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
 MASTER = Sealer(bytes(range(32)))

@@ -24,7 +24,7 @@ CALLS = {"rows", "find", "get"}
 
 # `owner` runs commands such as import; the administrator's own statements run as none of them.
 ROLES = ("web", "jobs", "sweep", "owner")
-ADMINISTRATOR = {"service.roles"}
+ADMINISTRATOR = {"service.storage.roles"}
 GENERIC_PLAN_SINCE = 16
 # NOTIFY takes no plan.
 UNPLANNED = {"service.hint.NOTIFY"}

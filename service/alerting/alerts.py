@@ -16,8 +16,8 @@ from service.alerting import alert_states, deliveries, findings, leases, notes, 
 from service.alerting.alert_states import Stood
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 
 # What staff did about a crossing says that it was real; the chart then takes back what the crossing added to its limit.
 CONFIRMING = frozenset({Outcome.CALLED, Outcome.SESSION_MOVED, Outcome.SAFETY_PLAN, Outcome.INFUSION_REVIEWED})

@@ -16,9 +16,9 @@ from service.alerting import channels
 from service.alerting.channels import Told
 from service.audit_seals import Signer, head_of
 from service.database import Db
+from service.keys.sealing import Sealer
 from service.notify import Attachment, Counts
 from service.people import clinics
-from service.sealing import Sealer
 
 
 class _Reader(msgspec.Struct, frozen=True):

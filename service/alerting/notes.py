@@ -10,7 +10,7 @@ from schemas.alert import AlertEvent, EventKind
 from service import errors, ids
 from service.alerting import alert_states
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 MOST_CHARACTERS = 4_000
 

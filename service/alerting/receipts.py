@@ -15,9 +15,10 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import DeliveryKind
-from service import errors, tokens
+from service import errors
 from service.database import Db
-from service.sealing import Sealer
+from service.keys import tokens
+from service.keys.sealing import Sealer
 
 RECEIPT = re.compile(r"neap_receipt_([0-9a-f]{32})_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
 PURPOSE = "delivery.receipt"

@@ -16,9 +16,9 @@ from schemas.alert import AlertState, Channel, DeliveryKind, EventKind, Tier
 from service import errors
 from service.alerting import alert_states, deliveries, digests, endpoints, notices, receipts
 from service.database import Db
+from service.keys.sealing import Sealer
 from service.notify import Attachment, Counts, Event, Message, Notifier, Template
 from service.people import clients, consents, staff, staff_addresses, webhook_endpoints
-from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
 

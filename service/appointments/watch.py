@@ -16,13 +16,13 @@ from schemas.alert import Finding, NewFinding, Rule, Tier
 from schemas.course import InfusionState, PauseReason
 from schemas.gate import GateState
 from schemas.session import Coverage, CoverageState
-from service import rule_sets
 from service.alerting import alerts, findings
 from service.database import Db
 from service.facts import client_day, courses, coverage, gate_checks, infusions, pauses, sessions
 from service.gate import read
 from service.gate.read import Gate
 from service.people import audit, clients, clinics, staff
+from service.rules import rule_sets
 
 RULES = (Rule.GATE_PENDING, Rule.UNCOVERED_WINDOW, Rule.GIVEN_NOT_CLEAR)
 OF_GATES = frozenset({Rule.GATE_PENDING, Rule.GIVEN_NOT_CLEAR})

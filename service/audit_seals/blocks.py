@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from schemas.audit import AuditSeal
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 MARK_BYTES = 32
 NOTHING_BEFORE = bytes(32)

@@ -14,13 +14,14 @@ import numpy.typing as npt
 from schemas.alert import NewFinding, Rule
 from schemas.client import RecordOrigin
 from schemas.trend import Trend
-from service import day_rules, detection
+from service import detection
 from service.backtest.answers import NOT_ANSWERED, Answers
-from service.day_rules import Folded
 from service.detection import ITEMS, Rules
 from service.detection.fold import CHUNK
 from service.detection.improving import LIMIT_SDS
 from service.detection.limits import FIRST_ALERT_DAY
+from service.rules import day_rules
+from service.rules.day_rules import Folded
 
 # Small enough to bound memory and to move the progress bar, large enough to fill the fold's own batches.
 CHUNK_CLIENTS = 256

@@ -26,7 +26,7 @@ from service.embedded import Cluster, archiving
 from service.embedded.lock import held
 from service.embedded.server import ENVIRON, POLL_SECONDS
 from service.errors import Conflict, DomainError, Invalid
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 STAMP = "%Y%m%dT%H%M%SZ"

@@ -20,12 +20,12 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from service import schema
 from service.audit_seals import Signer
 from service.backup import clinic_tables
 from service.backup.clinic_tables import Kept
 from service.database import Db
 from service.errors import Invalid
+from service.storage import schema
 
 MANIFEST = "manifest.json"
 PURPOSE = b"neap-clinic-archive-v1\n"

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import msgspec
 
-from service import audit_seals, root_key, schema
+from service import audit_seals
 from service.audit_seals import Signer
 from service.backup import clinic_tables
 from service.backup.clinic_archive import Manifest
 from service.backup.clinic_tables import Table
 from service.database import Connection, Db
 from service.errors import Conflict, Invalid
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import audit
-from service.sealing import Sealer
+from service.storage import schema
 
 Tell = Callable[[str], object]
 NOT_SENT = "waited when the clinic was archived"

@@ -15,14 +15,16 @@ from pathlib import Path
 
 import msgspec
 
-from service import database, embedded, errors, roles, root_key, schema
+from service import database, embedded, errors
 from service.backup import contents, proof, restore
 from service.backup.base_backup import Backup
 from service.backup.restore import Restored
 from service.config import Config, embedded_url
 from service.embedded.contents import refuse_foreign
 from service.embedded.lock import held
+from service.keys import root_key
 from service.people import clinics
+from service.storage import roles, schema
 
 Tell = Callable[[str], None]
 

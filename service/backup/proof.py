@@ -13,8 +13,8 @@ from service.audit_seals import Signer
 from service.config import Config
 from service.database import Db, Pool
 from service.facts import fold_queue
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 
 CLIENTS_AT_ONCE = 64
 SETTLED_AFTER = timedelta(days=2)

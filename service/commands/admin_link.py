@@ -7,10 +7,11 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.staff import LinkPurpose, Role
-from service import database, storage
+from service import database
 from service.config import Config
 from service.errors import Invalid
 from service.people import audit, clinics, one_time_links, staff
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 async def _link(slug: str, email: str, config: Config) -> str:
     now = datetime.now(UTC)
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_url_of("owner"), size=1, application_name="neap_admin_link")
         async with pool:
             async with database.across_clinics(pool) as connection:

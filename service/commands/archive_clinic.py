@@ -9,15 +9,17 @@ from pathlib import Path
 import asyncpg
 from tqdm import tqdm
 
-from service import database, root_key, storage
+from service import database
 from service.audit_seals import Signer
 from service.backup import clinic_archive
 from service.backup.clinic_archive import Manifest
 from service.config import Config
 from service.database import Db
 from service.errors import Invalid
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clinics
-from service.sealing import Sealer
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _write(config: Config, slug: str, folder: Path) -> Manifest:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         master_key = config.master_key()
         connection = await asyncpg.connect(config.database_url_of("owner"))
         try:

@@ -16,11 +16,13 @@ from tqdm import tqdm
 
 from schemas.audit import AuditFault, AuditFaultKind, AuditHead, AuditVerdict
 from schemas.clinic import Clinic
-from service import audit_seals, database, errors, root_key, storage
+from service import audit_seals, database, errors
 from service.audit_seals import Signer
 from service.config import Config
 from service.database import Pool
+from service.keys import root_key
 from service.people import clinics
+from service.storage import preparing
 
 WORDS = {
     AuditFaultKind.SEAL_MISSING: "the seal is missing",
@@ -60,7 +62,7 @@ def _heads_in(file: Path) -> dict[object, AuditHead]:
 
 
 async def _run(action: str, slug: str | None, heads: dict[object, AuditHead], config: Config) -> int:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_url_of("jobs"), size=1, application_name="neap_audit")
         async with pool:
             async with database.across_clinics(pool) as connection:
@@ -83,7 +85,7 @@ async def _run(action: str, slug: str | None, heads: dict[object, AuditHead], co
 
 
 async def _rebase(slug: str | None, config: Config) -> int:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_url_of("owner"), size=1, application_name="neap_audit")
         async with pool:
             async with database.across_clinics(pool) as connection:

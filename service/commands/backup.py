@@ -10,7 +10,7 @@ from service import embedded
 from service.backup import base_backup
 from service.config import Config, ConfigError
 from service.errors import Invalid
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 KEEP = 7
 

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from schemas.staff import LinkPurpose, Role
-from service import database, storage
+from service import database
 from service.config import Config
 from service.database import Db
 from service.errors import Conflict, FieldFault, Invalid
 from service.people import audit, clinics, one_time_links, staff
+from service.storage import preparing
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 async def _create(arguments: argparse.Namespace, config: Config) -> str:
     now = datetime.now(UTC)
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_urls().owner, size=1, application_name="neap_create_clinic")
         async with pool:
             async with database.across_clinics(pool) as connection:

@@ -12,9 +12,10 @@ import sys
 
 import asyncpg
 
-from service import embedded, logs, schema
+from service import embedded, logs
 from service.config import Config
 from service.errors import Conflict
+from service.storage import schema
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDED_STATUS = 1

@@ -14,13 +14,15 @@ from uuid import UUID
 from tqdm import tqdm
 
 from schemas.export import DisclosureBasis, ExportFormat
-from service import database, errors, root_key, storage
+from service import database, errors
 from service.config import Config
 from service.database import Db
 from service.export import gathered
 from service.export.package import Package
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import audit, clients, clinics
-from service.sealing import Sealer
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _export(config: Config, arguments: argparse.Namespace) -> int:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=2, application_name="neap_export")
         async with pool:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from schemas.clinic import Clinic
 from schemas.course import Substance
-from service import database, errors, import_history, root_key, storage
+from service import database, errors, import_history
 from service.config import Config
 from service.database import Pool
 from service.errors import DomainError
@@ -24,8 +24,10 @@ from service.import_history import file, maps, records
 from service.import_history.file import CLIENT_CHARACTERS, History
 from service.import_history.history import Counts
 from service.import_history.people import Importing
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clinics
-from service.sealing import Sealer
+from service.storage import preparing
 
 NOTHING_TAKEN_STATUS = 1
 BAD_FILE_STATUS = 2
@@ -113,7 +115,7 @@ async def _bring_in(config: Config, history: History, *, slug: str, source: str,
 
 @asynccontextmanager
 async def _open(config: Config) -> AsyncIterator[tuple[Pool, Sealer]]:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=POOL_SIZE, application_name="neap_import")
         async with pool:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from schemas.instrument import Instrument
-from service import database, errors, instrument_settings, storage
+from service import database, errors, instrument_settings
 from service.config import Config
 from service.people import audit, clinics
+from service.storage import preparing
 from service.web import strict
 
 REFUSED_STATUS = 2
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _add(config: Config, instrument: Instrument, *, slug: str) -> bool:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=1, application_name="neap_instrument")
         async with pool:

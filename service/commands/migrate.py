@@ -3,8 +3,9 @@
 import argparse
 import asyncio
 
-from service import embedded, storage
+from service import embedded
 from service.config import Config
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +25,8 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-async def _prepare(config: Config) -> storage.Prepared:
+async def _prepare(config: Config) -> preparing.Prepared:
     if not config.embedded:
-        return await storage.prepare(config, admin_url=config.admin_database_url)
+        return await preparing.prepare(config, admin_url=config.admin_database_url)
     async with embedded.running(config) as cluster:
-        return await storage.prepare(config, admin_url=cluster.superuser_url)
+        return await preparing.prepare(config, admin_url=cluster.superuser_url)

@@ -9,7 +9,7 @@ import msgspec
 
 from service import app
 from service.config import Config
-from service.web import openapi
+from service.web.api import openapi
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 from tqdm import tqdm
 
-from service import database, fold, storage
+from service import database, fold
 from service.config import Config
 from service.database import Pool
 from service.people import clients, clinics
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +66,7 @@ def _octets(numbers: dict[str, object]) -> bytes:
 
 
 async def _every_client(config: Config, slug: str | None) -> AsyncIterator[tuple[Pool, UUID, UUID]]:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_url_of("jobs"), size=2, application_name="neap_rebuild")
         async with pool:
             async with database.across_clinics(pool) as connection:

@@ -15,7 +15,7 @@ from service.backup import base_backup, restore
 from service.backup.base_backup import Backup
 from service.config import Config, ConfigError
 from service.errors import Invalid
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

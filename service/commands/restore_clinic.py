@@ -14,15 +14,17 @@ import asyncpg
 from tqdm import tqdm
 
 from schemas.clinic import Clinic
-from service import database, root_key, storage
+from service import database
 from service.audit_seals import Signer
 from service.backup import clinic_archive, clinic_restore, proof
 from service.backup.clinic_archive import Manifest
 from service.backup.clinic_restore import Laid
 from service.config import Config
 from service.database import Db
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clinics
-from service.sealing import Sealer
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _restore(config: Config, folder: Path, manifest: Manifest, root: bytes) -> int:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         laid, clinic = await _load(config, folder, manifest, root)
         rows = sum(each.rows for each in manifest.tables.values())
         print(f"{clinic.slug}: {rows} rows of {len(manifest.tables)} tables, as of {manifest.at:%Y-%m-%d %H:%M:%S} UTC")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import asyncpg
 
-from service import storage
 from service.backup import contents, drill
 from service.backup.base_backup import Backup
 from service.backup.drill import Outcome
 from service.commands.restore import chosen, of_settings
 from service.config import Config, ConfigError, embedded_url
 from service.embedded import EmbeddedError
-from service.schema import SchemaFault
+from service.storage import preparing
+from service.storage.schema import SchemaFault
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ async def _newest_at(config: Config) -> datetime | None:
     if not config.embedded:
         return await contents.newest_at(config.admin_database_url) if config.admin_database_url else None
     try:
-        async with storage.at_hand(config):
+        async with preparing.at_hand(config):
             return await contents.newest_at(embedded_url(config.data_dir, "postgres"))
     except (OSError, asyncpg.PostgresError, ConfigError, EmbeddedError, SchemaFault):
         return None

@@ -10,8 +10,10 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service import database, root_key, storage
+from service import database
 from service.config import Config
+from service.keys import root_key
+from service.storage import preparing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _rotate(config: Config, new_key: bytes) -> None:
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=1, application_name="neap_rotate_key")
         async with pool, pool.acquire() as connection:

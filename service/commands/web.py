@@ -11,8 +11,10 @@ from types import FrameType
 import uvicorn
 from litestar import Litestar
 
-from service import app, database, logs, roles, root_key, schema
+from service import app, database, logs
 from service.config import Config, ConfigError
+from service.keys import root_key
+from service.storage import roles, schema
 from service.web.services import Services
 
 # Phones and load balancers keep connections for a minute or so; closing first costs them a refused request.

@@ -22,8 +22,8 @@ from service.demo import diary, stories
 from service.demo.diary import Slot
 from service.demo.people import COLLEAGUES, Person
 from service.facts import client_day, courses, infusions, sessions
+from service.keys.sealing import Sealer
 from service.people import audit, clients, clinics, staff, webhook_endpoints
-from service.sealing import Sealer
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from service.demo.people import FRESH_FAMILY_NAMES, FRESH_GIVEN_NAMES, PEOPLE, V
 from service.demo.player import Arrived
 from service.demo.stories import Answer, answer_on
 from service.facts import courses
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 FloatArray = NDArray[np.float64]
 

@@ -32,8 +32,8 @@ from service.demo.diary import CLINIC_ZONE, Slot, is_away
 from service.demo.people import Person
 from service.facts import infusions
 from service.gate import decide, read
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 
 PREPARED_BEFORE = timedelta(days=2)
 PREPARED_AT = time(15)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from service import database, embedded, root_key, storage
+from service import database, embedded
 from service.config import Config
 from service.database import Pool
 from service.demo import clinic, live, player, process, rota, staged, visit, webhook
@@ -25,8 +25,10 @@ from service.demo.process import Child, ChildFailed, Keeper
 from service.demo.visit import Pids, Place, Running
 from service.errors import Conflict
 from service.facts import client_day
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clinics
-from service.sealing import Sealer
+from service.storage import preparing
 
 READY_SECONDS = 90.0
 RECORD = "demo.json"
@@ -60,7 +62,7 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         say("Starting PostgreSQL …")
         settings, hook_port = await _settings(stack, config, place)
         jobs, web = await _load_both(stack, config, settings)
-        cluster = await stack.enter_async_context(storage.at_hand(config))
+        cluster = await stack.enter_async_context(preparing.at_hand(config))
         keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None, file)
         await keeper.start()
         stack.push_async_callback(keeper.stop)

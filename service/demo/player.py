@@ -16,7 +16,7 @@ import msgspec
 from schemas.checkin import Kind, Origin
 from schemas.course import Substance
 from schemas.gate import Analyte
-from service import database, errors, fold, ids, rules
+from service import database, errors, fold, ids
 from service.alerting import alert_states, alerts
 from service.database import Db, Pool
 from service.demo import clinic, gates, questionnaires, staff
@@ -25,8 +25,9 @@ from service.demo.diary import joined_on
 from service.demo.people import PEOPLE, Line, Person
 from service.demo.stories import Answer, answer_on
 from service.facts import checkins, fold_queue, gate_records
+from service.keys.sealing import Sealer
 from service.people import audit, clients
-from service.sealing import Sealer
+from service.rules import urgent_rules
 
 JOB = "demo.play"
 RULE_SET_VERSION = 1
@@ -251,13 +252,13 @@ def _row(db: Db, master: Sealer, sealer: Sealer | None, arrived: Arrived) -> tup
 
 async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> None:
     person, answer = arrived.person, arrived.answer
-    if not rules.may_give_findings(answer.safety, answer.used):
+    if not urgent_rules.may_give_findings(answer.safety, answer.used):
         return
     before: set[Substance] = set()
-    for ago in range(1, rules.ABSTINENCE_DAYS + 1):
+    for ago in range(1, urgent_rules.ABSTINENCE_DAYS + 1):
         earlier = answer_on(person, demo.first_day, answer.day - timedelta(days=ago))
         before.update(earlier.used if earlier else ())
-    findings = rules.findings_of_check_in(
+    findings = urgent_rules.findings_of_check_in(
         check_in_id=arrived.check_in_id,
         client_day=answer.day,
         safety=answer.safety,
@@ -268,7 +269,7 @@ async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> Non
             db,
             arrived.client_id,
             Analyte.OPIOID,
-            since=answer.received_at - timedelta(days=rules.ABSTINENCE_DAYS),
+            since=answer.received_at - timedelta(days=urgent_rules.ABSTINENCE_DAYS),
             until=answer.received_at,
         ),
         late_days=(answer.received_at.date() - answer.day).days,

@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.course import Substance
 from schemas.instrument import Instrument
-from service import ids, instrument_intake, instrument_log
+from service import ids, instrument_log
 from service.database import Db
 from service.demo import stories
 from service.demo.people import Person
@@ -18,7 +18,8 @@ from service.demo.stories import Answer
 from service.facts import instruments
 from service.facts.instruments import ResponseRow
 from service.instruments import scoring
-from service.sealing import Sealer
+from service.intake import instrument_intake
+from service.keys.sealing import Sealer
 
 # How many of the days on which something is due somebody takes the time.
 TAKES_TIME = 0.25

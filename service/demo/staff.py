@@ -14,8 +14,8 @@ from service.database import Db
 from service.demo import stories
 from service.demo.clinic import SOURCE, DemoClinic
 from service.demo.people import STAFF_NOTES, Person
+from service.keys.sealing import Sealer
 from service.people import clients
-from service.sealing import Sealer
 
 OPENS, CLOSES = time(9), time(17)
 

@@ -19,8 +19,8 @@ from service.demo.clinic import NURSE, PRESCRIBER, DemoClinic
 from service.demo.gates import Visit, a_list, a_reading, a_screen
 from service.demo.people import PEOPLE, Person
 from service.facts import courses, coverage, gate_checks, infusions, sessions
+from service.keys.sealing import Sealer
 from service.people.clients import ids_of
-from service.sealing import Sealer
 
 EARLIEST, LATEST = time(9), time(18)
 BETWEEN = timedelta(minutes=45)

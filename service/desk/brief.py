@@ -16,7 +16,7 @@ from service.desk import brief_facts, brief_infusion, brief_therapy
 from service.desk.brief_facts import BriefFacts
 from service.facts import gate_records
 from service.gate import read as gates
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 
 async def write(

@@ -24,8 +24,8 @@ from service.facts import checkins, client_day, courses
 from service.facts import sessions as booked_sessions
 from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
+from service.keys.sealing import Sealer
 from service.people import clinics
-from service.sealing import Sealer
 
 # What is compared with: the days before the last appointment, as many as say what was usual then.
 BEFORE_DAYS = 14

@@ -22,8 +22,8 @@ from service.database import Db
 from service.desk import told
 from service.facts import checkins, client_day, courses, infusions, pauses, sessions
 from service.facts.infusion_days import Timeline
+from service.keys.sealing import Sealer
 from service.people import clients, devices
-from service.sealing import Sealer
 
 CHECK_INS_SHOWN = 28
 # What alerts nobody is still worth a line in the two weeks after it was found; learning shows as the status.

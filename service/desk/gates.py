@@ -13,9 +13,9 @@ from service.desk import gate_words
 from service.facts import gate_checks
 from service.gate import decide, read, screens
 from service.gate.read import Gate
+from service.keys.sealing import Sealer
 from service.people import access, staff
 from service.people.access import Reach
-from service.sealing import Sealer
 
 
 async def of_day(db: Db, who: Reach, day: date, zone: ZoneInfo, *, now: datetime) -> list[Gate]:

@@ -15,9 +15,9 @@ from service.alerting import alerts, deliveries, findings, notes
 from service.database import Db
 from service.desk import reasons, told
 from service.desk.told import Told
+from service.keys.sealing import Sealer
 from service.people import access, clients, consents
 from service.people.access import Reach
-from service.sealing import Sealer
 
 PAGE = 50
 

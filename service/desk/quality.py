@@ -12,10 +12,10 @@ import msgspec
 
 from schemas.alert import Outcome, Rule
 from schemas.quality import BudgetShare, QualityReply, RuleQuality, TherapistLoad, TierPace
-from service import rule_sets
 from service.alerting import alerts
 from service.database import Db
 from service.people import clients
+from service.rules import rule_sets
 
 RIGHT = alerts.CONFIRMING | {Outcome.NEW_USUAL}
 """The outcomes that say that something was there: somebody acted on it, or it became the client's usual."""

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from service import roles
 from service.config import ROLES, Config, ConfigError, Role
 from service.database import Connection
 from service.doctor.finding import CONNECT_SECONDS, Finding
+from service.storage import roles
 
 TO_MEND = "take the membership or the table away from it; see docs/security.md"
 

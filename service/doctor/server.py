@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from service import database, errors, root_key, schema, watch
+from service import database, errors, watch
 from service.config import Config
 from service.database import Pool
 from service.doctor.doors import connected
 from service.doctor.finding import Finding
 from service.embedded import archiving
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clients, clinics
-from service.sealing import Sealer
+from service.storage import schema
 
 LEAST_VERSION, NEWEST_VERSION = 15, 18
 MOST_SKEW = timedelta(seconds=2)

@@ -31,8 +31,8 @@ from service.facts.checkins import CheckInRow
 from service.facts.instruments import ResponseRow
 from service.gate import decide
 from service.instruments.catalogue import Catalogue
+from service.keys.sealing import Sealer
 from service.people import clients, clinics, consents
-from service.sealing import Sealer
 
 PAGE = 1_000
 EARLIEST, LATEST = date(1970, 1, 1), date(9999, 1, 1)

@@ -13,7 +13,7 @@ from schemas.checkin import CheckIn, Kind, Origin
 from schemas.course import Substance
 from service.database import Db
 from service.facts import client_day as client_days
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 SCALE_VERSION = 1
 

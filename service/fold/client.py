@@ -16,7 +16,7 @@ import msgspec
 
 from schemas.alert import Finding, NewFinding, Rule
 from schemas.trend import Trend
-from service import database, rule_sets, trends
+from service import database, trends
 from service.alerting import alerts, findings
 from service.database import Db, Pool
 from service.facts import checkins, client_day, fold_queue
@@ -25,7 +25,8 @@ from service.fold import facts as fold_facts
 from service.fold import findings as fold_findings
 from service.fold.days import FoldedClient
 from service.people import audit
-from service.rule_sets import RuleSet
+from service.rules import rule_sets
+from service.rules.rule_sets import RuleSet
 
 # Whoever sends a check-in waits while their own client is folded, so a transaction folds few.
 CLIENTS_AT_ONCE = 16

@@ -11,11 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from service import day_rules, detection, rule_sets, trends
-from service.day_rules import Folded, FoldedDay, Scores
+from service import detection, trends
 from service.facts import checkins, courses
 from service.fold.facts import ClientFacts
-from service.rule_sets import RuleSet
+from service.rules import day_rules, rule_sets
+from service.rules.day_rules import Folded, FoldedDay, Scores
+from service.rules.rule_sets import RuleSet
 from service.trends import Checkpoint
 
 ONE_DAY = timedelta(days=1)

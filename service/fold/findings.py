@@ -9,10 +9,10 @@ import msgspec
 
 from schemas.alert import NewFinding, Tier
 from schemas.client import RecordOrigin
-from service import day_rules
-from service.day_rules import Found
 from service.facts import pauses
 from service.fold.days import FoldedClient
+from service.rules import day_rules
+from service.rules.day_rules import Found
 
 # Older than this, what is found is no longer news: it is shown for review, not as something of today.
 FRESH_DAYS = 2

@@ -14,7 +14,7 @@ from service.database import Db
 from service.facts import gate_checks, gate_recording, gate_records, infusions
 from service.gate import read, states
 from service.gate.read import Gate
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 Form = ScreenForm | VitalForm | ChecklistForm
 

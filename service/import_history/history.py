@@ -23,8 +23,8 @@ from service.import_history import use as import_use
 from service.import_history.file import History, HistoryDay
 from service.import_history.people import Importing
 from service.import_history.use import ReportedUse
+from service.keys.sealing import Sealer
 from service.people import audit, clinics
-from service.sealing import Sealer
 
 ANSWERED = time(12)
 MADE_ZONE = "UTC"

@@ -13,7 +13,7 @@ from schemas.client import RecordOrigin
 from schemas.course import Substance
 from service import ids
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 
 class ImportedClient(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from schemas.course import (
     TherapySession,
 )
 from schemas.gate import ChecklistForm, Decision, GateCheck, Presence, ScreenForm, VitalForm
-from service import errors, ids, rule_sets, rules
+from service import errors, ids
 from service.alerting import alerts
 from service.database import Db
 from service.facts import (
@@ -51,7 +51,8 @@ from service.import_history.records import (
     Treatment,
 )
 from service.instruments import scoring
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
+from service.rules import rule_sets, urgent_rules
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -299,7 +300,7 @@ async def _response(place: Place, record: Record, row: ResponseRow, before: UUID
         content_hash=place.sealer.keyed_hash(msgspec.json.encode(row), purpose="instrument_response.import"),
     )
     await instruments.store(place.db, stored)
-    findings = rules.findings_of_response(
+    findings = urgent_rules.findings_of_response(
         instrument_response_id=stored.instrument_response_id,
         client_day=day,
         instrument=instrument,

@@ -19,8 +19,8 @@ from service.import_history import course, ledger, people, placing
 from service.import_history.ledger import Standing
 from service.import_history.people import ImportedClient, Importing
 from service.import_history.records import Record, Treatment, day_of
+from service.keys.sealing import Sealer
 from service.people import audit
-from service.sealing import Sealer
 
 PURPOSE = "imported_record.content"
 FOLDED_AT_ONCE = 50

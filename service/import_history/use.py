@@ -10,10 +10,10 @@ import msgspec
 
 from schemas.client import RecordOrigin
 from schemas.course import Substance
-from service import rule_sets, rules
 from service.alerting import alerts
 from service.database import Db
 from service.facts import courses
+from service.rules import rule_sets, urgent_rules
 
 
 class ReportedUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +44,12 @@ async def find(db: Db, reported: Sequence[ReportedUse], *, now: datetime) -> Non
     """Store the findings of check-ins that report use; one that is stored already changes nothing."""
     versions = await rule_sets.of(db) if reported else []
     for each in reported:
-        since = each.client_day - timedelta(days=rules.ABSTINENCE_DAYS)
+        since = each.client_day - timedelta(days=urgent_rules.ABSTINENCE_DAYS)
         before = await db.connection.fetch(
             USED_BEFORE, db.clinic_id, each.client_id, since, each.client_day - timedelta(days=1)
         )
         substances = await courses.substances_of(db, each.client_id)
-        findings = rules.findings_of_check_in(
+        findings = urgent_rules.findings_of_check_in(
             check_in_id=each.check_in_id,
             client_day=each.client_day,
             safety=None,

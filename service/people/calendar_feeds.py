@@ -10,8 +10,9 @@ from uuid import UUID
 
 import msgspec
 
-from service import errors, ids, tokens
+from service import errors, ids
 from service.database import Db
+from service.keys import tokens
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):

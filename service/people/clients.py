@@ -10,7 +10,7 @@ from schemas.client import CareTeamMember, Client, RecordOrigin
 from schemas.staff import Role
 from service import errors, ids
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 INSERT_CLIENT = """
 insert into client

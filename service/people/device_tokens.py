@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from schemas.device import Access, Nonce, NonceForm, TokenForm
-from service import database, errors, tokens
+from service import database, errors
 from service.database import Db, Pool
+from service.keys import tokens
 from service.people import audit
 
 ACCESS_LIFE = timedelta(minutes=15)

@@ -12,8 +12,9 @@ from uuid import UUID
 import msgspec
 
 from schemas.staff import LinkPurpose
-from service import errors, tokens
+from service import errors
 from service.database import Db
+from service.keys import tokens
 
 VALID = {LinkPurpose.SET_PASSWORD: timedelta(hours=72), LinkPurpose.DEMO_SIGN_IN: timedelta(days=7)}
 

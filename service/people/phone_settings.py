@@ -10,9 +10,9 @@ import msgspec
 
 from service import errors
 from service.database import Db
+from service.keys.sealing import Sealer
 from service.people import clients
 from service.people.devices import DeviceClient
-from service.sealing import Sealer
 
 A_DAY = timedelta(days=1)
 

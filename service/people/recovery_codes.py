@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 HOW_MANY = 10
 # Crockford's base32: no I, L, O, U to misread. Ten characters carry 50 bits, guarded by the throttle and a keyed hash.

@@ -10,8 +10,9 @@ import msgspec
 
 from schemas.service_account import ServiceAccount, ServiceScope
 from schemas.staff import SessionStage
-from service import errors, ids, tokens
+from service import errors, ids
 from service.database import Db
+from service.keys import tokens
 from service.people.access import PARTY_OF_SCOPE
 from service.people.audit import Actor
 from service.people.staff_sessions import SignedIn

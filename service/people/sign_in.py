@@ -14,12 +14,12 @@ import msgspec
 from schemas.staff import LinkPurpose, SessionStage
 from service import database, errors
 from service.database import Db, Pool
+from service.keys.sealing import Sealer
 from service.people import audit, one_time_links, recovery_codes, sign_in_throttle, staff_sessions, totp
 from service.people.audit import ANONYMOUS, Actor
 from service.people.passwords import Passwords
 from service.people.sign_in_throttle import Subject, Visitor
 from service.people.staff_sessions import SignedIn
-from service.sealing import Sealer
 
 WRONG = "That did not match. Check the address, the password and the clinic, then try again."
 WRONG_CODE = "That code did not match or was used already. Wait for the next one and try again."

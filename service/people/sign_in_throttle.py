@@ -14,9 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from service import errors, tokens
+from service import errors
 from service.database import Db
-from service.sealing import Sealer
+from service.keys import tokens
+from service.keys.sealing import Sealer
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import msgspec
 from schemas.alert import Channel
 from service import errors, ids
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 MOST = 10
 

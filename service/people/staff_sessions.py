@@ -9,8 +9,9 @@ from uuid import UUID
 import msgspec
 
 from schemas.staff import Role, SessionStage
-from service import errors, tokens
+from service import errors
 from service.database import Db
+from service.keys import tokens
 from service.people.access import Party
 from service.people.audit import Actor
 

@@ -10,7 +10,7 @@ import pyotp
 
 from service import errors
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 STEP_SECONDS = 30
 # RFC 6238 §5.2: one step either way for clocks that differ and codes typed slowly.

@@ -11,7 +11,7 @@ import msgspec
 
 from service import errors, ids
 from service.database import Db
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 
 # The specification asks for 24 to 64 bytes.
 SECRET_BYTES = 32

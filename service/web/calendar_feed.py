@@ -8,8 +8,9 @@ from litestar import Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from service import database, errors, tokens
+from service import database, errors
 from service.appointments import feed
+from service.keys import tokens
 from service.people import audit, calendar_feeds
 from service.people.access import Permission
 from service.web.services import Services

@@ -15,14 +15,15 @@ from litestar import Request
 from litestar.di import NamedDependency
 
 from schemas.staff import SessionStage
-from service import database, errors, tokens
+from service import database, errors
 from service.database import Db
+from service.keys import tokens
 from service.people import access, audit, service_accounts, staff_sessions
 from service.people.access import Permission, Reach
 from service.people.clinics import ClinicView
 from service.people.staff_sessions import SignedIn
+from service.web.forms.refilling import PAGE_FIELD
 from service.web.limits import Limit
-from service.web.refilling import PAGE_FIELD
 from service.web.services import Services
 
 COOKIE = "__Host-neap"

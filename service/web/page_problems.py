@@ -9,8 +9,9 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
-from service.web import desk_page, form_replies, problems, refused_forms
+from service.web import desk_page, problems
 from service.web.desk_session import SAFE_METHODS, SignedInAt
+from service.web.forms import form_replies, refused_forms
 from service.web.pages import go_to
 from service.web.services import Services
 

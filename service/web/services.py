@@ -11,17 +11,18 @@ from uuid import UUID
 import msgspec
 
 from schemas.crisis import CrisisContact
-from service import database, errors, hint, root_key
+from service import database, errors, hint
 from service.config import Config
 from service.database import Db, Pool
-from service.intake_door import Door
+from service.intake.intake_door import Door
+from service.keys import root_key
+from service.keys.sealing import Sealer
 from service.people import clinics
 from service.people.clinics import ClinicView
 from service.people.passwords import Passwords
-from service.sealing import Sealer
 from service.web import languages
 from service.web.assets import Assets
-from service.web.charts import Charts
+from service.web.charts.charts import Charts
 from service.web.pages import Pages
 from service.web.pulse import Pulse
 

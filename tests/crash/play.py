@@ -15,9 +15,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from schemas.staff import Role
-from service import database, fold, storage
+from service import database, fold
 from service.config import Config
 from service.people import clients, staff, webhook_endpoints
+from service.storage import preparing
 from tests.builders import MASTER, PhoneRow, a_client, a_clinic, a_phone, days_of
 from tests.conftest import A_MASTER_KEY
 from tests.crash import verdict
@@ -91,7 +92,7 @@ async def run(folder: Path, *, kills: int, seed: int, overrides: Mapping[str, st
 
 async def _furnish(config: Config, hook: str) -> tuple[UUID, list[PhoneRow]]:
     """A clinic whose clients have answered for weeks, with a phone each, and a therapist and a program to be told."""
-    async with storage.at_hand(config):
+    async with preparing.at_hand(config):
         pool = await database.open_pool(config.database_url_of("owner"), size=2, application_name="neap_crash")
         now = datetime.now(UTC)
         async with pool:

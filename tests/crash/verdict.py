@@ -13,7 +13,7 @@ from service import audit_seals, database, invariants
 from service.audit_seals import Signer
 from service.backup import proof
 from service.config import Config, embedded_url
-from service.sealing import Sealer
+from service.keys.sealing import Sealer
 from tests.crash.phones import Said
 
 PATIENCE_SECONDS = 240

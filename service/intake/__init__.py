@@ -1,0 +1,1 @@
+"""Answers from phones on their way into the database."""

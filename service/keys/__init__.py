@@ -1,0 +1,1 @@
+"""The root key, what is sealed under it, and tokens."""

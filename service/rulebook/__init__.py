@@ -1,0 +1,1 @@
+"""What people and jobs do to the rules: change, look ahead, fit again."""

@@ -1,0 +1,1 @@
+"""The database as an operator meets it: roles, schema, preparing both."""

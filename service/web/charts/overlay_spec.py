@@ -1,0 +1,125 @@
+"""The days after each infusion laid over each other, as one Vega-Lite specification: craving, mood and anxiety.
+
+Everything can be read without colour: each line ends with its infusion's number, and the newest is the thick one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.treatment import Curve, CurvePoint
+from service.web.charts.chart_spec import (
+    ACCENT,
+    HEIGHTS,
+    INK,
+    ITEMS,
+    LINE,
+    MUTED,
+    SCALE_TOP,
+    WIDTHS,
+    Shape,
+    Spec,
+    config,
+)
+
+# More lines than these cannot be told apart.
+MOST_INFUSIONS = 5
+DAYS = 14
+LEAST_DAYS = 7
+NEWEST, BEFORE, EARLIER = "newest", "before", "earlier"
+
+
+def spec_of(curves: Sequence[Curve], shape: Shape) -> Spec:
+    """The specification of the panels that have answers, for a wide page or a phone's width; `curves` by number."""
+    shown = curves[-MOST_INFUSIONS:]
+    asked = [item for item in ITEMS if any(_values(curve, item[0]) for curve in shown)]
+    last = max((point.days_since for curve in shown for point in curve.points), default=0)
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "background": None,
+        "padding": {"left": 2, "right": 10, "top": 2, "bottom": 2},
+        "spacing": 18,
+        "vconcat": [_panel(shown, item, max(last, LEAST_DAYS), shape, titled=item is asked[-1]) for item in asked],
+        "config": config(),
+    }
+
+
+def value_of(point: CurvePoint, item: str) -> int | None:
+    """The answer of a day: craving, mood or anxiety."""
+    return {"craving": point.craving, "mood": point.mood, "anxiety": point.anxiety}[item]
+
+
+def _values(curve: Curve, item: str) -> list[Spec]:
+    """By day up to the last answered one; a day without an answer stands there too, as null: the line breaks."""
+    found = {point.days_since: value for point in curve.points if (value := value_of(point, item)) is not None}
+    return [{"day": day, "value": found.get(day)} for day in range(min(found, default=0), max(found, default=-1) + 1)]
+
+
+def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shape, *, titled: bool) -> Spec:
+    name, direction = item
+    x: Spec = {
+        "field": "day",
+        "type": "quantitative",
+        "scale": {"domain": [0, last + 0.6], "nice": False},
+        "axis": {
+            "title": "days after the infusion" if titled else None,
+            "grid": False,
+            "tickMinStep": 1,
+            "format": "d",
+        },
+    }
+    y: Spec = {
+        "field": "value",
+        "type": "quantitative",
+        "scale": {"domain": [0, SCALE_TOP], "nice": False},
+        "axis": {"values": [0, 5, SCALE_TOP], "title": None, "gridColor": LINE, "domain": False, "ticks": False},
+    }
+    lines = [
+        {**value, "infusion": curve.number, "age": _age(curve, shown)}
+        for curve in shown
+        for value in _values(curve, name)
+    ]
+    ends = [
+        {**values[-1], "number": str(curve.number), "age": _age(curve, shown)}
+        for curve in shown
+        if (values := _values(curve, name))
+    ]
+    return {
+        "width": WIDTHS[shape],
+        "height": HEIGHTS[shape],
+        "title": {"text": name.capitalize(), "subtitle": direction, "anchor": "start", "frame": "group", "offset": 6},
+        "layer": [
+            {
+                "data": {"values": lines},
+                "mark": {
+                    "type": "line",
+                    "point": {"size": 16, "opacity": 1},
+                    "invalid": "break-paths-filter-domains",
+                },
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "detail": {"field": "infusion", "type": "nominal"},
+                    "color": _by_age([ACCENT, INK, MUTED]),
+                    "strokeWidth": _by_age([2.6, 1.4, 1]),
+                    "strokeDash": _by_age([[1, 0], [1, 0], [3, 3]]),
+                },
+            },
+            {
+                "data": {"values": ends},
+                "mark": {"type": "text", "align": "left", "dx": 7, "fontWeight": "bold"},
+                "encoding": {"x": x, "y": y, "text": {"field": "number"}, "color": _by_age([ACCENT, INK, MUTED])},
+            },
+        ],
+    }
+
+
+def _age(curve: Curve, shown: Sequence[Curve]) -> str:
+    if curve is shown[-1]:
+        return NEWEST
+    return BEFORE if len(shown) > 1 and curve is shown[-2] else EARLIER
+
+
+def _by_age(values: list[object]) -> Spec:
+    scale: Spec = {"domain": [NEWEST, BEFORE, EARLIER], "range": values}
+    return {"field": "age", "type": "nominal", "scale": scale, "legend": None}

@@ -1,0 +1,148 @@
+"""A client's page: what changed, what is open, the charts, and all that stands beneath them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
+
+from schemas.alert import Finding
+from schemas.client import RecordOrigin
+from schemas.gate import GateLine
+from schemas.treatment import Curve
+from service.alerting import leases, undo
+from service.desk import brief, client_page, curves, gate_words, instruments_page, reasons, sentences, told
+from service.facts import client_day
+from service.gate import read as gates
+from service.keys.sealing import Sealer
+from service.people import clients
+from service.people.access import Permission
+from service.web import desk_page, page_problems
+from service.web.charts import chart_spec, overlay_spec
+from service.web.dashboard.chart_pages import DEFAULT_SPAN, SPANS
+from service.web.desk_session import Desk, open_desk
+from service.web.pages import day
+
+# The days after each infusion, laid over each other, in place of days one after the other.
+BY_INFUSION = "infusion"
+SPAN_WORDS = {"28": "28 days", "70": "70 days", "all": "all", BY_INFUSION: "by infusion"}
+
+
+@get("/clients/{client_id:uuid}", opt={"access": Permission.SEE_CLIENTS})
+async def show_client(
+    desk: NamedDependency[Desk], client_id: FromPath[UUID], days: FromQuery[str | None] = None
+) -> Response[Any]:
+    """One client: status and reasons, charts, alerts, check-ins."""
+    await desk.require_client(client_id)
+    span = days if days in (*SPANS, BY_INFUSION) else DEFAULT_SPAN
+    sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
+    view = await client_page.read(
+        desk.db, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]), zone=desk.view.zone, sealer=sealer, now=desk.now
+    )
+    await desk.record("client.read", client_id=client_id)
+    context = {
+        "view": view,
+        "span": span,
+        "spans": SPAN_WORDS,
+        "overlaid": await _overlaid(desk, client_id) if span == BY_INFUSION else [],
+        "sees_notes": sees_notes,
+        "brief": await _in_short(desk, view, sealer),
+        "gate": await _gate(desk, view),
+        "gate_open": gate_words.still_open,
+        "taken_back": await undo.offered_of(
+            desk.db, [alert.alert_id for alert, _ in view.open_alerts], to=desk.who.staff_id, now=desk.now
+        ),
+        "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
+        "dated": lambda day: sentences.day(day, desk.today),
+        "said_of": lambda found: _said_of(found, desk.today),
+        "by_weight": reasons.by_weight,
+        "together": told.together,
+        "lapsed": lambda alert: leases.lapsed(alert, desk.now),
+        "status_sentence": _status_sentence(view, desk.today),
+        "treatment": _treatment_line(view, desk),
+        "instruments": (await instruments_page.read(desk.db, client_id, now=desk.now)).series,
+        "is_outside": chart_spec.is_outside,
+        "sessions_on": set(view.chart.sessions),
+        "infusion_on": dict(view.chart.infusions),
+    }
+    return await desk_page.show(desk, "client.html", context, here="/caseload")
+
+
+def _said_of(found: Sequence[Finding], today: date) -> list[tuple[UUID, str]]:
+    """What an alert rests on in short, each sentence once, with the finding where its numbers stand."""
+    said: dict[str, UUID] = {}
+    for finding in reasons.in_short(found):
+        said.setdefault(sentences.of_finding(finding, today), finding.finding_id)
+    return [(finding_id, sentence) for sentence, finding_id in said.items()]
+
+
+async def _overlaid(desk: Desk, client_id: UUID) -> list[Curve]:
+    drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
+    return drawn[-overlay_spec.MOST_INFUSIONS :]
+
+
+async def _in_short(desk: Desk, view: client_page.ClientView, sealer: Sealer | None) -> brief.InShort | None:
+    """The short brief; an imported history has no appointments that it could be read before."""
+    if view.course is None or view.client.origin is RecordOrigin.IMPORT:
+        return None
+    return await brief.in_short(desk.db, view.client.client_id, sealer=sealer, now=desk.now)
+
+
+async def _gate(desk: Desk, view: client_page.ClientView) -> GateLine | None:
+    """How the gate of the next infusion stands, for whoever may see it."""
+    infusion, client_id = view.at_the_gate, view.client.client_id
+    if infusion is None or view.discharged or not await desk.reaches(Permission.SEE_GATES, client_id):
+        return None
+    return (await gates.of_infusion(desk.db, client_id, infusion.infusion_id, now=desk.now)).line()
+
+
+def _status_sentence(view: client_page.ClientView, today: date) -> str:
+    """Why the client has the status, unless the reason of an open alert says so already."""
+    newest = view.newest
+    open_findings = [finding for _, found in view.open_alerts for finding in found]
+    if view.pause is not None and not view.discharged:
+        return sentences.of_pause(view.pause, today)
+    if view.discharged or (newest and reasons.explain(newest.status, open_findings)):
+        return ""
+    return sentences.of_status(
+        newest.status if newest else None,
+        silent_days=newest.silent_days if newest else None,
+        answered_ever=view.answered_ever,
+        share_of_limit=sentences.share_of_limit(newest.statistic, newest.limit_value) if newest else None,
+    )
+
+
+def _treatment_line(view: client_page.ClientView, desk: Desk) -> list[str]:
+    parts = [" and ".join(view.substances)] if view.substances else []
+    if view.course:
+        parts.append(view.course.phase)
+    given = [each.given_at for each in view.given if each.given_at is not None]
+    if given:
+        zone = client_day.zone_or_none(view.client.time_zone) or desk.view.zone
+        given_on = client_day.of(max(given), zone)
+        days = (client_day.of(desk.now, zone) - given_on).days
+        parts.append(f"infusion {len(given)} given {sentences.day(given_on, desk.today)}, day {days}")
+    if view.next_infusion and not view.discharged:
+        parts.append(f"next planned {_day(desk, view.next_infusion.planned_at)}")
+    return parts
+
+
+def _day(desk: Desk, moment: datetime) -> str:
+    return day(moment.astimezone(desk.view.zone).date())
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[show_client],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

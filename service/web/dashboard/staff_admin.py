@@ -1,0 +1,205 @@
+"""The clinic's own affairs, for admins: who works here, and where webhooks go."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
+
+from schemas.messaging import EndpointSecret
+from schemas.staff import LinkPurpose, Role
+from service import errors
+from service.alerting import leases
+from service.desk import first_steps
+from service.facts import gate_checks
+from service.people import clinics, one_time_links, staff, webhook_endpoints
+from service.people.access import Permission
+from service.web import desk_page, page_problems
+from service.web.api import webhook_api
+from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.pages import go_to
+
+STAFF = {"access": Permission.MANAGE_STAFF}
+SETTINGS = {"access": Permission.MANAGE_SETTINGS}
+WHOSE = {"yes": True, "no": False}
+
+
+@get("/staff", opt=STAFF)
+async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
+    """Everybody who works here, and the form to invite somebody."""
+    context = {"people": await staff.all_of(desk.db), "roles": list(Role)}
+    return await desk_page.show(desk, "staff.html", context, here="/staff")
+
+
+@post("/staff", opt=STAFF)
+async def invite(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Add a person; the link with which they set their password is shown this once."""
+    form, ticked = await form_of(request), await choices_of(request, "roles")
+    staff_id = await staff.add(
+        desk.db,
+        email=form.get("email", ""),
+        name=form.get("name", ""),
+        roles=[role for role in Role if role in ticked],
+        now=desk.now,
+    )
+    await desk.record("staff.invite", object_id=staff_id)
+    return await _link_page(desk, staff_id, is_new=True)
+
+
+@post("/staff/{staff_id:uuid}", opt=STAFF)
+async def change(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], staff_id: FromPath[UUID]
+) -> Response[Any]:
+    """Correct a person's name, address or roles."""
+    form, ticked = await form_of(request), await choices_of(request, "roles")
+    changed = await staff.change(
+        desk.db,
+        staff_id,
+        email=form.get("email", ""),
+        name=form.get("name", ""),
+        roles=[role for role in Role if role in ticked],
+        by=desk.who.staff_id,
+        now=desk.now,
+    )
+    if changed:
+        await desk.record("staff.change", object_id=staff_id)
+    return go_to("/staff")
+
+
+@post("/staff/{staff_id:uuid}/reset", opt=STAFF)
+async def reset(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """A link for a new password and a new second factor, shown this once."""
+    if (await staff.get(desk.db, staff_id)).disabled_at is not None:
+        raise errors.Conflict("This person is disabled. Let them sign in again first.")
+    await desk.record("staff.reset", object_id=staff_id)
+    return await _link_page(desk, staff_id, is_new=False)
+
+
+async def _link_page(desk: Desk, staff_id: UUID, *, is_new: bool) -> Response[str]:
+    path = await one_time_links.issue(desk.db, staff_id, LinkPurpose.SET_PASSWORD, by=desk.who.staff_id, now=desk.now)
+    context = {
+        "person": await staff.get(desk.db, staff_id),
+        "url": desk.services.config.base_url + path,
+        "is_new": is_new,
+        "valid_hours": int(one_time_links.VALID[LinkPurpose.SET_PASSWORD].total_seconds() // 3600),
+    }
+    return await desk_page.show(desk, "staff_link.html", context, here="/staff")
+
+
+@post("/staff/{staff_id:uuid}/disable", opt=STAFF)
+async def disable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """Shut a person out at once."""
+    await staff.disable(desk.db, staff_id, by=desk.who.staff_id, now=desk.now)
+    await leases.end_of(desk.db, staff_id, now=desk.now)
+    await desk.record("staff.disable", object_id=staff_id)
+    return go_to("/staff")
+
+
+@post("/staff/{staff_id:uuid}/enable", opt=STAFF)
+async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
+    """Let a person sign in again."""
+    await staff.enable(desk.db, staff_id, now=desk.now)
+    await desk.record("staff.enable", object_id=staff_id)
+    return go_to("/staff")
+
+
+@get("/settings", opt=SETTINGS)
+async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
+    """The clinic's settings and webhook endpoints."""
+    view, setting = await clinics.get_view(desk.db), await clinics.get_setting(desk.db)
+    context = {
+        # Not the desk's view, which may be half a minute old.
+        "clinic": view.clinic,
+        "notice": view.monitoring_notice,
+        "setting": setting,
+        "steps_open": len((await first_steps.read(desk.db)).open),
+        "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
+        "endpoints": await webhook_endpoints.of(desk.db),
+    }
+    return await desk_page.show(desk, "settings.html", context, here="/settings")
+
+
+@post("/settings/seen", opt=SETTINGS)
+async def choose_seen(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Choose whether clients read that their team has seen their answers."""
+    await clinics.tell_seen(desk.db, "tell_seen" in await form_of(request), now=desk.now)
+    await desk.record("setting.change_seen")
+    desk.services.views.forget(desk.db.clinic_id)
+    return go_to("/settings")
+
+
+@post("/settings/webhooks", opt=SETTINGS)
+async def add_webhook(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Add an endpoint; its signing secret is shown this once."""
+    form = await form_of(request)
+    made = await webhook_api.add(desk, form.get("url", "").strip(), outside="outside" in form)
+    return await _secret_page(desk, made, is_new=True)
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/rotate", opt=SETTINGS)
+async def rotate_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """A new signing secret, shown this once; the one before signs beside it for a day, and none that is older."""
+    still_until = (await webhook_endpoints.get(desk.db, endpoint_id)).previous_until
+    ends_one = still_until is not None and still_until > desk.now
+    return await _secret_page(desk, await webhook_api.rotate(desk, endpoint_id), is_new=False, ends_one=ends_one)
+
+
+async def _secret_page(desk: Desk, made: EndpointSecret, *, is_new: bool, ends_one: bool = False) -> Response[str]:
+    url = (await webhook_endpoints.get(desk.db, made.endpoint_id)).url
+    context = {"url": url, "secret": made.secret, "is_new": is_new, "ends_one": ends_one}
+    return await desk_page.show(desk, "webhook_secret.html", context, here="/settings")
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/disable", opt=SETTINGS)
+async def disable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """Send nothing there any more."""
+    await webhook_api.disable(desk, endpoint_id)
+    return go_to("/settings")
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/enable", opt=SETTINGS)
+async def enable_webhook(desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]) -> Response[Any]:
+    """Send there again."""
+    await webhook_api.enable(desk, endpoint_id)
+    return go_to("/settings")
+
+
+@post("/settings/webhooks/{endpoint_id:uuid}/outside", opt=SETTINGS)
+async def set_webhook_outside(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], endpoint_id: FromPath[UUID]
+) -> Response[Any]:
+    """Say whether it belongs to somebody outside the clinic."""
+    outside = WHOSE.get((await form_of(request)).get("outside", ""))
+    if outside is None:
+        raise errors.Invalid("Say whose it is.", fields=(errors.FieldFault("outside", "yes or no"),))
+    await webhook_api.set_outside(desk, endpoint_id, outside=outside)
+    return go_to("/settings")
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[
+            show_staff,
+            invite,
+            change,
+            reset,
+            disable,
+            enable,
+            show_settings,
+            choose_seen,
+            add_webhook,
+            rotate_webhook,
+            disable_webhook,
+            enable_webhook,
+            set_webhook_outside,
+        ],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)
