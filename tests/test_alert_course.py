@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
 
-from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
+from schemas.alert import AlertState, EventKind, Outcome, Rule, Tier
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alerts, deliveries, findings, leases, rounds, undo
+from service.alerting import alerts, findings, leases, rounds, undo
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.fold import facts as fold_facts
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.test_alerts import a_finding, an_alert, kinds, opened, told
 
 TODAY = date(2026, 11, 22)
 SECOND = timedelta(seconds=1)
@@ -41,29 +42,6 @@ async def client_id(db: Db, therapist: UUID) -> UUID:
     client_id = await a_client(db)
     await clients.assign(db, client_id, therapist, Role.THERAPIST, from_at=NOW - timedelta(days=30))
     return client_id
-
-
-def a_finding(rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> NewFinding:
-    return NewFinding(client_day=TODAY, rule=rule, tier=tier, numbers={"statistic": 4.2})
-
-
-async def opened(db: Db, client_id: UUID, *found: NewFinding, now: datetime = NOW) -> alerts.AlertChange:
-    return await alerts.open_or_join(db, client_id, found, now=now, rule_set_version=1)
-
-
-async def an_alert(db: Db, client_id: UUID, *found: NewFinding) -> Alert:
-    change = await opened(db, client_id, *(found or (a_finding(),)))
-    return await alerts.get(db, change.opened[0])
-
-
-async def kinds(db: Db, alert_id: UUID) -> list[EventKind]:
-    return [event.kind for event in await alerts.events_of(db, alert_id)]
-
-
-async def told(db: Db, alert_id: UUID) -> list[tuple[int, UUID | None]]:
-    """Round and person of every e-mail."""
-    messages = await deliveries.of_alert(db, alert_id)
-    return [(each.round, each.staff_id) for each in messages if each.channel is Channel.EMAIL]
 
 
 async def test_a_finding_of_today_joins_a_running_lease_and_ends_a_lapsed_one(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from service.detection import Days, State, Trends, fold, hypotheses, shipped_rules
+from service.detection import Days, State, Trends, fold, hypotheses, limits, shipped_rules
 from service.detection import filter as kalman
 from service.detection.noise import innovations
 from service.detection.population import Array, Rules, load_shipped
@@ -144,3 +144,56 @@ def test_the_benefit_of_an_infusion_is_the_mean_over_the_items_that_the_person_a
     assert np.isfinite(waning_of(rows, sd, expectation_of(RULES)).half_lost_days[0])
     rows["mean"][0, 1, :items] = -sd[0, :items] * (LEAST_BENEFIT_SDS - 0.05)
     assert np.isnan(waning_of(rows, sd, expectation_of(RULES)).half_lost_days[0])
+
+
+def test_a_pause_of_one_touches_nobody_beside_them() -> None:
+    days = Days.of(answers(40, clients=3))
+    days.active[1, 10:20] = False
+    together = fold(State.fresh(3, RULES), days, RULES)[0].to_rows()
+    for client in range(3):
+        alone = fold(State.fresh(1, RULES), days.part(slice(client, client + 1)), RULES)[0]
+        np.testing.assert_allclose(alone.rows["mean"][0], State.from_rows(together).rows["mean"][client], rtol=1e-9)
+        assert alone.rows["day"][0] == State.from_rows(together).rows["day"][client] == (30 if client == 1 else 40)
+
+
+def test_a_forecast_below_the_scale_is_no_further_from_the_worst_than_its_floor() -> None:
+    """The share of the scale that is left below somebody ends at one and a half of their sd."""
+    rows = State.fresh(1, RULES).rows
+    rows["item_answers"] = 30
+    person = kalman.person_of(rows, kalman.constants(RULES))
+    floor = limits.FEATURES.index("floor")
+    for expected, told in ((-2.0, 1.5), (0.0, 1.5), (0.5, 1.0), (1.5, 0.0), (4.0, 0.0)):
+        seen = limits.features(rows, person, expected * person.sd)
+        assert seen[0, floor] == pytest.approx(told)
+
+
+def test_a_crossing_that_was_confirmed_is_taken_back_once() -> None:
+    rows = State.fresh(2, RULES).rows
+    rows["raised"], rows["raised_last"] = 1.0, 0.4
+    for _ in range(2):
+        limits.lower_confirmed(rows, np.array([True, False]))
+        np.testing.assert_allclose(rows["raised"], [0.6, 1.0])
+        np.testing.assert_allclose(rows["raised_last"], [0.0, 0.4])
+
+
+def test_nobody_s_days_are_taken_for_one_long_day() -> None:
+    """However alike the days of somebody are, a part of each is new."""
+    rows = State.fresh(3, RULES).rows
+    rows["lag_square"] = 1_000.0
+    rows["lag_product"] = [-1_000.0, 400.0, 1_000.0]
+    low, middle, high = kalman.person_of(rows, kalman.constants(RULES)).phi
+    assert (low, high) == (0.0, 0.85)
+    assert 0.3 < middle < 0.5
+
+
+def test_a_baseline_that_may_drift_is_less_certain_by_its_drift_each_day() -> None:
+    still = kalman.constants(RULES)
+    drifting = still._replace(drift=0.02)
+    one, other = State.fresh(1, RULES).rows, State.fresh(1, RULES).rows
+    person = kalman.person_of(one, still)
+    kalman.predict(one, person, still)
+    kalman.predict(other, person, drifting)
+    grown = other["cov"][0] - one["cov"][0]
+    np.testing.assert_allclose(np.diagonal(grown)[:3], 0.02 * person.sd[0] ** 2, rtol=1e-9)
+    np.testing.assert_allclose(grown - np.diag(np.diagonal(grown)), 0, atol=1e-12)
+    np.testing.assert_allclose(np.diagonal(grown)[3:], 0, atol=1e-12)

@@ -150,7 +150,7 @@ def explanation_of(
     return Explanation(
         onset_days=int(middle),
         onset_days_low=int(low),
-        onset_days_high=int(min(high, AGES - 1)),
+        onset_days_high=int(high),
         items=tuple(items),
         statistic=float(numbers[0]),
         limit=float(numbers[1]),
