@@ -163,6 +163,7 @@ async def test_a_check_in_reaches_a_therapist_who_acknowledges_it(
                 codes = await set_up_account(page, link)
                 await page.get_by_role("link", name="I have kept them").click()
                 await page.get_by_role("button", name="Sign out").click()
+                await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
                 await page.goto(link_in(message))
                 await sign_in(page, codes[0])
                 await expect(page.get_by_role("heading", name="Who was told")).to_be_visible()

@@ -161,7 +161,7 @@ async def test_screens_stand_beside_answers_in_neutral_words_and_figures_both_wa
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         infusion_id = await a_given_infusion(db, client_id, hours_ago=1)
         await a_given_infusion(db, client_id, hours_ago=90)
-        for days_ago in (7, 1):
+        for days_ago in (7, 4, 1):
             await an_answer(db, client_id, now.astimezone(ZONE).date() - timedelta(days=days_ago))
         for taken_at in (now, now - timedelta(days=2)):
             screen = a_screen(Analyte.ALCOHOL_MARKER, at=taken_at)
