@@ -70,6 +70,7 @@ async def test_a_second_time_is_refused_and_changes_nothing(
     assert await rows_of(owner_pool, archived.clinic.clinic_id) == before
 
 
+@pytest.mark.slow
 async def test_another_clinic_of_its_name_is_in_the_way(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool
 ) -> None:
@@ -78,6 +79,7 @@ async def test_another_clinic_of_its_name_is_in_the_way(
     assert (refused.returncode, "is here already" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 async def test_beside_another_clinic_of_the_same_root_key_it_has_a_place(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool
 ) -> None:
@@ -118,6 +120,7 @@ async def all_finished_here(pool: Pool, clinic: Clinic) -> None:
                     return
 
 
+@pytest.mark.slow
 async def test_a_clinic_that_moves_twice_keeps_one_chain(
     archived: Archived, database: DatabaseUrls, tools: Tools, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -181,7 +184,16 @@ def no_manifest(folder: Path) -> None:
     (folder / "manifest.json").unlink()
 
 
-@pytest.mark.parametrize("tamper", [a_row_removed, a_mood_changed, a_table_taken_out, another_schema, no_manifest])
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        a_mood_changed,
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (a_row_removed, a_table_taken_out, another_schema, no_manifest)
+        ),
+    ],
+)
 async def test_an_archive_that_was_changed_is_refused_in_one_line(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool, tmp_path: Path, tamper: Callable[[Path], None]
 ) -> None:
@@ -197,6 +209,7 @@ def assert_nothing(rows: Mapping[str, list[str]]) -> None:
     assert {name for name, some in rows.items() if some} == set()
 
 
+@pytest.mark.slow
 async def test_a_restore_that_is_killed_leaves_nothing_and_the_next_one_does_it(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool
 ) -> None:
@@ -243,6 +256,7 @@ async def test_another_master_key_is_refused(archived: Archived, database: Datab
     assert_nothing(await rows_of(owner_pool, archived.clinic.clinic_id))
 
 
+@pytest.mark.slow
 async def test_an_empty_deployment_takes_over_the_root_key_under_a_master_key_of_its_own(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool, tmp_path: Path
 ) -> None:
@@ -257,6 +271,7 @@ async def test_an_empty_deployment_takes_over_the_root_key_under_a_master_key_of
     assert verified.returncode == 0, verified.stdout
 
 
+@pytest.mark.slow
 async def test_clinics_under_another_root_key_and_processes_that_run_are_in_the_way(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool, web_pool: Pool, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ async def asked(http: httpx.AsyncClient, path: str) -> tuple[int, dict[str, obje
     return reply.status_code, reply.json(), time.monotonic() - began
 
 
+@pytest.mark.slow
 async def test_health_is_answered_while_the_database_is_frozen_and_after(
     settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,9 @@ def empty(house: Config) -> None:
         each.unlink()
 
 
-@pytest.mark.parametrize("broken", [lose, damage, swap, empty])
+@pytest.mark.parametrize(
+    "broken", [lose, *(pytest.param(each, marks=pytest.mark.slow) for each in (damage, swap, empty))]
+)
 async def test_a_log_with_a_hole_is_no_whole_restore(house: Config, broken: object) -> None:
     assert house.backup_dir is not None
     backup = await three_segments(house)
@@ -76,6 +78,7 @@ async def test_a_log_with_a_hole_is_no_whole_restore(house: Config, broken: obje
     assert restored.fault in (await drilled(backup, house)).faults
 
 
+@pytest.mark.slow
 async def test_a_restore_that_refuses_leaves_a_cluster_that_was_there(
     house: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +117,7 @@ async def test_what_was_written_after_a_first_restore_comes_back_by_a_second(hou
     assert slugs == ["first", "second"]
 
 
+@pytest.mark.slow
 async def test_a_restore_to_look_at_changes_nothing_for_the_next(house: Config) -> None:
     assert house.backup_dir is not None
     async with in_use(house) as cluster:
@@ -128,6 +132,7 @@ async def test_a_restore_to_look_at_changes_nothing_for_the_next(house: Config) 
         assert (await drilled(backup, house)).faults == []
 
 
+@pytest.mark.slow
 async def test_the_archive_of_another_cluster_is_refused(house: Config) -> None:
     async with in_use(house):
         pass
@@ -145,6 +150,7 @@ async def test_another_master_key_is_refused_before_anything_is_done(house: Conf
         base_backup.refuse_other_key(backup, Sealer(bytes(32)))
 
 
+@pytest.mark.slow
 async def test_one_backup_at_a_time_and_what_a_killed_one_left_writing_is_ended(house: Config) -> None:
     assert house.backup_dir is not None
     with (
@@ -181,6 +187,7 @@ asyncio.run(start())
 """
 
 
+@pytest.mark.slow
 async def test_a_drill_keeps_no_key_ends_what_a_killed_one_left_and_spares_what_is_not_its_own(house: Config) -> None:
     assert house.backup_dir is not None
     place = house.backup_dir / "drill"
@@ -236,6 +243,7 @@ async def test_the_command_says_where_the_log_broke_and_that_it_is_not_all(
     assert (to / "secrets" / "key").is_file()
 
 
+@pytest.mark.slow
 async def test_what_was_done_by_mistake_does_not_come_back_from_before_it(house: Config) -> None:
     assert house.backup_dir is not None
     async with in_use(house) as cluster:
