@@ -84,6 +84,7 @@ async def test_an_inbox_says_that_its_list_could_not_be_fetched_although_it_hear
         await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_be_pressed_again(desk: Desk) -> None:
     alert_id = await desk.alert(Rule.SAFETY, Tier.URGENT)
     async with watched_context(desk.started, desk.address, width=390) as context:
@@ -100,6 +101,7 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what_was_typed_stays(desk: Desk) -> None:
     alert_id = await desk.alert()
     async with watched_context(desk.started, desk.address, width=1440) as context:
@@ -120,6 +122,7 @@ async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what
         await page.reload(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None:
     alert_id = await desk.alert()
     async with watched_context(desk.started, desk.address, width=320) as context:
@@ -138,6 +141,7 @@ async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
+@pytest.mark.slow
 async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is_kept_in_the_browser(
     desk: Desk,
 ) -> None:

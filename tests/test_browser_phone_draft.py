@@ -96,6 +96,7 @@ async def test_leaving_the_page_and_coming_back_finds_what_was_chosen(here: Here
         await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
 
 
+@pytest.mark.slow
 async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -107,6 +108,7 @@ async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here
         assert await page.locator("#answers input:checked").count() == 0
 
 
+@pytest.mark.slow
 async def test_another_client_day_begins_empty(here: Here) -> None:
     async with here.page() as page:
         start = datetime.now(UTC)
@@ -122,6 +124,7 @@ async def test_another_client_day_begins_empty(here: Here) -> None:
         await until(page, NONE_KEPT, argument=[here.slug])
 
 
+@pytest.mark.slow
 async def test_another_code_on_this_phone_finds_nothing_of_before(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -134,6 +137,7 @@ async def test_another_code_on_this_phone_finds_nothing_of_before(here: Here) ->
         assert await page.locator("#answers input:checked").count() == 0
 
 
+@pytest.mark.slow
 async def test_back_leaves_a_moment_for_the_day_whose_answers_are_still_there(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -155,6 +159,7 @@ async def test_back_leaves_a_moment_for_the_day_whose_answers_are_still_there(he
         await until(page, "async () => history.state === null")
 
 
+@pytest.mark.slow
 async def test_back_leaves_questions_and_history_one_by_one(here: Here) -> None:
     async with here.connected() as page:
         await answer(page)

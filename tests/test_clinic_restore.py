@@ -89,6 +89,7 @@ async def test_beside_another_clinic_of_the_same_root_key_it_has_a_place(
     assert await rows_of(owner_pool, other.clinic_id) == before
 
 
+@pytest.mark.slow
 async def test_the_trail_goes_on_behind_its_last_seal(
     archived: Archived, database: DatabaseUrls, owner_pool: Pool, tools: Tools
 ) -> None:
@@ -134,6 +135,7 @@ async def test_a_clinic_that_moves_twice_keeps_one_chain(
     assert f"as sealed: {archived.head.number + 2} seals" in verified.stdout
 
 
+@pytest.mark.slow
 async def test_nothing_of_the_past_is_sent_and_what_is_open_is_told(
     archived: Archived, database: DatabaseUrls, tools: Tools, mail: MailSink
 ) -> None:
@@ -148,6 +150,7 @@ async def test_nothing_of_the_past_is_sent_and_what_is_open_is_told(
     assert (await plan_untold.run_once(tools, now=NOW)).counts["planned"] > 0
 
 
+@pytest.mark.slow
 async def test_a_phone_goes_on_with_the_token_it_has(
     archived: Archived, database: DatabaseUrls, web_pool: Pool
 ) -> None:
@@ -184,6 +187,7 @@ def no_manifest(folder: Path) -> None:
     (folder / "manifest.json").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -249,6 +253,7 @@ async def held_up(urls: DatabaseUrls, table: str) -> AsyncIterator[Callable[[], 
         await begun.rollback()
 
 
+@pytest.mark.slow
 async def test_another_master_key_is_refused(archived: Archived, database: DatabaseUrls, owner_pool: Pool) -> None:
     refused = await command(database, "restore-clinic", str(archived.folder), NEAP_KEY=OTHER_KEY)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

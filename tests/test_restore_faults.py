@@ -142,6 +142,7 @@ async def test_the_archive_of_another_cluster_is_refused(house: Config) -> None:
             pass
 
 
+@pytest.mark.slow
 async def test_another_master_key_is_refused_before_anything_is_done(house: Config) -> None:
     async with in_use(house) as cluster:
         backup = await taken(house, cluster)
@@ -216,6 +217,7 @@ async def test_a_drill_keeps_no_key_ends_what_a_killed_one_left_and_spares_what_
     assert (place / "precious").exists()
 
 
+@pytest.mark.slow
 async def test_days_of_trend_that_are_gone_are_missed(house: Config) -> None:
     async with in_use(house) as cluster:
         await somebody_answers(house, "here")
@@ -229,6 +231,7 @@ async def test_days_of_trend_that_are_gone_are_missed(house: Config) -> None:
     assert "days of trend are not what the facts give" in fault
 
 
+@pytest.mark.slow
 async def test_the_command_says_where_the_log_broke_and_that_it_is_not_all(
     house: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
