@@ -40,6 +40,9 @@ VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "of
 
 A_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
+# Fixtures of the browser tests, which share a web process and a Chromium.
+pytest_plugins = ["tests.house", "tests.phone_browser", "tests.desk_browser"]
+
 FOLDER_PREFIX = "neap-tests-"
 
 TEMPLATE = "neap"  # the database that the embedded addresses name

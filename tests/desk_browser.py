@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
 from schemas.alert import Rule, Tier
@@ -16,14 +14,13 @@ from schemas.clinic import Clinic
 from schemas.staff import Role
 from schemas.trend import Status
 from service import database as databases
-from service.config import DatabaseUrls
 from service.database import Pool
 from service.people import clients
 from service.web.desk_session import COOKIE
-from tests.browser import Web, a_web, browser, environment, free_port
+from tests.browser import Web
 from tests.builders import a_client, a_clinic, an_answer
-from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+from tests.house import House
 
 
 class Desk(NamedTuple):
@@ -50,11 +47,11 @@ class Desk(NamedTuple):
             return await an_alert(db, self.client_id, rule, tier)
 
 
-@asynccontextmanager
-async def a_desk_in_chromium(database: DatabaseUrls, owner_pool: Pool, data_dir: Path) -> AsyncIterator[Desk]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(house: House) -> Desk:
     """The client's newest day is worse than usual."""
-    clinic, now = await a_clinic(owner_pool), datetime.now(UTC)
-    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+    clinic, now = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}"), datetime.now(UTC)
+    async with databases.transaction(house.owner, clinic.clinic_id) as db:
         staff_id = await a_person(db, roles=list(Role), name="Maren Holt")
         client_id = await a_client(
             db, given_name="Bartholomew Maximilian", family_name="Featherstonehaugh-Cholmondeley"
@@ -65,6 +62,4 @@ async def a_desk_in_chromium(database: DatabaseUrls, owner_pool: Pool, data_dir:
         await a_trend(db, client_id, days)
         await an_answer(db, client_id, days[-1].client_day, craving=8)
         person = await a_session(db, staff_id)
-    env = environment(database, data_dir, A_MASTER_KEY, free_port())
-    async with a_web(env) as web, browser() as started:
-        yield Desk(web, started, owner_pool, clinic, person, client_id)
+    return Desk(house.web, house.chromium, house.owner, clinic, person, client_id)

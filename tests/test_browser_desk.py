@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,25 +17,17 @@ from schemas.course import Substance
 from schemas.staff import Role
 from service import database as databases
 from service.alerting import receipts
-from service.config import DatabaseUrls
-from service.database import Pool
 from service.facts import client_day
 from service.people import clients
 from tests.browser import until, watched_context
 from tests.builders import MASTER, a_client
 from tests.desk import a_trend, a_trend_day, an_alert
-from tests.desk_browser import Desk, a_desk_in_chromium
+from tests.desk_browser import Desk
 from tests.telling import a_hard_month, a_story
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 REFRESH_MILLISECONDS = 40_000
-
-
-@pytest.fixture
-async def desk(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with a_desk_in_chromium(database, owner_pool, tmp_path / "data") as opened:
-        yield opened
 
 
 async def test_an_alert_comes_to_an_open_inbox_by_itself(desk: Desk) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,22 +10,14 @@ from playwright.async_api import BrowserContext, Dialog, Page, expect
 from schemas.alert import Rule, Tier
 from service import database as databases
 from service.alerting import alerts
-from service.config import DatabaseUrls
-from service.database import Pool
 from tests.browser import watched_context
-from tests.desk_browser import Desk, a_desk_in_chromium
+from tests.desk_browser import Desk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # The browser's own waits, as in the neighbours: how long something may take on a machine with other work.
 PATIENCE = 40_000
 LIVE = "Live: what changes shows at once."
-
-
-@pytest.fixture
-async def desk(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with a_desk_in_chromium(database, owner_pool, tmp_path / "data") as opened:
-        yield opened
 
 
 async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
@@ -84,7 +74,6 @@ async def test_an_inbox_says_that_its_list_could_not_be_fetched_although_it_hear
         await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
 
 
-@pytest.mark.slow
 async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_be_pressed_again(desk: Desk) -> None:
     alert_id = await desk.alert(Rule.SAFETY, Tier.URGENT)
     async with watched_context(desk.started, desk.address, width=390) as context:
@@ -101,7 +90,6 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what_was_typed_stays(desk: Desk) -> None:
     alert_id = await desk.alert()
     async with watched_context(desk.started, desk.address, width=1440) as context:
@@ -122,7 +110,6 @@ async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what
         await page.reload(timeout=PATIENCE)
 
 
-@pytest.mark.slow
 async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None:
     alert_id = await desk.alert()
     async with watched_context(desk.started, desk.address, width=320) as context:
@@ -141,7 +128,6 @@ async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-@pytest.mark.slow
 async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is_kept_in_the_browser(
     desk: Desk,
 ) -> None:

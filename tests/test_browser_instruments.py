@@ -12,18 +12,16 @@ from playwright.async_api import Page, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
-from tests import test_browser_phone as phone_page
 from tests.builders import a_client, a_clinic
-from tests.test_browser_phone import ARRIVED, NOT_SENT, Here, House, choose, no_network, online
+from tests.house import House
+from tests.phone_browser import ARRIVED, NOT_SENT, Here, choose, no_network, online
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-house = phone_page.house
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PHQ9, AUDIT_C = "The last two weeks: how you have been", "Three short questions"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def here(house: House) -> Here:
     """A clinic with one client whose course began yesterday: everything is due."""
     now = datetime.now(UTC)

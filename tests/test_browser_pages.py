@@ -6,38 +6,37 @@ The pages are taken from the routes themselves: a further one is looked at witho
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from litestar.handlers import HTTPRouteHandler
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import BrowserContext, Page
 
 from schemas.alert import Rule, Tier
 from schemas.rota import CoverForm, ShiftForm
 from schemas.staff import Role
 from service import app, config, ids
 from service import database as databases
-from service.config import DatabaseUrls
-from service.database import Db, Pool
+from service.database import Db
 from service.people import clients, covers, shifts
 from service.web.desk_session import COOKIE
 from tests.appointments import a_planned_infusion
-from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.axe import NARROW, WCAG, violations
+from tests.browser import watched_context
 from tests.builders import a_client, a_clinic
 from tests.conftest import A_MASTER_KEY
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
+from tests.house import House
 from tests.telling import a_story
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PHONE_WIDTH = 320
 HTTP_OK = 200
 # What is no page, or none here: spent links, half a sign-in, a calendar, pictures, scripts, the demonstration's mail.
 NO_PAGE = re.compile(
@@ -46,11 +45,10 @@ NO_PAGE = re.compile(
 )
 
 
-class House(NamedTuple):
-    """A running web process, somebody of every role, and what the addresses of pages name."""
+class Visit(NamedTuple):
+    """Somebody of every role, and what the addresses of pages name."""
 
-    address: str
-    started: Browser
+    house: House
     person: SignedInAs
     named: Mapping[str, object]
 
@@ -91,15 +89,13 @@ async def a_full_house(db: Db) -> tuple[UUID, dict[str, object]]:
     return person, named
 
 
-@pytest.fixture
-async def house(database: DatabaseUrls, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[House]:
-    clinic = await a_clinic(owner_pool)
-    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(house: House) -> Visit:
+    clinic = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}")
+    async with databases.transaction(house.owner, clinic.clinic_id) as db:
         staff_id, named = await a_full_house(db)
         person = await a_session(db, staff_id)
-    env = environment(database, tmp_path / "data", A_MASTER_KEY, free_port())
-    async with web_process(env) as address, browser() as started:
-        yield House(address, started, person, {**named, "slug": clinic.slug})
+    return Visit(house, person, {**named, "slug": clinic.slug})
 
 
 async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:
@@ -113,24 +109,19 @@ async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:
     await page.emulate_media(color_scheme="dark")
     faults += await violations(page, axe, {"runOnly": ["color-contrast"]})
     await page.emulate_media(color_scheme="light")
-    await page.set_viewport_size({"width": PHONE_WIDTH, "height": 800})
+    await page.set_viewport_size({"width": NARROW, "height": 800})
     width = await page.evaluate("document.documentElement.scrollWidth")
     await page.set_viewport_size({"width": 1280, "height": 900})
-    faults += [f"{width} wide on a phone"] if width > PHONE_WIDTH else []
+    faults += [f"{width} wide on a phone"] if width > NARROW else []
     return [f"{address}: {fault}" for fault in faults]
 
 
-async def violations(page: Page, axe: Axe, only: dict[str, list[str]]) -> list[str]:
-    found = await axe.run(page, options={"resultTypes": ["violations"], **only})
-    return [f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:160]}" for each in found.response["violations"]]
-
-
-async def test_no_page_keeps_anybody_out(house: House) -> None:
+async def test_no_page_keeps_anybody_out(visit: Visit) -> None:
     axe, faults = Axe(), []
-    async with watched_context(house.started, house.address, width=1280) as context:
-        await house.sign_in(context)
+    async with watched_context(visit.house.chromium, visit.house.address, width=1280) as context:
+        await visit.sign_in(context)
         page = await context.new_page()
         await page.emulate_media(color_scheme="light", reduced_motion="reduce")
         for path in paths():
-            faults += await faults_of(page, axe, path.format(**house.named))
+            faults += await faults_of(page, axe, path.format(**visit.named))
     assert not faults, "\n".join(faults)

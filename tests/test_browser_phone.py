@@ -3,134 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
 
-import msgspec
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Route, expect
 
-from schemas.course import Substance
 from service import database as databases
-from service import embedded
-from service.database import Pool
 from service.people import audit, devices
-from tests.browser import browser, environment, free_port, until, watched_context, web_process
-from tests.builders import a_client, a_clinic, an_infusion
-from tests.conftest import A_MASTER_KEY, a_database, a_pool
+from tests.browser import until
+from tests.phone_browser import (
+    ARRIVED,
+    NOT_SENT,
+    SHELL_IS_KEPT,
+    Here,
+    answer,
+    choose,
+    connect_without_a_pin,
+    items_of,
+    no_network,
+    online,
+)
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-NOT_SENT = "saved on this phone and not sent yet"
-ARRIVED = "Arrived at your clinic"
-
-
-@dataclass
-class Here:
-    """A clinic with one client, served by a real process to a real browser."""
-
-    address: str
-    chromium: Browser
-    owner: Pool
-    slug: str
-    clinic_id: UUID
-    client_id: UUID
-
-    async def code(self) -> str:
-        async with databases.transaction(self.owner, self.clinic_id) as db:
-            return (await devices.issue_code(db, self.client_id, by=None, now=datetime.now(UTC))).code
-
-    async def stored(self) -> list[dict[str, object]]:
-        """The check-ins as the database holds them."""
-        async with databases.transaction(self.owner, self.clinic_id) as db:
-            records = await db.connection.fetch(
-                "select check_in_id, craving, mood, anxiety, used, safety from check_in where clinic_id = $1",
-                self.clinic_id,
-            )
-        return [dict(record) for record in records]
-
-    @asynccontextmanager
-    async def page(self, *, width: int = 390, script: bool = True) -> AsyncIterator[Page]:
-        """A fresh profile's page; what it must not do fails the test when the block ends."""
-        async with watched_context(self.chromium, self.address, width=width, script=script) as context:
-            yield await context.new_page()
-
-    @asynccontextmanager
-    async def connected(self, *, width: int = 390) -> AsyncIterator[Page]:
-        """A page that has enrolled by the link."""
-        async with self.page(width=width) as page:
-            await page.goto(f"/phone/{self.slug}#{await self.code()}")
-            await connect_without_a_pin(page)
-            await expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
-            yield page
-
-
-class House(msgspec.Struct):
-    """What all tests here share: one database, one web process, one Chromium."""
-
-    address: str
-    chromium: Browser
-    owner: Pool
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(cluster: embedded.Cluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(a_database(cluster))
-        env = environment(database, tmp_path_factory.mktemp("data"), A_MASTER_KEY, free_port())
-        yield House(
-            address=await stack.enter_async_context(web_process(env)),
-            chromium=await stack.enter_async_context(browser()),
-            owner=await stack.enter_async_context(a_pool(database.owner)),
-        )
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def here(house: House) -> Here:
-    now = datetime.now(UTC)
-    clinic = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}", now=now)
-    async with databases.transaction(house.owner, clinic.clinic_id) as db:
-        client_id = await a_client(db, now=now, substances=(Substance.COCAINE, Substance.ALCOHOL))
-        await an_infusion(db, client_id, given_at=now - timedelta(days=9), now=now)
-    return Here(house.address, house.chromium, house.owner, clinic.slug, clinic.clinic_id, client_id)
-
-
-async def connect_without_a_pin(page: Page) -> None:
-    """Spend the code that stands on the form, in whatever language."""
-    await page.locator("#connect-form button[type=submit]").click()
-    await page.locator("#pin-cancel").click()
-
-
-async def choose(page: Page, name: str, value: int) -> None:
-    # The radio lies invisibly over its button, where a finger would find it.
-    await page.locator(f'input[name="{name}"][value="{value}"]').check()
-
-
-async def answer(page: Page, *, mood: int = 4) -> None:
-    await choose(page, "craving.cocaine", 6)
-    await choose(page, "craving.alcohol", 2)
-    await choose(page, "mood", mood)
-    await choose(page, "anxiety", 7)
-    await page.get_by_role("button", name="Send", exact=True).click()
-    await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-
-
-def items_of(request: Request) -> list[dict[str, object]]:
-    """The check-ins of a batch that the page sends."""
-    return msgspec.convert(request.post_data_json, list[dict[str, object]])
-
-
-async def no_network(route: Route) -> None:
-    await route.abort("internetdisconnected")
-
-
-async def online(page: Page) -> None:
-    await page.unroute("**/v1/**")
-    await page.evaluate("window.dispatchEvent(new Event('online'))")
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_enrols_by_link_and_the_answer_arrives_once(here: Here) -> None:
@@ -206,11 +100,6 @@ async def test_page_opens_without_a_network_and_what_is_answered_there_arrives_l
         # No event tells it: a page loaded without a network takes itself to be online. The timer does.
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
-
-
-SHELL_IS_KEPT = """
-async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
-"""
 
 
 async def test_answer_whose_reply_was_lost_is_sent_again_and_stored_once(here: Here) -> None:

@@ -11,18 +11,17 @@ from playwright.async_api import Page, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
+from tests.axe import faults
 from tests.builders import a_client, a_clinic, an_infusion
-from tests.test_browser_phone import Here, House, choose, house, items_of, no_network
-from tests.test_browser_phone_parts import faults
+from tests.house import House
+from tests.phone_browser import Here, choose, items_of, no_network
 
-__all__ = ["house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PIN = "4711"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def here(house: House) -> Here:
     """A clinic with one client who has everything that the page can show: infusions, two substances, questionnaires."""
     now = datetime.now(UTC)
@@ -129,7 +128,7 @@ async def look_at_trouble(page: Page, looked: Looked) -> None:
     await looked.at("connect again", "#connect-cancel")
 
 
-@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.slow), "es"])
+@pytest.mark.parametrize("language", ["en", "es"])
 async def test_every_state_of_a_connected_phone_can_be_read_and_used(here: Here, language: str) -> None:
     async with here.page(width=320) as page:
         await page.emulate_media(reduced_motion="reduce")

@@ -13,11 +13,10 @@ from schemas.course import Substance
 from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
-from tests.test_browser_phone import ARRIVED, Here, House, answer, choose, connect_without_a_pin, house
+from tests.house import House
+from tests.phone_browser import ARRIVED, Here, answer, choose, connect_without_a_pin
 
-__all__ = ["house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE = "Slept badly, argued with nobody."
 PHQ9 = "The last two weeks: how you have been"
@@ -45,7 +44,7 @@ NONE_KEPT = """
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def here(house: House) -> Here:
     """A clinic with one client in treatment for two substances, of whom questionnaires are due."""
     now = datetime.now(UTC)
@@ -96,7 +95,6 @@ async def test_leaving_the_page_and_coming_back_finds_what_was_chosen(here: Here
         await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
 
 
-@pytest.mark.slow
 async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -108,7 +106,6 @@ async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here
         assert await page.locator("#answers input:checked").count() == 0
 
 
-@pytest.mark.slow
 async def test_another_client_day_begins_empty(here: Here) -> None:
     async with here.page() as page:
         start = datetime.now(UTC)
@@ -124,7 +121,6 @@ async def test_another_client_day_begins_empty(here: Here) -> None:
         await until(page, NONE_KEPT, argument=[here.slug])
 
 
-@pytest.mark.slow
 async def test_another_code_on_this_phone_finds_nothing_of_before(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -137,7 +133,6 @@ async def test_another_code_on_this_phone_finds_nothing_of_before(here: Here) ->
         assert await page.locator("#answers input:checked").count() == 0
 
 
-@pytest.mark.slow
 async def test_back_leaves_a_moment_for_the_day_whose_answers_are_still_there(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
@@ -159,7 +154,6 @@ async def test_back_leaves_a_moment_for_the_day_whose_answers_are_still_there(he
         await until(page, "async () => history.state === null")
 
 
-@pytest.mark.slow
 async def test_back_leaves_questions_and_history_one_by_one(here: Here) -> None:
     async with here.connected() as page:
         await answer(page)

@@ -15,11 +15,10 @@ from schemas.course import Substance
 from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
-from tests.test_browser_phone import SHELL_IS_KEPT, Here, House, answer, house
+from tests.house import House
+from tests.phone_browser import SHELL_IS_KEPT, Here, answer
 
-__all__ = ["house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NARROW = 320
 # What lies below the bar, in sight, and does not get the tap at its own centre.
@@ -47,7 +46,7 @@ APART = """
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def here(house: House) -> Here:
     """A clinic with one client of whom questionnaires are due."""
     now = datetime.now(UTC)

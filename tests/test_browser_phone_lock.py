@@ -11,23 +11,11 @@ from schemas.course import PauseReason
 from service import database as databases
 from service.facts import pauses
 from service.people import devices
+from tests.axe import faults
 from tests.builders import an_answer
-from tests.test_browser_phone import (
-    ARRIVED,
-    NOT_SENT,
-    Here,
-    answer,
-    connect_without_a_pin,
-    here,
-    house,
-    no_network,
-    online,
-)
-from tests.test_browser_phone_parts import faults
+from tests.phone_browser import ARRIVED, NOT_SENT, Here, answer, connect_without_a_pin, no_network, online
 
-__all__ = ["here", "house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PIN = "4711"
 EARLIER = timedelta(days=3)
@@ -116,7 +104,6 @@ async def test_whoever_chooses_a_pin_later_reads_nothing_from_before_until_the_c
         await expect(page.locator("#history td", has_text="Mood 8")).to_have_count(1)
 
 
-@pytest.mark.slow
 async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here) -> None:
     async with here.page() as page:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")
@@ -130,7 +117,6 @@ async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here)
         await expect(page.locator("#pin")).to_be_hidden()
 
 
-@pytest.mark.slow
 async def test_wrong_pins_cost_time_and_never_an_answer_or_the_connection(here: Here) -> None:
     async with here.page() as page:
         start = datetime.now(UTC)
@@ -163,7 +149,6 @@ async def test_wrong_pins_cost_time_and_never_an_answer_or_the_connection(here: 
         await wrong_pins(page, 1)
 
 
-@pytest.mark.slow
 async def test_leaving_and_disconnecting_ask_for_the_pin_where_there_is_one(here: Here) -> None:
     async with here.page() as page:
         await connect_with_a_pin(page, here)
@@ -192,7 +177,6 @@ async def test_leaving_and_disconnecting_ask_for_the_pin_where_there_is_one(here
             assert [each.revoked_why for each in await devices.devices_of(db, here.client_id)] == ["by_client"]
 
 
-@pytest.mark.slow
 async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:
     async with here.page() as page:
         await connect_with_a_pin(page, here)
@@ -213,7 +197,6 @@ async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here
         assert await page.title() == "Neap"
 
 
-@pytest.mark.slow
 async def test_a_forgotten_pin_shows_nothing_behind_the_cover_and_ends_with_the_clinic_s_code(here: Here) -> None:
     async with here.page() as page:
         await connect_with_a_pin(page, here)
@@ -237,7 +220,6 @@ async def test_a_forgotten_pin_shows_nothing_behind_the_cover_and_ends_with_the_
         await expect(page.locator("#check-in")).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here: Here) -> None:
     async with here.connected() as page:
         await page.locator("#this-phone summary").click()

@@ -6,31 +6,26 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
 from service.facts import client_day
+from tests.axe import faults
 from tests.browser import until, watched_context
 from tests.builders import a_client
-from tests.test_browser_pages import WCAG, violations
-from tests.test_browser_phone import (
+from tests.phone_browser import (
     ARRIVED,
     SHELL_IS_KEPT,
     Here,
     answer,
     choose,
     connect_without_a_pin,
-    here,
-    house,
     items_of,
     no_network,
 )
 
-__all__ = ["here", "house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NARROW = 320
 
@@ -47,22 +42,6 @@ async def kinds(here: Here) -> list[tuple[str, dict[str, int], int | None]]:
             "select kind, craving, mood from check_in where clinic_id = $1 order by received_at", here.clinic_id
         )
     return [(record["kind"], record["craving"], record["mood"]) for record in records]
-
-
-async def faults(page: Page) -> list[str]:
-    """What axe finds on the whole page at once, and whether it is wider than the narrowest phone."""
-    size = page.viewport_size
-    assert size is not None
-    # Colours on their way from one to another are neither.
-    await page.emulate_media(reduced_motion="reduce")
-    await page.set_viewport_size({"width": NARROW, "height": 3000})
-    found = await violations(page, Axe(), {"runOnly": WCAG})
-    await page.emulate_media(color_scheme="dark")
-    found += await violations(page, Axe(), {"runOnly": ["color-contrast"]})
-    await page.emulate_media(color_scheme="light")
-    width = await page.evaluate("document.documentElement.scrollWidth")
-    await page.set_viewport_size(size)
-    return found + ([f"{width} wide"] if width > NARROW else [])
 
 
 async def test_a_check_in_with_one_substance_is_four_taps(here: Here) -> None:

@@ -8,11 +8,9 @@ from playwright.async_api import Page
 
 from service.web import languages
 from tests.browser import until
-from tests.test_browser_phone import Here, here, house
+from tests.phone_browser import Here
 
-__all__ = ["here", "house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 SHELL_BYTES = 20 * 1024
 WANTED = "Array.from(document.querySelectorAll('link[rel=manifest]'), (one) => one.href)"

@@ -6,11 +6,9 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser import until
-from tests.test_browser_phone import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin, here, house
+from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin
 
-__all__ = ["here", "house"]
-
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 FULL = """() => {
   const put = IDBObjectStore.prototype.put;
@@ -80,7 +78,6 @@ async def test_another_tab_in_which_it_was_answered_ends_the_question_here(here:
         await other.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("status", [403, 404, 429, 502])
 async def test_a_page_of_somebody_in_between_is_not_shown_in_place_of_the_kept_one(here: Here, status: int) -> None:
     async with here.connected() as page:
@@ -90,7 +87,6 @@ async def test_a_page_of_somebody_in_between_is_not_shown_in_place_of_the_kept_o
         await expect(page.locator("#check-in")).to_be_visible()
 
 
-@pytest.mark.slow
 async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep_the_page_away(here: Here) -> None:
     async with here.connected() as page:
         await until(page, SHELL_IS_KEPT)
@@ -103,7 +99,6 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep
             await route.abort()
 
 
-@pytest.mark.slow
 async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> None:
     async with here.connected() as page:
         # The phone has travelled, so that the part with the reminders is asked for at each round.
@@ -122,7 +117,6 @@ async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> 
         assert asked
 
 
-@pytest.mark.slow
 async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: Here) -> None:
     async with here.page() as page:
         lost: list[Route] = []

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from playwright.async_api import expect
 
 from schemas.staff import Role
 from service import database as databases
-from service.config import DatabaseUrls
-from service.database import Pool
 from service.people import clients
 from service.web.desk_session import COOKIE
-from tests.browser import browser, environment, free_port, watched_context, web_process
+from tests.browser import watched_context
 from tests.builders import a_client, a_clinic
-from tests.conftest import A_MASTER_KEY
 from tests.desk import a_person, a_session
+from tests.house import House
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_a_course_is_planned_and_recorded_on_a_narrow_screen_without_script(
-    database: DatabaseUrls, owner_pool: Pool, tmp_path: Path
-) -> None:
-    clinic, now = await a_clinic(owner_pool), datetime.now(UTC)
-    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+async def test_a_course_is_planned_and_recorded_on_a_narrow_screen_without_script(house: House) -> None:
+    clinic, now = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}"), datetime.now(UTC)
+    async with databases.transaction(house.owner, clinic.clinic_id) as db:
         client_id = await a_client(db, started_on=now.date() - timedelta(days=9), now=now)
         nurse = await a_person(db, Role.NURSE, name="Tomas Reyes")
         await clients.assign(db, client_id, nurse, Role.NURSE, from_at=now)
         session = await a_session(db, nurse)
-    env = environment(database, tmp_path / "data", A_MASTER_KEY, free_port())
-    async with (
-        web_process(env) as address,
-        browser() as started,
-        watched_context(started, address, script=False) as context,
-    ):
+    async with watched_context(house.chromium, house.address, script=False) as context:
         await context.add_cookies(
             [{"name": COOKIE, "value": session.token, "domain": "127.0.0.1", "path": "/", "secure": True}]
         )
