@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.async_api import BrowserContext, Dialog, Page, expect
 from schemas.alert import Rule, Tier
 from service import database as databases
 from service.alerting import alerts
+from tests.axe import faults
 from tests.browser import watched_context
 from tests.desk_browser import Desk
 
@@ -121,11 +123,19 @@ async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None
         await page.get_by_label("Why", exact=True).fill("Away until Monday.")
         await page.get_by_role("button", name="Put it off").click()
         said = page.get_by_role("alert")
+        until = page.get_by_label("Until, on the clinic's clock")
+        await expect(until).to_have_attribute("aria-invalid", "true")
+        await expect(until).to_have_accessible_description(re.compile("."))
+        await expect(until).to_be_focused()
         await expect(said).to_contain_text("It cannot be put off until then.")
         await expect(said).to_contain_text("Correct it and press again; what you typed still stands here.")
         await expect(said).to_be_in_viewport()
         await expect(page.get_by_label("Why", exact=True)).to_have_value("Away until Monday.")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert not await faults(page)
+        await until.fill("2099-01-01T08:00")
+        await page.get_by_role("button", name="Put it off").click()
+        await expect(page.locator(".refused")).to_have_count(0)
 
 
 async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is_kept_in_the_browser(

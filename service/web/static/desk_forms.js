@@ -68,8 +68,10 @@
     const to = reply.headers.get("Neap-Go-To");
     if (to) return go(form, to);
     const text = await reply.text();
-    if (reply.headers.has("Neap-Said")) document.getElementById("said").innerHTML = text;
-    else if (text.includes('id="main"')) show(text);
+    if (reply.headers.has("Neap-Said")) {
+      document.getElementById("said").innerHTML = text;
+      refused.mark(form, document.getElementById("said"));
+    } else if (text.includes('id="main"')) show(text);
     else throw new TypeError(`status ${reply.status}`);
   }
 
@@ -86,6 +88,7 @@
     form.dataset.sending = "yes";
     sent.delete(form);
     tell("");
+    refused.clear(form);
     const slow = setTimeout(() => tell("Sending …"), SLOW);
     try {
       await ("download" in form.dataset ? passOn : post)(form, submitter);
