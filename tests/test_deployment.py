@@ -109,3 +109,28 @@ def test_the_dashboard_shows_every_figure_there_is_and_no_other() -> None:
     dashboard = json.loads((REPOSITORY / "deploy" / "grafana" / "neap.json").read_text())
     shown = {name for each in dashboard["panels"] for name in re.findall(r"neap_\w+", each["targets"][0]["expr"])}
     assert shown == {figure.name for figure in metrics.REGISTRY.collect()}
+
+
+REFERS = """
+select f.conrelid::regclass::text as by, f.confrelid::regclass::text as to
+from pg_constraint f
+where f.contype = 'f'
+  and f.connamespace = 'public'::regnamespace
+  and f.conrelid <> f.confrelid
+"""
+
+
+async def test_tables_are_spread_in_an_order_and_a_way_that_citus_documents(owner_pool: Pool) -> None:
+    async with owner_pool.acquire() as connection:
+        block = await citus.statements(connection)
+        refers = await connection.fetch(REFERS)
+        triggers = await connection.fetchval("select count(*) from pg_trigger where not tgisinternal")
+    order = re.findall(r"select create_(reference|distributed)_table\('(\w+)'", block)
+    place = {name: number for number, (_, name) in enumerate(order)}
+    whole = {name for kind, name in order if kind == "reference"}
+    assert {"clinic", "root_key"} <= whole
+    assert triggers == 0
+    assert len(refers) > len(place)
+    for each in refers:
+        assert place[each["to"]] < place[each["by"]], f"{each['by']} comes before {each['to']}"
+        assert each["to"] in whole or each["by"] not in whole, f"{each['by']} is held whole and refers to {each['to']}"
