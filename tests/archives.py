@@ -39,12 +39,10 @@ from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attname = 'clinic_id'
 where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
 """
-# The source is a server that has counted a thousand million transactions more than this one.
-MORE_TRANSACTIONS = 1_000_000_000
-AGE = f"""
-update audit_event
-set transaction_id = (transaction_id::text::bigint + {MORE_TRANSACTIONS})::text::xid8
-where clinic_id = $1
+# The source is a server that has counted thousands of millions of transactions more than the one that takes over.
+COUNTED = """
+alter table audit_event
+alter column transaction_id set default ((pg_current_xact_id()::text::bigint + {more})::text::xid8)
 """
 
 
@@ -74,6 +72,7 @@ async def rows_of(pool: Pool, clinic_id: UUID) -> dict[str, list[str]]:
 
 async def lived_in(pool: Pool, urls: DatabaseUrls, patched: pytest.MonkeyPatch) -> tuple[Clinic, AuditHead, str]:
     """The demonstration's clinic as of these days, with some of all that is not to go on, its trail half sealed."""
+    await pool.execute(COUNTED.format(more=1_000_000_000))
     demo = await demo_clinic.find_or_make(pool, now=NOW + timedelta(days=75))  # it began lately
     await play(pool, demo, until=NOW.date() - timedelta(days=2))  # a day that has ended everywhere
     clinic = demo.clinic
@@ -82,7 +81,6 @@ async def lived_in(pool: Pool, urls: DatabaseUrls, patched: pytest.MonkeyPatch) 
         assert isinstance(client_id, UUID)
         phone = await a_phone(db, client_id, now=NOW, hours=10**6)
         await waiting(db, phone.device_id)
-        await db.execute(AGE, db.clinic_id)
         patched.setattr(
             closing, "POSITION", closing.POSITION.replace("pg_snapshot_xmin(pg_current_snapshot())", "'1500000000'")
         )
@@ -90,11 +88,8 @@ async def lived_in(pool: Pool, urls: DatabaseUrls, patched: pytest.MonkeyPatch) 
         patched.undo()
         head = await audit_seals.head_of(db, Signer(MASTER))
         assert head is not None
+        await db.connection.execute(COUNTED.format(more=2_000_000_000))
         await audit.record(db, audit.COMMAND, "test.not_sealed", now=NOW)
-        await db.execute(
-            AGE.replace("where", "where action = 'test.not_sealed' and").replace("1000000000", "2000000000"),
-            db.clinic_id,
-        )
         del jobs
     await a_link(pool, clinic, next(iter(demo.staff_ids.values())))
     return clinic, head, phone.access_token

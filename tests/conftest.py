@@ -147,7 +147,9 @@ async def _make_template(server_config: Config, superuser_url: str) -> None:
         ours = await connection.fetchval("select datistemplate from pg_database where datname = $1", TEMPLATE)
         if ours:
             return
-        assert ours is None, f"there is a database {TEMPLATE} on this server, which may be somebody's: name another server"
+        assert ours is None, (
+            f"there is a database {TEMPLATE} on this server, which may be somebody's: name another server"
+        )
         await preparing.prepare(server_config, admin_url=superuser_url)
         await connection.execute(f"alter database {TEMPLATE} with is_template true allow_connections false")
     finally:

@@ -60,6 +60,9 @@ async def test_it_holds_every_row_of_the_clinic_and_none_of_another(
     assert notes
     assert all(each.startswith("\\x") for each in notes)
     assert clinic_archive.check(folder, PUBLIC) == manifest
+    async with database.transaction(owner_pool, manifest.clinic_id) as db:
+        left = "select actor_kind, object_id from audit_event where clinic_id = $1 and action = 'clinic.archive'"
+        assert [tuple(each) for each in await db.connection.fetch(left, db.clinic_id)] == [("command", db.clinic_id)]
 
 
 async def test_what_was_changed_since_is_named(written: tuple[clinic_archive.Manifest, Path, str]) -> None:
@@ -80,7 +83,7 @@ async def test_what_was_changed_since_is_named(written: tuple[clinic_archive.Man
 
 
 async def test_a_folder_that_is_there_is_not_written_into(
-    written: tuple[clinic_archive.Manifest, Path, str], settings: Config
+    written: tuple[clinic_archive.Manifest, Path, str], settings: Config, owner_pool: Pool
 ) -> None:
     manifest, folder, _ = written
     with pytest.raises(Invalid, match="is there already"):

@@ -81,9 +81,14 @@ async def write(
     return manifest
 
 
-def _beside(folder: Path) -> Path:
+def must_be_new(folder: Path) -> None:
+    """Raises Invalid where something is there already: an archive is not written over."""
     if folder.exists():
         raise Invalid(f"{folder} is there already.")
+
+
+def _beside(folder: Path) -> Path:
+    must_be_new(folder)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     unfinished.mkdir(mode=0o700, parents=True)
     return unfinished

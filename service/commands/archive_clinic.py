@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +19,7 @@ from service.database import Db
 from service.errors import Invalid
 from service.keys import root_key
 from service.keys.sealing import Sealer
-from service.people import clinics
+from service.people import audit, clinics
 from service.storage import preparing
 
 
@@ -44,6 +45,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 
 
 async def _write(config: Config, slug: str, folder: Path) -> Manifest:
+    clinic_archive.must_be_new(folder)
     async with preparing.at_hand(config):
         master_key = config.master_key()
         connection = await asyncpg.connect(config.database_url_of("owner"))
@@ -51,10 +53,14 @@ async def _write(config: Config, slug: str, folder: Path) -> Manifest:
             sealed = await root_key.stored(connection)
             signer = Signer(Sealer(root_key.opened(sealed, master_key)))
             [clinic] = await clinics.chosen(connection, slug)
+            # Said first, and so in the archive too: what is about to leave has left, also if this ends on the way.
+            async with connection.transaction():
+                await connection.execute(database.naming(clinic.clinic_id))
+                db = Db(connection, clinic.clinic_id)
+                await audit.record(db, audit.COMMAND, "clinic.archive", object_id=db.clinic_id, now=datetime.now(UTC))
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 await connection.execute(database.naming(clinic.clinic_id))
                 with tqdm(desc=slug, unit=" tables", disable=None) as bar:
-                    db = Db(connection, clinic.clinic_id)
                     return await clinic_archive.write(
                         db, slug, folder, signer, tell=lambda _: bar.update(), root_key=sealed
                     )
