@@ -83,6 +83,25 @@ async def test_a_broken_promise_is_seen_by_name_in_its_clinic_and_not_before_its
     assert name not in {each.name for each in early}
 
 
+DISCHARGED_BEFORE = "update course set phase = 'discharged', ended_on = $2::date - 1 where clinic_id = $1"
+PAUSED_FROM = (
+    "insert into pause (clinic_id, pause_id, version, client_id, from_on, reason, withdrawn, recorded_at)"
+    " select clinic_id, client_id, 1, client_id, $2, 'travel', false, now() from client where clinic_id = $1"
+)
+
+
+@pytest.mark.parametrize("said_later", [DISCHARGED_BEFORE, PAUSED_FROM])
+async def test_a_day_that_has_no_trend_by_what_was_said_later_is_no_broken_promise(
+    owner_pool: Pool, sweep_pool: Pool, clinic: Clinic, said_later: str
+) -> None:
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await BREAKING["day_not_in_trend"].broken(db)
+        answered_on = await db.value("select max(client_day) from check_in where clinic_id = $1", db.clinic_id)
+        await db.execute(said_later, db.clinic_id, answered_on)
+    await emptied(owner_pool, clinic)
+    assert await seen(sweep_pool) == {}
+
+
 @pytest.mark.parametrize(
     ("broken", "names"),
     [

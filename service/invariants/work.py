@@ -13,8 +13,9 @@ from fold_due
 where since <= $1
 group by clinic_id
 """
-# Should the queue have lost it, the facts still say so. In a pause and after a discharge no day has a trend: the day
-# before says whether days have one.
+# Should the queue have lost it, the facts still say so. A course that began lately has a trend once its first day is
+# folded: the day before says whether days have one. In a pause (whatever it became: another version is folded anew) and
+# after a discharge, also one that is told afterwards, no day has.
 DAY_NOT_IN_TREND = """
 select c.clinic_id
 from check_in c
@@ -41,6 +42,21 @@ where c.received_at > $1::timestamptz - interval '1 day'
     from fold_due f
     where f.clinic_id = c.clinic_id
       and f.client_id = c.client_id
+  )
+  and not exists (
+    select
+    from pause p
+    where p.clinic_id = c.clinic_id
+      and p.client_id = c.client_id
+      and p.from_on <= c.client_day
+      and coalesce(p.until_on, c.client_day) >= c.client_day
+  )
+  and (
+    select coalesce(bool_or(coalesce(o.ended_on, c.client_day) >= c.client_day), true)
+    from course o
+    where o.clinic_id = c.clinic_id
+      and o.client_id = c.client_id
+      and o.started_on <= c.client_day
   )
 group by c.clinic_id
 """
