@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import re
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
@@ -163,3 +166,30 @@ async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is
         await page.get_by_role("button", name="Keep the note").click()
         await expect(page.get_by_text("Half a sen")).to_be_visible()
         assert asked == ["beforeunload"], "what was sent is lost to nobody"
+
+
+async def test_a_form_that_the_page_sends_is_answered_without_closing_the_connection(desk: Desk) -> None:
+    """A body where none belongs is taken by an application in process, and by no server."""
+    alert_id = await desk.alert()
+    place = urlsplit(desk.address)
+    body = urlencode({"csrf_token": desk.person.csrf_token, "note": "Reached in the evening."})
+    headers = {
+        **desk.person.cookie,
+        "Neap-Form": "yes",
+        "Origin": desk.address,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+    def twice() -> list[tuple[int, bytes]]:
+        connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=30)
+        connection.auto_open = 0
+        connection.connect()
+        answered = []
+        for _ in range(2):
+            connection.request("POST", f"/alerts/{alert_id}/note", body, headers)
+            reply = connection.getresponse()
+            answered.append((reply.status, reply.read()))
+        connection.close()
+        return answered
+
+    assert await asyncio.to_thread(twice) == [(204, b""), (204, b"")]
