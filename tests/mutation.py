@@ -24,6 +24,7 @@ from tests.conftest import VOLATILE
 
 REPOSITORY = Path(__file__).parent.parent
 MUTMUT = Path(sys.executable).with_name("mutmut")
+PYTEST = ("-m", "not slow", "--hypothesis-profile=as_found")
 
 
 class Part(NamedTuple):
@@ -71,7 +72,7 @@ PARTS = {
         ],
         [
             f"tests/test_{name}.py"
-            for name in ("alerts", "alert_states", "alert_course", "alert_walks", "ladder", "tempo")
+            for name in ("alerts", "alert_states", "alert_course", "alert_walks", "ladder", "tempo", "undo_acknowledge")
         ],
         [
             *(f"service.alerting.{name}.*" for name in ("alert_states", "ladder", "leases", "tempo")),
@@ -97,7 +98,7 @@ def _try(part: Part, copy: Path, superuser_url: str) -> None:
     for package in ("service", "jobs", "schemas", "tests"):
         shutil.copytree(REPOSITORY / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     # A JSON list is a TOML list.
-    chosen = {"only_mutate": part.modules, "pytest_add_cli_args_test_selection": ["-m", "not slow", *part.tests]}
+    chosen = {"only_mutate": part.modules, "pytest_add_cli_args_test_selection": [*PYTEST, *part.tests]}
     table = "[tool.mutmut]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items())
     settings = (REPOSITORY / "pyproject.toml").read_text()
     (copy / "pyproject.toml").write_text(settings.replace("[tool.mutmut]\n", table))

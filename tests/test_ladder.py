@@ -236,16 +236,18 @@ async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or
     sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
     with pytest.raises(errors.Conflict, match="tier 1"):
         await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
-    for until, reason, field in (
-        (NOW, "x", "until"),
-        (NOW + 15 * DAY, "x", "until"),
-        (NOW + DAY, " ", "reason"),
-        (NOW + DAY, "x" * (notes.MOST_CHARACTERS + 1), "reason"),
+    too_far, far = "It cannot be put off until then.", errors.FieldFault("until", "within the next 14 days")
+    for until, reason, message, fault in (
+        (NOW, "x", too_far, far),
+        (NOW + 14 * DAY + MINUTE, "x", too_far, far),
+        (NOW + DAY, " ", "Say why.", errors.FieldFault("reason", "at least one character")),
+        (NOW + DAY, "x" * 4_001, "The text is too long.", errors.FieldFault("reason", "at most 4000 characters")),
     ):
         with pytest.raises(errors.Invalid) as refused:
             await alerts.snooze(db, other, until, reason, by=by, now=NOW, sealer=sealer)
-        assert refused.value.fields[0].field == field
+        assert (refused.value.message, refused.value.fields) == (message, (fault,))
     assert (await alerts.get(db, other)).state is AlertState.OPEN
+    await alerts.snooze(db, other, NOW + 14 * DAY, "x" * 4_000, by=by, now=NOW, sealer=sealer)
 
 
 async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
