@@ -84,7 +84,7 @@ def test_a_pause_leaves_the_state_as_it_was_and_has_no_status() -> None:
     state, trends = fold(State.fresh(8, RULES), days, RULES)
     assert state.to_rows() == fold(State.fresh(8, RULES), Days.of(answers(5)), RULES)[0].to_rows()
     assert (trends.status[:, -6:] == -1).all()
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="no status on an inactive day"):
         trends.status_of(0, 65)
 
 
@@ -122,5 +122,7 @@ def together_in(trends: Trends, order: np.ndarray) -> Trends:
 def test_state_of_another_layout_is_refused() -> None:
     row = State.fresh(1, RULES).to_rows()[0]
     assert len(row) <= 16_384
-    with pytest.raises(StateLayoutError):
-        State.from_rows([row[:-1]])
+    older = row[:4] + bytes([row[4] - 1]) + row[5:]
+    for other in (row[:-1], b"PAEN" + row[4:], older):
+        with pytest.raises(StateLayoutError, match="not a detector state of layout 2"):
+            State.from_rows([row, other])

@@ -77,6 +77,8 @@ def test_the_tables_are_the_templates_as_numbers() -> None:
         np.testing.assert_allclose(tables.craving[row], a * tables.courses[shape], rtol=1e-6)
         assert tables.weights[row] == template.weight
     np.testing.assert_array_equal(tables.patterns, [[1, 0], [0, 1], [0, 1]])
+    narrow = (tables.courses, tables.patterns, tables.to_ratio, tables.craving, tables.sizes)
+    assert {part.dtype for part in narrow} == {np.dtype(np.float32)}, "what meets the ratios is no wider than they are"
 
 
 def test_the_limit_between_two_budgets_lies_between_theirs_in_the_days_logarithm() -> None:
