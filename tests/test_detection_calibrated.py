@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import msgspec
 import numpy as np
 import pytest
@@ -33,6 +35,11 @@ def test_limits_are_interpolated_in_the_log_of_the_budget() -> None:
 def test_budgets_outside_the_grid_are_refused(budget_days: float) -> None:
     with pytest.raises(ValueError, match="20-365"):
         shipped_rules(budget_days)
+
+
+def test_the_file_that_is_shipped_is_one_that_was_made() -> None:
+    there = resources.files("service.detection").joinpath("rules.json").read_bytes()
+    assert encode(load_shipped()) == there
 
 
 def test_shipped_rules_say_how_they_were_made() -> None:

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from service.detection import Days, State, Trends, fold, hypotheses, limits, shipped_rules
 from service.detection import filter as kalman
-from service.detection.noise import innovations
 from service.detection.population import Array, Rules, load_shipped
 from service.detection.waning import LEAST_BENEFIT_SDS, expectation_of, waning_of
 
@@ -45,14 +44,6 @@ def test_days_of_different_lengths_are_refused() -> None:
     other = Days(days.scores, days.active, days.paused, days.infusion[:, :9], *[days.weekend] * 3)
     with pytest.raises(ValueError, match="shape"):
         other.check()
-
-
-def test_a_pause_of_everybody_forecasts_nothing() -> None:
-    days = Days.of(answers(40, clients=3))
-    days.active[:, 20:25] = False
-    around = Days.of(np.delete(days.scores, slice(20, 25), axis=1))
-    for left, right in zip(innovations(days, RULES), innovations(around, RULES), strict=True):
-        np.testing.assert_allclose(left, right)
 
 
 def test_the_shapes_of_a_worsening_are_what_they_are_called() -> None:

@@ -7,10 +7,19 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from service.detection import shipped_rules
-from service.detection.calibrate import FIRST_LIMIT, HALVED, _log_hazard, _surface_step, find_limit, fit_surface
+from service.detection.calibrate import (
+    CAP_STEPS,
+    FIRST_LIMIT,
+    HALVED,
+    _capped,
+    _log_hazard,
+    _surface_step,
+    find_limit,
+    fit_surface,
+)
 from service.detection.limits import FEATURES
 from service.detection.population import Array, Rules, Surface
-from service.detection.replay import Evidence, alert_days, crossings
+from service.detection.replay import Evidence, above_twice, alert_days, crossings
 from service.detection.state import AGES
 
 FLAT = replace(
@@ -62,6 +71,51 @@ def test_a_limit_that_nobody_crosses_comes_down_until_somebody_does() -> None:
     assert alert_days(stable, crossings(stable, replace(FLAT, limit=found))[0]) == pytest.approx(20, rel=0.01)
 
 
+def test_above_twice_the_budget_are_those_with_more_than_two_crossings_in_its_days() -> None:
+    """Whoever could be watched on one day counts; whoever could on none does not."""
+    watched, crossed = (0, 1, 1, 60, 60, 120), (0, 0, 1, 2, 3, 5)
+    own_day = np.full((len(watched), 21 + 120), -1)
+    crossing = np.zeros(own_day.shape, dtype=np.bool_)
+    for person, (days, found) in enumerate(zip(watched, crossed, strict=True)):
+        own_day[person, : 21 + days] = np.arange(21 + days)
+        crossing[person, 21 : 21 + found] = True
+    seen = evidence(of_odd_noise=0.0)._replace(own_day=own_day)
+    assert above_twice(seen, crossing, 60) == 3 / 5
+    assert alert_days(seen, crossing) == sum(watched) / sum(crossed)
+    assert above_twice(seen._replace(own_day=own_day[:1]), crossing[:1], 60) == 0
+
+
+def capped(own: Evidence) -> tuple[Rules, list[str]]:
+    heard: list[str] = []
+    return _capped(FLAT, own, heard.append), heard
+
+
+def test_a_cap_s_step_is_the_least_that_is_fair_to_people_of_odd_noise() -> None:
+    for odd, step in ((0.0, CAP_STEPS[0]), (4.9, CAP_STEPS[1])):
+        own = evidence(of_odd_noise=odd)
+        rules, heard = capped(own)
+        crossing, _ = crossings(own, rules)
+        assert rules.cap_step == step
+        assert alert_days(own, crossing) == pytest.approx(20, rel=0.01)
+        share = above_twice(own, crossing, 20)
+        assert share <= 0.1
+        assert heard[-1] == f"cap step {step:g}: {share:.1%} of people above twice the budget"
+        assert len(heard) == CAP_STEPS.index(step) + 1
+
+
+def test_where_no_step_is_fair_enough_it_is_the_fairest() -> None:
+    own = evidence(of_odd_noise=8.0)
+    rules, heard = capped(own)
+    tried, shares = FLAT, []
+    for step in CAP_STEPS:
+        tried = replace(tried, cap_step=step)
+        tried = replace(tried, limit=find_limit(tried, own))
+        shares.append(above_twice(own, crossings(own, tried)[0], 20))
+    assert len(heard) == len(CAP_STEPS)
+    assert min(shares) > 0.1
+    assert rules.cap_step == CAP_STEPS[int(np.argmin(shares))]
+
+
 def test_people_whose_statistic_is_higher_have_a_limit_higher_by_as_much() -> None:
     fitted = stepped(FLAT, [evidence(of_odd_noise=0.7)], "log_sd", "relief")
     assert fitted.surface.log_sd == pytest.approx(0.7, abs=0.1)
@@ -84,6 +138,7 @@ def test_a_step_goes_most_of_the_way_and_says_where_to() -> None:
     whole = stepped(FLAT, drawn, "log_sd").surface.log_sd
     assert once.surface.log_sd == pytest.approx(0.6 * whole, abs=0.06)
     assert heard == [f"surface: {{'log_sd': {once.surface.log_sd}}}"]
+    assert (once.limit, once.surface.log_sd) == (round(once.limit, 4), round(once.surface.log_sd, 4))
 
 
 def test_half_of_what_the_floor_and_missed_days_say_is_kept_and_the_cap_as_it_was() -> None:
@@ -95,6 +150,12 @@ def test_half_of_what_the_floor_and_missed_days_say_is_kept_and_the_cap_as_it_wa
         assert getattr(kept.surface, name) == pytest.approx(share * 0.1 * (i + 1)), name
     assert replace(kept, surface=rules.surface) == rules
     assert heard == ["people of other populations folded"]
+
+
+def test_a_surface_is_fitted_as_if_crossings_raised_nobody_s_limit() -> None:
+    one, other = (fit_surface(replace(FLAT, cap_step=step), 1, clients=4, rounds=1) for step in (0.0, 3.0))
+    assert one.surface == other.surface != FLAT.surface
+    assert one.limit == other.limit
 
 
 def hazards(beta: Array, rows: int = 20_000) -> tuple[Array, Array]:
