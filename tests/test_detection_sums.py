@@ -100,8 +100,8 @@ def test_a_limit_is_moved_to_where_the_budget_held_and_no_further_than_was_tried
     held = Held(6_000.0, 100 * np.exp(-SHIFTS))
     for budget_days, moved in ((60, 0), (60 * np.exp(0.3), 0.3), (60 * np.exp(-0.3), -0.3), (20, -0.5), (365, 0.5)):
         assert held.shift(budget_days) == pytest.approx(moved)
-    # Where nobody crossed there may be one crossing in twice the days, and the limit comes down as far as it may.
-    assert Held(6_000.0, np.zeros(len(SHIFTS))).shift(60) == -0.5
+    # Where nobody crossed, half a crossing is taken to have come; the limit moves as far as it may.
+    assert Held(40.0, np.zeros(len(SHIFTS))).shift(60) == -0.5
     assert Held(20.0, np.zeros(len(SHIFTS))).shift(60) == 0.5
     # A higher limit under which more crossed, by a chance of the rests, is no worse than the lower one.
     uneven = np.where(np.arange(len(SHIFTS)) == 10, 400.0, 100 * np.exp(-SHIFTS))

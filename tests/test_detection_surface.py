@@ -117,11 +117,12 @@ def test_where_no_step_is_fair_enough_it_is_the_fairest() -> None:
 
 
 def test_people_whose_statistic_is_higher_have_a_limit_higher_by_as_much() -> None:
-    fitted = stepped(FLAT, [evidence(of_odd_noise=0.7)], "log_sd", "relief")
+    flat = replace(FLAT, budget_days=30.0)
+    fitted = stepped(flat, [evidence(of_odd_noise=0.7)], "log_sd", "relief")
     assert fitted.surface.log_sd == pytest.approx(0.7, abs=0.1)
     assert fitted.surface.relief == pytest.approx(0, abs=0.15)
-    assert fitted.limit == pytest.approx(np.log(20), abs=0.1)
-    assert replace(fitted, surface=FLAT.surface, limit=FLAT.limit) == FLAT
+    assert fitted.limit == pytest.approx(np.log(30), abs=0.15)
+    assert replace(fitted, surface=flat.surface, limit=flat.limit) == flat
 
 
 def test_only_the_terms_that_are_named_are_moved_and_all_people_are_asked() -> None:
