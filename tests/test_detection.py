@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.detection import Days, State, StateLayoutError, Trends, fold, shipped_rules
+from service.detection.fold import CHUNK
 from service.detection.population import Array, Rules
 
 RULES = shipped_rules(60)
@@ -112,8 +113,15 @@ def test_clients_do_not_depend_on_one_another() -> None:
     assert_same(folded(scores[order]), together_in(together, order))
 
 
+def test_it_makes_no_difference_how_many_are_folded_at_once() -> None:
+    scores = answers(4, clients=CHUNK + 2, days=30)
+    together = folded(scores)
+    for part in (slice(0, 2), slice(CHUNK - 1, CHUNK + 2)):
+        assert_same(folded(scores[part]), together_in(together, np.arange(len(scores))[part]))
+
+
 def together_in(trends: Trends, order: np.ndarray) -> Trends:
-    blank = Trends.blank(*trends.status.shape)
+    blank = Trends.blank(len(order), trends.status.shape[1])
     for name in ("baseline", "level", "statistic", "limit", "crossing", "resting", "status"):
         getattr(blank, name)[:] = getattr(trends, name)[order]
     return blank
