@@ -34,6 +34,10 @@ from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 # What an example may take depends on the machine and whatever else it does.
 hypothesis.settings.register_profile("neap", deadline=None)
 hypothesis.settings.load_profile("neap")
+# Where it matters only that a test fails: making the failure short takes longer than finding it.
+hypothesis.settings.register_profile(
+    "as_found", deadline=None, phases=set(hypothesis.Phase) - {hypothesis.Phase.shrink}
+)
 
 # A crash of the machine may lose a test's database.
 VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "120"}

@@ -7,11 +7,12 @@ from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.alert import AlertState, EventKind, Outcome, Rule, Tier
 from schemas.staff import Role
 from service import database, errors
-from service.alerting import alerts, findings, leases, rounds, undo
+from service.alerting import alert_states, alerts, deliveries, findings, leases, rounds, undo
 from service.database import Db, Pool
 from service.facts import fold_queue
 from service.fold import facts as fold_facts
@@ -99,8 +100,10 @@ async def test_an_outcome_that_the_charts_must_know_makes_the_fold_due_from_that
 
 async def test_only_a_worsening_that_stands_is_the_new_usual(db: Db, client_id: UUID, therapist: UUID) -> None:
     other = await an_alert(db, client_id, a_finding(Rule.OTHER_USE))
-    with pytest.raises(errors.Invalid, match="new usual"):
+    with pytest.raises(errors.Invalid) as refused:
         await alerts.resolve(db, other.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW)
+    assert refused.value.message == "Only what got worse can be the new usual."
+    assert refused.value.fields == (errors.FieldFault("outcome", "another one: no worsening stands here"),)
     await opened(db, client_id, a_finding())
     found = await findings.of_alerts(db, [other.alert_id])
     assert alerts.offers_new_usual(found)
@@ -145,6 +148,35 @@ async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID
     assert await told(db, alert.alert_id) == [(1, therapist), (2, therapist)]
 
 
+async def test_a_message_that_went_out_first_is_in_its_life_and_a_later_one_is_not(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    [message, *_] = await deliveries.of_alert(db, alert.alert_id)
+    for later in range(2):
+        await alert_states.dispatch(db, alert.alert_id, now=NOW + later * SECOND, delivery_id=message.delivery_id)
+    assert (await alerts.get(db, alert.alert_id)).state is AlertState.DISPATCHED
+    [_, sent] = await alerts.events_of(db, alert.alert_id)
+    assert (sent.kind, sent.happened_at) == (EventKind.DISPATCHED, NOW)
+    assert sent.detail == {"delivery_id": str(message.delivery_id)}
+    await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alert_states.dispatch(db, alert.alert_id, now=NOW, delivery_id=message.delivery_id)
+    assert (await alerts.get(db, alert.alert_id)).state is AlertState.ACKNOWLEDGED
+
+
+async def test_what_was_recalculated_says_since_when_and_of_which_finding_and_stands_as_it_stood(
+    db: Db, client_id: UUID
+) -> None:
+    alert, untouched = await an_alert(db, client_id), await an_alert(db, await a_client(db, given_name="Per"))
+    [finding] = await findings.of_alerts(db, [alert.alert_id])
+    await alerts.mark_recalculated(db, alert.alert_id, finding_id=finding.finding_id, now=NOW + SECOND)
+    assert await alerts.get(db, alert.alert_id) == replace(alert, recalculated_at=NOW + SECOND)
+    event = (await alerts.events_of(db, alert.alert_id))[-1]
+    assert (event.kind, event.finding_id, event.staff_id) == (EventKind.RECALCULATED, finding.finding_id, None)
+    assert event.happened_at == NOW + SECOND
+    assert await alerts.get(db, untouched.alert_id) == untouched
+
+
 async def test_the_day_of_an_outcome_is_the_clinic_s_where_the_client_s_zone_is_unknown(
     db: Db, therapist: UUID
 ) -> None:
@@ -179,11 +211,13 @@ async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pre
         await undo.take_back(db, alert.alert_id, by=therapist, now=later + 61 * SECOND)
     [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
     assert (facts.new_usual_days, len(facts.confirmed_days)) == (set(), 1)
-    assert (await kinds(db, alert.alert_id))[-4:] == [
-        EventKind.NOTED,
-        EventKind.RESOLVED,
-        EventKind.UNDONE,
-        EventKind.RESOLVED,
+    last = (await alerts.events_of(db, alert.alert_id))[-4:]
+    kinds_and_people = [(event.kind, event.staff_id) for event in last]
+    assert kinds_and_people == [
+        (EventKind.NOTED, therapist),
+        (EventKind.RESOLVED, therapist),
+        (EventKind.UNDONE, therapist),
+        (EventKind.RESOLVED, therapist),
     ]
 
 

@@ -244,10 +244,13 @@ async def test_notes_are_sealed_and_open_in_their_own_row_only(db: Db, client_id
     texts = [notes.text_of(event, sealer, clinic_id=db.clinic_id) for event in events]
     assert texts == [None, "called, no answer", "reached her sister", None]
     assert all(b"sister" not in (event.note_sealed or b"") for event in events)
-    for text in ("  ", "x" * (notes.MOST_CHARACTERS + 1)):
+    for text, message, why in (
+        ("  ", "The note is empty.", "at least one character"),
+        ("x" * (notes.MOST_CHARACTERS + 1), "The text is too long.", "at most 4000 characters"),
+    ):
         with pytest.raises(errors.Invalid) as refused:
             await alerts.note(db, alert.alert_id, text, by=therapist, now=NOW, sealer=sealer)
-        assert [fault.field for fault in refused.value.fields] == ["note"]
+        assert (refused.value.message, refused.value.fields) == (message, (errors.FieldFault("note", why),))
 
 
 async def test_the_nearest_people_who_can_be_told_are_told(db: Db, client_id: UUID, therapist: UUID) -> None:

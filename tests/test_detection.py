@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.detection import Days, State, StateLayoutError, Trends, fold, shipped_rules
+from service.detection.fold import CHUNK
 from service.detection.population import Array, Rules
 
 RULES = shipped_rules(60)
@@ -84,7 +85,7 @@ def test_a_pause_leaves_the_state_as_it_was_and_has_no_status() -> None:
     state, trends = fold(State.fresh(8, RULES), days, RULES)
     assert state.to_rows() == fold(State.fresh(8, RULES), Days.of(answers(5)), RULES)[0].to_rows()
     assert (trends.status[:, -6:] == -1).all()
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="no status on an inactive day"):
         trends.status_of(0, 65)
 
 
@@ -112,8 +113,15 @@ def test_clients_do_not_depend_on_one_another() -> None:
     assert_same(folded(scores[order]), together_in(together, order))
 
 
+def test_it_makes_no_difference_how_many_are_folded_at_once() -> None:
+    scores = answers(4, clients=CHUNK + 2, days=30)
+    together = folded(scores)
+    for part in (slice(0, 2), slice(CHUNK - 1, CHUNK + 2)):
+        assert_same(folded(scores[part]), together_in(together, np.arange(len(scores))[part]))
+
+
 def together_in(trends: Trends, order: np.ndarray) -> Trends:
-    blank = Trends.blank(*trends.status.shape)
+    blank = Trends.blank(len(order), trends.status.shape[1])
     for name in ("baseline", "level", "statistic", "limit", "crossing", "resting", "status"):
         getattr(blank, name)[:] = getattr(trends, name)[order]
     return blank
@@ -122,5 +130,7 @@ def together_in(trends: Trends, order: np.ndarray) -> Trends:
 def test_state_of_another_layout_is_refused() -> None:
     row = State.fresh(1, RULES).to_rows()[0]
     assert len(row) <= 16_384
-    with pytest.raises(StateLayoutError):
-        State.from_rows([row[:-1]])
+    older = row[:4] + bytes([row[4] - 1]) + row[5:]
+    for other in (row[:-1], b"PAEN" + row[4:], older):
+        with pytest.raises(StateLayoutError, match="not a detector state of layout 2"):
+            State.from_rows([row, other])

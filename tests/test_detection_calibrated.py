@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from service.detection import Days, State, fold, shipped_rules
-from service.detection.calibrate import encode, find_limit, make_shipped
+from service.detection.calibrate import CAP_STEP, NOISE, encode, find_limit, make_shipped
 from service.detection.estimate import fit_missingness, fit_prior
 from service.detection.limits import FEATURES
 from service.detection.population import Array, Flags, Rules, Shipped, Surface, load_shipped
@@ -35,6 +37,11 @@ def test_budgets_outside_the_grid_are_refused(budget_days: float) -> None:
         shipped_rules(budget_days)
 
 
+def test_the_file_that_is_shipped_is_one_that_was_made() -> None:
+    there = resources.files("service.detection").joinpath("rules.json").read_bytes()
+    assert encode(load_shipped()) == there
+
+
 def test_shipped_rules_say_how_they_were_made() -> None:
     rules = shipped_rules()
     assert rules.budget_days == 60
@@ -49,6 +56,25 @@ def test_the_same_seed_makes_the_same_file() -> None:
     made = [encode(make_shipped(5, clients=90, rounds=1, budgets_days=(30.0, 60.0))) for _ in range(2)]
     assert made[0] == made[1]
     assert msgspec.json.decode(made[0], type=Shipped).rules.seed == 5
+
+
+def test_a_file_from_a_seed_holds_each_budget_on_its_own_people_and_says_how_it_was_made() -> None:
+    heard: list[str] = []
+    made = make_shipped(5, clients=30, rounds=1, budgets_days=(30.0, 60.0), tell=heard.append)
+    rules, people = made.rules, cohort(5, 30).days
+    assert (rules.seed, rules.version, rules.bit_generator) == (5, "shipped-5", "PCG64")
+    assert (rules.command, rules.numpy) == ("python -m service calibrate --seed 5 --clients 30", np.__version__)
+    assert rules.prior == fit_prior(people)
+    assert rules.missingness == fit_missingness(people, rules.prior)
+    assert (rules.noise, rules.cap_step) == (NOISE, CAP_STEP)
+    assert (made.budgets_days, rules.budget_days, rules.limit) == ((30.0, 60.0), 60.0, made.limits[1])
+    stable = gather(cohort(7, 90).days, rules)
+    for budget_days in made.budgets_days:
+        crossing, _ = crossings(stable, made.at(budget_days))
+        assert alert_days(stable, crossing) == pytest.approx(budget_days, rel=0.02)
+    assert heard[:2] == ["population fitted", "people of other populations folded"]
+    assert heard[-2:] == [f"budget {days} days: limit {made.at(days).limit:.4f}" for days in (30, 60)]
+    assert msgspec.json.decode(encode(made), type=Shipped) == made
 
 
 def test_the_population_is_estimated_from_its_people() -> None:

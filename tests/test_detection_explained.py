@@ -148,6 +148,15 @@ def test_what_is_told_is_what_the_numbers_say() -> None:
         assert 0 <= item.mean_since_onset <= 10
 
 
+def test_what_is_told_of_a_crossing_are_the_numbers_of_its_day() -> None:
+    """Where a crossing before it has raised the limit, too: all three differ."""
+    trends = folded(Days.of(stepped((4.0, -3.0, 3.0))))
+    for day, told in trends.explanations.items():
+        numbers = (trends.statistic[day], trends.limit[day], trends.raised[day])
+        assert (told.statistic, told.limit, told.raised) == numbers
+    assert told.statistic > told.limit > told.raised > 0
+
+
 def test_a_crossing_within_an_episode_says_that_it_does_not_know_since_when() -> None:
     trends = folded(Days.of(stepped((4.0, -3.0, 3.0))))
     assert [told.again for _, told in sorted(trends.explanations.items())][:2] == [False, True]

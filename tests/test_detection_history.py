@@ -7,10 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from service.detection import Days, shipped_rules
-from service.detection.calibrate import Fitted, make_from
+from service.detection.calibrate import Fitted, find_limit, make_from
 from service.detection.estimate import asked_items, fit_missingness, fit_prior
 from service.detection.noise import fit_noise
 from service.detection.population import Noise, Rules
+from service.detection.replay import above_twice, alert_days, crossings, gather
 from service.detection.synthetic import Population, cohort, drawn_like
 
 KNOWN = shipped_rules(60)
@@ -31,7 +32,19 @@ def test_people_drawn_from_rules_give_the_rules_back() -> None:
     np.testing.assert_allclose(prior.mean, KNOWN.prior.mean, atol=0.3)
     np.testing.assert_allclose(prior.log_sd, KNOWN.prior.log_sd, atol=0.08)
     np.testing.assert_allclose(prior.correlation, KNOWN.prior.correlation, atol=0.08)
+    spread, known = (np.diag(np.array(each.cov))[:3] for each in (prior, KNOWN.prior))
+    np.testing.assert_allclose(spread, known, rtol=0.2)
+    np.testing.assert_allclose(prior.log_sd_cov, KNOWN.prior.log_sd_cov, atol=0.015)
     assert prior.phi == pytest.approx(KNOWN.prior.phi, abs=0.06)
+    assert prior.phi_var == pytest.approx(KNOWN.prior.phi_var, abs=0.004)
+    for part in (prior.mean, prior.log_sd, *prior.cov):
+        assert [round(number, 4) for number in part] == list(part)
+
+
+def test_people_of_few_days_do_not_look_less_alike_from_day_to_day() -> None:
+    """A mean that is estimated from the same days takes away from their correlation; it is given back."""
+    few = fit_prior(cohort(6, 400, length_days=25).days)
+    assert few.phi == pytest.approx(np.mean(Population().phi), abs=0.06)
 
 
 def test_an_item_never_asked_and_an_infusion_never_given_are_kept() -> None:
@@ -100,11 +113,59 @@ def test_rules_from_a_history_keep_its_budget_and_say_what_was_kept() -> None:
 
 def test_a_small_history_leans_on_people_simulated_from_it() -> None:
     history = without_infusions(cohort(11, 12, population=Population(asked=(False, True, True))).days)
-    made = fitted(history)
+    heard: list[str] = []
+    made = make_from(
+        history, KNOWN, seed=3, command="…", budgets_days=(30.0, 60.0), simulated_clients=40, tell=heard.append
+    )
     assert made.kept == (
         "craving (never asked)",
         "infusion effect (no infusion in the history)",
         "limit surface",
     )
-    assert made.simulated_limit > 0
-    assert abs(made.shipped.rules.limit - made.simulated_limit) < 1.5
+    rules, limits = made.shipped.rules, made.shipped.limits
+    assert rules.prior == fit_prior(history, KNOWN.prior)
+    assert rules.missingness == fit_missingness(history, rules.prior)
+    assert rules.noise == fit_noise(history, rules)
+    assert rules.surface == KNOWN.surface
+    assert (rules.version, rules.seed, rules.command, rules.numpy) == ("history-3", 3, "…", np.__version__)
+    assert (made.people, made.client_days) == (12, 12 * 150)
+    # Both limits at once: its own people have given 26 false alerts in their 1,548 days, and the simulated weigh 20.
+    assert limits == (made.shipped.at(30).limit, rules.limit)
+    assert rules.budget_days == 60
+    own, simulated = gather(history, rules), gather(drawn_like(history, rules, 3, 40), rules)
+    drawn = find_limit(rules, simulated)
+    assert made.simulated_limit == pytest.approx(drawn, abs=0.1)
+    weight = 1_548 / 60 / (1_548 / 60 + 20)
+    assert rules.limit == pytest.approx(weight * find_limit(rules, own) + (1 - weight) * drawn, abs=0.1)
+    assert made.false_alert_days == alert_days(own, crossings(own, rules)[0])
+    assert made.above_twice == above_twice(own, crossings(own, rules)[0], 60)
+    assert heard[0] == f"population fitted: {rules.noise}"
+    assert heard[-1] == f"budget 60 days: limit {rules.limit:.4f}, simulated {made.simulated_limit:.4f}"
+
+
+def test_a_history_of_a_few_days_is_judged_by_people_simulated_from_it_alone() -> None:
+    """Twenty days each: no false alert can have been seen."""
+    history = cohort(13, 30, length_days=20).days
+    made = make_from(history, KNOWN, seed=3, command="…", simulated_clients=40)
+    assert made.shipped.rules.limit == made.simulated_limit
+    assert (made.false_alert_days, made.above_twice) == (np.inf, 0.0)
+
+
+@pytest.mark.parametrize("phi", [0.05, 0.8])
+def test_the_days_of_whoever_is_drawn_are_as_alike_as_days_may_be(phi: float) -> None:
+    """Day-to-day correlation lies between none and the filter's most, however wide the population's."""
+    wide = replace(KNOWN, prior=replace(KNOWN.prior, phi=phi, phi_var=0.25))
+    craving = drawn_like(cohort(12, 20).days, wide, 4, 60).scores[:, 20:, 0]
+    off = craving - np.nanmean(craving, axis=1, keepdims=True)
+    alike = np.nanmean(off[:, 1:] * off[:, :-1], axis=1) / np.nanvar(craving, axis=1)
+    assert alike.min() > -0.4
+    assert alike.max() < 0.97
+
+
+def test_what_staff_said_of_somebody_is_not_said_of_whoever_is_drawn_like_them() -> None:
+    days = cohort(12, 20).days
+    days.new_usual[:, 50] = days.confirmed[:, 60] = True
+    drawn = drawn_like(days, KNOWN, 4, 10)
+    assert not drawn.new_usual.any()
+    assert not drawn.confirmed.any()
+    assert days.new_usual.any(), "and stays said of them"

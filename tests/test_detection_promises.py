@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from service.detection import Days, State, Trends, fold, hypotheses, limits, shipped_rules
 from service.detection import filter as kalman
-from service.detection.noise import innovations
 from service.detection.population import Array, Rules, load_shipped
 from service.detection.waning import LEAST_BENEFIT_SDS, expectation_of, waning_of
 
@@ -47,14 +46,6 @@ def test_days_of_different_lengths_are_refused() -> None:
         other.check()
 
 
-def test_a_pause_of_everybody_forecasts_nothing() -> None:
-    days = Days.of(answers(40, clients=3))
-    days.active[:, 20:25] = False
-    around = Days.of(np.delete(days.scores, slice(20, 25), axis=1))
-    for left, right in zip(innovations(days, RULES), innovations(around, RULES), strict=True):
-        np.testing.assert_allclose(left, right)
-
-
 def test_the_shapes_of_a_worsening_are_what_they_are_called() -> None:
     ages = np.array([0.0, 6.0, 13.0, 27.0])
     np.testing.assert_allclose(hypotheses.course("step", ages), [1, 1, 1, 1])
@@ -77,6 +68,8 @@ def test_the_tables_are_the_templates_as_numbers() -> None:
         np.testing.assert_allclose(tables.craving[row], a * tables.courses[shape], rtol=1e-6)
         assert tables.weights[row] == template.weight
     np.testing.assert_array_equal(tables.patterns, [[1, 0], [0, 1], [0, 1]])
+    narrow = (tables.courses, tables.patterns, tables.to_ratio, tables.craving, tables.sizes)
+    assert {part.dtype for part in narrow} == {np.dtype(np.float32)}, "what meets the ratios is no wider than they are"
 
 
 def test_the_limit_between_two_budgets_lies_between_theirs_in_the_days_logarithm() -> None:

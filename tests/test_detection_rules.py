@@ -213,6 +213,32 @@ def test_an_infusion_is_counted_from_its_day_and_acts_from_the_next() -> None:
     assert trends.days_since_infusion[0].tolist() == [-1, -1, -1, 0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    ("infusions", "paused", "since"),
+    [
+        # Given the day before the pause: its days count.
+        ([4], True, 4),
+        ([3], True, 5),
+        # Heard of within it, and from then on.
+        ([3, 6], True, 2),
+        # Days that are none of this person's pass for nothing; what is heard on one is heard.
+        ([4], False, 1),
+        ([4, 6], False, 1),
+        ([], True, -1),
+    ],
+)
+def test_the_clock_of_an_infusion_goes_on_through_a_pause(infusions: list[int], paused: bool, since: int) -> None:
+    days = Days.of(steady(9, clients=2))
+    days.active[0, 5:8] = False
+    days.paused[0, 5:8] = paused
+    days.infusion[0, infusions] = True
+    trends = folded(days)
+    assert trends.days_since_infusion[0, 8] == since
+    assert (trends.days_since_infusion[1] == -1).all(), "nobody else's"
+    alone = folded(days.part(slice(0, 1)))
+    np.testing.assert_array_equal(alone.days_since_infusion[0], trends.days_since_infusion[0])
+
+
 @pytest.mark.parametrize("always", [6.0, 8.0, 10.0])
 def test_people_who_always_answer_the_same_bad_number_never_cross(always: float) -> None:
     scores = np.broadcast_to([always, 10 - always, always], (1, 120, 3)).copy()

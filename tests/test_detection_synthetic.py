@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from service.detection import Days, State, fold, shipped_rules
+from service.detection.population import Array
 from service.detection.synthetic import INDUCTION_DAYS, WORSENINGS, Population, cohort, course, only
 
 RULES = shipped_rules(60)
@@ -21,7 +22,10 @@ def test_answers_are_whole_numbers_from_0_to_10_and_some_days_are_missed() -> No
     scores = cohort(2, 200).days.scores
     seen = scores[~np.isnan(scores)]
     assert set(np.unique(seen)) <= set(range(11))
-    assert 0.17 < np.isnan(scores[:, 1:, 0]).mean() < 0.27
+    missed = np.isnan(scores[:, :, 0]).mean(axis=0)
+    assert missed[0] == 0, "everybody answers on their first day"
+    assert 0.17 < missed[1:].mean() < 0.27
+    assert missed[1] > 0.1
 
 
 def test_missed_days_come_in_clusters_and_when_craving_is_high() -> None:
@@ -37,10 +41,59 @@ def test_missed_days_come_in_clusters_and_when_craving_is_high() -> None:
 def test_infusions_come_in_an_induction_and_as_boosters_for_some() -> None:
     infusion = cohort(4, 400).days.infusion
     assert infusion[:, list(INDUCTION_DAYS)].all()
+    shorter = cohort(4, 5, length_days=INDUCTION_DAYS[-1]).days.infusion
+    np.testing.assert_array_equal(np.flatnonzero(shorter.all(axis=0)), INDUCTION_DAYS[:-1])
     boosted = infusion[:, 13:].any(axis=1)
     assert boosted.mean() == pytest.approx(0.6, abs=0.07)
     gaps = [np.diff(np.flatnonzero(row)) for row in infusion[boosted][:, 12:]]
     assert all(21 <= gap <= 35 for gaps_of_one in gaps for gap in gaps_of_one)
+    assert {int(gaps_of_one[0]) for gaps_of_one in gaps} == set(range(21, 36)), "each has a rhythm of their own"
+
+
+def test_an_infusion_helps_some_and_makes_nobody_worse() -> None:
+    def usual(population: Population) -> Array:
+        return cohort(10, 200, population=population).usual
+
+    without, none = usual(Population(infused=False)), usual(Population(infusion_points=0.0, infusion_sd=0.0))
+    np.testing.assert_array_equal(none, without)
+    helped = without - usual(Population(infusion_points=0.5))
+    assert (helped >= 0).all()
+    most = helped.max(axis=(1, 2))
+    assert 0.1 < (most == 0).mean() < 0.4
+    np.testing.assert_array_equal(cohort(10, 3).onset, -1)
+
+
+def test_people_are_spread_as_their_population_says() -> None:
+    drawn_from = Population(infused=False, means=(4.5, 4.5, 4.5))
+    made = cohort(11, 2_000, population=drawn_from, length_days=14)
+    mean = made.usual[:, :7].mean(axis=1)
+    np.testing.assert_allclose(mean.mean(axis=0), drawn_from.means, atol=0.1)
+    np.testing.assert_allclose(mean.std(axis=0), drawn_from.mean_sds, rtol=0.06)
+    np.testing.assert_allclose(np.corrcoef(mean.T)[np.triu_indices(3, 1)], drawn_from.mean_correlation, atol=0.06)
+    log_sd = np.log(made.sd)
+    assert log_sd.mean() == pytest.approx(drawn_from.log_sd, abs=0.02)
+    assert log_sd.mean(axis=1).std() == pytest.approx(np.hypot(drawn_from.log_sd_sd, 0.1 / np.sqrt(3)), rel=0.06)
+    assert (log_sd - log_sd.mean(axis=1, keepdims=True)).std() == pytest.approx(0.1 * np.sqrt(2 / 3), rel=0.06)
+    assert (made.phi.min(), made.phi.max()) == pytest.approx(drawn_from.phi, abs=0.01)
+    at_weekends = np.array([part[days].mean(axis=0) for part, days in zip(made.usual, made.days.weekend, strict=True)])
+    weekday = at_weekends - made.usual[~made.days.weekend].reshape(2_000, -1, 3).mean(axis=1)
+    assert weekday.mean() == pytest.approx(drawn_from.weekday, abs=0.03)
+    assert weekday.std() == pytest.approx(np.hypot(drawn_from.weekday_sd, 0.08), rel=0.06)
+
+
+def test_whoever_is_at_the_bottom_of_the_scale_stays_on_it() -> None:
+    low = cohort(12, 500, population=Population(infused=False, means=(0.5, 0.5, 9.5), mean_sds=(0.3, 0.3, 2.0)))
+    mean = low.usual[:, :7].mean(axis=1)
+    assert mean[:, 0].mean() == pytest.approx(0.5, abs=0.05)
+    assert (mean.min(), mean.max()) == pytest.approx((0, 9), abs=0.2)
+
+
+def test_a_week_has_a_weekend_and_begins_on_any_of_its_days() -> None:
+    weekend = cohort(9, 1_400, length_days=28).days.weekend
+    assert (weekend[:, :21] == weekend[:, 7:]).all()
+    assert (weekend[:, :7].sum(axis=1) == 2).all()
+    sundays = (weekend[:, :7] & ~weekend[:, 1:8]).argmax(axis=1)
+    np.testing.assert_allclose(np.bincount(sundays, minlength=7) / 1_400, 1 / 7, atol=0.03)
 
 
 def test_a_worsening_begins_on_its_day_in_the_stated_size_and_items() -> None:
@@ -51,6 +104,9 @@ def test_a_worsening_begins_on_its_day_in_the_stated_size_and_items() -> None:
         np.testing.assert_allclose(made.shift[client, onset], 1.5 * np.array([1.0, 0.7, 0.6]) * made.sd[client])
     alone = cohort(5, 50, worsening=only(WORSENINGS[1], craving=True))
     assert (alone.shift[:, :, 1:] == 0).all()
+    others = cohort(5, 50, worsening=only(WORSENINGS[1], craving=False))
+    assert (others.shift[:, :, 0] == 0).all()
+    np.testing.assert_array_equal(alone.shift + others.shift, made.shift)
 
 
 def test_courses_of_worsening_are_as_named() -> None:

@@ -205,16 +205,18 @@ async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or
     sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
     with pytest.raises(errors.Conflict, match="tier 1"):
         await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
-    for until, reason, field in (
-        (NOW, "x", "until"),
-        (NOW + 15 * DAY, "x", "until"),
-        (NOW + DAY, " ", "reason"),
-        (NOW + DAY, "x" * (notes.MOST_CHARACTERS + 1), "reason"),
+    too_far, far = "It cannot be put off until then.", errors.FieldFault("until", "within the next 14 days")
+    for until, reason, message, fault in (
+        (NOW, "x", too_far, far),
+        (NOW + 14 * DAY + MINUTE, "x", too_far, far),
+        (NOW + DAY, " ", "Say why.", errors.FieldFault("reason", "at least one character")),
+        (NOW + DAY, "x" * 4_001, "The text is too long.", errors.FieldFault("reason", "at most 4000 characters")),
     ):
         with pytest.raises(errors.Invalid) as refused:
             await alerts.snooze(db, other, until, reason, by=by, now=NOW, sealer=sealer)
-        assert refused.value.fields[0].field == field
+        assert (refused.value.message, refused.value.fields) == (message, (fault,))
     assert (await alerts.get(db, other)).state is AlertState.OPEN
+    await alerts.snooze(db, other, NOW + 14 * DAY, "x" * 4_000, by=by, now=NOW, sealer=sealer)
 
 
 async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
@@ -223,18 +225,18 @@ async def test_only_what_is_for_review_closes_by_itself_after_a_week_on_track(
     tools = Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
     later = NOW + 8 * DAY
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
-        calm, wavering, worse = [await a_client(db, given_name=name) for name in ("Ada", "Bo", "Cy")]
+        calm, wavering, worse, still = [await a_client(db, given_name=name) for name in ("Ada", "Bo", "Cy", "Di")]
         days = [a_trend_day(TODAY + n * DAY) for n in range(8)]
-        for client_id in (calm, worse):
+        for client_id in (calm, worse, still):
             await a_trend(db, client_id, days)
         await a_trend(db, wavering, [*days[:-1], a_trend_day(TODAY + 7 * DAY, status=Status.WATCH)])
-        review = [await an_alert(db, each, Tier.REVIEW, rule=Rule.SILENCE) for each in (calm, wavering)]
+        review = [await an_alert(db, each, Tier.REVIEW, rule=Rule.SILENCE) for each in (calm, still, wavering)]
         today = await an_alert(db, worse, Tier.TODAY)
     early = await auto_resolve.run_once(tools, clinic.clinic_id, now=NOW + 6 * DAY)
     runs = [await auto_resolve.run_once(tools, clinic.clinic_id, now=later) for _ in range(2)]
-    assert [each.counts["closed"] for each in (early, *runs)] == [0, 1, 0]
+    assert [each.counts["closed"] for each in (early, *runs)] == [0, 2, 0]
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         states = [(await alerts.get(db, each)).state for each in (*review, today)]
         assert (await alerts.events_of(db, review[0]))[-1].detail == {"why": "seven days on track"}
-    assert states[0] is AlertState.AUTO_RESOLVED
-    assert AlertState.AUTO_RESOLVED not in states[1:]
+    assert states[:2] == [AlertState.AUTO_RESOLVED] * 2
+    assert AlertState.AUTO_RESOLVED not in states[2:]

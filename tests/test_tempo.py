@@ -42,6 +42,7 @@ def test_nothing_waits_longer_than_was_chosen(now: datetime, zone: ZoneInfo) -> 
     assert (wall.hour % 3, wall.minute, wall.second) == (0, 0, 0)
     morning = tempo.due_at(MessageTimes(tempo=Tempo.DAILY), zone=zone, now=now)
     assert timedelta(0) <= morning - now <= 25 * HOUR
+    assert tempo.due_at(MessageTimes(), zone=zone, now=now.astimezone(zone)).tzinfo is UTC
     assert morning.astimezone(zone).time() == time(7)
 
 
@@ -55,6 +56,7 @@ def test_nothing_falls_into_quiet_hours_and_they_hold_it_a_day_at_most(
     due_at = tempo.due_at(times, zone=CHICAGO, now=now)
     without = tempo.due_at(MessageTimes(tempo=chosen), zone=CHICAGO, now=now)
     assert timedelta(0) <= due_at - without <= DAY + HOUR
+    assert due_at.tzinfo is without.tzinfo is UTC
     wall = f"{due_at.astimezone(CHICAGO):%H:%M}"
     inside = begins <= wall < ends if begins < ends else wall >= begins or wall < ends
     changes = due_at.astimezone(CHICAGO).utcoffset() != (due_at - 3 * HOUR).astimezone(CHICAGO).utcoffset()

@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from jobs.work import Tools
-from schemas.alert import AlertState, EventKind, NewFinding, Rule, Tier
+from schemas.alert import AlertState, DeliveryState, EventKind, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, errors, watch
-from service.alerting import alerts, rounds, undo
+from service.alerting import alerts, deliveries, rounds, undo
 from service.config import Config
 from service.database import Db, Pool
 from service.desk import quality
@@ -90,6 +90,9 @@ async def test_what_was_put_off_or_was_somebody_elses_is_so_again(db: Db) -> Non
     await alerts.acknowledge(db, put_off, by=therapist, now=NOW + MINUTE)
     await undo.take_back(db, put_off, by=therapist, now=NOW + MINUTE + SECOND)
     assert await alerts.get(db, put_off) == before
+    told_of = (await alerts.events_of(db, put_off))[-1]
+    assert (told_of.kind, told_of.staff_id) == (EventKind.GIVEN_BACK, therapist)
+    assert told_of.detail == {"from_state": "acknowledged", "to_state": "snoozed"}
     assert await rounds.end_lapsed(db, now=NOW + DAY) == 1, "it is told again at its own time"
 
     urgent = await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
@@ -128,6 +131,8 @@ async def test_what_was_not_sent_for_its_sake_is_sent_after_all(
     assert (len(mail.messages), len(hooks.hooks)) == (0, 0)
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await undo.take_back(db, alert_id, by=therapist, now=NOW + 2 * SECOND)
+        again = await deliveries.of_alert(db, alert_id)
+    assert [(each.state, each.due_at) for each in again] == [(DeliveryState.QUEUED, NOW + 2 * SECOND)] * 2
     await deliver_email(tools, now=NOW + 3 * SECOND)
     await deliver_webhook(tools, now=NOW + 3 * SECOND)
     assert (len(mail.messages), len(hooks.hooks)) == (1, 1)

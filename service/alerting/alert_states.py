@@ -122,9 +122,7 @@ where clinic_id = $1
 """
 
 
-async def dispatch(db: Db, alert_id: UUID, *, now: datetime, delivery_id: UUID) -> bool:
-    """Record that a first message went out; False when the alert had moved on already."""
-    if await db.execute(MARK_DISPATCHED, db.clinic_id, alert_id) == 0:
-        return False
-    await record(db, alert_id, EventKind.DISPATCHED, now=now, detail={"delivery_id": str(delivery_id)})
-    return True
+async def dispatch(db: Db, alert_id: UUID, *, now: datetime, delivery_id: UUID) -> None:
+    """Record that a first message went out; nothing where the alert had moved on already."""
+    if await db.execute(MARK_DISPATCHED, db.clinic_id, alert_id):
+        await record(db, alert_id, EventKind.DISPATCHED, now=now, detail={"delivery_id": str(delivery_id)})

@@ -32,7 +32,7 @@ def due_at(times: MessageTimes, *, zone: ZoneInfo, now: datetime) -> datetime:
 
 def _next_of(hours: Sequence[time], zone: ZoneInfo, at: datetime) -> datetime:
     today = at.astimezone(zone).date()
-    slots = [datetime.combine(today + ahead * DAY, hour, zone).astimezone(UTC) for ahead in range(3) for hour in hours]
+    slots = [datetime.combine(day, hour, zone).astimezone(UTC) for day in (today, today + DAY) for hour in hours]
     return min(each for each in slots if each >= at)
 
 

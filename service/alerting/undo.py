@@ -191,6 +191,6 @@ where clinic_id = $1
 """
 
 
-async def _send_after_all(db: Db, alert_id: UUID, *, in_round: int, now: datetime) -> int:
-    """Queue what was not sent because somebody had taken the alert on; how many messages."""
-    return await db.execute(SEND_AFTER_ALL, db.clinic_id, alert_id, in_round, now, deliveries.TAKEN_ON)
+async def _send_after_all(db: Db, alert_id: UUID, *, in_round: int, now: datetime) -> None:
+    """Queue what was not sent because somebody had taken the alert on; from now on it is due."""
+    await db.execute(SEND_AFTER_ALL, db.clinic_id, alert_id, in_round, now, deliveries.TAKEN_ON)

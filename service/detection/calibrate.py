@@ -228,7 +228,7 @@ def find_limit(rules: Rules, stable: Days | Evidence) -> float:
         slope = 1.0
         if len(tried) > 1:
             (before, was), (now, is_) = tried[-2:]
-            slope = float(np.clip((is_ - was) / (now - before), 0.3, 3.0)) if now != before else 1.0
+            slope = float(np.clip((is_ - was) / (now - before), 0.3, 3.0))
         limit = round(limit - excess / slope, 4)
     return min(tried, key=lambda pair: abs(pair[1]))[0]
 

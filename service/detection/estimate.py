@@ -285,7 +285,7 @@ def _phi_of(people: People, effects: Array, sd: Array) -> Array:
     pairs = people.answered[:, 1:] & people.answered[:, :-1]
     today, before = residual[:, 1:] * pairs[:, :, None], residual[:, :-1] * pairs[:, :, None]
     raw = (today * before).sum(axis=(1, 2)) / np.maximum((before**2).sum(axis=(1, 2)), 1e-9)
-    lost: Array = raw + 0.7 * (1 + 3 * raw) / np.maximum(people.answered.sum(axis=1), 10)
+    lost: Array = raw + 0.7 * (1 + 3 * raw) / people.answered.sum(axis=1)
     return lost
 
 

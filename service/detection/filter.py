@@ -92,6 +92,13 @@ def design_of(days_since_infusion: Counts, weekend: Flags) -> Array:
     return design
 
 
+def pass_by(rows: Rows, paused: Flags, heard: Flags) -> None:
+    """A day on which the state does not move (N,): the infusion's clock goes on through a pause, and is set by one that
+    is `heard` of."""
+    since = rows["days_since_infusion"]
+    rows["days_since_infusion"] = np.where(heard, 0, since + (paused & (since >= 0)))
+
+
 def person_of(rows: Rows, known: Constants) -> Person:
     """Each person's noise, from what was seen until yesterday, shrunk to the population."""
     answers = rows["item_answers"].astype(np.float64)

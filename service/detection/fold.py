@@ -102,10 +102,9 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
         _step(moved, today, context, trends, acting, day)
         if not whole:
             rows[acting] = moved
-    passing = some[days.paused[some, day]]
-    rows["days_since_infusion"][passing] += rows["days_since_infusion"][passing] >= 0
-    heard = some[~days.active[some, day] & days.infusion[some, day]]
-    rows["days_since_infusion"][heard] = 0
+    kalman.pass_by(
+        rows[some[0] : some[-1] + 1], days.paused[some, day], ~days.active[some, day] & days.infusion[some, day]
+    )
 
 
 def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: Counts, day: int) -> None:

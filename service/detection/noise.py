@@ -46,7 +46,7 @@ def fit_noise(history: Days, rules: Rules) -> Noise:
     some = history.part(slice(None, None, every))
     best, found = -math.inf, rules.noise
     for drift in DRIFTS:
-        noise = Noise(degrees=1 / INVERSE_DEGREES[0], scale=1.0, drift=drift, clip_sds=CLIP_SDS)
+        noise = replace(rules.noise, drift=drift, clip_sds=CLIP_SDS)
         seen = innovations(some, replace(rules, noise=noise))
         for inverse in INVERSE_DEGREES:
             for scale in SCALES:
@@ -97,6 +97,7 @@ def forecasts(worse: Array, days: Days, state: State, known: kalman.Constants) -
     """Runs the filter alone over answers `worse` (N, T, 3; nan = none), and says each day what it had not expected;
     `state` is moved on."""
     for day in range(worse.shape[1]):
+        kalman.pass_by(state.rows, days.paused[:, day], ~days.active[:, day] & days.infusion[:, day])
         acting = np.flatnonzero(days.active[:, day])
         if not len(acting):
             continue

@@ -39,15 +39,18 @@ class Days:
     def of(cls, scores: Array, *, infusion: Flags | None = None, weekend: Flags | None = None) -> Self:
         """Days of clients who are active throughout and whom staff have told nothing about."""
         shape = scores.shape[:2]
-        none = np.zeros(shape, dtype=np.bool_)
+
+        def never() -> Flags:
+            return np.zeros(shape, dtype=np.bool_)
+
         return cls(
             scores=np.asarray(scores, dtype=np.float64),
             active=np.ones(shape, dtype=np.bool_),
-            paused=none,
-            infusion=none if infusion is None else infusion,
-            weekend=none if weekend is None else weekend,
-            new_usual=none,
-            confirmed=none,
+            paused=never(),
+            infusion=never() if infusion is None else infusion,
+            weekend=never() if weekend is None else weekend,
+            new_usual=never(),
+            confirmed=never(),
         )
 
     def part(self, clients: slice | npt.NDArray[np.int64], days: slice = slice(None)) -> Days:

@@ -201,8 +201,8 @@ class Likelihoods:
         """What some people add to it."""
         grid = np.zeros((len(noise.DRIFTS), len(noise.INVERSE_DEGREES), len(noise.SCALES)))
         for d, drift in enumerate(noise.DRIFTS):
-            plain = Noise(degrees=1 / noise.INVERSE_DEGREES[0], scale=1.0, drift=drift, clip_sds=noise.CLIP_SDS)
-            seen = noise.innovations(days, replace(rules, noise=plain))
+            drifting = replace(rules.noise, drift=drift, clip_sds=noise.CLIP_SDS)
+            seen = noise.innovations(days, replace(rules, noise=drifting))
             for i, inverse in enumerate(noise.INVERSE_DEGREES):
                 for s, scale in enumerate(noise.SCALES):
                     grid[d, i, s] = noise.log_likelihood(seen, inverse, scale)
