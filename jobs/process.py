@@ -15,10 +15,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from jobs import hints, metrics, runner
 from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Clock, Daily, Period, Tools
-from service import database, notify
+from service import database, key_proof, notify
 from service.alerting.writing import Sending
 from service.config import Config
-from service.keys import root_key
 from service.storage import roles, schema
 
 log = logging.getLogger(__name__)
@@ -47,8 +46,7 @@ async def tools_of(config: Config) -> AsyncIterator[Tools]:
             async with each.acquire() as connection:
                 await schema.refuse_stale(connection)
                 await roles.refuse_unbounded(connection)
-        async with pool.acquire() as connection:
-            master = await root_key.sealer(connection, config.master_key())
+        master = await key_proof.kept(pool, config.master_key(), now=utc_now())
         sending = Sending(
             notify.notifiers(config, notify.VapidKey(master.derived_key(purpose=notify.VAPID))), master, config.base_url
         )

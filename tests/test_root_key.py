@@ -5,25 +5,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from service import database
+from jobs import process as jobs_process
+from service import audit_seals, database, key_proof
 from service.audit_seals import Signer
 from service.commands import rotate_key
 from service.commands import web as web_command
 from service.config import Config
-from service.database import Pool
+from service.database import Db, Pool
+from service.doctor import server as doctor_server
 from service.errors import Conflict, Invalid, NotReady
 from service.keys import root_key
 from service.keys.sealing import Sealer
-from service.people import clients
+from service.people import audit, clients, totp
 from tests import web
-from tests.builders import NOW, a_client, a_clinic
+from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.desk import a_person
 
 OLD, NEW, NEWER = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -90,3 +93,60 @@ def test_a_file_without_a_key_is_refused_in_one_line(file_with: Callable[[str], 
     with pytest.raises(Invalid, match="holds no 32-byte master key") as caught:
         rotate_key.run(argparse.Namespace(to=file), Config())
     assert not text or text not in str(caught.value)
+
+
+async def a_client_is_there(db: Db) -> None:
+    await a_client(db)
+
+
+async def somebody_has_an_authenticator(db: Db) -> None:
+    await totp.renew(db, MASTER, await a_person(db))
+
+
+async def the_trail_is_sealed(db: Db) -> None:
+    await audit.record(db, audit.COMMAND, "test", now=NOW)
+
+
+STORED = [a_client_is_there, somebody_has_an_authenticator, the_trail_is_sealed]
+
+
+@pytest.mark.parametrize("stored", STORED)
+async def test_a_deployment_that_was_filled_under_another_key_takes_none(
+    settings: Config, owner_pool: Pool, jobs_pool: Pool, tmp_path: Path, stored: Callable[[Db], Awaitable[None]]
+) -> None:
+    """One from before the root key was kept: what is stored there proves the key, or refuses it."""
+    await a_clinic(owner_pool, slug="empty")
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await stored(db)
+    if stored is the_trail_is_sealed:
+        async with database.transaction(owner_pool, clinic.clinic_id) as db:
+            assert await audit_seals.seal_next(db, Signer(MASTER), now=NOW)
+    (tmp_path / "next").write_text(base64.urlsafe_b64encode(NEWER).decode())
+    wrong = msgspec.structs.replace(settings, key=base64.urlsafe_b64encode(NEW).decode(), port=0)
+    for refused in (
+        lambda: rotate_key.run(argparse.Namespace(to=tmp_path / "next"), wrong),
+        lambda: web_command.run(argparse.Namespace(), wrong),
+    ):
+        with pytest.raises(NotReady, match="not the master key under which"):
+            await asyncio.to_thread(refused)
+    with pytest.raises(NotReady, match="not the master key under which"):
+        async with jobs_process.tools_of(wrong):
+            pass
+    [finding] = await doctor_server.sealed_data(wrong)
+    assert finding.remedy is not None
+    assert await key_proof.proved(jobs_pool, settings.master_key())
+    assert (await doctor_server.sealed_data(settings))[0].seen == "opens"
+
+
+async def test_the_first_start_keeps_the_key_for_all_later_ones(settings: Config, web_pool: Pool) -> None:
+    """Also where nothing is stored yet that could prove one."""
+    assert not await key_proof.proved(web_pool, settings.master_key())
+    kept = await key_proof.kept(web_pool, settings.master_key(), now=NOW)
+    again = await key_proof.kept(web_pool, settings.master_key(), now=NOW)
+    assert Signer(kept).public == Signer(again).public == Signer(Sealer(settings.master_key())).public
+    with pytest.raises(NotReady, match="not the master key of this deployment"):
+        await key_proof.kept(web_pool, NEW, now=NOW)
+    with pytest.raises(NotReady):
+        async with jobs_process.tools_of(msgspec.structs.replace(settings, key=base64.urlsafe_b64encode(NEW).decode())):
+            pass

@@ -10,7 +10,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from service import database
+from service import database, key_proof
 from service.config import Config
 from service.keys import root_key
 from service.storage import preparing
@@ -37,5 +37,7 @@ async def _rotate(config: Config, new_key: bytes) -> None:
     async with preparing.at_hand(config):
         url = config.database_url_of("owner")
         pool = await database.open_pool(url, size=1, application_name="neap_rotate_key")
-        async with pool, pool.acquire() as connection:
-            await root_key.rotate(connection, config.master_key(), new_key, now=datetime.now(UTC))
+        async with pool:
+            await key_proof.proved(pool, config.master_key())
+            async with pool.acquire() as connection:
+                await root_key.rotate(connection, config.master_key(), new_key, now=datetime.now(UTC))

@@ -11,9 +11,8 @@ from types import FrameType
 import uvicorn
 from litestar import Litestar
 
-from service import app, database, logs
+from service import app, database, key_proof, logs
 from service.config import Config, ConfigError
-from service.keys import root_key
 from service.storage import roles, schema
 from service.web.services import Services
 
@@ -120,7 +119,8 @@ def _refuse_taken_address(config: Config) -> None:
 
 async def _refuse_unfit_database(config: Config) -> None:
     pool = await database.open_pool(config.database_url_of("web"), size=1, application_name="neap_web")
-    async with pool, pool.acquire() as connection:
-        await schema.refuse_stale(connection)
-        await roles.refuse_unbounded(connection)
-        await root_key.sealer(connection, config.master_key())
+    async with pool:
+        async with pool.acquire() as connection:
+            await schema.refuse_stale(connection)
+            await roles.refuse_unbounded(connection)
+        await key_proof.proved(pool, config.master_key())

@@ -1,6 +1,7 @@
 """The key under which everything of a deployment is sealed or from which it is derived, and its rotation.
 
-At first it is the master key of the settings itself. `rotate` seals it under another one and keeps it in the database:
+At first it is the master key of the settings itself, and the first process to start keeps it in the database, sealed
+under itself: no other key will do from then on. `rotate` seals it under another one:
 from then on the master key of the settings opens that single row, and nothing else has to be sealed, signed or hashed
 anew (NIST SP 800-57 part 1, 5.3.5: a key-wrapping key is replaced apart from the keys that it wraps).
 """
@@ -34,7 +35,7 @@ from root_key
 
 
 async def stored(connection: Connection) -> bytes | None:
-    """The root key as it is sealed under the master key; None while they are the same."""
+    """The root key as it is sealed under the master key; None before any process started."""
     try:
         async with connection.transaction():
             found: bytes | None = await connection.fetchval(SEALED)
@@ -61,6 +62,19 @@ def opened(sealed: bytes | None, master_key: bytes) -> bytes:
         ) from error
 
 
+KEEP_FIRST = """
+insert into root_key (sealed, rotated_at)
+values ($1, $2)
+on conflict do nothing
+"""
+
+
+async def keep_first(connection: Connection, master_key: bytes, *, now: datetime) -> None:
+    """Where none is kept yet, the master key is the root key: whoever starts later needs it."""
+    if await stored(connection) is None:
+        await connection.execute(KEEP_FIRST, Sealer(master_key).seal(master_key, bound_to=BOUND_TO), now)
+
+
 KEEP = """
 insert into root_key (sealed, rotated_at)
 values ($1, $2)
@@ -77,8 +91,8 @@ async def _keep(connection: Connection, root: bytes, master_key: bytes, now: dat
 async def rotate(connection: Connection, master_key: bytes, new_key: bytes, *, now: datetime) -> None:
     """Let `new_key` open everything instead of `master_key`, in one statement.
 
-    Raises NotReady where the latter does not, Conflict where both are the same. Whoever runs already goes on; the next
-    start needs the new one.
+    Raises NotReady where the latter does not, Conflict where both are the same; whether it is the right one where none
+    is kept yet is for `key_proof` to say. Whoever runs already goes on; the next start needs the new one.
     """
     root = opened(await stored(connection), master_key)
     if new_key == master_key:

@@ -148,6 +148,24 @@ async def sealer_of(db: Db, master: Sealer, client_id: UUID) -> Sealer:
     return master.client_sealer(wrapped, db.clinic_id, client_id)
 
 
+OLDEST_KEY = """
+select client_id, wrapped_key
+from client_key
+where clinic_id = $1
+order by client_id
+limit 1
+"""
+
+
+async def oldest_key_opens(db: Db, master: Sealer) -> bool:
+    """Whether there is a client whose key opens (ids are in the order of time). Raises Invalid where it does not."""
+    found = await db.connection.fetchrow(OLDEST_KEY, db.clinic_id)
+    if found is None:
+        return False
+    master.client_sealer(found["wrapped_key"], db.clinic_id, found["client_id"])
+    return True
+
+
 CHANGE = """
 update client
 set given_name = $3,

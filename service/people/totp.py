@@ -75,6 +75,25 @@ async def enrolment_of(db: Db, master: Sealer, staff_id: UUID) -> Enrolment:
     return Enrolment(secret, pyotp.TOTP(secret).provisioning_uri(name=stored.email, issuer_name=ISSUER))
 
 
+OLDEST_SEALED = """
+select staff_id, totp_secret_sealed
+from staff
+where clinic_id = $1
+  and totp_secret_sealed is not null
+order by staff_id
+limit 1
+"""
+
+
+async def oldest_secret_opens(db: Db, master: Sealer) -> bool:
+    """Whether there is somebody whose secret opens (ids are in the order of time). Raises Invalid where it does not."""
+    found = await db.connection.fetchrow(OLDEST_SEALED, db.clinic_id)
+    if found is None:
+        return False
+    master.open(found["totp_secret_sealed"], bound_to=_binding(db, found["staff_id"]))
+    return True
+
+
 SPEND_STEP = """
 update staff
 set totp_last_step = $3,

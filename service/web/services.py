@@ -6,16 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 
 from schemas.crisis import CrisisContact
-from service import database, errors, hint
+from service import database, errors, hint, key_proof
 from service.config import Config
 from service.database import Db, Pool
 from service.intake.intake_door import Door
-from service.keys import root_key
 from service.keys.sealing import Sealer
 from service.people import clinics
 from service.people.clinics import ClinicView
@@ -97,8 +97,7 @@ async def opened(config: Config) -> AsyncIterator[Services]:
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
     charts = Charts()
     try:
-        async with pool.acquire() as connection:
-            master = await root_key.sealer(connection, config.master_key())
+        master = await key_proof.kept(pool, config.master_key(), now=datetime.now(UTC))
         async with hint.hinting(url) as hinter:
             yield Services(
                 config=config,
