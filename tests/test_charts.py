@@ -148,10 +148,65 @@ def test_a_sparkline_keeps_the_true_scale_and_breaks_at_gaps() -> None:
         )
         for n, value in enumerate([0, 10, None, 4, 4])
     ]
-    spark = spark_of(days)
+    spark = spark_of(days, days[-1].client_day)
     at = 3.0 * (SPARK_DAYS - 5 + 0.5)
     assert spark.runs == [f"{at:g},20 {at + 3:g},0", f"{at + 9:g},12 {at + 12:g},12"]
     assert spark.outside == [(at + 3, 0.0)]
     assert spark.band == [(at - 1.5, 10.0, 15.0, 6.0)]
     assert spark.last == (at + 12, 12.0)
     assert spark.words == "Craving, 5 days: 4 answered, 1 above the usual band"
+
+
+def test_a_sparkline_stands_where_its_days_are_and_breaks_where_nothing_was_asked() -> None:
+    """Nothing is asked in a pause: the days before it and those after it are not neighbours."""
+    client_id = new()
+    days = [
+        SparkDay(client_id=client_id, client_day=FIRST + timedelta(days=n), answered=True, value=4, low=2.0, high=5.0)
+        for n in (-30, 0, 1, 6, 7)
+    ]
+    spark = spark_of(days, FIRST + timedelta(days=9))
+    at = 3.0 * (SPARK_DAYS - 9.5)
+    assert spark.runs == [f"{at:g},12 {at + 3:g},12", f"{at + 18:g},12 {at + 21:g},12"]
+    assert spark.band == [(at - 1.5, 10.0, 6.0, 6.0), (at + 16.5, 10.0, 6.0, 6.0)]
+    assert spark.last == (at + 21, 12.0), "two days before the right edge"
+    assert spark.words == "Craving, 4 days: 4 answered, 0 above the usual band"
+
+
+def test_days_on_which_nothing_was_asked_break_line_and_band_and_are_named() -> None:
+    whole = a_chart(3, 3, 4, 4, 4, 4, 4, 5, 5)
+    paused = whole._replace(trend=[whole.trend[0], *whole.trend[7:]])
+    assert [kind for kind, _ in points_of(paused)] == ["inside"] * 3, "a cross is an answer that did not come"
+    spec = msgspec.json.decode(msgspec.json.encode(spec_of(paused, "wide")))
+    layers = spec["vconcat"][1]["layer"]
+    line = next(layer for layer in layers if layer["mark"]["type"] == "line")
+    band = next(layer for layer in layers if layer["mark"]["type"] == "area")
+    assert [each["value"] for each in line["data"]["values"]] == [6, *[None] * 6, 6, 6]
+    assert [each["low"] is None for each in band["data"]["values"]] == [False, *[True] * 6, False, False]
+    said = [row["said"] for layer in layers for row in layer["data"]["values"] if "middle" in row]
+    assert said == ["not asked", "not asked"], "one stretch, as a line and as its name"
+
+
+def test_on_a_phone_what_stands_above_a_panel_fits_on_its_line() -> None:
+    """Some 6.5 units a letter at the size of the text, 8 of the name, within 330."""
+    spec = msgspec.json.decode(msgspec.json.encode(spec_of(a_chart(3, 3), "narrow")))
+    for panel in spec["vconcat"]:
+        name, said = texts_of(panel)
+        assert 8 * len(name) + 6.5 * len(said) < 330
+
+
+async def test_whoever_gives_up_leaves_no_drawing_for_the_next_one() -> None:
+    drawing, one, other = Charts(), spec_of(a_chart(1, 1, 1), "wide"), spec_of(a_chart(9, 9, 9), "wide")
+    try:
+        right = await drawing.draw(other)
+        await drawing.close()
+        drawing = Charts()
+        await drawing.draw({"mark": "point", "data": {"values": []}})
+        leaving = asyncio.create_task(drawing.draw(one))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert await drawing.draw(other) == right
+    finally:
+        await drawing.close()

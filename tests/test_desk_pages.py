@@ -260,7 +260,7 @@ async def test_client_page_shows_reasons_charts_values_and_own_words(desk: Desk)
     ):
         assert text in page
     assert f'src="/clients/{client_id}/chart.svg?days=70"' in page
-    assert "outside the usual band" in page
+    assert "worse than the usual band" in page
     assert len(re.findall(r'<th scope="row">\d+ \w+</th>', page)) == 30
 
 

@@ -25,6 +25,8 @@ from service.people.access import Reach
 
 SPARK_DAYS = 28
 ANSWERED_DAYS = 14
+# Among the ranks of urgency that of an open alert whose client is otherwise well: asked for, but not unwell.
+OTHER_ALERT = 3
 # An answer older than this is no longer "now".
 NOW_DAYS = 2
 
@@ -88,6 +90,13 @@ class Line(NamedTuple):
     needs: bool
     days_since_infusion: int | None
     pause: Pause | None
+    today: date
+
+    @property
+    def spark_until(self) -> date:
+        """The last day of the sparkline: today; the last one of a history, or of a treatment that is over."""
+        over = self.client.discharged or self.client.origin is not RecordOrigin.LIVE
+        return self.spark[-1].client_day if over and self.spark else self.today
 
     @property
     def mark(self) -> str:
@@ -102,9 +111,9 @@ class Line(NamedTuple):
 
     @property
     def now(self) -> int | None:
-        """The craving of today or yesterday's last answer, None when there is none."""
-        recent = [day.value for day in self.spark[-NOW_DAYS:] if day.value is not None]
-        return recent[-1] if recent else None
+        """The craving of today's or yesterday's answer, None when there is none."""
+        recent = [day.value for day in self.spark if (self.today - day.client_day).days < NOW_DAYS]
+        return next((value for value in reversed(recent) if value is not None), None)
 
     @property
     def next_session_at(self) -> datetime | None:
@@ -113,8 +122,8 @@ class Line(NamedTuple):
 
     @property
     def answered(self) -> tuple[int, int]:
-        """Client days answered, of how many, up to a fortnight."""
-        days = self.spark[-ANSWERED_DAYS:]
+        """Client days answered, of how many on which something was asked, within a fortnight."""
+        days = [day for day in self.spark if (self.spark_until - day.client_day).days < ANSWERED_DAYS]
         return sum(day.answered for day in days), len(days)
 
 
@@ -141,7 +150,14 @@ class Caseload(NamedTuple):
 async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
     """The caseload of whoever has this reach."""
     lines = await _lines_of(db, await access.visible_clients(db, who, now=now), now=now)
-    return Caseload(sorted(lines, key=lambda line: (line.urgency, line.client.family_name, line.client.given_name)))
+    return Caseload(sorted(lines, key=_place))
+
+
+def _place(line: Line) -> tuple[int, bool, float, str, str]:
+    """By urgency, then whoever is seen next, then by name."""
+    session = line.next_session_at
+    at = session.timestamp() if session is not None else 0.0
+    return line.urgency, session is None, at, line.client.family_name, line.client.given_name
 
 
 async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
@@ -310,6 +326,7 @@ def _line(
         _needs(client, alerts, pause),
         (today - given_on).days if given_on else None,
         pause,
+        today,
     )
 
 
@@ -332,22 +349,22 @@ def _is_urgent(alerts: Sequence[OpenAlert]) -> bool:
 
 
 def _urgency(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | None) -> int:
-    """0 urgent, then by status; an open alert lifts its client above those who have none. Paused, discharged last."""
+    """0 urgent, then not on track, no data, another open alert, watch, learning, on track; paused, discharged last."""
     if _is_urgent(alerts):
         return 0
     if client.discharged:
         return 9
     if pause is not None:
-        return 2 if alerts else 7
+        return OTHER_ALERT if alerts else 7
     by_status = {
         Status.NOT_ON_TRACK: 1,
-        Status.NO_DATA: 3,
+        Status.NO_DATA: 2,
         Status.WATCH: 4,
         Status.LEARNING: 5,
         Status.ON_TRACK: 6,
         None: 5,
     }[client.status]
-    lifted = min(by_status, 2) if alerts else by_status
+    lifted = min(by_status, OTHER_ALERT) if alerts else by_status
     return lifted if client.origin is RecordOrigin.LIVE else 8
 
 

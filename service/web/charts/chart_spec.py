@@ -1,13 +1,15 @@
 """The three charts of a client as one Vega-Lite specification: craving, mood and anxiety on one shared time axis.
 
 Everything can be read without colour: the usual band is an area, gaps are crosses, infusions dotted numbered lines,
-sessions ticks on the axis, days outside the band diamonds.
+sessions ticks on the axis, days worse than the band diamonds. Days on which nothing was asked (in a pause, between two
+courses) have no trend: lines and band break there, and a dashed line says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from typing import Literal
 
 from schemas.trend import Trend
@@ -26,6 +28,8 @@ FLOOR = -1.3
 SCALE: Mapping[str, object] = {"domain": [FLOOR, SCALE_TOP], "nice": False}
 SESSION_TICK = (-1.3, -0.5)
 CROSS_AT = -0.65
+# A shorter stretch of days on which nothing was asked has no room for its name.
+NAMED_FROM_DAYS = 5
 # Past this many days the axis names months and years.
 LONG_SPAN_DAYS = 120
 # The light theme's colours; the page's dark theme replaces each by its counterpart, see `svg_for_both_themes`.
@@ -58,6 +62,15 @@ def spec_of(chart: Chart, shape: Shape) -> Spec:
         ],
         "config": config(),
     }
+
+
+def every_day(chart: Chart) -> Iterator[tuple[date, Trend | None]]:
+    """Each day of the calendar from the chart's first to its last; None where nothing was asked."""
+    known = {day.client_day: day for day in chart.trend}
+    first, last = chart.trend[0].client_day, chart.trend[-1].client_day
+    for ahead in range((last - first).days + 1):
+        on = first + timedelta(days=ahead)
+        yield on, known.get(on)
 
 
 def is_outside(index: int, value: int, day: Trend) -> bool:
@@ -106,13 +119,14 @@ def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], s
     layers: list[Spec] = [_band(chart, index, x), *_treatment(chart, x, numbered=numbered)]
     if index == 0 and chart.by_substance:
         layers.append(_substances(chart, x, y))
-    layers += _answers(chart, index, x, y)
+    layers += [*_answers(chart, index, x, y), *_not_asked(chart, x, y)]
     layers += _heading(chart, index, item, shape, above=16 if numbered else 6)
     return {"width": WIDTHS[shape], "height": HEIGHTS[shape], "layer": layers}
 
 
 def _heading(chart: Chart, index: int, item: tuple[str, str], shape: Shape, *, above: int) -> list[Spec]:
-    """On one line above a panel its name; and which way is worse, the person's usual band now, since when it is known.
+    """Above a panel its name; and which way is worse, the person's usual band now, since when it is known: on one line
+    where there is room. Since when stands under the charts, too, so that a phone's line goes without.
 
     Drawn as marks: a title of Vega's own keeps clear of every mark, and the two would never meet on one line.
     """
@@ -121,7 +135,7 @@ def _heading(chart: Chart, index: int, item: tuple[str, str], shape: Shape, *, a
     low, high = _clip(newest.band_low[index]), _clip(newest.band_high[index])
     if low is not None and high is not None:
         said += f" · usual {low:.1f} to {high:.1f}"
-        if chart.usual_since is not None:
+        if chart.usual_since is not None and shape == "wide":
             said += f", learned since {sentences.day(chart.usual_since, newest.client_day)}"
     left: Spec = {"align": "left", "color": INK, "fontSize": 14, "fontWeight": "bold", "x": 0}
     right: Spec = {"align": "right", "color": MUTED, "x": WIDTHS[shape]}
@@ -137,8 +151,12 @@ def _heading(chart: Chart, index: int, item: tuple[str, str], shape: Shape, *, a
 
 def _band(chart: Chart, index: int, x: Spec) -> Spec:
     days = [
-        {"on": _instant(day.client_day), "low": _clip(day.band_low[index]), "high": _clip(day.band_high[index])}
-        for day in chart.trend
+        {
+            "on": _instant(on),
+            "low": None if day is None else _clip(day.band_low[index]),
+            "high": None if day is None else _clip(day.band_high[index]),
+        }
+        for on, day in every_day(chart)
     ]
     return {
         "data": {"values": days},
@@ -192,11 +210,11 @@ def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
     # A day without an answer stands there too, as null, so that the line breaks.
     rows = [
         {
-            "on": _instant(day.client_day),
+            "on": _instant(on),
             "substance": substance,
-            "value": chart.by_substance.get(day.client_day, {}).get(substance),
+            "value": chart.by_substance.get(on, {}).get(substance),
         }
-        for day in chart.trend
+        for on, _ in every_day(chart)
         for substance in asked
     ]
     return {
@@ -213,9 +231,11 @@ def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
 def _answers(chart: Chart, index: int, x: Spec, y: Spec) -> list[Spec]:
     line: list[Spec] = []
     points: list[Spec] = []
-    for day in chart.trend:
-        value, on = value_of(index, day), _instant(day.client_day)
+    for client_day, day in every_day(chart):
+        value, on = (None if day is None else value_of(index, day)), _instant(client_day)
         line.append({"on": on, "value": value})
+        if day is None:
+            continue
         if value is not None:
             outside = is_outside(index, value, day)
             points.append({"on": on, "value": value, "kind": "outside" if outside else "inside"})
@@ -245,6 +265,38 @@ def _answers(chart: Chart, index: int, x: Spec, y: Spec) -> list[Spec]:
                 "stroke": _by_kind(kinds, [INK, OFF, MUTED]),
                 "size": _by_kind(kinds, [14, 70, 28]),
             },
+        },
+    ]
+
+
+def _not_asked(chart: Chart, x: Spec, y: Spec) -> list[Spec]:
+    """A dashed line below the scale over each stretch of days without a trend, with its name where there is room."""
+    stretches = [
+        [on for on, _ in days]
+        for asked, days in groupby(every_day(chart), key=lambda each: each[1] is not None)
+        if not asked
+    ]
+    half = timedelta(hours=10)
+    rows = [
+        {
+            "on": (datetime.combine(days[0], time(), UTC) - half).isoformat(),
+            "until": (datetime.combine(days[-1], time(), UTC) + half).isoformat(),
+            "value": CROSS_AT,
+            "said": "not asked" if len(days) >= NAMED_FROM_DAYS else "",
+            "middle": _instant(days[len(days) // 2]),
+        }
+        for days in stretches
+    ]
+    return [
+        {
+            "data": {"values": rows},
+            "mark": {"type": "rule", "color": MUTED, "strokeDash": [5, 3]},
+            "encoding": {"x": x, "x2": {"field": "until"}, "y": y},
+        },
+        {
+            "data": {"values": rows},
+            "mark": {"type": "text", "color": MUTED, "dy": -9},
+            "encoding": {"x": {**x, "field": "middle"}, "y": y, "text": {"field": "said"}},
         },
     ]
 

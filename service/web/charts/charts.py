@@ -38,15 +38,23 @@ class Charts:
     async def draw(self, spec: Spec) -> str:
         """The SVG of a specification. Raises NotReady where the drawing process keeps dying."""
         version = version_of(spec)
+        # What was drawn already waits for nobody's drawing; somebody before us may draw the same.
+        if (kept := self._kept(version)) is not None:
+            return kept
         async with self._turn:
-            if version in self._drawn:
-                self._drawn.move_to_end(version)
-                return self._drawn[version]
+            if (kept := self._kept(version)) is not None:
+                return kept
             svg = svg_for_both_themes(await self._ask(msgspec.json.encode(spec)))
             self._drawn[version] = svg
             while len(self._drawn) > KEPT:
                 self._drawn.popitem(last=False)
             return svg
+
+    def _kept(self, version: str) -> str | None:
+        if version not in self._drawn:
+            return None
+        self._drawn.move_to_end(version)
+        return self._drawn[version]
 
     @property
     def process_id(self) -> int | None:
@@ -73,6 +81,11 @@ class Charts:
             except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
                 log.warning("chart_worker_failed", extra={"error_type": type(error).__name__})
                 await self.close()
+            except asyncio.CancelledError:
+                # The drawing that nobody waits for would be taken for the next one's, who is another client.
+                self.kill()
+                self._process = None
+                raise
         raise errors.NotReady("The chart cannot be drawn just now; its numbers stand in the table.")
 
     async def _ask_once(self, line: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from itertools import groupby
 from typing import NamedTuple
 
@@ -25,10 +26,13 @@ class Spark(NamedTuple):
     words: str
 
 
-def spark_of(days: Sequence[SparkDay]) -> Spark:
-    """The usual band, an unbroken run of answers a line, the days above the band, the last answer."""
-    shift = SPARK_DAYS - len(days)
-    points = [(ACROSS * (shift + at + 0.5), day) for at, day in enumerate(days)]
+def spark_of(every: Sequence[SparkDay], until: date) -> Spark:
+    """The usual band, an unbroken run of answers a line, the days above the band, the last answer.
+
+    The right edge is the end of day `until`. Days that are not among them (nothing was asked) break line and band.
+    """
+    days = [day for day in every if (until - day.client_day).days < SPARK_DAYS]
+    points = [(ACROSS * (SPARK_DAYS - (until - day.client_day).days - 0.5), day) for day in days]
     answered = [(x, _y(day.value), day) for x, day in points if day.value is not None]
     outside = [(x, y) for x, y, day in answered if day.high is not None and y < _y(day.high)]
     last = answered[-1][:2] if answered else None
@@ -44,19 +48,25 @@ def _y(value: float) -> float:
 def _band(points: Sequence[tuple[float, SparkDay]]) -> list[tuple[float, float, float, float]]:
     """One rectangle for each stretch of days with the same band: x, y, width, height."""
     stretches: list[tuple[float, float, float, float]] = []
-    for (low, high), stretch in groupby(points, key=lambda point: (point[1].low, point[1].high)):
+    numbered = enumerate(points)
+    for (low, high, _), stretch in groupby(numbered, key=lambda each: (each[1][1].low, each[1][1].high, _start(*each))):
         if low is not None and high is not None:
-            xs = [x for x, _ in stretch]
+            xs = [x for _, (x, _) in stretch]
             stretches.append((xs[0] - ACROSS / 2, _y(high), xs[-1] - xs[0] + ACROSS, _y(low) - _y(high)))
     return stretches
 
 
+def _start(number: int, point: tuple[float, SparkDay]) -> float:
+    """The same for all points of one stretch without a missing day."""
+    return point[0] - ACROSS * number
+
+
 def _runs(points: Sequence[tuple[float, SparkDay]]) -> list[str]:
     runs: list[list[str]] = [[]]
-    for x, day in points:
-        if day.value is None:
+    for number, (x, day) in enumerate(points):
+        if day.value is None or (number and x - points[number - 1][0] > ACROSS):
             runs.append([])
-        else:
+        if day.value is not None:
             runs[-1].append(f"{x:g},{_y(day.value):g}")
     return [" ".join(run) for run in runs if len(run) > 1]
 
