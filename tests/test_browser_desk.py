@@ -146,6 +146,31 @@ async def test_an_acknowledgement_is_taken_back_from_the_inbox_and_from_the_aler
         await expect(page.get_by_text("given back by Maren Holt: it goes on where it stood")).to_have_count(2)
 
 
+async def test_what_can_be_taken_back_is_in_sight_and_one_tab_away_and_a_live_list_keeps_the_focus(desk: Desk) -> None:
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        for number in range(12):
+            client_id = await a_client(db, given_name=f"Client{number}", family_name="Marlow")
+            await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+            await an_alert(db, client_id)
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/inbox")
+        last = page.get_by_role("listitem").filter(has=page.get_by_role("button", name="Acknowledge")).last
+        name = await last.get_by_role("link").first.inner_text()
+        await last.get_by_role("button", name="Acknowledge").press("Enter")
+        told = page.get_by_text("You have taken it on.")
+        await expect(told).to_be_focused()
+        await expect(told).to_be_in_viewport()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="Undo")).to_be_focused()
+        link = page.get_by_role("link", name=name)
+        await link.focus()
+        await desk.alert(Rule.SAFETY, Tier.URGENT)
+        await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(12, timeout=REFRESH_MILLISECONDS)
+        await expect(link).to_be_focused()
+
+
 async def test_what_is_taken_back_is_offered_for_ten_seconds(desk: Desk) -> None:
     await desk.alert()
     async with watched_context(desk.started, desk.address, width=1440) as context:

@@ -1,12 +1,24 @@
-// An offer to take something back goes away after its seconds, unless somebody is about to press it.
+// An offer to take something back is led to when the page comes, for on a small screen or by keyboard it would come and go
+// unseen; and it goes away after its seconds, unless somebody is about to press it. What has the focus is what was done and
+// not the button beside it: whoever presses twice takes nothing back.
 {
   function leave(offer) {
-    if (offer.matches(":hover, :focus-within")) setTimeout(leave, 1000, offer);
-    else offer.remove();
+    if (offer.matches(":hover, :has(button:focus)")) return setTimeout(leave, 1000, offer);
+    const name = offer.contains(document.activeElement) && offer.closest("li")?.querySelector("a.name");
+    offer.remove();
+    if (name) name.focus();
+  }
+
+  function lead(offers) {
+    const newest = offers.reduce((one, other) => (+other.dataset.seconds > +one.dataset.seconds ? other : one));
+    newest.scrollIntoView({ block: "nearest" });
+    newest.querySelector("span").focus();
   }
 
   // Of the page, and of each list that is fetched later.
   document.addEventListener("htmx:load", (event) => {
-    for (const offer of event.detail.elt.querySelectorAll(".undo")) setTimeout(leave, 1000 * offer.dataset.seconds, offer);
+    const offers = [...event.detail.elt.querySelectorAll(".undo")];
+    for (const offer of offers) setTimeout(leave, 1000 * offer.dataset.seconds, offer);
+    if (offers.length && event.detail.elt === document.body) lead(offers);
   });
 }
