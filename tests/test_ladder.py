@@ -93,6 +93,14 @@ async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_ro
     assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
 
 
+async def test_the_steps_of_all_alerts_are_counted(db: Db) -> None:
+    client_id, _ = await a_house(db)
+    for each in (client_id, await a_client(db, given_name="Per"), await a_client(db, given_name="Ona")):
+        await an_alert(db, each, Tier.URGENT, rule=Rule.SAFETY)
+    counted = [await rounds.climb(db, now=NOW + minutes * MINUTE) for minutes in (14, 30, 60, 120, 134)]
+    assert counted == [0, 6, 3, 3, 0], "at last each begins its next round"
+
+
 @pytest.mark.parametrize("hours", [2, 10])
 async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(
     db: Db, hours: int
