@@ -93,6 +93,13 @@ async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_ro
     assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
 
 
+async def test_a_last_step_that_comes_late_leaves_the_next_round_at_its_time(db: Db) -> None:
+    client_id, _ = await a_house(db)
+    await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    late = [await rounds.climb(db, now=NOW + minutes * MINUTE) for minutes in (15, 30, 70, 119, 120)]
+    assert late == [1, 1, 1, 0, 1]
+
+
 async def test_the_steps_of_all_alerts_are_counted(db: Db) -> None:
     client_id, _ = await a_house(db)
     for each in (client_id, await a_client(db, given_name="Per"), await a_client(db, given_name="Ona")):
