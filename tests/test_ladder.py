@@ -184,9 +184,10 @@ async def test_what_somebody_took_on_does_not_climb_and_a_lapse_begins_at_the_fo
 async def test_tier_2_climbs_by_the_clinic_s_hours_and_tier_3_never(db: Db) -> None:
     client_id, people = await a_house(db)
     today = await an_alert(db, client_id, Tier.TODAY)
-    begin = await ladder.next_step_at(db, Tier.TODAY, step=0, begin=NOW)
-    assert begin is not None
-    assert begin - NOW > 4 * HOUR, "the clinic is closed at night"
+    times = [await ladder.next_step_at(db, Tier.TODAY, step=step, begin=NOW) for step in range(3)]
+    chicago = ZoneInfo("America/Chicago")
+    begin, last = (datetime(2026, 11, 23, hour, tzinfo=chicago) for hour in (13, 17))
+    assert times == [begin, last, None], "from nine on Monday, for it is Sunday evening"
     assert await rounds.climb(db, now=begin - MINUTE) == 0
     assert await rounds.climb(db, now=begin) == 1
     assert await rounds.climb(db, now=begin + 30 * DAY) == 1
