@@ -36,9 +36,10 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 def _error(record: logging.LogRecord) -> dict[str, str]:
     """The type of an error and where it was raised: its text may quote what a client wrote, so it is left out."""
-    if record.exc_info is None or record.exc_info[1] is None:
+    # Whoever logs may say that there is none by False, too, as asyncio does.
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
         return {}
-    error = record.exc_info[1]
     place, trace = "", error.__traceback__
     while trace is not None:
         code = trace.tb_frame.f_code

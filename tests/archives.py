@@ -25,10 +25,10 @@ from service.demo import clinic as demo_clinic
 from service.embedded import Cluster
 from service.people import audit
 from tests.builders import MASTER, a_phone
+from tests.command_line import environment
 from tests.conftest import a_database, a_pool
+from tests.demo_days import play
 from tests.signing_in import a_link
-from tests.test_create_clinic import environment
-from tests.test_demo_player import play
 
 NOW = datetime.now(UTC)
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode()

@@ -1,4 +1,4 @@
-"""Where tests keep databases."""
+"""Where tests keep databases, and settings for servers that live for a moment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 MEMORY_BYTES = 4 << 30
+# A small server whose data a crash of the machine may take.
+QUICK = {"fsync": "off", "max_connections": "10", "shared_buffers": "8MB"}
 
 
 def in_memory() -> str | None:

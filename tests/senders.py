@@ -14,6 +14,7 @@ from service.alerting import outbox
 from service.alerting.outbox import Delivered, Lane
 from service.alerting.writing import Sending
 from service.database import Pool
+from service.notify.email import Email
 
 
 async def deliver(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Delivered:
@@ -38,3 +39,9 @@ async def deliver_everywhere(tools: Tools, channel: Channel, *, now: datetime) -
     runs = [await by(channel, lane)(tools, now=now) for lane in Lane]
     counts = {name: sum(run.counts[name] for run in runs) for name in runs[0].counts}
     return Result(counts, failed=sum(run.failed for run in runs))
+
+
+def an_email_channel(port: int) -> Email:
+    return Email(
+        host="127.0.0.1", port=port, security="none", sender="Neap <neap@harbour.example>", user=None, password=None
+    )

@@ -12,7 +12,7 @@ from service.people import clients
 from tests.appointments import a_given_infusion, a_session_of
 from tests.builders import MASTER, an_answer
 from tests.desk import an_alert
-from tests.test_instrument_staff import answer
+from tests.screening import answer
 
 DAY = timedelta(days=1)
 

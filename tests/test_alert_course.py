@@ -18,7 +18,7 @@ from service.facts import fold_queue
 from service.fold import facts as fold_facts
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.test_alerts import a_finding, an_alert, kinds, opened, told
+from tests.finding_house import a_finding, an_alert, kinds, opened, told
 
 TODAY = date(2026, 11, 22)
 SECOND = timedelta(seconds=1)

@@ -28,7 +28,7 @@ from service.database import Db, Pool
 from service.keys.sealing import Sealer
 from service.people import clients
 from tests.builders import MASTER, NOW, a_clinic
-from tests.test_ladder import DAY, HOUR, MINUTE, TODAY, a_house, told
+from tests.climbing import DAY, HOUR, MINUTE, TODAY, a_house, told
 
 T = TypeVar("T")
 FINDINGS = [(Tier.URGENT, Rule.SAFETY), (Tier.TODAY, Rule.WORSENING), (Tier.REVIEW, Rule.SILENCE)]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from schemas.alert import Alert, AlertState, Channel, EventKind, NewFinding, Outcome, Rule, Tier
+from schemas.alert import AlertState, EventKind, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
@@ -21,12 +21,7 @@ from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff, webhook_endpoints
 from tests.builders import MASTER, NOW, a_client, a_clinic
-
-TODAY = date(2026, 11, 22)
-
-
-def a_finding(rule: Rule = Rule.WORSENING, tier: Tier | None = Tier.TODAY, *, day: date = TODAY) -> NewFinding:
-    return NewFinding(client_day=day, rule=rule, tier=tier, numbers={"statistic": 4.2})
+from tests.finding_house import TODAY, a_finding, an_alert, kinds, opened, told
 
 
 async def a_colleague(db: Db, name: str, *roles: Role) -> UUID:
@@ -58,25 +53,6 @@ async def db(web_pool: Pool, clinic: Clinic, client_id: UUID) -> AsyncIterator[D
     """A transaction of the web process."""
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         yield db
-
-
-async def opened(db: Db, client_id: UUID, *found: NewFinding, now: datetime = NOW) -> alerts.AlertChange:
-    return await alerts.open_or_join(db, client_id, found, now=now, rule_set_version=1)
-
-
-async def an_alert(db: Db, client_id: UUID, *found: NewFinding) -> Alert:
-    change = await opened(db, client_id, *(found or (a_finding(),)))
-    return await alerts.get(db, change.opened[0])
-
-
-async def kinds(db: Db, alert_id: UUID) -> list[EventKind]:
-    return [event.kind for event in await alerts.events_of(db, alert_id)]
-
-
-async def told(db: Db, alert_id: UUID) -> list[tuple[int, UUID | None]]:
-    """Round and person of every e-mail."""
-    messages = await deliveries.of_alert(db, alert_id)
-    return [(each.round, each.staff_id) for each in messages if each.channel is Channel.EMAIL]
 
 
 async def test_a_first_finding_opens_an_alert_and_queues_its_message(db: Db, client_id: UUID, therapist: UUID) -> None:

@@ -49,7 +49,7 @@ FORBIDDEN_TEXTS = {
 
 # Waiting in a test means waiting for the event; these wait for something the outside world gives no event for.
 POLLING_TESTS = {
-    "tests/test_backup.py",
+    "tests/backups.py",
     "tests/test_problems.py",
     *(f"tests/crash/{name}.py" for name in ("house", "phones", "play", "verdict")),
 }
@@ -165,6 +165,14 @@ def test_tests_wait_for_events_not_for_time() -> None:
         and not (node.args and ast.unparse(node.args[0]) == "0")
     }
     assert sleeping - POLLING_TESTS == set()
+
+
+def test_what_tests_share_stands_in_modules_of_its_own() -> None:
+    """A test module that another one imports from cannot be read, moved or split by itself."""
+    importing = re.compile(
+        r"^from tests\.test_\w+ import|^from tests import .*\btest_|^import tests\.test_", re.MULTILINE
+    )
+    assert [file.name for file in sources("tests") if importing.search(file.read_text())] == []
 
 
 def test_nothing_at_module_level_is_made_to_be_changed() -> None:

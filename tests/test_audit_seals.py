@@ -6,9 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
 from uuid import UUID
 
 import msgspec
@@ -16,7 +14,7 @@ import pytest
 
 from jobs import seal_audit
 from jobs.work import Tools
-from schemas.audit import AuditFault, AuditFaultKind, AuditHead, AuditVerdict
+from schemas.audit import AuditFault, AuditFaultKind, AuditHead
 from schemas.clinic import Clinic
 from service import audit_seals, errors, ids
 from service import database as databases
@@ -28,54 +26,15 @@ from service.keys.sealing import Sealer
 from service.people import audit
 from tests.audit_trails import all_finished
 from tests.builders import MASTER, NOW, a_clinic
-from tests.test_create_clinic import run_command
+from tests.command_line import run_command
+from tests.sealed_trails import SIGNER, Undo, a_sealed_trail, clinic, head_of, sealed, undo, verdict, written
 
-SIGNER = Signer(MASTER)
-BLOCKS, ROWS = 4, 6
-
-
-@pytest.fixture
-async def clinic(owner_pool: Pool) -> Clinic:
-    return await a_clinic(owner_pool)
+__all__ = ["clinic"]
 
 
 @pytest.fixture
 def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
     return Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
-
-
-async def written(pool: Pool, clinic: Clinic, count: int = 1) -> None:
-    """Rows of the trail, a transaction each."""
-    for number in range(count):
-        async with databases.transaction(pool, clinic.clinic_id) as db:
-            at = NOW + timedelta(seconds=number)
-            await audit.record(db, audit.Actor("staff", ids.new()), "client.read", now=at, client_id=ids.new())
-
-
-async def sealed(pool: Pool, clinic: Clinic, *, wait: bool = True) -> int:
-    if wait:
-        await all_finished(pool, clinic)
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        return await audit_seals.seal_next(db, SIGNER, now=NOW)
-
-
-async def verdict(pool: Pool, clinic: Clinic, head: AuditHead | None = None) -> AuditVerdict:
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        return await audit_seals.verify(db, SIGNER.public, head=head)
-
-
-async def head_of(pool: Pool, clinic: Clinic) -> AuditHead:
-    async with databases.transaction(pool, clinic.clinic_id) as db:
-        head = await audit_seals.head_of(db, SIGNER)
-    assert head is not None
-    return head
-
-
-async def a_sealed_trail(pool: Pool, clinic: Clinic, *, blocks: int = BLOCKS, rows: int = ROWS) -> None:
-    await sealed(pool, clinic)
-    for _ in range(blocks):
-        await written(pool, clinic, rows)
-        assert await sealed(pool, clinic) == rows
 
 
 async def test_what_is_sealed_once_is_not_sealed_again(jobs_pool: Pool, clinic: Clinic) -> None:
@@ -186,15 +145,6 @@ async def cut_off(db: Db, *, after: int) -> None:
         db.clinic_id,
         until,
     )
-
-
-class Undo(Exception):
-    """Ends a transaction whose changes were only for a look."""
-
-
-def undo() -> NoReturn:
-    """End the transaction without its changes."""
-    raise Undo
 
 
 class Sealed(msgspec.Struct, frozen=True):

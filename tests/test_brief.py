@@ -23,8 +23,8 @@ from tests.appointments import a_planned_infusion, a_pressure, a_screen, a_sessi
 from tests.builders import a_phone
 from tests.checking_in import form_now, put
 from tests.desk import a_person, a_session
+from tests.screening import answer
 from tests.telling import DAY, a_story
-from tests.test_instrument_staff import answer
 from tests.treatment import Treated, a_treated_client
 
 

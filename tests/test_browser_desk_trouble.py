@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import re
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
@@ -163,3 +166,51 @@ async def test_whoever_leaves_a_half_written_note_is_warned_and_nothing_of_it_is
         await page.get_by_role("button", name="Keep the note").click()
         await expect(page.get_by_text("Half a sen")).to_be_visible()
         assert asked == ["beforeunload"], "what was sent is lost to nobody"
+
+
+async def test_the_number_of_open_alerts_is_doubted_while_nobody_answers(desk: Desk) -> None:
+    await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/caseload")
+        count = page.locator("nav .count")
+        await expect(count).to_have_text("1 open")
+        with desk.web.standing_still():
+            await page.clock.fast_forward(20_000)
+            await expect(count).to_contain_text("This may be old: the server is not heard.", timeout=PATIENCE)
+            assert not await faults(page)
+        await page.clock.fast_forward(21_000)
+        await expect(count).to_have_text("1 open", timeout=PATIENCE)
+        await context.set_offline(True)
+        await expect(count).to_contain_text("This may be old")
+        await context.set_offline(False)
+        await expect(count).to_have_text("1 open", timeout=PATIENCE)
+
+
+async def test_a_form_that_the_page_sends_is_answered_without_closing_the_connection(desk: Desk) -> None:
+    """A body where none belongs is taken by an application in process, and by no server."""
+    alert_id = await desk.alert()
+    place = urlsplit(desk.address)
+    body = urlencode({"csrf_token": desk.person.csrf_token, "note": "Reached in the evening."})
+    headers = {
+        **desk.person.cookie,
+        "Neap-Form": "yes",
+        "Origin": desk.address,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+    def twice() -> list[tuple[int, bytes]]:
+        connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=30)
+        connection.auto_open = 0
+        connection.connect()
+        answered = []
+        for _ in range(2):
+            connection.request("POST", f"/alerts/{alert_id}/note", body, headers)
+            reply = connection.getresponse()
+            answered.append((reply.status, reply.read()))
+        connection.close()
+        return answered
+
+    assert await asyncio.to_thread(twice) == [(204, b""), (204, b"")]

@@ -22,6 +22,7 @@ from service.web.charts.chart_spec import is_outside, spec_of, svg_for_both_them
 from service.web.charts.charts import Charts, version_of
 from service.web.charts.sparklines import spark_of
 from tests.desk import a_trend_day
+from tests.drawings import texts_of
 
 FIRST = date(2026, 11, 1)
 ROOT = Path(__file__).parent.parent
@@ -43,11 +44,6 @@ def a_chart(*craving: int | None, by_substance: bool = False) -> Chart:
 def panels_of(chart: Chart) -> list[str]:
     spec = msgspec.json.decode(msgspec.json.encode(spec_of(chart, "wide")))
     return [texts_of(panel)[0] for panel in spec["vconcat"]]
-
-
-def texts_of(panel: dict[str, list[dict[str, dict[str, list[dict[str, str]]]]]]) -> list[str]:
-    """What stands above a panel."""
-    return [row["said"] for layer in panel["layer"] for row in layer["data"]["values"] if "said" in row]
 
 
 def points_of(chart: Chart, panel: int = 0) -> list[tuple[str, object]]:

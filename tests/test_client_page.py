@@ -25,8 +25,8 @@ from tests.appointments import a_given_infusion, a_planned_infusion, a_session_o
 from tests.builders import MASTER, a_client, an_answer
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.desk_visit import Desk, a_desk, days_before
+from tests.drawings import texts_of
 from tests.telling import a_story
-from tests.test_charts import texts_of
 
 DAY = timedelta(days=1)
 

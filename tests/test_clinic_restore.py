@@ -29,10 +29,10 @@ from service.people import audit
 from tests import senders
 from tests.archives import FORGOTTEN, NOW, OTHER_KEY, Archived, archived, command, restored, rows_of
 from tests.builders import MASTER, a_clinic
+from tests.command_line import environment
 from tests.conftest import a_database, a_pool
+from tests.outbox import sending, tools
 from tests.sinks import MailSink
-from tests.test_create_clinic import environment
-from tests.test_outbox import sending, tools
 
 __all__ = ["archived", "sending", "tools"]
 

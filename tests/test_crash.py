@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests import folders
 from tests.crash import play
-from tests.test_embedded import QUICK
+from tests.folders import QUICK
 
 KILLS = 6
 SEED = 20261127

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +14,7 @@ from service.errors import Gone
 from service.keys import tokens
 from service.people import clinics, one_time_links, staff
 from tests.builders import a_clinic
-from tests.conftest import A_MASTER_KEY
+from tests.command_line import run_command
 
 ARGUMENTS = (
     ("--slug", "harbour"),
@@ -28,29 +25,9 @@ ARGUMENTS = (
 )
 
 
-def environment(database: DatabaseUrls) -> dict[str, str]:
-    """What a command is told of this test's database."""
-    return {
-        "PATH": os.environ["PATH"],
-        "NEAP_KEY": A_MASTER_KEY,
-        **{f"NEAP_{role.upper()}_DATABASE_URL": getattr(database, role) for role in database.__struct_fields__},
-    }
-
-
 async def create_clinic(database: DatabaseUrls, **changed: str) -> subprocess.CompletedProcess[str]:
     given = dict(ARGUMENTS) | {f"--{name.replace('_', '-')}": value for name, value in changed.items()}
     return await run_command(database, "create-clinic", *(part for pair in given.items() for part in pair))
-
-
-async def run_command(database: DatabaseUrls, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "service", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(database),
-    )
 
 
 async def test_create_clinic_prints_a_one_time_link_for_its_admin(database: DatabaseUrls, owner_pool: Pool) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,19 +15,16 @@ from service.alerting import alerts
 from service.database import Pool
 from service.demo import clinic, fresh, player, questionnaires
 from service.demo.clinic import DemoClinic
-from service.demo.people import PEOPLE, VISITED_THERAPIST, Line, Person
+from service.demo.people import PEOPLE, VISITED_THERAPIST
 from service.demo.stories import answer_on, asked_for_help_lately
 from service.desk import instruments_page
 from service.facts import client_day, fold_queue
 from service.instruments import catalogue, scoring
 from service.people import clients, clinics
 from tests.builders import MASTER
+from tests.demo_days import FEW, play
 
 NOW = datetime(2026, 11, 23, 15, tzinfo=UTC)
-# One of every line, all of whom have joined early: enough to see everything, quick enough for every run.
-FEW: Sequence[Person] = [
-    next(person for person in PEOPLE if person.line is line and person.joins <= 30) for line in Line
-]
 
 CONTENT = """
 select
@@ -41,10 +37,6 @@ select
   (select count(*) from infusion_event where clinic_id = $1) as infusion_events,
   (select count(*) from therapy_session where clinic_id = $1) as sessions
 """
-
-
-async def play(pool: Pool, demo: DemoClinic, *, until: date) -> int:
-    return await player.play(pool, demo, MASTER, until=until, people=FEW, played=lambda day: None)
 
 
 async def content(pool: Pool, demo: DemoClinic) -> dict[str, object]:

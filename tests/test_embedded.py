@@ -18,9 +18,9 @@ from service import config, embedded
 from service.config import Config
 from service.embedded import log
 from service.embedded.lock import FileLock
+from tests.folders import QUICK
 
 REPOSITORY = Path(__file__).parent.parent
-QUICK = {"fsync": "off", "max_connections": "10", "shared_buffers": "8MB"}
 
 
 @pytest.fixture

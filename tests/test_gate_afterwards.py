@@ -17,7 +17,7 @@ from service.gate import decide
 from service.people import clients
 from tests.appointments import a_planned_infusion
 from tests.builders import MASTER
-from tests.test_gate_elsewhere import proposals, state
+from tests.gate_views import proposals, state
 from tests.ward import Ward, a_list, a_reading, a_screen, a_ward
 
 ZONE = ZoneInfo("America/Chicago")

@@ -27,6 +27,7 @@ from service.gate.assessment import Records
 from tests import appointments
 from tests.appointments import a_planned_infusion, a_screen_row
 from tests.desk import a_person, a_session
+from tests.gate_views import proposals, state
 from tests.ward import Ward, a_list, a_reading, a_screen, a_ward
 
 ZONE = ZoneInfo("America/Chicago")
@@ -46,14 +47,6 @@ async def held(ward: Ward) -> None:
         assert (await ward.send(path, body)).status_code == 201
 
 
-async def state(ward: Ward, body: dict[str, Any], *, role: Role = Role.THERAPIST) -> dict[str, Any]:
-    address = f"/v1/clients/{ward.client_id}/infusions/{ward.infusion_id}/state"
-    reply = await ward.http.post(address, json=body, headers=ward.people[role].bearer)
-    assert reply.status_code == 200, reply.text
-    told: dict[str, Any] = reply.json()
-    return told
-
-
 async def cancelled_and_planned_anew(ward: Ward, *, hours_ahead: float = 20) -> Ward:
     """A therapist cancels what the gate holds and plans another; the ward of that one."""
     told = await state(ward, {"state": "cancelled", "reason": "plan_changed"})
@@ -64,11 +57,6 @@ async def cancelled_and_planned_anew(ward: Ward, *, hours_ahead: float = 20) -> 
     reply = await ward.http.put(address, json=body, headers=ward.people[Role.THERAPIST].bearer)
     assert reply.status_code == 201, reply.text
     return ward._replace(infusion_id=infusion_id)
-
-
-async def proposals(ward: Ward) -> list[str]:
-    found: list[str] = (await ward.read())["line"]["proposals"]
-    return found
 
 
 EVERYTHING = ["screen_positive", "pressure_above_limit", "contraindication", "held_elsewhere"]

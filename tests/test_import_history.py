@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
@@ -26,10 +23,10 @@ from service.import_history.history import Counts
 from service.people import clients
 from tests.builders import MASTER
 from tests.desk import a_person, a_session
+from tests.importing import ROOT, client_named, command
 from tests.web import serving
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
-ROOT = Path(__file__).parents[1]
 EXCERPT = ROOT / "tests" / "data" / "jang2024_excerpt.tsv"
 WHOLE = ROOT.parent / "shared" / "data" / "jang2024_panic_daily" / "daily.tsv"
 AT_HAND = [each for each in ((EXCERPT, 3, 152), (WHOLE, 43, 3969)) if each[0].is_file()]
@@ -60,15 +57,6 @@ async def bring_in(pool: Pool, path: Path, *, now: datetime = NOW) -> tuple[Clin
 async def content(pool: Pool, clinic: Clinic) -> dict[str, object]:
     async with database.transaction(pool, clinic.clinic_id) as db:
         return dict(await db.get(dict, CONTENT, clinic.clinic_id))
-
-
-async def client_named(pool: Pool, clinic: Clinic, key: str) -> UUID:
-    async with database.transaction(pool, clinic.clinic_id) as db:
-        found = await db.value(
-            "select client_id from client where clinic_id = $1 and source_key = $2", clinic.clinic_id, key
-        )
-    assert isinstance(found, UUID)
-    return found
 
 
 def a_history(path: Path, text: str) -> Path:
@@ -247,23 +235,6 @@ async def test_an_import_killed_before_its_trends_is_completed_by_the_next(
     assert (counts.new, counts.unchanged) == (0, 152)
     assert counts.alerts > 0
     assert (await content(owner_pool, clinic))["due"] == 0
-
-
-def command(settings: Config, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {
-        **{name: text for name, text in os.environ.items() if not name.startswith("NEAP_")},
-        "NEAP_OWNER_DATABASE_URL": settings.owner_database_url or "",
-        "NEAP_DATA_DIR": str(settings.data_dir),
-        "NEAP_KEY": settings.key or "",
-        "PYTHONPATH": str(ROOT),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "service", "import", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_the_command_ends_with_the_counts_and_says_what_it_refused(settings: Config, tmp_path: Path) -> None:

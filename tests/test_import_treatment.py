@@ -28,7 +28,7 @@ from service.people import clients
 from service.tables import BadFile
 from tests.builders import MASTER, a_clinic
 from tests.desk import a_person, a_session
-from tests.test_import_history import client_named, command
+from tests.importing import client_named, command
 from tests.web import serving
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -20,9 +20,11 @@ from schemas.staff import Role
 from service import database as databases
 from service.config import Config, DatabaseUrls
 from service.database import Pool
+from service.desk import inbox
 from service.keys import tokens
 from service.people import clients, staff, staff_sessions
 from service.web.dashboard import inbox_live
+from service.web.desk_session import Desk
 from service.web.services import Services
 from tests.browser import ROOT, environment, free_port
 from tests.builders import a_client, a_clinic
@@ -97,6 +99,36 @@ async def test_a_stream_ends_with_the_session_and_with_a_disabled_person(reader:
             admin = await a_person(db, Role.ADMIN)
             await staff.disable(db, reader.session.staff_id, by=admin, now=datetime.now(UTC))
         assert await next_change(events) is None
+
+
+async def test_a_page_that_is_closed_in_the_middle_of_a_look_leaves_no_transaction_open(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asyncpg complains to the loop of a connection that is given back in the middle of one."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    looking, done = asyncio.Event(), asyncio.Event()
+    read_open = inbox_live.read_open
+
+    async def read_slowly(desk: Desk) -> tuple[inbox.InboxPage, str]:
+        looking.set()
+        await desk.db.value("select pg_sleep(0.05)")
+        found = await read_open(desk)
+        done.set()
+        return found
+
+    monkeypatch.setattr(inbox_live, "read_open", read_slowly)
+    async with aclosing(reader.changes()) as events:
+        following = asyncio.create_task(next_change(events))
+        await looking.wait()
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await following
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await done.wait()
+    async with databases.transaction(reader.services.pool, reader.clinic_id) as db:
+        assert await db.value("select 1") == 1
+    assert complaints == []
 
 
 async def test_a_stream_does_not_keep_an_abandoned_desk_signed_in(reader: Reader) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -18,13 +17,12 @@ from schemas.staff import Role
 from service import database, ids, instrument_log
 from service.commands import instrument as instrument_command
 from service.config import Config
-from service.database import Db, Pool
+from service.database import Pool
 from service.facts import courses, instruments, pauses
-from service.facts.instruments import ResponseRow
-from service.instruments import catalogue, scoring
 from tests.answering import a_response, an_own, phq9, send
 from tests.builders import a_client, a_phone
 from tests.desk import a_person, a_session
+from tests.screening import answer
 from tests.treatment import STARTED_DAYS_AGO, Treated, a_treated_client, fields_of
 
 
@@ -32,31 +30,6 @@ from tests.treatment import STARTED_DAYS_AGO, Treated, a_treated_client, fields_
 async def treated(settings: Config, owner_pool: Pool) -> AsyncIterator[Treated]:
     async with a_treated_client(settings, owner_pool) as client:
         yield client
-
-
-async def answer(db: Db, client_id: UUID, day: date, answers: dict[str, int], *, code: str = "phq9") -> None:
-    """A response put straight into the table, as if sent at noon (UTC) of its client day."""
-    instrument, at = catalogue.shipped()[code, 1], datetime.combine(day, time(12), UTC)
-    score = scoring.score(instrument, answers)
-    row = ResponseRow(
-        instrument_response_id=ids.new(),
-        client_id=client_id,
-        code=code,
-        version=1,
-        answers=answers,
-        total=score.total,
-        missing=score.missing,
-        answered_at=at,
-        sent_at=at,
-        received_at=at,
-        counted_at=at,
-        time_zone="UTC",
-        zone_known=True,
-        client_day=day,
-        device_id=None,
-        content_hash=ids.new().bytes,
-    )
-    assert await instruments.store(db, row)
 
 
 async def answers(treated: Treated, given: dict[int, dict[str, int]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -16,25 +16,17 @@ from jobs import close_client_days, fold_check_ins, prune_expired, runner, slots
 from jobs.work import Daily, Result, Tools
 from schemas.clinic import Clinic
 from service import database, trends
-from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import fold_queue
 from service.people import device_tokens
 from tests import slot_rule
-from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone, days_of
+from tests.builders import NOW, a_client, a_clinic, a_phone, days_of
+from tests.daily_jobs import Ran, a_daily, clinic, tools
+
+__all__ = ["clinic", "tools"]
 
 TODAY = date(2026, 11, 22)
 CHICAGO = ZoneInfo("America/Chicago")
-
-
-@pytest.fixture
-async def clinic(owner_pool: Pool) -> Clinic:
-    return await a_clinic(owner_pool)
-
-
-@pytest.fixture
-async def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
-    return Tools(jobs_pool, sweep_pool, Sending({}, MASTER, "https://neap.example"))
 
 
 @pytest.mark.parametrize(
@@ -105,26 +97,6 @@ def test_a_clock_change_loses_no_run_and_doubles_none(spring: date, autumn: date
                 runs.append(day)
         assert runs == sorted(set(runs))
         assert {change - timedelta(days=1), change, change + timedelta(days=1)} <= set(runs)
-
-
-class Ran:
-    """A daily job that counts its runs, and fails or waits when told to."""
-
-    def __init__(self) -> None:
-        self.clinic_ids: list[UUID] = []
-        self.fails = False
-        self.before: Callable[[], None] = lambda: None
-
-    async def __call__(self, tools: Tools, clinic_id: UUID, *, now: datetime) -> Result:
-        self.clinic_ids.append(clinic_id)
-        self.before()
-        if self.fails:
-            raise ZeroDivisionError
-        return Result({"things": 3})
-
-
-def a_daily(job: Ran) -> Daily:
-    return Daily("count_things", job, (time(4, 5),), "for the test")
 
 
 class JobRun(msgspec.Struct, frozen=True, kw_only=True):

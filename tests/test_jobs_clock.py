@@ -11,7 +11,7 @@ from schemas.clinic import Clinic
 from service import database, ids
 from service.database import Pool
 from tests.builders import NOW, a_clinic
-from tests.test_jobs import Ran, a_daily, clinic, tools
+from tests.daily_jobs import Ran, a_daily, clinic, tools
 
 __all__ = ["clinic", "tools"]
 

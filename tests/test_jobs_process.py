@@ -7,10 +7,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -32,28 +31,15 @@ from service.notify import Template
 from service.notify.texts import TEXTS
 from service.people import clients, staff
 from tests.builders import MASTER, a_client, a_clinic, days_of
-from tests.conftest import A_MASTER_KEY
+from tests.jobs_processes import REPOSITORY, environment
 from tests.sinks import MailSink
 
-REPOSITORY = Path(__file__).parent.parent
 PATIENCE_SECONDS = 30
 
 
 @pytest.fixture
 async def clinic(owner_pool: Pool) -> Clinic:
     return await a_clinic(owner_pool)
-
-
-def environment(settings: Config, **more: str) -> Mapping[str, str]:
-    """What the process is told: this test's database and nothing of ours."""
-    inherited = {name: text for name, text in os.environ.items() if not name.startswith("NEAP_")}
-    return inherited | {
-        "NEAP_DATA_DIR": str(settings.data_dir),
-        "NEAP_JOBS_DATABASE_URL": settings.database_url_of("jobs"),
-        "NEAP_SWEEP_DATABASE_URL": settings.database_url_of("sweep"),
-        "NEAP_KEY": A_MASTER_KEY,
-        **more,
-    }
 
 
 async def started(settings: Config, *arguments: str, **more: str) -> Process:

@@ -23,8 +23,8 @@ from service.database import Pool
 from service.facts import fold_queue
 from service.people import clients, phone_settings, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone, days_of
+from tests.senders import an_email_channel
 from tests.sinks import MailSink
-from tests.test_notify import an_email_channel
 
 TODAY = date(2026, 11, 22)
 CHICAGO = ZoneInfo("America/Chicago")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
-from uuid import UUID
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,22 +12,18 @@ from hypothesis import strategies as st
 
 from jobs import auto_resolve, climb_ladders
 from jobs.work import Tools
-from schemas.alert import AlertState, Channel, EventKind, NewFinding, Rule, Tier
+from schemas.alert import AlertState, EventKind, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
-from schemas.staff import Role
 from schemas.trend import Status
 from service import database, errors
-from service.alerting import alerts, deliveries, ladder, leases, notes, rounds
+from service.alerting import alerts, ladder, leases, notes, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import clinic_hours
 from service.people import clients, staff
 from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.climbing import DAY, HOUR, MINUTE, PEOPLE, TODAY, a_house, an_alert, told
 from tests.desk import a_trend, a_trend_day
-
-TODAY = date(2026, 11, 22)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-PEOPLE = ("therapist", "nurse", "coordinator", "admin")
 
 
 @pytest.fixture
@@ -40,32 +35,6 @@ async def clinic(owner_pool: Pool) -> Clinic:
 async def db(clinic: Clinic, web_pool: Pool) -> AsyncIterator[Db]:
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         yield db
-
-
-async def a_house(db: Db) -> tuple[UUID, dict[UUID, str]]:
-    """A client, and the people whom the ladder goes to, by id."""
-    client_id, people = await a_client(db), {}
-    for name in PEOPLE:
-        staff_id = await staff.add(db, email=f"{name}@x.example", name=name, roles=[Role(name)], now=NOW - DAY)
-        people[staff_id] = name
-        if name in ("therapist", "nurse"):
-            await clients.assign(db, client_id, staff_id, Role(name), from_at=NOW - 30 * DAY)
-    return client_id, people
-
-
-async def an_alert(db: Db, client_id: UUID, tier: Tier, *, rule: Rule = Rule.WORSENING) -> UUID:
-    finding = NewFinding(client_day=TODAY, rule=rule, tier=tier, numbers={})
-    return (await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)).opened[0]
-
-
-async def told(db: Db, alert_id: UUID, people: dict[UUID, str]) -> list[tuple[int, int, str]]:
-    """Round, step and name of every message to a person, each once on each channel."""
-    messages = await deliveries.of_alert(db, alert_id)
-    return [
-        (each.round, each.step, people[each.staff_id])
-        for each in messages
-        if each.staff_id and each.channel is Channel.EMAIL
-    ]
 
 
 async def test_an_urgent_alert_climbs_at_15_30_and_60_minutes_each_step_once(db: Db) -> None:

@@ -36,6 +36,14 @@ def test_a_console_line_says_the_same_for_people() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonLines(), ConsoleLines()])
+def test_whoever_says_that_there_is_no_error_is_believed(formatter: logging.Formatter) -> None:
+    """As asyncio does, whose complaints would be lost else."""
+    record = a_record()
+    vars(record)["exc_info"] = False
+    assert "fold_failed" in formatter.format(record)
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), ConsoleLines()])
 def test_an_error_is_named_by_type_and_place_and_never_quoted(formatter: logging.Formatter) -> None:
     line = formatter.format(a_record(with_error=True))
     assert "ValueError" in line

@@ -26,8 +26,8 @@ from tests import senders
 from tests.builders import MASTER, a_client, a_clinic
 from tests.desk import a_person, a_session, an_alert
 from tests.desk_visit import Desk, a_desk
+from tests.push_browsers import a_browser
 from tests.sinks import a_hook_sink, a_mail_sink
-from tests.test_push import a_browser
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from service import database as databases
 from service.config import DatabaseUrls
 from service.database import Pool
 from tests.builders import NOW
-from tests.test_audit_seals import SIGNER, Undo, a_sealed_trail, clinic, head_of, sealed, undo, verdict, written
-from tests.test_create_clinic import run_command
+from tests.command_line import run_command
+from tests.sealed_trails import SIGNER, Undo, a_sealed_trail, clinic, head_of, sealed, undo, verdict, written
 
 __all__ = ["clinic"]
 

@@ -22,14 +22,11 @@ from service.notify import Dead, Disable, Message, Retry, Sent, endpoint
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from tests.builders import NOW
+from tests.senders import an_email_channel
 from tests.sinks import a_hook_sink, a_mail_sink
+from tests.wording import HEALTH_WORDS
 
 SECRET = b"k" * 32
-# What must never stand in a message outside the inbox (matched without regard to case).
-HEALTH_WORDS = (
-    "craving", "mood", "anxiety", "ketamine", "infusion", "alcohol", "cocaine", "opioid", "heroin", "relapse", "use",
-    "safety", "suicid", "worse", "client", "patient", "therapy", "treatment", "score", "tier", "urgent", "silence",
-)  # fmt: skip
 
 
 def a_message(to: str, delivery_id: UUID | None = None) -> Message:
@@ -40,12 +37,6 @@ def a_message(to: str, delivery_id: UUID | None = None) -> Message:
         link="https://neap.example/inbox",
         written_at=NOW,
         secrets=(SECRET,),
-    )
-
-
-def an_email_channel(port: int) -> Email:
-    return Email(
-        host="127.0.0.1", port=port, security="none", sender="Neap <neap@harbour.example>", user=None, password=None
     )
 
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import http_ece
-import msgspec
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
 from jobs import plan_untold
@@ -31,43 +24,9 @@ from service.notify.push import Push, VapidKey, read_subscription
 from service.people import clients, message_times, staff, staff_addresses
 from tests import senders
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.sinks import Hook, HookSink, MailSink, a_hook_sink
-from tests.test_notify import HEALTH_WORDS
-
-KEY = VapidKey(bytes(32))
-
-
-@dataclass
-class Browser:
-    """A browser's side of a subscription."""
-
-    endpoint: str
-    private: ec.EllipticCurvePrivateKey
-    auth: bytes
-
-    @property
-    def subscription(self) -> str:
-        point = self.private.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
-        keys = {"p256dh": base64url(point), "auth": base64url(self.auth)}
-        return msgspec.json.encode({"endpoint": self.endpoint, "expirationTime": None, "keys": keys}).decode()
-
-    def read(self, hook: Hook) -> dict[str, str]:
-        """What the push service was given, decrypted."""
-        plain: bytes = http_ece.decrypt(
-            hook.body, private_key=self.private, auth_secret=self.auth, version=hook.headers["content-encoding"]
-        )
-        return msgspec.json.decode(plain, type=dict[str, str])
-
-
-def base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def a_browser(port: int, name: str = "one") -> Browser:
-    private = ec.generate_private_key(ec.SECP256R1())
-    return Browser(f"http://127.0.0.1:{port}/push/{name}", private, os.urandom(16))
+from tests.push_browsers import KEY, Browser, a_browser
+from tests.sinks import HookSink, MailSink, a_hook_sink
+from tests.wording import HEALTH_WORDS
 
 
 @pytest.fixture

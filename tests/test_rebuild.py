@@ -11,8 +11,8 @@ from service import database as databases
 from service.config import DatabaseUrls
 from service.database import Pool
 from tests.builders import NOW, a_client, a_clinic, days_of
+from tests.command_line import environment
 from tests.folding import folded, trend_of
-from tests.test_create_clinic import environment
 
 TODAY = date(2026, 11, 22)
 

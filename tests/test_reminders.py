@@ -26,9 +26,9 @@ from service.people import phone_settings
 from service.people.devices import DeviceClient
 from service.reminders import Reminded
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone
+from tests.push_browsers import KEY, Browser, a_browser
 from tests.sinks import HookSink, MailSink, a_hook_sink
-from tests.test_push import KEY, Browser, a_browser
-from tests.test_texts import WORDS
+from tests.wording import WORDS
 
 CHICAGO = ZoneInfo("America/Chicago")
 # The evening before the first of these reminders; the client chose 19:00 of their own clock.

@@ -31,8 +31,8 @@ from service.database import Db, Pool
 from service.people import clients, staff
 from tests import replica
 from tests.builders import a_client, a_clinic, days_of
+from tests.jobs_processes import REPOSITORY, environment
 from tests.sinks import MailSink, a_mail_sink
-from tests.test_jobs_process import REPOSITORY, environment
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from service.config import Config, embedded_url
 from service.embedded import EmbeddedError, archiving
 from service.errors import Conflict, Invalid
 from service.keys.sealing import Sealer
-from tests.test_backup import archived, drilled, furnished, house, in_use, somebody_answers, taken
+from tests.backups import archived, drilled, furnished, house, in_use, somebody_answers, taken
 
 __all__ = ["furnished", "house"]
 

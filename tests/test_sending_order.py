@@ -24,8 +24,8 @@ from service.notify.email import Email
 from service.people import staff
 from tests import senders
 from tests.builders import MASTER, NOW, a_clinic
+from tests.outbox import a_told_alert, clinic, deliver_email, deliver_webhook, messages_of, sending, tools
 from tests.sinks import HookSink, MailSink
-from tests.test_outbox import a_told_alert, clinic, deliver_email, deliver_webhook, messages_of, sending, tools
 
 __all__ = ["clinic", "sending", "tools"]
 

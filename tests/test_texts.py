@@ -8,15 +8,7 @@ from babel.messages.pofile import read_po
 from service import ids
 from service.notify import Counts, Message, Template, texts
 from tests.builders import NOW
-from tests.test_notify import HEALTH_WORDS
-
-WORDS = {
-    "en": HEALTH_WORDS,
-    "es": (
-        "ansia", "ánimo", "ketamina", "infusi", "alcohol", "cocaína", "opioid", "heroína", "recaída", "consumo",
-        "seguridad", "suicid", "peor", "cliente", "paciente", "terapia", "tratamiento", "puntuaci", "urgente",
-    ),
-}  # fmt: skip
+from tests.wording import WORDS
 
 
 def a_message(template: Template, language: str) -> Message:

@@ -19,11 +19,11 @@ from service.database import Db, Pool
 from service.desk import quality
 from service.people import clients
 from tests.builders import MASTER, NOW, a_client, a_clinic
+from tests.climbing import MINUTE, PEOPLE, TODAY, a_house, an_alert, told
 from tests.desk import a_person, a_session
+from tests.outbox import a_told_alert, clinic, deliver_email, deliver_webhook, messages_of, sending, tools
 from tests.sinks import HookSink, MailSink
-from tests.test_ladder import MINUTE, PEOPLE, TODAY, a_house, an_alert, told
-from tests.test_outbox import a_told_alert, clinic, deliver_email, deliver_webhook, messages_of, sending, tools
-from tests.test_watch import seen
+from tests.watching import seen
 from tests.web import serving
 
 __all__ = ["clinic", "sending", "tools"]

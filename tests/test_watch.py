@@ -22,9 +22,7 @@ from service.database import Db, Pool
 from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person, no_proof, no_time_yet
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_clinic
-
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-LATER = NOW + HOUR
+from tests.watching import LATER, seen
 
 
 @pytest.fixture
@@ -51,11 +49,6 @@ async def emptied(pool: Pool, clinic: Clinic) -> None:
     """Without what making a clinic leaves behind."""
     async with databases.transaction(pool, clinic.clinic_id) as db:
         await db.execute("delete from audit_event where clinic_id = $1", db.clinic_id)
-
-
-async def seen(sweep: Pool, *, now: datetime = LATER) -> dict[str, list[UUID]]:
-    async with databases.across_clinics(sweep) as connection:
-        return {each.name: each.clinic_ids for each in await invariants.broken(connection, now=now)}
 
 
 async def test_where_all_is_well_nothing_is_said(owner_pool: Pool, sweep_pool: Pool, clinic: Clinic) -> None:

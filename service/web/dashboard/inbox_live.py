@@ -61,7 +61,8 @@ async def changes(services: Services, token: Token, seen: str | None) -> AsyncGe
     while not services.stopping.is_set():
         now = datetime.now(UTC)
         try:
-            look = await _look(services, token, now=now)
+            # Whoever closes the page cancels this; a look that has begun ends with its transaction all the same.
+            look = await asyncio.shield(_look(services, token, now=now))
         except (errors.Unauthenticated, access.OutOfReach):
             return
         if look.version != seen:

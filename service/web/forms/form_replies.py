@@ -23,7 +23,10 @@ def led_on(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
 
+        led = False
+
         async def answer(message: Message) -> None:
+            nonlocal led
             if message["type"] == "http.response.start" and message["status"] == HTTPStatus.SEE_OTHER:
                 headers = [
                     (GO_TO if name.lower() == b"location" else name, value) for name, value in message["headers"]
@@ -32,6 +35,10 @@ def led_on(app: ASGIApp) -> ASGIApp:
                 message["headers"] = [
                     pair for pair in headers if pair[0].lower() not in (b"content-length", b"content-type")
                 ]
+                led = True
+            elif led:
+                # What stood in the body of a redirection has no place here, and servers close the connection over it.
+                message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         await app(scope, receive, answer)

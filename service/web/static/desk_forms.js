@@ -51,7 +51,7 @@
     const until = form.dataset.until ? ` ${form.dataset.until}` : "";
     if (!navigator.onLine) return `This device is offline: nothing was sent.${kept}${until} Press again when it is back.`;
     if (error.name === "TimeoutError") {
-      return `The server does not answer: this may have gone through or not.${kept}${until} Look in a second tab how it stands before you press again.`;
+      return `The server does not answer: this may have gone through or not.${kept} Look in a second tab how it stands before you press again.`;
     }
     return `This did not go through: the server cannot be reached.${kept}${until} Press again in a moment.`;
   }
