@@ -198,7 +198,9 @@ async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pre
     assert await undo.offered(db, alert.alert_id, to=other, now=later) is None
     with pytest.raises(errors.Conflict):
         await undo.take_back(db, alert.alert_id, by=other, now=later)
+    await fold_queue.settle(db, [client_id])
     until = await undo.take_back(db, alert.alert_id, by=therapist, now=later)
+    assert await db.value(DUE_FROM, db.clinic_id) == TODAY, "the charts take it back, too"
     again = await alerts.get(db, alert.alert_id)
     assert (again.state, again.acknowledged_by, again.lease_until) == (AlertState.ACKNOWLEDGED, therapist, until)
     assert (again.acknowledged_at, again.outcome, again.closed_at) == (later, None, None)

@@ -85,8 +85,15 @@ def test_a_pause_leaves_the_state_as_it_was_and_has_no_status() -> None:
     state, trends = fold(State.fresh(8, RULES), days, RULES)
     assert state.to_rows() == fold(State.fresh(8, RULES), Days.of(answers(5)), RULES)[0].to_rows()
     assert (trends.status[:, -6:] == -1).all()
-    with pytest.raises(IndexError, match="no status on an inactive day"):
+    with pytest.raises(IndexError, match=r"^no status on an inactive day$"):
         trends.status_of(0, 65)
+    for counts, narrow in (
+        (trends.status, np.int8),
+        (trends.silent_days, np.int32),
+        (trends.days_since_infusion, np.int32),
+    ):
+        assert (counts[:, -6:] == -1).all()
+        assert counts.dtype == narrow
 
 
 def test_folding_changes_neither_the_state_nor_the_days_it_is_given() -> None:
@@ -98,11 +105,16 @@ def test_folding_changes_neither_the_state_nor_the_days_it_is_given() -> None:
 
 
 def test_wrong_shapes_and_answers_outside_the_scale_are_refused() -> None:
-    with pytest.raises(ValueError, match="between 0 and 10"):
-        folded(answers(1) + 5)
+    for outside in (-0.5, 10.5):
+        scores = answers(1)
+        scores[3, 7, 1] = outside
+        with pytest.raises(ValueError, match=r"^answers lie between 0 and 10$"):
+            folded(scores)
+    whole = np.full((1, 3, 3), 4)
+    assert Days.of(whole.astype(np.float64)).scores.dtype == Days.of(whole).scores.dtype == np.float64
     with pytest.raises(ValueError, match="same clients"):
         fold(State.fresh(3, RULES), Days.of(answers(1)), RULES)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"^scores must have the shape \(clients, days, 3\)$"):
         fold(State.fresh(8, RULES), Days.of(answers(1)[:, :, :2]), RULES)
 
 

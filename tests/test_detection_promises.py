@@ -42,7 +42,7 @@ def test_where_missed_days_mean_nothing_a_missed_day_moves_no_statistic() -> Non
 def test_days_of_different_lengths_are_refused() -> None:
     days = Days.of(answers(10))
     other = Days(days.scores, days.active, days.paused, days.infusion[:, :9], *[days.weekend] * 3)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"^every array of days must have the shape \(clients, days\)$"):
         other.check()
 
 

@@ -62,6 +62,21 @@ async def test_an_urgent_alert_that_nobody_takes_on_is_told_again_round_after_ro
     assert await rounds.climb(db, now=NOW + 9 * HOUR) == 0
 
 
+async def test_a_last_step_that_comes_late_leaves_the_next_round_at_its_time(db: Db) -> None:
+    client_id, _ = await a_house(db)
+    await an_alert(db, client_id, Tier.URGENT, rule=Rule.SAFETY)
+    late = [await rounds.climb(db, now=NOW + minutes * MINUTE) for minutes in (15, 30, 70, 119, 120)]
+    assert late == [1, 1, 1, 0, 1]
+
+
+async def test_the_steps_of_all_alerts_are_counted(db: Db) -> None:
+    client_id, _ = await a_house(db)
+    for each in (client_id, await a_client(db, given_name="Per"), await a_client(db, given_name="Ona")):
+        await an_alert(db, each, Tier.URGENT, rule=Rule.SAFETY)
+    counted = [await rounds.climb(db, now=NOW + minutes * MINUTE) for minutes in (14, 30, 60, 120, 134)]
+    assert counted == [0, 6, 3, 3, 0], "at last each begins its next round"
+
+
 @pytest.mark.parametrize("hours", [2, 10])
 async def test_after_a_standstill_of_hours_whoever_is_told_gets_their_time_before_the_next_round(
     db: Db, hours: int
@@ -138,9 +153,10 @@ async def test_what_somebody_took_on_does_not_climb_and_a_lapse_begins_at_the_fo
 async def test_tier_2_climbs_by_the_clinic_s_hours_and_tier_3_never(db: Db) -> None:
     client_id, people = await a_house(db)
     today = await an_alert(db, client_id, Tier.TODAY)
-    begin = await ladder.next_step_at(db, Tier.TODAY, step=0, begin=NOW)
-    assert begin is not None
-    assert begin - NOW > 4 * HOUR, "the clinic is closed at night"
+    times = [await ladder.next_step_at(db, Tier.TODAY, step=step, begin=NOW) for step in range(3)]
+    chicago = ZoneInfo("America/Chicago")
+    begin, last = (datetime(2026, 11, 23, hour, tzinfo=chicago) for hour in (13, 17))
+    assert times == [begin, last, None], "from nine on Monday, for it is Sunday evening"
     assert await rounds.climb(db, now=begin - MINUTE) == 0
     assert await rounds.climb(db, now=begin) == 1
     assert await rounds.climb(db, now=begin + 30 * DAY) == 1

@@ -74,7 +74,8 @@ async def test_it_is_taken_back_within_a_minute_and_not_once_something_was_writt
     assert last is not None
     assert last.offered_for(NOW + 4 * SECOND) == 6
     assert last.offered_for(NOW + 14 * SECOND) == 0
-    with pytest.raises(errors.Conflict):
+    assert await undo.offered(db, alert_id, to=therapist, now=NOW + 60 * SECOND) == last
+    with pytest.raises(errors.Conflict, match=r"^There is nothing to be taken back any more\.$"):
         await undo.take_back(db, alert_id, by=therapist, now=NOW + 61 * SECOND)
     await alerts.note(db, alert_id, "Called.", by=therapist, now=NOW + 5 * SECOND, sealer=sealer)
     assert await undo.offered(db, alert_id, to=therapist, now=NOW + 6 * SECOND) is None
