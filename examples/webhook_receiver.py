@@ -1,4 +1,4 @@
-"""A receiver of Neap's webhooks: verifies the signature, drops what came twice, answers at once.
+"""A receiver of Neap's webhooks: verifies the signature, drops what came twice, answers when the work is done.
 
     pip install standardwebhooks
     NEAP_WEBHOOK_SECRET=whsec_… python webhook_receiver.py 8081
@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import traceback
 from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -23,10 +25,12 @@ REMEMBERED = 10_000
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """One message a request. Neap repeats what was not answered by 2xx, with the same webhook-id."""
+    """One message a request. Neap repeats what was not answered by 2xx within ten seconds, with the same webhook-id."""
 
     webhook = Webhook(os.environ["NEAP_WEBHOOK_SECRET"])
-    seen: ClassVar[OrderedDict[str, object]] = OrderedDict()
+    # What was worked on to the end. Who must not forget it at a restart keeps it with the work, in a database.
+    done: ClassVar[OrderedDict[str, None]] = OrderedDict()
+    working: ClassVar[threading.Lock] = threading.Lock()
 
     def do_POST(self) -> None:
         """Verify, drop a second copy, act, answer."""
@@ -39,15 +43,26 @@ class Receiver(BaseHTTPRequestHandler):
             self.webhook.verify(body, {name.lower(): value for name, value in self.headers.items()})
         except WebhookVerificationError:
             return self.answer(400)
-        first = object()
-        if self.seen.setdefault(self.headers["webhook-id"], first) is first:
-            if len(self.seen) > REMEMBERED:
-                self.seen.popitem(last=False)
-            self.received(json.loads(body))
-        return self.answer(204)
+        return self.answer(self.worked_on(self.headers["webhook-id"], body))
+
+    def worked_on(self, webhook_id: str, body: bytes) -> int:
+        """The status to answer: 204 once the work is done; 500 where it failed, so that Neap sends it again."""
+        # One at a time: a repeat that comes while the first is worked on waits for how that ends.
+        with self.working:
+            if webhook_id in self.done:
+                return 204
+            try:
+                self.received(json.loads(body))
+            except Exception:  # noqa: BLE001 - whatever it was, Neap is to send it again
+                traceback.print_exc()
+                return 500
+            self.done[webhook_id] = None
+            if len(self.done) > REMEMBERED:
+                self.done.popitem(last=False)
+            return 204
 
     def received(self, message: dict[str, object]) -> None:
-        """Whatever the clinic does with it: here a line on standard output."""
+        """Whatever the clinic does with it: here a line on standard output. Raises where that cannot be done now."""
         print(json.dumps(message), flush=True)  # noqa: T201
 
     def answer(self, status: int) -> None:

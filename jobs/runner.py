@@ -132,11 +132,6 @@ class Lookout:
         return Slot(clinic_id=found.clinic_id, job=job, local_date=found.local_date, local_time=found.local_time)
 
 
-async def due_slots(sweep: database.Pool, dailies: Sequence[Daily], *, now: datetime) -> list[tuple[Slot, Daily]]:
-    """What is due in every clinic, a month back."""
-    return await Lookout(dailies).due(sweep, now=now)
-
-
 async def run_due(tools: Tools, lookout: Lookout, process: str, *, now: datetime, clock: Clock | None = None) -> int:
     """Claim and run what is due; how many runs were ours. A run that fails is logged and tried again later.
 

@@ -11,18 +11,19 @@ import msgspec
 
 
 class ServiceScope(StrEnum):
-    """What a program may write, for every client of the clinic."""
+    """What a program may write, for every client of the clinic; `directory`: read whom the ids stand for."""
 
     INFUSIONS = "infusions"
     SESSIONS = "sessions"
     SCREENS = "screens"
+    DIRECTORY = "directory"
 
 
 class ServiceAccountForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an admin says of a new account."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, examples=["Health record system"])]
-    scopes: Annotated[list[ServiceScope], msgspec.Meta(min_length=1, max_length=3)]
+    scopes: Annotated[list[ServiceScope], msgspec.Meta(min_length=1, max_length=4)]
 
 
 class ServiceAccount(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from service.web import calendar_feed, health, page_problems, phone, request_ids
 from service.web.api import (
     consent_api,
     device_api,
+    directory_api,
     export_api,
     gate_api,
     infusion_api,
@@ -84,6 +85,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *push_api.ROUTES,
     *webhook_api.ROUTES,
     *service_account_api.ROUTES,
+    *directory_api.ROUTES,
     *service_account_pages.ROUTES,
     *clinic_pages.ROUTES,
     *operator_pages.ROUTES,

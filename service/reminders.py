@@ -1,7 +1,8 @@
 """Reminders at the hour that a client chose: once a client day at most, never late, and only of the page.
 
-A claim moves the next reminder on and commits before anything is sent. Killed in between, that day has no reminder: of
-a message that only invites, one too few is better than a second.
+A claim moves the next reminder on and commits before anything is sent. Killed in between, or without an answer once the
+message was on its way, that day has no further reminder: of a message that only invites, one too few is better than a
+second. Tried again, and sent by the other channel, is only what certainly reached nobody.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
-from uuid import UUID
+from typing import Literal
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.alert import Channel
-from service import database, ids, instrument_log
+from service import database, instrument_log
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
-from service.notify import Disable, Message, Result, Sent, Template
+from service.notify import Dead, Disable, Message, Result, Retry, Sent, Template
 from service.people import clinics, phone_settings
 
 log = logging.getLogger(__name__)
@@ -31,11 +33,14 @@ AT_ONCE = 3
 LASTS = timedelta(hours=2)
 AGAIN_AFTER = timedelta(minutes=10)
 
+Outcome = Literal["sent", "perhaps_sent", "failed"]
+
 
 class Reminded(msgspec.Struct, kw_only=True):
     """What became of the reminders that were due."""
 
     sent: int = 0
+    perhaps_sent: int = 0
     failed: int = 0
     not_needed: int = 0
     late: int = 0
@@ -172,41 +177,54 @@ async def _send(
 ) -> None:
     async with gate:
         gone: list[UUID] = []
-        is_sent = False
+        results = []
         for device_id, subscription in claimed.browsers.items():
-            result = await _one(sending, Channel.PUSH, claimed, subscription, now=now)
-            is_sent = is_sent or isinstance(result, Sent)
+            result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=now)
+            results.append(result)
             if isinstance(result, Disable):
                 gone.append(device_id)
-        # The fall-back, and only that: who has seen it in a browser gets no letter.
-        if not is_sent and claimed.email is not None:
-            is_sent = isinstance(await _one(sending, Channel.EMAIL, claimed, claimed.email, now=now), Sent)
-    if is_sent:
-        counts.sent += 1
-    else:
-        counts.failed += 1
+        # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
+        if _outcome_of(results) == "failed" and claimed.email is not None:
+            results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=now))
+    outcome = _outcome_of(results)
+    setattr(counts, outcome, getattr(counts, outcome) + 1)
     async with database.transaction(pool, clinic_id) as db:
-        await _settle(db, claimed, "sent" if is_sent else "failed", gone, now=now)
+        await _settle(db, claimed, outcome, gone, now=now)
 
 
-async def _one(sending: Sending, channel: Channel, claimed: Claimed, to: str, *, now: datetime) -> Result | None:
+def _outcome_of(results: Sequence[Result]) -> Outcome:
+    if any(isinstance(each, Sent) for each in results):
+        return "sent"
+    may_have_arrived = any(isinstance(each, Retry) and each.may_have_arrived for each in results)
+    return "perhaps_sent" if may_have_arrived else "failed"
+
+
+def id_of(clinic_id: UUID, client_id: UUID, day: date) -> UUID:
+    """The one id of a day's reminder, for every try and channel, so that a receiver can drop a second copy."""
+    return uuid5(clinic_id, f"reminder {client_id} {day.isoformat()}")
+
+
+async def _one(
+    clinic_id: UUID, sending: Sending, channel: Channel, claimed: Claimed, to: str, *, now: datetime
+) -> Result:
     notifier = sending.notifiers.get(channel)
     if notifier is None:
-        return None
+        return Dead("there is no such channel")
     message = Message(
-        delivery_id=ids.new(),
+        delivery_id=id_of(clinic_id, claimed.client_id, claimed.day),
         template=Template.REMINDER,
         language=claimed.language,
         to=to,
         link=f"{sending.base_url}/phone/{claimed.slug}",
-        written_at=now,
+        written_at=claimed.due_at,
         expires_at=claimed.due_at + LASTS,
     )
     try:
         return await notifier.send(message, now=now)
-    except Exception:
+    except Exception as error:
         log.exception("reminder_raised")
-        return None
+        # How far it came is not known.
+        return Retry(f"unexpected {type(error).__name__}", may_have_arrived=True)
 
 
 SETTLE = """
@@ -227,8 +245,10 @@ where clinic_id = $1
 """
 
 
-async def _settle(db: Db, claimed: Claimed, state: str, gone: Sequence[UUID], *, now: datetime) -> None:
-    await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
+async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
+    # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
+    if state != "perhaps_sent":
+        await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
     for device_id in gone:
         await phone_settings.forget_push(db, device_id)
     again_at = now + AGAIN_AFTER

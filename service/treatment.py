@@ -60,9 +60,7 @@ NEEDS_REASON = frozenset({InfusionState.HELD, InfusionState.MISSED, InfusionStat
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A client with their newest course (or one that is asked for), the zone of their client days, the clinic's, and
-    the client day it is.
-    """
+    """A client, their newest course or the one asked for, the zones of their client days and of the clinic, today."""
 
     client: Client
     course: Course
@@ -137,14 +135,17 @@ async def plan_infusion(
 async def move_infusion(
     db: Db, client_id: UUID, infusion_id: UUID, form: MoveForm, *, by: Actor, now: datetime
 ) -> Infusion:
-    """Give a planned or held infusion another time.
+    """Give a planned or held infusion another time; what it has already changes nothing, whatever the version.
 
     Raises NotFound, Conflict where it is settled, or no longer as it was when somebody looked.
     """
     at = await place_of(db, client_id, now=now)
     _refuse_far(form.planned_at, at, now=now)
     await _own_infusion(db, client_id, infusion_id)
-    await infusions.hold_row(db, infusion_id, version=form.version)
+    before = await infusions.hold_row(db, infusion_id)
+    if before.state not in infusions.SETTLED and (before.planned_at, before.reason) == (form.planned_at, form.reason):
+        return before
+    infusions.refuse_changed(before, form.version)
     await _refuse_beside_another(db, client_id, infusion_id, form.planned_at, "planned_at")
     moved = await infusions.move(db, infusion_id, form.planned_at, reason=form.reason, by=by.staff_id, now=now)
     await audit.record(db, by, "infusion.move", client_id=client_id, object_id=infusion_id, now=now)
@@ -154,14 +155,17 @@ async def move_infusion(
 async def record_infusion(
     db: Db, client_id: UUID, infusion_id: UUID, form: StateForm, *, by: Actor, now: datetime
 ) -> Infusion:
-    """Record what became of an infusion; said of a settled one, it corrects that.
+    """Record what became of an infusion; said of a settled one, it corrects that; what stands already changes nothing.
 
     Raises NotFound, Invalid naming what is missing or cannot be, Conflict as `move_infusion` does.
     """
-    # An infusion of an earlier course is judged by that course, however many began since.
+    # One of an earlier course is judged by that course, however many began since.
     course_id = (await _own_infusion(db, client_id, infusion_id)).course_id
     at = await place_of(db, client_id, now=now, course_id=course_id)
-    before = await infusions.hold_row(db, infusion_id, version=form.version)
+    before = await infusions.hold_row(db, infusion_id)
+    if infusions.stands_so(before, form):
+        return before
+    infusions.refuse_changed(before, form.version)
     _refuse_implausible(form, before, at, now=now)
     if form.state in (InfusionState.PLANNED, InfusionState.HELD):
         courses.refuse_ended(at.course)
@@ -338,8 +342,7 @@ async def start_course(db: Db, client_id: UUID, course_id: UUID, form: CourseFor
 async def discharge(db: Db, client_id: UUID, form: DischargeForm, *, by: Actor, now: datetime) -> int:
     """End the course with a client day that has begun; how many infusions planned or held after it are cancelled by it.
 
-    Therapy sessions booked from now on are cancelled, too, unless therapy goes on without infusions. The care team is
-    told.
+    Therapy sessions booked from now on are cancelled, too, unless therapy goes on without infusions. The team is told.
 
     Raises as `courses.end` does, and Invalid where an infusion was given after that day.
     """

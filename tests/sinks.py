@@ -15,13 +15,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class MailSink:
-    """Answers each message with the next of `answers`, then with 250."""
+    """Answers each message with the next of `answers`, then with 250; None keeps it and never says so."""
 
     port: int = 0
-    answers: list[str] = field(default_factory=list)
+    answers: list[str | None] = field(default_factory=list)
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -37,11 +38,13 @@ class MailSink:
         parsed = message_from_bytes(raw, policy=policy.default)
         assert isinstance(parsed, EmailMessage)
         answer = self.answers.pop(0) if self.answers else "250 Kept"
-        if answer.startswith("250"):
+        if answer is None or answer.startswith("250"):
             self.messages.append(parsed)
             self.recipients += envelope.rcpt_tos
             self.arrived.set()
-        return answer
+        if answer is None:
+            await self.released.wait()
+        return answer or "250 Kept"
 
 
 @asynccontextmanager
@@ -53,6 +56,7 @@ async def a_mail_sink(sink: MailSink | None = None) -> AsyncIterator[MailSink]:
     try:
         yield sink
     finally:
+        sink.released.set()
         server.close()
         await server.wait_closed()
 

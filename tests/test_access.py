@@ -54,6 +54,7 @@ PROGRAMS_MAY = {
     Permission.SEE_SESSIONS,
     Permission.BOOK_SESSIONS,
     Permission.RECORD_SCREENS,
+    Permission.LOOK_UP_IDS,
 }
 STAFF = [Party(role) for role in Role]
 # Whoever is on call has a role, too: here one on nobody's care team.

@@ -107,7 +107,7 @@ async def test_a_run_again_and_days_that_were_missed_tell_once_and_leave_nothing
         alert_id = await an_alert(db, client_id, at=NOW + timedelta(hours=5))
         await alerts.resolve(db, alert_id, Outcome.CALLED, by=tamsin, now=NOW + timedelta(hours=6))
     after = NOW + 4 * DAY
-    due = await runner.due_slots(tools.sweep, DIGESTS, now=after)
+    due = await runner.Lookout(DIGESTS).due(tools.sweep, now=after)
     assert await runner.run_due(tools, runner.Lookout(DIGESTS), "a", now=after) == len(due)
     assert await runner.run_due(tools, runner.Lookout(DIGESTS), "b", now=after) == 0
     await senders.deliver_everywhere(tools, Channel.EMAIL, now=after)

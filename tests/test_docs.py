@@ -91,6 +91,17 @@ def test_the_map_names_every_module_of_the_service_and_the_jobs_and_every_noun()
     assert [name for name in folders + files if f"`{name}`" not in MAP] == []
 
 
+def test_the_map_names_every_file_of_the_rooms_that_it_lists_file_by_file() -> None:
+    rooms = [REPOSITORY / "service" / room for room in ("web", "web/api", "web/dashboard", "web/forms", "alerting")]
+    files = [file for room in rooms for file in sorted(room.glob("*.py")) if not file.name.startswith("__")]
+    assert [name_of(file) for file in files if f"`{file.name}`" not in MAP] == []
+
+
+def test_the_map_names_every_room_of_the_service() -> None:
+    rooms = {file.parent for file in (REPOSITORY / "service").rglob("*.py")} - {REPOSITORY / "service"}
+    assert sorted(name_of(room) for room in rooms if f"`{room.name}/`" not in MAP) == []
+
+
 def test_every_module_that_the_map_names_exists() -> None:
     known = {file.name for folder in ROOTS for file in (REPOSITORY / folder).rglob("*.py")}
     assert set(re.findall(r"`(\w+\.py)`", MAP)) - known == set()

@@ -54,7 +54,7 @@ async def test_a_look_out_finds_what_a_look_over_the_whole_month_finds(
             zone = ZONES[look // 5]
             await a_clinic(owner_pool, slug=f"clinic-{look}", time_zone=zone, now=now)
         due = await lookout.due(sweep_pool, now=now)
-        assert due == await runner.due_slots(sweep_pool, dailies, now=now)
+        assert due == await runner.Lookout(dailies).due(sweep_pool, now=now)
         assert due == await by_the_rule(sweep_pool, dailies, now=now)
         found_any += len(due)
         for slot, daily in random.sample(due, random.randint(0, len(due))):

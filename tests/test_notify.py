@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import ipaddress
 import ssl
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from service import ids, notify
-from service.notify import Dead, Disable, Message, Retry, Sent, endpoint
+from service.notify import Dead, Disable, Message, Retry, Sent, email, endpoint, outward
 from service.notify.email import Email
 from service.notify.webhook import Webhook
 from tests.builders import NOW
@@ -74,6 +75,60 @@ async def test_a_mail_server_s_no_is_taken_as_it_is_meant(answer: str, expected:
     async with a_mail_sink() as sink:
         sink.answers = [answer]
         assert await an_email_channel(sink.port).send(a_message("a@harbour.example"), now=NOW) == expected
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_post_without_an_answer_says_whether_it_may_have_arrived(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outward, "TIMEOUT_SECONDS", 0.3)
+    async with a_hook_sink() as sink:
+        sink.answers = [None]
+        port = sink.port if begun else await a_closed_port()
+        channel = Webhook(allowed={f"127.0.0.1:{port}"})
+        result = await channel.send(a_message(f"http://127.0.0.1:{port}/"), now=NOW)
+    assert isinstance(result, Retry)
+    assert result.may_have_arrived is begun
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_e_mail_without_an_answer_says_whether_it_may_have_arrived(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(email, "TIMEOUT_SECONDS", 0.3)
+    async with a_mail_sink() as sink:
+        sink.answers = [None]
+        port = sink.port if begun else await a_closed_port()
+        result = await an_email_channel(port).send(a_message("a@harbour.example"), now=NOW)
+    assert isinstance(result, Retry)
+    assert result.may_have_arrived is begun
+
+
+async def test_an_e_mail_that_was_taken_is_sent_however_the_goodbye_goes() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        in_data = False
+        async for line in reader:
+            if in_data and line != b".\r\n":
+                continue
+            in_data = line.upper().startswith(b"DATA")
+            if line.upper().startswith(b"QUIT"):
+                writer.transport.abort()
+                return
+            writer.write(b"354 go on\r\n" if in_data else b"250 Kept\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert await an_email_channel(port).send(a_message("a@harbour.example"), now=NOW) == Sent()
+
+
+async def a_closed_port() -> int:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
 
 
 async def test_an_address_that_the_mail_server_does_not_know_is_dead() -> None:

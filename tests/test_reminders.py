@@ -19,7 +19,8 @@ from service import database, reminders
 from service.alerting.writing import Sending
 from service.database import Pool
 from service.facts import client_day, pauses
-from service.notify import Message, Result
+from service.notify import Message, Result, outward
+from service.notify import email as email_channel
 from service.notify.email import Email
 from service.notify.push import Push
 from service.people import phone_settings
@@ -173,6 +174,79 @@ async def test_what_is_known_to_have_failed_is_tried_again_while_the_hour_is_sti
     assert await run(tools, at=DUE_AT + timedelta(minutes=10)) == counted(sent=1)
     assert await run(tools, at=DUE_AT + timedelta(minutes=30)) == counted()
     assert len(mail.messages) == 1
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (outward, email_channel):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("email", [None, "someone@x.example"])
+async def test_a_push_whose_answer_is_lost_is_the_reminder_of_that_day(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, email: str | None
+) -> None:
+    service.answers = [None]
+    await a_reminded_client(owner_pool, clinic, browser=a_browser(service.port), email=email)
+    assert await run(tools) == counted(perhaps_sent=1)
+    for minutes in (10, 20, 110):
+        assert await run(tools, at=DUE_AT + timedelta(minutes=minutes)) == counted()
+    assert len(service.hooks) == 1
+    assert mail.messages == []
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1)
+    assert len(service.hooks) == 2
+    first, second = (hook.headers["topic"] for hook in service.hooks)
+    assert first != second
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_an_e_mail_whose_answer_is_lost_is_the_reminder_of_that_day(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    mail.answers = [None]
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    assert await run(tools) == counted(perhaps_sent=1)
+    for minutes in (10, 20, 110):
+        assert await run(tools, at=DUE_AT + timedelta(minutes=minutes)) == counted()
+    assert len(mail.messages) == 1
+
+
+async def test_what_was_answered_with_a_no_is_tried_again_under_the_same_id(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
+) -> None:
+    browser = a_browser(service.port)
+    service.answers, mail.answers = ["503"], ["451 Later"]
+    client_id = await a_reminded_client(owner_pool, clinic, browser=browser, email="someone@x.example")
+    assert await run(tools) == counted(failed=1)
+    assert await run(tools, at=DUE_AT + timedelta(minutes=10)) == counted(sent=1)
+    the_one = reminders.id_of(clinic.clinic_id, client_id, DAY)
+    assert [browser.read(hook)["id"] for hook in service.hooks] == [str(the_one)] * 2
+    assert len({hook.headers["topic"] for hook in service.hooks}) == 1
+    assert mail.messages == []
+
+
+async def test_an_e_mail_tried_again_looks_as_it_did(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    refusing = MailSink(answers=["451 Later"])
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    seen: list[Message] = []
+
+    class Watched(Email):
+        async def send(self, message: Message, *, now: datetime) -> Result:
+            seen.append(message)
+            return await super().send(message, now=now)
+
+    mail.answers = refusing.answers
+    watched = Watched(
+        host="127.0.0.1", port=mail.port, security="none", sender="neap@x.example", user=None, password=None
+    )
+    sending = Tools(tools.pool, tools.sweep, Sending({Channel.EMAIL: watched}, MASTER, "https://neap.example"))
+    assert await run(sending) == counted(failed=1)
+    assert await run(sending, at=DUE_AT + timedelta(minutes=10)) == counted(sent=1)
+    first, second = (watched.written(message).as_bytes() for message in seen)
+    assert first == second
 
 
 async def test_nobody_is_reminded_late(owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink) -> None:

@@ -221,7 +221,7 @@ async def test_four_replicas_killed_at_random_do_each_thing_once(
 
 async def left(owner: Pool, sweep: Pool, clinics: list[Clinic], *, now: datetime) -> int:
     """How much is still to be done."""
-    due = len(await runner.due_slots(sweep, DAILIES, now=now))
+    due = len(await runner.Lookout(DAILIES).due(sweep, now=now))
     for clinic in clinics:
         async with database.transaction(owner, clinic.clinic_id) as db:
             due += int(str(await db.value(LEFT, now)))

@@ -86,6 +86,67 @@ async def test_a_program_writes_the_three_kinds_once_for_each_of_its_ids(house: 
     assert reply.json()["state"] == "cancelled", reply.text
 
 
+async def test_what_a_program_says_again_after_a_lost_reply_is_200_and_changes_nothing(house: House) -> None:
+    headers, infusion_id = await house.token(ServiceScope.INFUSIONS, ServiceScope.SESSIONS), ids.new()
+    address = f"/v1/clients/{house.client_id}/infusions/{infusion_id}"
+    assert (await house.http.put(address, json={"planned_at": in_hours(24)}, headers=headers)).status_code == 201
+    steps: list[tuple[str, dict[str, object]]] = [
+        ("move", {"planned_at": in_hours(26), "reason": "clinic", "version": 1}),
+        ("state", {"state": "held", "reason": "clinic", "version": 2}),
+        ("state", {"state": "planned", "version": 3}),
+        ("state", {"state": "cancelled", "reason": "other", "version": 4}),
+    ]
+    for verb, body in steps:
+        replies = [await house.http.post(f"{address}/{verb}", json=body, headers=headers) for _ in range(3)]
+        assert [each.status_code for each in replies] == [200] * 3, replies[-1].text
+        assert len({each.text for each in replies}) == 1
+    other = await house.http.post(
+        f"{address}/state", json={"state": "held", "reason": "other"} | {"version": 4}, headers=headers
+    )
+    assert other.status_code == 409
+    history = (await house.http.get(address, headers=headers)).json()["events"]
+    assert [each["state"] for each in history] == ["planned", "planned", "held", "planned", "cancelled"]
+    session_id = ids.new()
+    booked = f"/v1/clients/{house.client_id}/sessions/{session_id}"
+    assert (await house.http.put(booked, json={"planned_at": in_hours(48)}, headers=headers)).status_code == 201
+    change = {"state": "cancelled", "version": 1}
+    replies = [await house.http.patch(f"/v1/sessions/{session_id}", json=change, headers=headers) for _ in range(2)]
+    assert [each.status_code for each in replies] == [200, 200], replies[-1].text
+
+
+async def test_a_program_finds_its_client_and_puts_a_screen_on_an_infusion_that_staff_planned(house: House) -> None:
+    async with database.transaction(house.owner, house.clinic_id) as db:
+        planned, second = await a_planned_infusion(db, house.client_id), await a_client(db, given_name="Wren")
+    headers = await house.token(ServiceScope.DIRECTORY, ServiceScope.SCREENS)
+    found, after = [], ""
+    for _ in range(2):
+        page = (await house.http.get(f"/v1/directory/clients?limit=1{after}", headers=headers)).json()
+        found += page["items"]
+        after = f"&after={page['next']}"
+    assert page["next"] is None
+    assert [each["client_id"] for each in found] == [str(house.client_id), str(second)]
+    assert set(found[1]) == {"client_id", "given_name", "family_name", "enrolled_on"}
+    slots = await house.http.get(f"/v1/directory/clients/{house.client_id}/infusions", headers=headers)
+    (slot,) = slots.json()["items"]
+    assert (slot["infusion_id"], slot["state"]) == (str(planned), "planned")
+    screen = {"panel": ["cocaine"], "positive": [], "collected_at": in_hours(-1), "confirmation": "presumptive"}
+    address = f"/v1/infusions/{slot['infusion_id']}/gate/screens/{ids.new()}"
+    assert (await house.http.put(address, json={**screen, "valid": True}, headers=headers)).status_code == 201
+    staff = (await house.http.get("/v1/directory/staff", headers=headers)).json()["items"]
+    assert [each["roles"] for each in staff] == [["admin"]]
+    async with database.transaction(house.owner, house.clinic_id) as db:
+        rows = await db.connection.fetch(
+            "select distinct action from audit_event where action like 'directory.%' and actor_kind = 'service_account'"
+        )
+    assert {row["action"] for row in rows} == {f"directory.read_{each}" for each in ("clients", "infusions", "staff")}
+
+
+async def test_without_its_scope_a_program_has_no_directory(house: House) -> None:
+    headers = await house.token(ServiceScope.INFUSIONS, ServiceScope.SESSIONS, ServiceScope.SCREENS)
+    for path in ("clients", f"clients/{house.client_id}/infusions", "staff"):
+        assert (await house.http.get(f"/v1/directory/{path}", headers=headers)).status_code == 404
+
+
 async def test_what_a_program_wrote_is_recorded_by_nobody_of_the_staff_and_audited_as_its_own(house: House) -> None:
     headers, infusion_id = await house.token(ServiceScope.INFUSIONS), ids.new()
     address = f"/v1/clients/{house.client_id}/infusions/{infusion_id}"

@@ -146,7 +146,8 @@ async def test_an_infusion_is_moved_and_whoever_looked_before_is_told(treated: T
     body = {"planned_at": later, "reason": "client_wish", "version": 1}
     moved = await treated.post(f"{path}/move", body)
     assert (moved["state"], moved["version"]) == ("planned", 2)
-    await treated.post(f"{path}/move", body, status=409)
+    assert await treated.post(f"{path}/move", body) == moved
+    await treated.post(f"{path}/move", body | {"reason": "clinic"}, status=409)
     events = (await treated.get(path))["events"]
     assert [event["planned_at"] for event in events] == [planned["planned_at"], moved["planned_at"]]
     await treated.post(f"{path}/state", {"state": "cancelled", "reason": "illness"})

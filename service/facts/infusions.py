@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.course import ChangeReason, Infusion, InfusionState
+from schemas.treatment import StateForm
 from service import errors, ids
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
@@ -84,15 +85,21 @@ for no key update
 """
 
 
-async def hold_row(db: Db, infusion_id: UUID, *, version: int | None = None) -> Infusion:
-    """The infusion, locked until the transaction ends.
+async def hold_row(db: Db, infusion_id: UUID) -> Infusion:
+    """The infusion, locked until the transaction ends. Raises NotFound."""
+    return await db.get(Infusion, GET_FOR_UPDATE, db.clinic_id, infusion_id)
 
-    Raises NotFound, and Conflict where it is no longer the `version` that somebody looked at.
-    """
-    infusion = await db.get(Infusion, GET_FOR_UPDATE, db.clinic_id, infusion_id)
+
+def stands_so(infusion: Infusion, form: StateForm) -> bool:
+    """Whether it was said before, as by a caller who never got the answer."""
+    said = ("state", "given_at", "dose_mg_per_kg", "duration_minutes", "reason")
+    return all(getattr(infusion, name) == getattr(form, name) for name in said)
+
+
+def refuse_changed(infusion: Infusion, version: int | None) -> None:
+    """Raises Conflict where it is no longer the `version` that somebody looked at."""
     if version is not None and infusion.version != version:
         raise errors.Conflict("Somebody changed this infusion meanwhile. Look at it again.")
-    return infusion
 
 
 SET = """

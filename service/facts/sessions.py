@@ -170,8 +170,6 @@ async def change(
     none.
     """
     before = await db.get(TherapySession, HOLD, db.clinic_id, therapy_session_id)
-    if version is not None and before.version != version:
-        raise errors.Conflict("Somebody else has changed it meanwhile. Look at it again.")
     after = msgspec.structs.replace(
         before,
         state=state or before.state,
@@ -180,8 +178,11 @@ async def change(
         modality=modality or before.modality,
         minutes=minutes or before.minutes,
     )
+    # Before the version is looked at: a caller who never got the answer says it again.
     if after == before:
         return before
+    if version is not None and before.version != version:
+        raise errors.Conflict("Somebody else has changed it meanwhile. Look at it again.")
     _refuse_impossible(before, after, now=now)
     if after.staff_id != before.staff_id:
         await _refuse_other_than_therapists(db, after.staff_id)

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import Literal, Self
 
 import aiosmtplib
+from aiosmtplib.typing import Default
 
 from schemas.alert import Channel
 from service.config import Config
@@ -18,6 +19,26 @@ from service.notify.message import Dead, Message, Result, Retry, Sent
 # The whole conversation: others wait for the run that this is part of.
 TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
+
+
+class _Conversation(aiosmtplib.SMTP):
+    """Remembers how far it came: the message `begun`, and `taken` by a 250."""
+
+    begun = False
+    taken = False
+
+    async def data(
+        self,
+        message: str | bytes,
+        /,
+        *,
+        timeout: float | Literal[Default.token] | None = Default.token,  # noqa: ASYNC109 - aiosmtplib's own
+    ) -> aiosmtplib.SMTPResponse:
+        """Hand the message over, and note it."""
+        self.begun = True
+        response = await super().data(message, timeout=timeout)
+        self.taken = True
+        return response
 
 
 class Email:
@@ -62,18 +83,18 @@ class Email:
         del now
         if self._host is None:
             return Retry("no mail server is set")
+        talk = _Conversation(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._security == "tls",
+            start_tls=self._security == "starttls",
+            username=self._user,
+            password=self._password,
+            timeout=TIMEOUT_SECONDS,
+        )
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                await aiosmtplib.send(
-                    self.written(message),
-                    hostname=self._host,
-                    port=self._port,
-                    use_tls=self._security == "tls",
-                    start_tls=self._security == "starttls",
-                    username=self._user,
-                    password=self._password,
-                    timeout=TIMEOUT_SECONDS,
-                )
+            async with asyncio.timeout(TIMEOUT_SECONDS), talk:
+                await talk.send_message(self.written(message))
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(max(each.code for each in error.recipients))
         except aiosmtplib.SMTPDataError as error:
@@ -81,7 +102,10 @@ class Email:
         except aiosmtplib.SMTPResponseException as error:
             return Retry(f"the mail server answered {error.code}")
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            return Retry(f"the mail server is out of reach ({type(error).__name__})")
+            # A goodbye that goes wrong takes nothing back.
+            if not talk.taken:
+                problem = f"the mail server is out of reach ({type(error).__name__})"
+                return Retry(problem, may_have_arrived=talk.begun)
         return Sent()
 
     def written(self, message: Message) -> EmailMessage:

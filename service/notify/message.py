@@ -90,10 +90,14 @@ class Sent(msgspec.Struct, frozen=True, tag=True):
 
 
 class Retry(msgspec.Struct, frozen=True, tag=True):
-    """Not now; again after so many seconds, where the other side said so, else as the channel's table says."""
+    """Not now; again after so many seconds, where the other side said so, else as the channel's table says.
+
+    `may_have_arrived`: the message was on its way when the answer was lost, so that another try may be a second copy.
+    """
 
     problem: str
     after_seconds: float | None = None
+    may_have_arrived: bool = False
 
 
 class Dead(msgspec.Struct, frozen=True, tag=True):

@@ -35,6 +35,18 @@ async def resolved(host: str, port: int) -> list[str]:
     return [str(each[4][0]).partition("%")[0] for each in found]
 
 
+class _Way:
+    """How far one request came."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    async def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """httpcore tells each step; from the body's first byte on, the other side may have the message."""
+        del info
+        self.begun = self.begun or event.endswith("send_request_body.started")
+
+
 class Outward:
     """Posts. `allowed` host:port pairs may also be private and plain http; `gone`: the answers that end an address."""
 
@@ -53,17 +65,18 @@ class Outward:
 
     async def post(self, to: str, body: bytes, headers: Mapping[str, str]) -> Result:
         """One attempt; never raises for what the other side does."""
+        way = _Way()
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await self._post(endpoint.read(to, allowed=self._allowed), body, headers)
+                return await self._post(endpoint.read(to, allowed=self._allowed), body, headers, way)
         except Refused as error:
             return Dead(str(error))
         except TimeoutError:
-            return Retry("no answer in time")
+            return Retry("no answer in time", may_have_arrived=way.begun)
         except (httpx.HTTPError, OSError) as error:
-            return Retry(f"out of reach ({type(error).__name__})")
+            return Retry(f"out of reach ({type(error).__name__})", may_have_arrived=way.begun)
 
-    async def _post(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> Result:
+    async def _post(self, url: httpx.URL, body: bytes, headers: Mapping[str, str], way: _Way) -> Result:
         address = await self._checked_address(url)
         # A client each: a kept connection is known by its address, and another endpoint may share that.
         timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_SECONDS)
@@ -75,7 +88,7 @@ class Outward:
                 url.copy_with(host=address),
                 content=body,
                 headers={"host": url.netloc.decode(), "user-agent": "Neap", **headers},
-                extensions={"sni_hostname": url.host},
+                extensions={"sni_hostname": url.host, "trace": way.trace},
             ) as response,
         ):
             return self._result_of(response)

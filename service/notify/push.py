@@ -103,6 +103,8 @@ class Push:
             "content-encoding": "aes128gcm",
             "ttl": str(_seconds_left(message, now=now)),
             "urgency": "high",
+            # RFC 8030, 5.4: of two tries that a push service still holds, the later takes the place of the first.
+            "topic": base64.urlsafe_b64encode(message.delivery_id.bytes).rstrip(b"=").decode(),
             "authorization": self._vapid.sign(claims)["Authorization"],
         }
         return await self._outward.post(subscription.endpoint, _encrypted(message, subscription), headers)

@@ -33,6 +33,7 @@ class Party(StrEnum):
     INFUSIONS_PROGRAM = "infusions_program"
     SESSIONS_PROGRAM = "sessions_program"
     SCREENS_PROGRAM = "screens_program"
+    DIRECTORY_PROGRAM = "directory_program"
     ANYONE = "anyone"
 
 
@@ -41,6 +42,7 @@ PARTY_OF_SCOPE: Mapping[ServiceScope, Party] = MappingProxyType(
         ServiceScope.INFUSIONS: Party.INFUSIONS_PROGRAM,
         ServiceScope.SESSIONS: Party.SESSIONS_PROGRAM,
         ServiceScope.SCREENS: Party.SCREENS_PROGRAM,
+        ServiceScope.DIRECTORY: Party.DIRECTORY_PROGRAM,
     }
 )
 """As whom a service account comes that has this scope; what it may do then stands in the one table."""
@@ -75,6 +77,7 @@ class Permission(StrEnum):
     MANAGE_CLIENTS = "manage_clients"
     MANAGE_TREATMENT = "manage_treatment"
     SEE_INFUSIONS = "see_infusions"
+    LOOK_UP_IDS = "look_up_ids"
     RECORD_INFUSIONS = "record_infusions"
     SEE_ROTA = "see_rota"
     MANAGE_ROTA = "manage_rota"
@@ -152,6 +155,8 @@ TABLE: Mapping[Permission, Mapping[Party, Scope]] = MappingProxyType(
         Permission.MANAGE_TREATMENT: _WITH_CARE_TEAM_OR_CLINIC,
         Permission.SEE_INFUSIONS: {**_OR_ON_CALL, Party.INFUSIONS_PROGRAM: Scope.CLINIC},
         Permission.RECORD_INFUSIONS: {**_WITH_CARE_TEAM_OR_CLINIC, Party.INFUSIONS_PROGRAM: Scope.CLINIC},
+        # Whom an id stands for: names, slots of infusions, staff. People have their pages for that.
+        Permission.LOOK_UP_IDS: {Party.DIRECTORY_PROGRAM: Scope.CLINIC},
         # Who covers whom, and who is on call; one's own cover anybody may arrange (USE_OWN_ACCOUNT).
         Permission.SEE_ROTA: _each((*_CLINICAL, Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),
         Permission.MANAGE_ROTA: _each((Party.COORDINATOR, Party.ADMIN), Scope.CLINIC),

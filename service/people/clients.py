@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from schemas.client import CareTeamMember, Client, RecordOrigin
+from schemas.directory import DirectoryClient
 from schemas.staff import Role
 from service import errors, ids
 from service.database import Db
@@ -130,6 +131,21 @@ order by client_id
 async def ids_of(db: Db) -> list[UUID]:
     """Every client of the clinic."""
     return [record["client_id"] for record in await db.connection.fetch(IDS_OF, db.clinic_id)]
+
+
+DIRECTORY = """
+select client_id, given_name, family_name, enrolled_on
+from client
+where clinic_id = $1
+  and ($2::uuid is null or client_id > $2)
+order by client_id
+limit $3
+"""
+
+
+async def directory(db: Db, *, after: UUID | None, limit: int) -> list[DirectoryClient]:
+    """The clinic's clients by name, in the order of their ids, from behind `after` on."""
+    return await db.rows(DirectoryClient, DIRECTORY, db.clinic_id, after, limit)
 
 
 WRAPPED_KEY = """

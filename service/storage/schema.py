@@ -48,11 +48,6 @@ async def pending(connection: Connection) -> list[str]:
     return [version for version in versions() if version not in there]
 
 
-async def is_current(connection: Connection) -> bool:
-    """Whether exactly our migrations are applied, none missing and none from a later program."""
-    return await applied(connection) == versions()
-
-
 async def refuse_stale(connection: Connection) -> None:
     """Raise SchemaFault when the schema is not current; web and jobs begin with this."""
     there = await applied(connection)

@@ -129,6 +129,8 @@ def _operation(handler: HTTPRouteHandler, method: str, schemas: dict[str, dict[s
 
 def _schemes_of(permission: Permission) -> list[str]:
     parties = TABLE[permission]
+    if set(parties) <= PROGRAMS:
+        return ["service_account"]
     people = "phone" if Party.CLIENT in parties else "staff"
     return [people, "service_account"] if PROGRAMS & set(parties) else [people]
 
