@@ -7,7 +7,7 @@ import { closeQuestions, questions, questionsChanged, saveResponse } from "./pho
 import { settleEarlier, showQueue } from "./phone_queue.js";
 import { sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
-import { openStore } from "./phone_store.js";
+import { NO_STORE, openStore } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
 const on = (id, event, act) => element(id).addEventListener(event, act);
@@ -43,7 +43,9 @@ async function connectView(why) {
 }
 
 async function connect(event) {
+  // First of all: sent by the browser itself, the code would stand in an address.
   event.preventDefault();
+  if (page.store === NO_STORE) return;
   const part = await fetched("./phone_connection.js", "connect-fault");
   if (part) await part.connect();
 }
@@ -126,20 +128,26 @@ function listen() {
   sendWhenItMay();
 }
 
-async function start() {
+// Where there is none, the page says why; what needs none works.
+async function openedStore() {
   const fault = element("connect-fault");
-  if (!window.isSecureContext || !window.indexedDB) {
-    show("connect");
-    fault.textContent = say("This page needs a secure address (https) and a browser that keeps its data.");
-    return;
-  }
   try {
-    page.store = await openStore(clinic);
+    if (window.isSecureContext && window.indexedDB) {
+      page.store = await openStore(clinic);
+      return true;
+    }
+    fault.textContent = say("This page needs a secure address (https) and a browser that keeps its data.");
   } catch {
-    show("connect");
     fault.textContent = say("This browser keeps nothing (private mode?), so answers could be lost. Try another one.");
-    return;
   }
+  page.store = NO_STORE;
+  listen();
+  show("connect");
+  return false;
+}
+
+async function start() {
+  if (!(await openedStore())) return;
   then.done = showDay;
   then.ended = () => endEnrolment(say("This phone is no longer connected."));
   lock.forgotten = async () => {

@@ -28,7 +28,9 @@ async function enrol(store, code) {
   await store.forget("key");
   // Whoever has the clinic's code is the client: it ends the former PIN and the cover.
   for (const key of ["pin", "covered"]) await store.forget(key);
-  await store.keep("offerPin", true);
+  // Of this tab: see offerPin().
+  sessionStorage.offerPin = Date.now();
+  await store.keep("offerPin", Number(sessionStorage.offerPin));
 }
 
 function connectFault(error) {

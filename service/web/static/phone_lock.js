@@ -10,6 +10,8 @@ const SHORTEST = 4;
 const FREE_TRIES = 5;
 const FIRST_PAUSE_MILLISECONDS = 5 * 60 * 1000;
 const LONGEST_PAUSE_MILLISECONDS = 24 * 60 * 60 * 1000;
+// Long enough to choose a PIN and to be called away once.
+const OFFER_MILLISECONDS = 10 * 60 * 1000;
 const TWICE_MILLISECONDS = 1500;
 
 // What a forgotten PIN leads to; phone.js says.
@@ -48,9 +50,9 @@ async function faultOf(pin) {
   return say("Too many wrong ones. Next try: {when}.", { when: dayAndTime(new Date(kept.until)) });
 }
 
-// Ask for the PIN, or let one be chosen where there is none, which opens what was answered from the day `since` on (null:
-// everything); true where the door is open.
-export async function openLock(why = "", since = null) {
+// Ask for the PIN, or let one be chosen where there is none, which opens what was answered from the day `since()` on
+// (null: everything); true where the door is open.
+export async function openLock(why, since) {
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
   const isNew = !(await page.store.kept("pin"));
@@ -76,11 +78,12 @@ export async function openLock(why = "", since = null) {
     element("pin-form").onsubmit = async (event) => {
       event.preventDefault();
       const pin = first.value;
-      if (pin.length < SHORTEST) fault.textContent = say("At least four digits.");
+      // One of letters, chosen once, still opens.
+      if (pin.length < SHORTEST || (isNew && /\D/.test(pin))) fault.textContent = say("Only digits, at least four.");
       else if (isNew && pin !== again.value) fault.textContent = say("The two are not the same.");
       else {
         fault.textContent = isNew ? "" : await faultOf(pin);
-        if (isNew) await choose(pin, since);
+        if (isNew) await choose(pin, since());
         first.value = "";
         if (!fault.textContent) end(true);
       }
@@ -91,11 +94,21 @@ export async function openLock(why = "", since = null) {
 // Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN.
 export const mayGoOn = async () => !(await page.store.kept("pin")) || openLock();
 
-// Part of connecting, where the clinic's code says that it is the client: once, and they may do without.
+const today = () => dayOf(new Date());
+
+// Part of connecting, where the clinic's code says that it is the client: once, and they may do without. Somebody else
+// may open the page before they have chosen: it opens everything only in the tab of the code, and for some minutes.
 export async function offerPin() {
-  if (!(await page.store.kept("offerPin"))) return;
-  await openLock(
+  const offered = await page.store.kept("offerPin");
+  if (!offered) return;
+  const isClients = () => {
+    const age = Date.now() - offered;
+    return sessionStorage.offerPin === String(offered) && age >= 0 && age < OFFER_MILLISECONDS;
+  };
+  if (!isClients()) await openHistoryLock();
+  else await openLock(
     say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
+    () => (isClients() ? null : today()),
   );
   await page.store.forget("offerPin");
 }
@@ -104,7 +117,7 @@ export async function offerPin() {
 export const openHistoryLock = () =>
   openLock(
     say("It opens what you answer from today on. Your clinic's new code opens what was before, too: anybody could choose a PIN here."),
-    dayOf(new Date()),
+    today,
   );
 
 // ---- the cover: one tap hides the page behind something that says nothing
