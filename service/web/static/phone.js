@@ -1,7 +1,7 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
 import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
 import { keepDraft } from "./phone_draft.js";
-import { coverAgain, listenToCover, lock, offerPin, openHistoryLock, setCovered } from "./phone_lock.js";
+import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
 import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
@@ -32,6 +32,18 @@ async function fetched(name, fault) {
   return part;
 }
 
+// Why this phone is connected no more, also at later openings; answers that wait or were refused stay.
+const ENDED = {
+  lost: () =>
+    `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
+  left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
+};
+
+async function endedView() {
+  const why = await page.store.kept("why");
+  await connectView(why ? ENDED[why]() : "");
+}
+
 async function connectView(why) {
   const device = await page.store.kept("device");
   element("connect-cancel").hidden = !device;
@@ -50,18 +62,20 @@ async function connect(event) {
   if (part) await part.connect();
 }
 
-// This phone is connected no more; answers that wait or were refused stay.
-async function endEnrolment(why) {
+async function endEnrolment() {
   for (const key of ["device", "today"]) await page.store.forget(key);
   page.today = null;
   questions.definition = null;
-  await connectView(`${why} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`);
+  await page.store.keep("why", "lost");
+  await endedView();
 }
 
 async function openHistory() {
-  if (!(await openHistoryLock())) return;
+  const isChosen = await page.store.kept("pin");
+  const door = isChosen ? { openHistoryLock: openLock } : await fetched("./phone_pin.js", "history-words");
+  if (door && !(await door.openHistoryLock())) return;
   enter("history");
-  const part = await fetched("./phone_history.js", "history-words");
+  const part = door && (await fetched("./phone_history.js", "history-words"));
   if (part) await part.showHistory();
 }
 
@@ -106,11 +120,11 @@ function listen() {
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
-      await connectView(say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."));
+      await page.store.keep("why", "left");
+      await endedView();
     }
   });
   on("earlier-yes", "click", () => settleEarlier(page.store, true).then(wake));
-  on("earlier-no", "click", () => settleEarlier(page.store, false).then(wake));
   on("history-open", "click", openHistory);
   on("history-close", "click", closeHistory);
   // A code that came by the link is not lost by choosing another language.
@@ -149,7 +163,7 @@ async function openedStore() {
 async function start() {
   if (!(await openedStore())) return;
   then.done = showDay;
-  then.ended = () => endEnrolment(say("This phone is no longer connected."));
+  then.ended = endEnrolment;
   lock.forgotten = async () => {
     // What the cover keeps out of sight stays so until the code is right.
     setCovered(false);
@@ -160,11 +174,13 @@ async function start() {
   await coverAgain();
   listen();
   if (!(await page.store.kept("device"))) {
-    await connectView("");
+    await endedView();
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {
-    await offerPin();
+    // Without a network it is offered at another opening.
+    const part = (await page.store.kept("offerPin")) && (await import("./phone_pin.js").catch(() => null));
+    if (part) await part.offerPin();
     await showDay();
     await showQueue(page.store, wake);
     await wake();

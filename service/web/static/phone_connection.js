@@ -1,6 +1,7 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
-import { mayGoOn, offerPin } from "./phone_lock.js";
+import { mayGoOn } from "./phone_lock.js";
 import { KEPT, clinic, element, leave, link, page, show } from "./phone_page.js";
+import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, base64url, waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -73,7 +74,7 @@ export async function disconnect() {
   if (!asksAgain) {
     asksAgain = true;
     const waiting = (await waitingAnswers(page.store)).length;
-    const stays = say("{count} not sent stay here until you delete them.", { count: waiting });
+    const stays = say("Not sent yet: {count}. That stays here until you delete it.", { count: waiting });
     fault.textContent = `${say("Tap again to disconnect.")} ${waiting ? stays : ""}`.trim();
     return false;
   }

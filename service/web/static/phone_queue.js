@@ -27,15 +27,32 @@ export async function showQueue(store, wake) {
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
-  element("earlier").hidden = !earlier.length || !device;
-  if (earlier.length) {
-    element("earlier-words").textContent = say(
-      "{count} not sent, saved here before this phone was connected again. The last is from {when}.",
-      { count: earlier.length, when: when(earlier.at(-1)) },
-    );
+  const count = earlier.length;
+  element("earlier").hidden = !count;
+  for (const id of ["earlier-title", "earlier-yes"]) element(id).hidden = !device;
+  if (count) {
+    element("earlier-words").textContent = device
+      ? say("Not sent, saved here before this phone was connected again: {count}. The last: {when}.", { count, when: when(earlier.at(-1)) })
+      : say("Not sent yet, kept on this phone: {count}.", { count });
   }
+  deletes(element("earlier-no"), device ? say("No, delete them") : say("Delete"), count, async () => {
+    await settleEarlier(store, false);
+    await showQueue(store, wake);
+  });
   showRefused(refused, store, wake);
   showLog(queue, (await store.kept("sentLog")) || []);
+}
+
+// Asks once more, and says how many go; a finger that taps twice at once has not read that.
+function deletes(button, words, count, act) {
+  const again = say("Tap again to delete {count}.", { count });
+  if (button.textContent !== again) button.textContent = words;
+  button.onclick = async ({ detail }) => {
+    if (detail > 1) return;
+    const sure = button.textContent === again;
+    button.textContent = sure ? words : again;
+    if (sure) await act();
+  };
 }
 
 const kindOf = (body) => {
@@ -88,6 +105,11 @@ function reasonOf({ status, problem }) {
 
 function showRefused(refused, store, wake) {
   element("refused").hidden = !refused.length;
+  const list = element("refused-list");
+  const shown = refused.map(({ id }) => id).join();
+  // A list that is the same is left alone, with what was tapped on it.
+  if (list.dataset.shown === shown) return;
+  list.dataset.shown = shown;
   const items = refused.map((answer) => {
     const item = element("refused-item").content.cloneNode(true);
     item.querySelector("p").textContent = `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}`;
@@ -97,20 +119,20 @@ function showRefused(refused, store, wake) {
       await showQueue(store, wake);
       await wake();
     });
-    item.querySelector(".delete").addEventListener("click", async () => {
+    deletes(item.querySelector(".delete"), say("Delete"), 1, async () => {
       await store.drop(answer.id);
       await showQueue(store, wake);
     });
     return item;
   });
-  element("refused-list").replaceChildren(...items);
+  list.replaceChildren(...items);
 }
 
 // Answers of an earlier enrolment: they are this client's and may go out, or they are not and are deleted.
 export async function settleEarlier(store, theirs) {
   const device = await store.kept("device");
   for (const answer of await store.queue()) {
-    if (answer.refused || answer.deviceId === device.deviceId) continue;
+    if (answer.refused || (device && answer.deviceId === device.deviceId)) continue;
     if (theirs) await store.enqueue({ ...answer, deviceId: device.deviceId });
     else await store.drop(answer.id);
   }
