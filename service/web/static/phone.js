@@ -3,9 +3,9 @@ import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer
 import { keepDraft } from "./phone_draft.js";
 import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
-import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
+import { cardStays, closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
-import { sendWhenItMay, then, wake } from "./phone_sending.js";
+import { report, sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
 import { NO_STORE, openStore } from "./phone_store.js";
 import { say } from "./phone_words.js";
@@ -39,9 +39,10 @@ const ENDED = {
   left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
 };
 
-async function endedView() {
-  const why = await page.store.kept("why");
-  await connectView(why ? ENDED[why]() : "");
+async function endedView(why) {
+  // On a full phone it is said this once.
+  await page.store.keep("why", why).catch(report);
+  await connectView(ENDED[why]());
 }
 
 async function connectView(why) {
@@ -66,8 +67,7 @@ async function endEnrolment() {
   for (const key of ["device", "today"]) await page.store.forget(key);
   page.today = null;
   questions.definition = null;
-  await page.store.keep("why", "lost");
-  await endedView();
+  await endedView("lost");
 }
 
 async function openHistory() {
@@ -120,8 +120,7 @@ function listen() {
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
-      await page.store.keep("why", "left");
-      await endedView();
+      await endedView("left");
     }
   });
   on("earlier-yes", "click", () => settleEarlier(page.store, true).then(wake));
@@ -174,14 +173,19 @@ async function start() {
   await coverAgain();
   listen();
   if (!(await page.store.kept("device"))) {
-    await endedView();
+    const why = await page.store.kept("why");
+    await connectView(why ? ENDED[why]() : "");
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {
     // Without a network it is offered at another opening.
     const part = (await page.store.kept("offerPin")) && (await import("./phone_pin.js").catch(() => null));
     if (part) await part.offerPin();
+    questions.crisisStays = await cardStays();
     await showDay();
+    // A step to a view that did not come again would make Back do nothing.
+    if (!page.again && !["moment", "questions"].includes(page.view)) leave();
+    if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
     await showQueue(page.store, wake);
     await wake();
   }

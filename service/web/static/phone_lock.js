@@ -92,6 +92,7 @@ export async function cover() {
   setCovered(true);
   window.scrollTo(0, 0);
   await page.store.keep("covered", true);
+  await page.store.forget("card");
   await keepDraft();
 }
 
