@@ -183,8 +183,8 @@ async function start() {
     if (part) await part.offerPin();
     questions.crisisStays = await cardStays();
     await showDay();
-    // A step to a view that did not come again would make Back do nothing.
-    if (!page.again && !["moment", "questions"].includes(page.view)) leave();
+    // The step to a view that did not come again is none above the day's.
+    if (!page.again && !["moment", "questions"].includes(page.view)) history.replaceState(null, "");
     if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
     await showQueue(page.store, wake);
     await wake();
