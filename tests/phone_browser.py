@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Browser, CDPSession, Page, Request, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
@@ -24,6 +25,16 @@ NOT_SENT = "saved on this phone and not sent yet"
 ARRIVED = "Arrived at your clinic"
 SHELL_IS_KEPT = """
 async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
+"""
+
+
+# The messages that the system shows for the page.
+SHOWN = """
+async () => {
+  const registration = await navigator.serviceWorker.ready;
+  const shown = await registration.getNotifications();
+  return shown.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
+}
 """
 
 
@@ -109,3 +120,18 @@ async def no_network(route: Route) -> None:
 async def online(page: Page) -> None:
     await page.unroute("**/v1/**")
     await page.evaluate("window.dispatchEvent(new Event('online'))")
+
+
+async def registration_of(page: Page) -> tuple[CDPSession, str]:
+    """Chromium's own hand on the page's worker, and its name for it."""
+    session = await page.context.new_cdp_session(page)
+    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def updated(event: dict[str, list[dict[str, str]]]) -> None:
+        for each in event["registrations"]:
+            if each["scopeURL"].endswith("/phone/") and not found.done():
+                found.set_result(each["registrationId"])
+
+    session.on("ServiceWorker.workerRegistrationUpdated", updated)
+    await session.send("ServiceWorker.enable")
+    return session, await asyncio.wait_for(found, 20)

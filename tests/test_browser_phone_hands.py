@@ -9,14 +9,14 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import CDPSession, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import SHELL_IS_KEPT, Here, answer
+from tests.phone_browser import SHELL_IS_KEPT, SHOWN, Here, answer, registration_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -156,28 +156,6 @@ async def test_what_arrives_and_moves_the_buttons_takes_no_tap_for_a_moment(here
         assert moves[-1]["held"] is False
 
 
-async def registration_of(page: Page) -> tuple[CDPSession, str]:
-    """Chromium's own hand on the page's worker, and its name for it."""
-    session = await page.context.new_cdp_session(page)
-    found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def updated(event: dict[str, list[dict[str, str]]]) -> None:
-        for each in event["registrations"]:
-            if each["scopeURL"].endswith("/phone/") and not found.done():
-                found.set_result(each["registrationId"])
-
-    session.on("ServiceWorker.workerRegistrationUpdated", updated)
-    await session.send("ServiceWorker.enable")
-    return session, await asyncio.wait_for(found, 20)
-
-
-SHOWN = """
-async () => {
-  const registration = await navigator.serviceWorker.ready;
-  const shown = await registration.getNotifications();
-  return shown.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
-}
-"""
 # A program cannot tap what the system shows: the worker hears of the tap as it would, and says where it leads.
 TAP = """
 async () => {

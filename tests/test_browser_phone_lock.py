@@ -63,7 +63,9 @@ async def test_a_pin_chosen_while_connecting_opens_everything(here: Here) -> Non
         await expect(page.get_by_role("heading", name="Choose a PIN")).to_be_visible()
         assert await faults(page) == []
         await fill_pin(page, "47", again="47")
-        await expect(page.locator("#pin-fault")).to_have_text("At least four digits.")
+        await expect(page.locator("#pin-fault")).to_have_text("Only digits, at least four.")
+        await fill_pin(page, "abcd", again="abcd")
+        await expect(page.locator("#pin-fault")).to_have_text("Only digits, at least four.")
         await fill_pin(page, PIN, again="4712")
         await expect(page.locator("#pin-fault")).to_have_text("The two are not the same.")
         await fill_pin(page, PIN, again=PIN)
@@ -115,6 +117,44 @@ async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here)
         await page.reload()
         await expect(page.locator("#check-in")).to_be_visible()
         await expect(page.locator("#pin")).to_be_hidden()
+
+
+async def test_who_opens_the_page_after_it_was_closed_on_the_offer_chooses_for_later_answers_only(here: Here) -> None:
+    await answered_earlier(here)
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#pin-why")).to_contain_text("past answers")
+        other = await page.context.new_page()
+        await page.close()
+        await other.goto(f"/phone/{here.slug}")
+        await expect(other.locator("#pin-why")).to_contain_text("from today on")
+        await fill_pin(other, "1234", again="1234")
+        await answer(other)
+        await expect(other.locator("#sent")).to_contain_text(ARRIVED)
+        await open_history(other, "1234")
+        await expect(other.locator("#history td", has_text="Mood 4")).to_have_count(1)
+        assert "Mood 8" not in await other.locator("#history").inner_text()
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_an_offer_that_has_lain_open_for_minutes_opens_nothing_of_before(here: Here, is_open: bool) -> None:
+    await answered_earlier(here)
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#pin-why")).to_contain_text("past answers")
+        await page.clock.set_fixed_time(start + timedelta(minutes=11))
+        if not is_open:
+            await page.reload()
+            await expect(page.locator("#pin-why")).to_contain_text("from today on")
+        await fill_pin(page, "1234", again="1234")
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await open_history(page, "1234")
+        assert "Mood 8" not in await page.locator("#history").inner_text()
 
 
 async def test_wrong_pins_cost_time_and_never_an_answer_or_the_connection(here: Here) -> None:

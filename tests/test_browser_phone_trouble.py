@@ -30,6 +30,17 @@ REMINDED_ELSEWHERE = """
 """
 
 
+NO_DATABASE = "Object.defineProperty(window, 'indexedDB', { value: undefined })"
+OPEN_THROWS = "IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); }"
+OPEN_FAILS = """
+IDBFactory.prototype.open = () => {
+  const request = { error: new DOMException("no", "InvalidStateError") };
+  setTimeout(() => request.onerror());
+  return request;
+}
+"""
+
+
 async def fill(page: Page) -> None:
     for name, value in (("craving.cocaine", 6), ("craving.alcohol", 2), ("mood", 4), ("anxiety", 7)):
         await choose(page, name, value)
@@ -138,3 +149,29 @@ async def test_a_connection_whose_answer_was_lost_is_made_by_the_next_tap(here: 
         await expect(page.locator("#check-in")).to_be_visible()
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
+@pytest.mark.parametrize("broken", [NO_DATABASE, OPEN_THROWS, OPEN_FAILS])
+async def test_where_a_browser_keeps_no_data_the_code_stays_off_every_address_and_hiding_works(
+    here: Here, broken: str
+) -> None:
+    async with here.page() as page:
+        await page.add_init_script(broken)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(f"/phone/{here.slug}")
+        fault = page.locator("#connect-fault")
+        await expect(fault).to_contain_text("keeps")
+        code = await here.code()
+        await page.get_by_label("Code from your clinic").fill(code)
+        for _ in range(2):
+            await page.get_by_role("button", name="Connect", exact=True).click()
+        await expect(fault).to_contain_text("keeps")
+        await page.get_by_role("button", name="Hide this page").click()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await expect(page.locator("#connect")).to_be_hidden()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await expect(fault).to_be_visible()
+        assert page.url == f"{here.address}/phone/{here.slug}"
+        assert [url for url in asked if code in url or "/v1/" in url] == []
+        assert await page.locator("#connect-form").get_attribute("method") == "post"

@@ -68,6 +68,8 @@ def test_one_file_holds_what_every_opening_needs_and_the_rest_takes_it_from_ther
         "phone_connection.js",
         "phone_history.js",
         "phone_monitoring.js",
+        "phone_pin.js",
+        "phone_refused.js",
         "phone_reminders.js",
         "phone_worker.js",
     ]

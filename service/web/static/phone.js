@@ -1,13 +1,13 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
 import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
 import { keepDraft } from "./phone_draft.js";
-import { coverAgain, listenToCover, lock, offerPin, openHistoryLock, setCovered } from "./phone_lock.js";
+import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
-import { closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
+import { cardStays, closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
 import { settleEarlier, showQueue } from "./phone_queue.js";
-import { sendWhenItMay, then, wake } from "./phone_sending.js";
+import { report, sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
-import { openStore } from "./phone_store.js";
+import { NO_STORE, openStore } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
 const on = (id, event, act) => element(id).addEventListener(event, act);
@@ -32,6 +32,19 @@ async function fetched(name, fault) {
   return part;
 }
 
+// Why this phone is connected no more, also at later openings; answers that wait or were refused stay.
+const ENDED = {
+  lost: () =>
+    `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
+  left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
+};
+
+async function endedView(why) {
+  // On a full phone it is said this once.
+  await page.store.keep("why", why).catch(report);
+  await connectView(ENDED[why]());
+}
+
 async function connectView(why) {
   const device = await page.store.kept("device");
   element("connect-cancel").hidden = !device;
@@ -43,23 +56,26 @@ async function connectView(why) {
 }
 
 async function connect(event) {
+  // First of all: sent by the browser itself, the code would stand in an address.
   event.preventDefault();
+  if (page.store === NO_STORE) return;
   const part = await fetched("./phone_connection.js", "connect-fault");
   if (part) await part.connect();
 }
 
-// This phone is connected no more; answers that wait or were refused stay.
-async function endEnrolment(why) {
+async function endEnrolment() {
   for (const key of ["device", "today"]) await page.store.forget(key);
   page.today = null;
   questions.definition = null;
-  await connectView(`${why} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`);
+  await endedView("lost");
 }
 
 async function openHistory() {
-  if (!(await openHistoryLock())) return;
+  const isChosen = await page.store.kept("pin");
+  const door = isChosen ? { openHistoryLock: openLock } : await fetched("./phone_pin.js", "history-words");
+  if (door && !(await door.openHistoryLock())) return;
   enter("history");
-  const part = await fetched("./phone_history.js", "history-words");
+  const part = door && (await fetched("./phone_history.js", "history-words"));
   if (part) await part.showHistory();
 }
 
@@ -104,11 +120,10 @@ function listen() {
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
     if (part && (await part.disconnect())) {
-      await connectView(say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."));
+      await endedView("left");
     }
   });
   on("earlier-yes", "click", () => settleEarlier(page.store, true).then(wake));
-  on("earlier-no", "click", () => settleEarlier(page.store, false).then(wake));
   on("history-open", "click", openHistory);
   on("history-close", "click", closeHistory);
   // A code that came by the link is not lost by choosing another language.
@@ -126,22 +141,28 @@ function listen() {
   sendWhenItMay();
 }
 
-async function start() {
+// Where there is none, the page says why; what needs none works.
+async function openedStore() {
   const fault = element("connect-fault");
-  if (!window.isSecureContext || !window.indexedDB) {
-    show("connect");
-    fault.textContent = say("This page needs a secure address (https) and a browser that keeps its data.");
-    return;
-  }
   try {
-    page.store = await openStore(clinic);
+    if (window.isSecureContext && window.indexedDB) {
+      page.store = await openStore(clinic);
+      return true;
+    }
+    fault.textContent = say("This page needs a secure address (https) and a browser that keeps its data.");
   } catch {
-    show("connect");
     fault.textContent = say("This browser keeps nothing (private mode?), so answers could be lost. Try another one.");
-    return;
   }
+  page.store = NO_STORE;
+  listen();
+  show("connect");
+  return false;
+}
+
+async function start() {
+  if (!(await openedStore())) return;
   then.done = showDay;
-  then.ended = () => endEnrolment(say("This phone is no longer connected."));
+  then.ended = endEnrolment;
   lock.forgotten = async () => {
     // What the cover keeps out of sight stays so until the code is right.
     setCovered(false);
@@ -152,12 +173,19 @@ async function start() {
   await coverAgain();
   listen();
   if (!(await page.store.kept("device"))) {
-    await connectView("");
+    const why = await page.store.kept("why");
+    await connectView(why ? ENDED[why]() : "");
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {
-    await offerPin();
+    // Without a network it is offered at another opening.
+    const part = (await page.store.kept("offerPin")) && (await import("./phone_pin.js").catch(() => null));
+    if (part) await part.offerPin();
+    questions.crisisStays = await cardStays();
     await showDay();
+    // The step to a view that did not come again is none above the day's.
+    if (!page.again && !["moment", "questions"].includes(page.view)) history.replaceState(null, "");
+    if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
     await showQueue(page.store, wake);
     await wake();
   }

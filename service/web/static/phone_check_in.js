@@ -2,8 +2,8 @@
 import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
 import { fill, keepDraft, keptDraft } from "./phone_draft.js";
 import { asked, readAnswers, readCravings, showCravings, showLast } from "./phone_form.js";
-import { element, enter, hideCrisis, leave, page, show, showCrisis } from "./phone_page.js";
-import { openQuestions, questions, showDue } from "./phone_questions.js";
+import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
+import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_questions.js";
 import { showQueue } from "./phone_queue.js";
 import { report, wake } from "./phone_sending.js";
 import { newId } from "./phone_store.js";
@@ -22,7 +22,7 @@ export async function showDay() {
   }
   const { next_infusion: next } = page.today;
   const planned = next ? new Date(next.planned_at) : null;
-  for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = page.today.monitoring;
+  showNotice();
   element("seen").hidden = !page.today.seen_at;
   element("next-infusion").hidden = !planned;
   element("next-infusion").textContent = planned
@@ -33,11 +33,22 @@ export async function showDay() {
   // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
   if (["moment", "questions"].includes(page.view)) return;
   if (page.view === "check-in" && asked(element("answers"))) return;
-  if (!page.again && (await answeredToday())) show("done");
+  if (!page.again && (await answeredToday())) showDone();
   else await showQuestions();
 }
 
+// Who reads the answers, as long as somebody does.
+export function showNotice() {
+  const { paused, substances, monitoring } = page.today;
+  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : monitoring;
+  for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
+}
+
 async function showQuestions() {
+  if (!page.today.substances.length) {
+    show("over");
+    return;
+  }
   const { last_infusion: last } = page.today;
   const isToday = last && dayOf(new Date()) === page.today.client_day;
   const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
@@ -66,7 +77,6 @@ async function showDraft(due) {
 
 export async function answerAgain() {
   hideCrisis();
-  questions.crisisStays = false;
   page.again = true;
   enter("check-in");
   await showQuestions();
@@ -91,7 +101,7 @@ function endAgain() {
 export async function closeAgain() {
   if (!page.again) return;
   endAgain();
-  show("done");
+  showDone();
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
@@ -134,14 +144,15 @@ export async function saveAnswer(event) {
   const saved = await save(now, { kind: "daily", ...answers }, fault, async () => {
     await page.store.keep("lastScores", { craving: answers.craving, mood: answers.mood, anxiety: answers.anxiety });
     await page.store.keep("answeredDay", dayOf(now));
+    if (answers.safety) await keepCard();
+    else if (answers.safety === false) await page.store.forget("card");
   });
   if (!saved) return;
   emptyForm();
   hideCrisis();
-  questions.crisisStays = Boolean(answers.safety);
+  questions.crisisStays = answers.safety || (await cardStays());
   await showDue();
-  show("done");
-  if (answers.safety) showCrisis(element("done-crisis-place"));
+  showDone();
   await wake();
 }
 
@@ -164,7 +175,7 @@ export async function closeMoment() {
 export async function closeView() {
   leave();
   if (page.again || !(await answeredToday())) await showQuestions();
-  else show("done");
+  else showDone();
 }
 
 export async function saveMoment(event) {

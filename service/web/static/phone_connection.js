@@ -1,6 +1,7 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
-import { mayGoOn, offerPin } from "./phone_lock.js";
+import { mayGoOn } from "./phone_lock.js";
 import { KEPT, clinic, element, leave, link, page, show } from "./phone_page.js";
+import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, base64url, waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
@@ -28,7 +29,9 @@ async function enrol(store, code) {
   await store.forget("key");
   // Whoever has the clinic's code is the client: it ends the former PIN and the cover.
   for (const key of ["pin", "covered"]) await store.forget(key);
-  await store.keep("offerPin", true);
+  // Of this tab: see offerPin().
+  sessionStorage.offerPin = Date.now();
+  await store.keep("offerPin", Number(sessionStorage.offerPin));
 }
 
 function connectFault(error) {
@@ -71,7 +74,7 @@ export async function disconnect() {
   if (!asksAgain) {
     asksAgain = true;
     const waiting = (await waitingAnswers(page.store)).length;
-    const stays = say("{count} not sent stay here until you delete them.", { count: waiting });
+    const stays = say("Not sent yet: {count}. That stays here until you delete it.", { count: waiting });
     fault.textContent = `${say("Tap again to disconnect.")} ${waiting ? stays : ""}`.trim();
     return false;
   }

@@ -1,11 +1,10 @@
 // The PIN before what is the client's alone, and the cover. The PIN is looked at here and nowhere else; it is a door for
 // whoever picks the phone up, and encrypts nothing. docs/decisions/0015 says who may choose one, and what it opens.
-import { dayAndTime, dayOf } from "./phone_days.js";
+import { dayAndTime } from "./phone_days.js";
 import { keepDraft } from "./phone_draft.js";
 import { element, page } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
-const ITERATIONS = 310000;
 const SHORTEST = 4;
 const FREE_TRIES = 5;
 const FIRST_PAUSE_MILLISECONDS = 5 * 60 * 1000;
@@ -15,16 +14,10 @@ const TWICE_MILLISECONDS = 1500;
 // What a forgotten PIN leads to; phone.js says.
 export const lock = { forgotten: null };
 
-async function digestOf(pin, salt, iterations) {
+export async function digestOf(pin, salt, iterations) {
   const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(pin), "PBKDF2", false, ["deriveBits"]);
   const bits = await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256);
   return new Uint8Array(bits).join();
-}
-
-async function choose(pin, since) {
-  const salt = crypto.getRandomValues(new Uint8Array(16));
-  const digest = await digestOf(pin, salt, ITERATIONS);
-  await page.store.keep("pin", { salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 });
 }
 
 // A pause that no changed clock makes longer than it can be.
@@ -33,6 +26,7 @@ const pauses = ({ until }) => until > Date.now() && until < Date.now() + LONGEST
 // What is wrong with a PIN, in words; "" where it is right. A try is counted before it is looked at: closing the page in
 // between saves none. From the fifth wrong one on, each costs a longer pause.
 async function faultOf(pin) {
+  if (pin.length < SHORTEST) return say("Only digits, at least four.");
   const kept = await page.store.kept("pin");
   if (!pauses(kept)) {
     kept.wrong += 1;
@@ -48,16 +42,14 @@ async function faultOf(pin) {
   return say("Too many wrong ones. Next try: {when}.", { when: dayAndTime(new Date(kept.until)) });
 }
 
-// Ask for the PIN, or let one be chosen where there is none, which opens what was answered from the day `since` on (null:
-// everything); true where the door is open.
-export async function openLock(why = "", since = null) {
+// The dialog, until `judge(pin, again)` has no fault to tell; true where the door is open. `why`: of a new one.
+export function askPin(title, why, judge) {
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
-  const isNew = !(await page.store.kept("pin"));
-  element("pin-title").textContent = isNew ? say("Choose a PIN") : "PIN";
-  element("pin-why").textContent = isNew ? why : "";
-  element("pin-new").hidden = !isNew;
-  element("pin-old").hidden = isNew;
+  element("pin-title").textContent = title;
+  element("pin-why").textContent = why;
+  element("pin-new").hidden = !why;
+  element("pin-old").hidden = Boolean(why);
   for (const input of [first, again]) input.value = "";
   fault.textContent = "";
   dialog.showModal();
@@ -75,37 +67,17 @@ export async function openLock(why = "", since = null) {
     };
     element("pin-form").onsubmit = async (event) => {
       event.preventDefault();
-      const pin = first.value;
-      if (pin.length < SHORTEST) fault.textContent = say("At least four digits.");
-      else if (isNew && pin !== again.value) fault.textContent = say("The two are not the same.");
-      else {
-        fault.textContent = isNew ? "" : await faultOf(pin);
-        if (isNew) await choose(pin, since);
-        first.value = "";
-        if (!fault.textContent) end(true);
-      }
+      fault.textContent = await judge(first.value, again.value);
+      first.value = again.value = "";
+      if (!fault.textContent) end(true);
     };
   });
 }
 
+export const openLock = () => askPin("PIN", "", faultOf);
+
 // Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN.
 export const mayGoOn = async () => !(await page.store.kept("pin")) || openLock();
-
-// Part of connecting, where the clinic's code says that it is the client: once, and they may do without.
-export async function offerPin() {
-  if (!(await page.store.kept("offerPin"))) return;
-  await openLock(
-    say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
-  );
-  await page.store.forget("offerPin");
-}
-
-// Chosen later it may be by anybody: what was answered before stays closed.
-export const openHistoryLock = () =>
-  openLock(
-    say("It opens what you answer from today on. Your clinic's new code opens what was before, too: anybody could choose a PIN here."),
-    dayOf(new Date()),
-  );
 
 // ---- the cover: one tap hides the page behind something that says nothing
 
@@ -120,6 +92,7 @@ export async function cover() {
   setCovered(true);
   window.scrollTo(0, 0);
   await page.store.keep("covered", true);
+  await page.store.forget("card");
   await keepDraft();
 }
 

@@ -1,4 +1,5 @@
 // Leaving monitoring and coming back: the client's own to decide, at any time, with one more tap to be sure.
+import { showNotice } from "./phone_check_in.js";
 import { mayGoOn } from "./phone_lock.js";
 import { element, page } from "./phone_page.js";
 import { askAsDevice } from "./phone_server.js";
@@ -32,6 +33,10 @@ function ask(open) {
 }
 
 function tell({ monitored, left_on: left }) {
+  if (page.today) {
+    page.today.paused = !monitored;
+    showNotice();
+  }
   const change = element("monitoring-change");
   const paused = say("Paused by your clinic.");
   const watched = monitored ? say("Your team looks for changes in your answers.") : paused;

@@ -8,16 +8,16 @@ export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 // All that a connection leaves on this phone beside the queue, the device and the PIN.
-export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone", "draft"];
+export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone", "draft", "card", "why"];
 
-const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history"];
+const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
 export function show(view) {
   for (const id of VIEWS) element(id).hidden = id !== view;
   element("this-phone").hidden = view === "connect";
   element("again").hidden = view !== "done";
-  element("now").hidden = !["check-in", "done"].includes(view);
-  element("history-open").hidden = view !== "done";
+  element("now").hidden = !["check-in", "done"].includes(view) || !page.today.substances.length;
+  element("history-open").hidden = !["done", "over"].includes(view);
   if (page.view && page.view !== view) {
     window.scrollTo(0, 0);
     element(view).querySelector("h1").focus();
@@ -25,9 +25,9 @@ export function show(view) {
   page.view = view;
 }
 
-// A view above the day's own: Back leaves it, and not the page.
+// A view above the day's own: Back leaves it, and not the page. After a reload the step to it is there already.
 export function enter(view) {
-  if (page.view !== view) history.pushState(1, "");
+  if (page.view !== view && (page.view || !history.state)) history.pushState(1, "");
   show(view);
 }
 
@@ -41,8 +41,6 @@ export function leave() {
 }
 
 export function onBack(close) {
-  // An opened page has no view above the day's.
-  history.replaceState(null, "");
   window.addEventListener("popstate", () => {
     leaving.byBack = !leaving.byUs;
     if (leaving.byBack) close();

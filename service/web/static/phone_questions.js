@@ -1,12 +1,13 @@
 // Questionnaires on the screen: opening one, closing it, and where the crisis card stands meanwhile.
 import { dueNow, focusOn, listDue, markAnswered, readItems, showItems, showNeeded, urgentQuestion } from "./phone_instruments.js";
+import { dayOf } from "./phone_days.js";
 import { fill, keepDraft, keptDraft } from "./phone_draft.js";
 import { element, enter, hideCrisis, leave, page, show, showCrisis } from "./phone_page.js";
 import { save } from "./phone_check_in.js";
 import { wake } from "./phone_sending.js";
 import { say } from "./phone_words.js";
 
-// The one on the screen, and whether the last check-in left the crisis card where it is shown afterwards.
+// The one on the screen, and whether an answer of today leaves the crisis card where it is shown afterwards.
 export const questions = { due: null, definition: null, crisisStays: false };
 
 export async function showDue() {
@@ -33,7 +34,22 @@ export async function closeQuestions() {
   questions.definition = null;
   settleCrisis();
   await showDue();
+  showDone();
+}
+
+// The day is answered.
+export function showDone() {
   show("done");
+  if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+}
+
+// The card outlives the page: until the client day ends, or the page is covered or connected anew.
+export const keepCard = () => page.store.keep("card", dayOf(new Date()));
+
+export async function cardStays() {
+  const stays = (await page.store.kept("card")) === dayOf(new Date());
+  if (!stays) await page.store.forget("card");
+  return stays;
 }
 
 function settleCrisis() {
@@ -70,8 +86,13 @@ export async function saveResponse(event) {
   }
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
-  if (!(await save(new Date(), body, fault, () => markAnswered(page.store, questions.due)))) return;
-  if (urgentQuestion(questions.definition)) questions.crisisStays = true;
+  const isUrgent = urgentQuestion(questions.definition);
+  const saved = await save(new Date(), body, fault, async () => {
+    await markAnswered(page.store, questions.due);
+    if (isUrgent) await keepCard();
+  });
+  if (!saved) return;
+  if (isUrgent) questions.crisisStays = true;
   await closeQuestions();
   element("items").replaceChildren();
   await keepDraft();

@@ -4,7 +4,7 @@ import { element } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
-const when = (answer) => dayAndTime(new Date(answer.body.answered_at));
+export const when = (answer) => dayAndTime(new Date(answer.body.answered_at));
 
 export async function showQueue(store, wake) {
   const queue = await store.queue();
@@ -27,18 +27,38 @@ export async function showQueue(store, wake) {
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
-  element("earlier").hidden = !earlier.length || !device;
-  if (earlier.length) {
-    element("earlier-words").textContent = say(
-      "{count} not sent, saved here before this phone was connected again. The last is from {when}.",
-      { count: earlier.length, when: when(earlier.at(-1)) },
-    );
+  const count = earlier.length;
+  element("earlier").hidden = !count;
+  for (const id of ["earlier-title", "earlier-yes"]) element(id).hidden = !device;
+  if (count) {
+    element("earlier-words").textContent = device
+      ? say("Not sent, saved here before this phone was connected again: {count}. The last: {when}.", { count, when: when(earlier.at(-1)) })
+      : say("Not sent yet, kept on this phone: {count}.", { count });
   }
-  showRefused(refused, store, wake);
+  deletes(element("earlier-no"), device ? say("No, delete them") : say("Delete"), count, async () => {
+    await settleEarlier(store, false);
+    await showQueue(store, wake);
+  });
   showLog(queue, (await store.kept("sentLog")) || []);
+  element("refused").hidden = !refused.length;
+  // The list is no part of what is kept: nothing is refused without a network.
+  const part = refused.length && (await import("./phone_refused.js").catch(() => null));
+  if (part) part.showRefused(refused, store, wake);
 }
 
-const kindOf = (body) => {
+// Asks once more, and says how many go; a finger that taps twice at once has not read that.
+export function deletes(button, words, count, act) {
+  const again = say("Tap again to delete {count}.", { count });
+  if (button.textContent !== again) button.textContent = words;
+  button.onclick = async ({ detail }) => {
+    if (detail > 1) return;
+    const sure = button.textContent === again;
+    button.textContent = sure ? words : again;
+    if (sure) await act();
+  };
+}
+
+export const kindOf = (body) => {
   if (body.instrument) return say("Questions");
   return body.kind === "moment" ? say("Craving now") : say("Check-in");
 };
@@ -66,51 +86,11 @@ function showLog(queue, sent) {
   );
 }
 
-const FIELDS = {
-  craving: () => say("Craving"),
-  mood: () => say("Mood"),
-  anxiety: () => say("Anxiety"),
-  note: () => say("Note for your care team"),
-  used: () => say("Used since last time"),
-};
-
-// The server's reason is written for programs: what a person can do with it are the field's name and the next step.
-function reasonOf({ status, problem }) {
-  if (status === 409) return say("Another answer with the same number is at your clinic already. Tell your clinic if in doubt.");
-  if (status === 413) return say("It is too long. Delete it, and answer again with a shorter note.");
-  const named = (problem.errors || []).map(({ field }) => field).filter(Boolean);
-  // The field's own name, "0.mood" in a batch, where there are no words for it.
-  const inWords = (field) => field.split(".").reduce((words, part) => (FIELDS[part] ? FIELDS[part]() : words), field);
-  const fields = named.map(inWords).join(", ");
-  const because = fields ? say("The clinic did not take: {fields}.", { fields }) : say("The clinic did not take it.");
-  return `${because} ${say("Send it again, or tell your clinic; it stays here until you delete it.")}`;
-}
-
-function showRefused(refused, store, wake) {
-  element("refused").hidden = !refused.length;
-  const items = refused.map((answer) => {
-    const item = element("refused-item").content.cloneNode(true);
-    item.querySelector("p").textContent = `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}`;
-    item.querySelector(".resend").addEventListener("click", async () => {
-      // Of an earlier connection: it waits with those until the client says that it is theirs.
-      await store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
-      await showQueue(store, wake);
-      await wake();
-    });
-    item.querySelector(".delete").addEventListener("click", async () => {
-      await store.drop(answer.id);
-      await showQueue(store, wake);
-    });
-    return item;
-  });
-  element("refused-list").replaceChildren(...items);
-}
-
 // Answers of an earlier enrolment: they are this client's and may go out, or they are not and are deleted.
 export async function settleEarlier(store, theirs) {
   const device = await store.kept("device");
   for (const answer of await store.queue()) {
-    if (answer.refused || answer.deviceId === device.deviceId) continue;
+    if (answer.refused || (device && answer.deviceId === device.deviceId)) continue;
     if (theirs) await store.enqueue({ ...answer, deviceId: device.deviceId });
     else await store.drop(answer.id);
   }

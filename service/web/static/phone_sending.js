@@ -14,6 +14,7 @@ const FIRST_WAIT_MILLISECONDS = 1000;
 const MOST_OFFLINE_MILLISECONDS = 4 * 1000;
 const MOST_MILLISECONDS = 60 * 1000;
 
+// `notBefore` on the page's own clock, which nobody sets.
 const sending = { wait: FIRST_WAIT_MILLISECONDS, notBefore: 0, timer: 0 };
 // What the other parts do when a round is over, and when this phone is connected no more; phone.js says.
 export const then = { done: null, ended: null };
@@ -28,6 +29,13 @@ async function exchange() {
   await agreeOnLanguage();
   const remindZone = await page.store.kept("remindZone");
   if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
+  if (!today.due) await takeRemindersAway();
+}
+
+async function takeRemindersAway() {
+  const worker = navigator.serviceWorker && (await navigator.serviceWorker.getRegistration());
+  if (!worker || !worker.getNotifications) return;
+  for (const shown of await worker.getNotifications({ tag: "reminder" })) shown.close();
 }
 
 const HELD_MILLISECONDS = 350;
@@ -56,7 +64,7 @@ async function tryAgainLater(most) {
   const wanted = page.view === "waiting" || (await waitingAnswers(page.store)).length;
   if (!wanted) return;
   // Not all phones at the same moment when a clinic's server comes back.
-  const wait = Math.max(sending.wait * (0.75 + Math.random() / 2), sending.notBefore - Date.now());
+  const wait = Math.max(sending.wait * (0.75 + Math.random() / 2), sending.notBefore - performance.now());
   sending.timer = setTimeout(synchronise, wait);
   sending.wait = Math.min(sending.wait * 2, most);
 }
@@ -65,7 +73,7 @@ async function tryAgainLater(most) {
 export async function synchronise() {
   if (!(await page.store.kept("device"))) return;
   let most = MOST_MILLISECONDS;
-  if (Date.now() >= sending.notBefore) {
+  if (performance.now() >= sending.notBefore) {
     try {
       await alone(exchange);
       sending.wait = FIRST_WAIT_MILLISECONDS;
@@ -75,7 +83,7 @@ export async function synchronise() {
         return;
       }
       // Offline, or the server is busy: the answers wait, and the page says so.
-      if (error instanceof Refused) sending.notBefore = Date.now() + error.retryAfterSeconds * 1000;
+      if (error instanceof Refused) sending.notBefore = performance.now() + error.retryAfterSeconds * 1000;
       else if (error instanceof Unreachable) most = error.atOnce ? MOST_OFFLINE_MILLISECONDS : MOST_MILLISECONDS;
       else report(error);
     }

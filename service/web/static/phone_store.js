@@ -50,6 +50,10 @@ export async function openStore(clinic) {
   };
 }
 
+// Where a browser keeps nothing: the page can be read and hidden, and no answer is taken.
+const nothing = async () => {};
+export const NO_STORE = { kept: nothing, keep: nothing, forget: nothing, queue: async () => [] };
+
 // UUID version 7 (RFC 9562): made once when the answer is saved, so that however often it is sent it is stored once.
 export function newId(milliseconds) {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,4 +1,4 @@
-// Opens the client's page without a network. It only reads what phone_shell.js keeps, and never touches /v1.
+// Keeps the client's page, and opens it without a network. It never touches /v1.
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -7,21 +7,59 @@ self.addEventListener("fetch", (event) => {
   const { method, mode, url } = event.request;
   const { origin, pathname } = new URL(url);
   if (method !== "GET" || origin !== self.location.origin) return;
-  if (mode === "navigate") event.respondWith(newest(event.request));
+  if (mode === "navigate") event.respondWith(newest(event, pathname));
   else if (pathname.startsWith("/static/")) event.respondWith(kept(event.request));
 });
+
+// A page that came before there was a worker asks to be kept.
+self.addEventListener("message", (event) =>
+  event.waitUntil(fetch(event.data).then((response) => response.ok && keep(event.data, response))),
+);
+
+// What an opening takes, as the page itself names it; the worker has no parser.
+const FILES = /(?:src|sheet" href|"icon" href)="(\/static\/[^"]+)/g;
+let keeping = Promise.resolve();
+
+// All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing.
+async function replace(path, response) {
+  const files = Array.from((await response.clone().text()).matchAll(FILES), ([, file]) => file);
+  if (!files.length) throw new Error("somebody else's page");
+  const shell = await caches.open(`shell ${path}`);
+  const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
+  await shell.addAll(files.filter((file) => !before.includes(file)));
+  await shell.put(path, response);
+  for (const file of before) if (file !== path && !files.includes(file)) await shell.delete(file);
+}
+
+// One after the other: what one needs, another would take away as old.
+function keep(path, response) {
+  const kept = keeping.then(() => replace(path, response));
+  keeping = kept.catch(() => {});
+  return kept;
+}
 
 const PATIENCE_MILLISECONDS = 3000;
 
 // The page as the clinic has it now, for its contacts may have changed; the kept one where nobody answers, not in time,
-// or somebody in between.
-async function newest(request) {
-  const shelved = await caches.match(request, { ignoreSearch: true });
-  const asked = fetch(request).catch(() => null);
+// or somebody in between, and where the new one's files cannot be had.
+async function newest(event, path) {
+  const shelved = await caches.match(path);
+  const asked = fetched(event, path, shelved).catch(() => null);
+  event.waitUntil(asked);
   const patience = new Promise((go) => setTimeout(go, PATIENCE_MILLISECONDS));
   const response = await (shelved ? Promise.race([asked, patience]) : asked);
   if (response && (response.ok || response.type === "opaqueredirect" || !shelved)) return response;
   return shelved || response || Response.error();
+}
+
+async function fetched(event, path, shelved) {
+  const response = await fetch(event.request);
+  if (response.ok) {
+    const kept = keep(path, response.clone());
+    event.waitUntil(kept.catch(() => {}));
+    if (shelved) await kept;
+  }
+  return response;
 }
 
 // A file's address names its release, so a kept file is never an old one.

@@ -1,0 +1,49 @@
+// What the clinic did not accept, why, and what can be done about it.
+import { element } from "./phone_page.js";
+import { deletes, kindOf, showQueue, when } from "./phone_queue.js";
+import { say } from "./phone_words.js";
+
+const FIELDS = {
+  craving: () => say("Craving"),
+  mood: () => say("Mood"),
+  anxiety: () => say("Anxiety"),
+  note: () => say("Note for your care team"),
+  used: () => say("Used since last time"),
+};
+
+// The server's reason is written for programs: what a person can do with it are the field's name and the next step.
+function reasonOf({ status, problem }) {
+  if (status === 409) return say("Another answer with the same number is at your clinic already. Tell your clinic if in doubt.");
+  if (status === 413) return say("It is too long. Delete it, and answer again with a shorter note.");
+  const named = (problem.errors || []).map(({ field }) => field).filter(Boolean);
+  // The field's own name, "0.mood" in a batch, where there are no words for it.
+  const inWords = (field) => field.split(".").reduce((words, part) => (FIELDS[part] ? FIELDS[part]() : words), field);
+  const fields = named.map(inWords).join(", ");
+  const because = fields ? say("The clinic did not take: {fields}.", { fields }) : say("The clinic did not take it.");
+  return `${because} ${say("Send it again, or tell your clinic; it stays here until you delete it.")}`;
+}
+
+export function showRefused(refused, store, wake) {
+  const list = element("refused-list");
+  const shown = refused.map(({ id }) => id).join();
+  // A list that is the same is left alone, with what was tapped on it.
+  if (list.dataset.shown === shown) return;
+  list.dataset.shown = shown;
+  const items = refused.map((answer) => {
+    const item = element("refused-item").content.cloneNode(true);
+    item.querySelector("p").textContent = `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}`;
+    item.querySelector(".resend").addEventListener("click", async () => {
+      list.dataset.shown = "";
+      // Of an earlier connection: it waits with those until the client says that it is theirs.
+      await store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
+      await showQueue(store, wake);
+      await wake();
+    });
+    deletes(item.querySelector(".delete"), say("Delete"), 1, async () => {
+      await store.drop(answer.id);
+      await showQueue(store, wake);
+    });
+    return item;
+  });
+  list.replaceChildren(...items);
+}

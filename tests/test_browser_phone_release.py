@@ -1,0 +1,82 @@
+"""A new release of the page reaches a phone whole or not at all, however the network is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+from playwright.async_api import Route, expect
+
+from tests.browser import until
+from tests.phone_browser import SHELL_IS_KEPT, Here
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+NEXT = "abcdefabcdef"
+# The kept page names the files of this release, and all of them are there; nothing else is.
+KEPT_WHOLE = """
+async (release) => {
+  const shell = await caches.open(`shell ${location.pathname}`);
+  const page = await (await shell.match(location.pathname)).text();
+  const paths = (await shell.keys()).map(({ url }) => new URL(url).pathname).filter((one) => one !== location.pathname);
+  const script = page.match(/src="([^"]+phone.js)"/)[1];
+  return script.includes(release) && paths.includes(script) && paths.every((one) => one.includes(release));
+}
+"""
+
+
+def of_the_next_release(page: str) -> str:
+    """The page as the next release would name its files; the server takes any release's name."""
+    return re.sub(r"/static/[0-9a-f]{12}/", f"/static/{NEXT}/", page)
+
+
+async def test_an_update_over_a_slow_network_keeps_the_new_page_with_its_own_scripts(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        may_come = asyncio.Event()
+
+        async def slowly(route: Route) -> None:
+            reply = await route.fetch()
+            await may_come.wait()
+            await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
+
+        await page.context.route(f"**/phone/{here.slug}", slowly)
+        await page.reload()
+        # Nobody answered in time: it is the page of before.
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert NEXT not in await page.content()
+        may_come.set()
+        await until(page, KEPT_WHOLE, argument=NEXT)
+        await page.context.set_offline(True)
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert NEXT in await page.content()
+        await page.context.set_offline(False)
+
+
+async def test_a_new_page_whose_scripts_cannot_be_had_never_replaces_one_that_works(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        refused: list[str] = []
+
+        async def refuse(route: Route) -> None:
+            refused.append(route.request.url)
+            await route.abort()
+
+        async def renewed(route: Route) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
+
+        await page.context.route(f"**/phone/{here.slug}", renewed)
+        await page.context.route(f"**/static/{NEXT}/**", refuse)
+        for _ in range(2):
+            await page.reload()
+            await expect(page.locator("#check-in")).to_be_visible()
+            assert NEXT not in await page.content()
+        assert refused
+        await page.context.unroute(f"**/static/{NEXT}/**")
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert NEXT in await page.content()
+        await until(page, KEPT_WHOLE, argument=NEXT)

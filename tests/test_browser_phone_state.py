@@ -1,0 +1,183 @@
+"""What the page says follows the client's state: discharged, left, in need of help today, a clock set right."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, Route, expect
+
+from schemas.course import Substance
+from service import database as databases
+from service.facts import courses
+from tests.axe import faults
+from tests.browser import until
+from tests.builders import a_client, a_clinic
+from tests.house import House
+from tests.phone_browser import (
+    ARRIVED,
+    NOT_SENT,
+    SHELL_IS_KEPT,
+    SHOWN,
+    Here,
+    answer,
+    choose,
+    connect_without_a_pin,
+    registration_of,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+NOBODY = "Nobody looks for changes in your answers just now."
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def here(house: House) -> Here:
+    """A clinic with one client, in the middle of a course."""
+    now = datetime.now(UTC)
+    clinic = await a_clinic(house.owner, slug=f"harbour-{uuid4().hex[:8]}", now=now)
+    async with databases.transaction(house.owner, clinic.clinic_id) as db:
+        both = (Substance.COCAINE, Substance.ALCOHOL)
+        client_id = await a_client(db, now=now, substances=both, started_on=(now - timedelta(days=20)).date())
+    return Here(house.address, house.chromium, house.owner, clinic.slug, clinic.clinic_id, client_id)
+
+
+async def discharged(here: Here) -> None:
+    now = datetime.now(UTC)
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        (course,) = await courses.of(db, here.client_id)
+        await courses.end(db, course.course_id, ended_on=(now - timedelta(days=3)).date(), now=now)
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+async def test_a_discharged_client_is_asked_nothing_and_told_where_help_is(here: Here, language: str) -> None:
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}?language={language}")
+        await page.locator("#code").fill(await here.code())
+        await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()
+        await discharged(here)
+        await page.reload()
+        await expect(page.locator("#over h1")).to_be_visible()
+        for hidden in ("#check-in", "#moment", "#now", "#again"):
+            await expect(page.locator(hidden)).to_be_hidden()
+        await expect(page.locator("#history-open")).to_be_visible()
+        await expect(page.locator(".help summary")).to_be_visible()
+        assert await faults(page) == []
+        if language == "en":
+            await expect(page.locator("#over")).to_contain_text("Your clinic is still there for you")
+            await expect(page.locator("#monitoring")).to_have_text(NOBODY)
+
+
+async def test_the_notice_at_the_foot_and_on_the_help_card_follows_who_leaves_and_comes_back(here: Here) -> None:
+    async with here.connected() as page:
+        notices = page.locator("[data-monitoring]")
+        before = await page.locator("#monitoring").inner_text()
+        assert before != NOBODY
+        await page.locator("#this-phone summary").click()
+        await page.get_by_role("button", name="Leave monitoring").click()
+        await page.get_by_role("button", name="Yes, leave").click()
+        await expect(notices).to_have_text([NOBODY, NOBODY])
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await expect(notices).to_have_text([NOBODY, NOBODY])
+        await page.locator("#this-phone summary").click()
+        await page.get_by_role("button", name="Come back").click()
+        await expect(notices).to_have_text([before, before])
+
+
+async def yes_to_safety(page: Page) -> None:
+    await page.get_by_role("radio", name="Yes").check()
+    for _ in range(2):
+        await page.get_by_role("button", name="Send", exact=True).click()
+    await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    await expect(page.locator("#done #crisis")).to_be_visible()
+
+
+async def test_the_contacts_stay_through_reloads_until_the_client_day_ends(here: Here) -> None:
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        await yes_to_safety(page)
+        for _ in range(2):
+            await page.reload()
+            await expect(page.locator("#done #crisis").get_by_role("link", name="988")).to_be_visible()
+        await page.get_by_role("button", name="Answer again").click()
+        await page.go_back()
+        await expect(page.locator("#done #crisis")).to_be_visible()
+        await page.clock.set_fixed_time(start + timedelta(days=1))
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await expect(page.locator("#crisis")).to_be_hidden()
+
+
+async def test_covering_the_page_drops_the_contacts_from_what_is_kept(here: Here) -> None:
+    async with here.connected() as page:
+        await yes_to_safety(page)
+        await page.get_by_role("button", name="Hide this page").click()
+        await page.reload()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(page.locator("#crisis")).to_be_hidden()
+
+
+async def test_a_clock_that_is_set_right_does_not_stop_the_sending(here: Here) -> None:
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start + timedelta(hours=1))
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()
+
+        async def busy(route: Route) -> None:
+            await route.fulfill(status=429, headers={"Retry-After": "1"}, json={"detail": "Busy.", "status": 429})
+
+        await page.route("**/v1/check-ins/batch", busy)
+        async with page.expect_response("**/v1/check-ins/batch"):
+            await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
+        await page.clock.set_fixed_time(start)
+        await page.unroute("**/v1/check-ins/batch")
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED, timeout=15000)
+
+
+async def test_a_reminder_that_is_shown_goes_when_the_day_is_answered(here: Here) -> None:
+    async with here.connected() as page:
+        await page.context.grant_permissions(["notifications"])
+        await until(page, SHELL_IS_KEPT)
+        session, registration = await registration_of(page)
+        data = json.dumps({"title": "Neap", "body": "This page is ready.", "link": f"{here.address}/phone/{here.slug}"})
+        await session.send(
+            "ServiceWorker.deliverPushMessage",
+            {"origin": here.address, "registrationId": registration, "data": data},
+        )
+        await until(page, "async () => (await (" + SHOWN.strip() + ")()).length > 0")
+        await answer(page)
+        await until(page, "async () => (await (" + SHOWN.strip() + ")()).length === 0", seconds=15)
+
+
+async def test_after_a_reload_the_first_step_back_leaves_the_view(here: Here) -> None:
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()
+        # Nothing was chosen, so that the view does not come again, nor the step to it.
+        await page.get_by_role("button", name="Log a craving now").click()
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await until(page, "async () => history.state === null")
+        # Something was chosen: the view comes again, by one step as before.
+        await page.get_by_role("button", name="Log a craving now").click()
+        steps = await page.evaluate("history.length")
+        await choose(page, "now.cocaine", 3)
+        await page.reload()
+        await expect(page.locator("#moment")).to_be_visible()
+        assert await page.evaluate("history.length") == steps
+        await page.go_back()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert await page.evaluate("history.state") is None
