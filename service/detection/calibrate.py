@@ -34,9 +34,8 @@ FIRST_LIMIT = 3.1
 TOLERANCE = 0.005
 DAMPING = 0.6
 """Of the surface's steps: a whole one overshoots where two features say nearly the same."""
-HALVED = (*FLOOR, "answered", "answered_distance")
-HALVED_SHARE = 0.5
-"""Of these fitted terms: the whole of them costs delay, and half of them holds the budget well enough elsewhere."""
+KEPT_SHARES = dict.fromkeys(FLOOR, 0.5) | {"answered": 0.75, "answered_distance": 0.75}
+"""Of these fitted terms: the whole of them costs delay, and so much of them holds the budget well enough elsewhere."""
 SURFACE_ROUNDS = 8
 SETTLING_ROUNDS = 3
 """Of the other terms, once those are set."""
@@ -248,10 +247,10 @@ def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tel
     rules = replace(rules, cap_step=0.0)
     for _ in range(rounds):
         rules = _surface_step(rules, drawn, FEATURES, tell)
-    halved = {name: round(HALVED_SHARE * getattr(rules.surface, name), 4) for name in HALVED}
-    rules = replace(rules, surface=replace(rules.surface, **halved))
+    reduced = {name: round(share * getattr(rules.surface, name), 4) for name, share in KEPT_SHARES.items()}
+    rules = replace(rules, surface=replace(rules.surface, **reduced))
     for _ in range(min(SETTLING_ROUNDS, rounds)):
-        rules = _surface_step(rules, drawn, tuple(name for name in FEATURES if name not in HALVED), tell)
+        rules = _surface_step(rules, drawn, tuple(name for name in FEATURES if name not in KEPT_SHARES), tell)
     return replace(rules, cap_step=kept)
 
 

@@ -35,17 +35,17 @@ class Template(NamedTuple):
 
 
 TEMPLATES = (
-    Template("step", 1.0, 0.75, 0.19),
+    Template("step", 1.0, 0.75, 0.23),
     Template("step", 1.4, 1.05, 0.1),
-    Template("step", 1.9, 1.425, 0.115),
-    Template("step", 3.0, 2.25, 0.04),
-    Template("ramp", 2.5, 1.875, 0.135),
-    Template("spike", 3.5, 2.625, 0.135),
-    Template("step", 1.25, 0.0, 0.155),
-    Template("spike", 4.0, 0.0, 0.04),
-    Template("ramp", 2.5, 0.0, 0.02),
-    Template("step", 0.0, 1.25, 0.04),
-    Template("step", 0.0, 2.5, 0.03),
+    Template("step", 1.9, 1.425, 0.15),
+    Template("step", 3.0, 2.25, 0.035),
+    Template("ramp", 2.5, 1.875, 0.115),
+    Template("spike", 3.5, 2.625, 0.12),
+    Template("step", 1.25, 0.0, 0.14),
+    Template("spike", 4.0, 0.0, 0.035),
+    Template("ramp", 2.5, 0.0, 0.015),
+    Template("step", 0.0, 1.25, 0.035),
+    Template("step", 0.0, 2.5, 0.025),
 )
 assert len(TEMPLATES) == TEMPLATE_COUNT
 
