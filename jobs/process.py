@@ -17,7 +17,8 @@ from jobs.timetable import DAILIES, PERIODS
 from jobs.work import Clock, Daily, Period, Tools
 from service import database, key_proof, notify
 from service.alerting.writing import Sending
-from service.config import Config
+from service.config import Config, Role
+from service.database import Pool
 from service.storage import roles, schema
 
 log = logging.getLogger(__name__)
@@ -36,16 +37,18 @@ def utc_now() -> datetime:
 
 @asynccontextmanager
 async def tools_of(config: Config) -> AsyncIterator[Tools]:
-    """Connections and channels. Raises SchemaFault on a schema not current, RoleFault on a role that may too much."""
+    """Connections and channels. Raises SchemaFault on a schema not current, RoleFault on a role that is not its own."""
     jobs_url, sweep_url = config.database_url_of("jobs"), config.database_url_of("sweep")
     async with (
         await database.open_pool(jobs_url, size=config.jobs_pool_size, application_name="neap_jobs") as pool,
         await database.open_pool(sweep_url, size=SWEEP_CONNECTIONS, application_name="neap_sweep") as sweep,
     ):
-        for each in (pool, sweep):
+        doors: tuple[tuple[Role, Pool], ...] = (("jobs", pool), ("sweep", sweep))
+        for role, each in doors:
             async with each.acquire() as connection:
                 await schema.refuse_stale(connection)
                 await roles.refuse_unbounded(connection)
+                await roles.refuse_other(connection, role)
         master = await key_proof.kept(pool, config.master_key(), now=utc_now())
         sending = Sending(
             notify.notifiers(config, notify.VapidKey(master.derived_key(purpose=notify.VAPID))), master, config.base_url

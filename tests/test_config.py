@@ -60,6 +60,11 @@ def test_all_faults_are_reported_at_once() -> None:
     ]
 
 
+def test_a_setting_of_few_values_names_them() -> None:
+    assert faults_of(NEAP_LOG_FORMAT="xml") == ("NEAP_LOG_FORMAT: must be console or json",)
+    assert faults_of(NEAP_SMTP_SECURITY="ssl") == ("NEAP_SMTP_SECURITY: must be none or starttls or tls",)
+
+
 def test_an_unknown_variable_is_reported_with_the_nearest_name() -> None:
     assert faults_of(NEAP_DATABSE_URL="x") == ("NEAP_DATABSE_URL is not a setting; NEAP_DATABASE_URL is",)
 

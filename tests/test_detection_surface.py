@@ -10,7 +10,7 @@ from service.detection import shipped_rules
 from service.detection.calibrate import (
     CAP_STEPS,
     FIRST_LIMIT,
-    HALVED,
+    KEPT_SHARES,
     _capped,
     _log_hazard,
     _surface_step,
@@ -142,12 +142,14 @@ def test_a_step_goes_most_of_the_way_and_says_where_to() -> None:
     assert (once.limit, once.surface.log_sd) == (round(once.limit, 4), round(once.surface.log_sd, 4))
 
 
-def test_half_of_what_the_floor_and_missed_days_say_is_kept_and_the_cap_as_it_was() -> None:
+def test_of_what_the_floor_and_missed_days_say_a_part_is_kept_and_the_cap_as_it_was() -> None:
+    assert KEPT_SHARES.keys() < set(FEATURES)
+    assert all(0 < share < 1 for share in KEPT_SHARES.values())
     heard: list[str] = []
     rules = replace(FLAT, surface=Surface(**{name: 0.1 * (i + 1) for i, name in enumerate(FEATURES)}), cap_step=0.3)
     kept = fit_surface(rules, 1, clients=2, rounds=0, tell=heard.append)
     for i, name in enumerate(FEATURES):
-        share = 0.5 if name in HALVED else 1.0
+        share = KEPT_SHARES.get(name, 1.0)
         assert getattr(kept.surface, name) == pytest.approx(share * 0.1 * (i + 1)), name
     assert replace(kept, surface=rules.surface) == rules
     assert heard == ["people of other populations folded"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import base64
 import os
 import subprocess
@@ -14,12 +16,17 @@ import asyncpg
 import msgspec
 import pytest
 
+from jobs import process
 from service import config, doctor, embedded, watch
 from service import database as databases
+from service.commands import web as web_command
 from service.config import Config, DatabaseUrls
 from service.database import Pool
 from service.doctor import Finding
-from tests.builders import a_client, a_clinic
+from service.people import totp
+from service.storage.roles import RoleFault
+from tests.broken_promises import a_therapist
+from tests.builders import MASTER, a_client, a_clinic
 from tests.sinks import MailSink
 
 # The tests' server may lose a test's database.
@@ -67,6 +74,30 @@ async def test_another_key_than_the_data_s_is_noticed(fit: Config, owner_pool: P
     other = base64.urlsafe_b64encode(bytes(32)).decode()
     findings = await found(msgspec.structs.replace(fit, key=other))
     assert "NEAP_KEY" in findings["sealed data"].remedy
+
+
+async def test_another_key_is_noticed_where_a_clinic_has_staff_and_no_clients(fit: Config, owner_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
+        await totp.renew(db, MASTER, await a_therapist(db))
+    other = base64.urlsafe_b64encode(bytes(32)).decode()
+    findings = await found(msgspec.structs.replace(fit, key=other))
+    assert "NEAP_KEY" in findings["sealed data"].remedy
+
+
+async def test_an_address_that_lets_in_another_role_is_named_and_no_process_starts(
+    fit: Config, database: DatabaseUrls
+) -> None:
+    mixed = msgspec.structs.replace(fit, web_database_url=database.jobs, sweep_database_url=database.web, port=0)
+    findings = await found(mixed)
+    for role, other in (("web", "neap_jobs"), ("sweep", "neap_web")):
+        assert other in findings[f"role neap_{role}"].seen
+        assert f"NEAP_{role.upper()}_DATABASE_URL" in findings[f"role neap_{role}"].remedy
+    with pytest.raises(RoleFault, match="neap_web lets in neap_jobs"):
+        await asyncio.to_thread(web_command.run, argparse.Namespace(), mixed)
+    with pytest.raises(RoleFault, match="neap_sweep lets in neap_web"):
+        async with process.tools_of(mixed):
+            pass
 
 
 async def test_a_schema_behind_and_a_role_that_owns_a_table_are_named(

@@ -35,9 +35,10 @@ async def test_what_was_said_of_a_past_session_by_mistake_can_be_taken_back(
             )
         page = f"/clients/{client_id}/sessions"
         for state, button in ((pressed, pressed.capitalize()), (SessionState.PLANNED, TAKE_BACK[pressed])):
-            form = (
-                rf'/sessions/{session_id}/state">.*?value="(\w+)">.*?name="version" value="(\d+)">.*?>([^<]+)</button>'
+            form = rf"{session_id}/state" + "".join(
+                rf'.*?name="{name}" value="(\w+)">' for name in ("state", "version")
             )
+            form += r".*?>([^<]+)</button>"
             forms = re.findall(form, (await desk.get(page)).text)
             versions = {label: version for value, version, label in forms if value == state}
             assert button in versions

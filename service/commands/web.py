@@ -123,4 +123,5 @@ async def _refuse_unfit_database(config: Config) -> None:
         async with pool.acquire() as connection:
             await schema.refuse_stale(connection)
             await roles.refuse_unbounded(connection)
+            await roles.refuse_other(connection, "web")
         await key_proof.proved(pool, config.master_key())

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
 
 import msgspec
 
@@ -70,10 +71,19 @@ def _conversion_fault(variable: str, value: str | list[str], annotation: object)
         "".join(value).encode()
         msgspec.convert(value, annotation, strict=False, dec_hook=_path_from)
     except msgspec.ValidationError as error:
+        if allowed := _values_of(annotation):
+            return f"{variable}: must be {' or '.join(allowed)}"
         return f"{variable}: {plain_words.why_refused(error)}"
     except UnicodeEncodeError:
         return f"{variable}: is not UTF-8 text"
     return None
+
+
+def _values_of(annotation: object) -> tuple[str, ...]:
+    """The values that a setting may have, none where they cannot be listed."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _path_from(wanted: type, text: object) -> Path:

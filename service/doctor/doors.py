@@ -54,6 +54,10 @@ async def tried(config: Config) -> tuple[list[Finding], set[Role]]:
 async def _door(config: Config, role: Role) -> Finding:
     name = f"role neap_{role}"
     async with connected(config, role) as connection:
+        try:
+            await roles.refuse_other(connection, role)
+        except roles.RoleFault as fault:
+            return Finding(name, str(fault), f"let NEAP_{role.upper()}_DATABASE_URL name neap_{role} and its password")
         if role == "owner":
             return Finding(name, "lets us in")
         try:

@@ -53,5 +53,9 @@ async def send_test(config: Config, to: str) -> Finding:
         async with _mail_server(config) as server:
             await server.send_message(message)
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-        return Finding("test message", f"refused ({type(error).__name__})", "see the lines about mail above")
+        return Finding(
+            "test message",
+            f"refused ({type(error).__name__})",
+            "see whether the server takes NEAP_MAIL_FROM as sender and this recipient; its log says why",
+        )
     return Finding("test message", "taken by the mail server")

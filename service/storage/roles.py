@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 from msgspec import Struct
 
-from service.config import ROLES, Config, ConfigError
+from service.config import ROLES, Config, ConfigError, Role
 from service.database import Connection
 from service.errors import DomainError
 
@@ -75,6 +75,13 @@ async def refuse_unbounded(connection: Connection) -> None:
         raise RoleFault(f"{rights.role} passes row-level security (through {', '.join(rights.above_policies)})")
     if rights.owned_table is not None:
         raise RoleFault(f"{rights.role} owns tables ({rights.owned_table}), so it could lift row-level security")
+
+
+async def refuse_other(connection: Connection, role: Role) -> None:
+    """Raise RoleFault when the address of a role lets in another one, whose rights fit other work."""
+    user = await connection.fetchval("select current_user::text")
+    if user != f"neap_{role}":
+        raise RoleFault(f"the address of neap_{role} lets in {user}: see NEAP_{role.upper()}_DATABASE_URL")
 
 
 def sql_for(missing_roles: list[str], database: str) -> str:
