@@ -26,11 +26,13 @@ from service.doctor import Finding
 from service.people import totp
 from service.storage.roles import RoleFault
 from tests.broken_promises import a_therapist
+from tests.browser import environment, free_port, web_process
 from tests.builders import MASTER, a_client, a_clinic
+from tests.conftest import A_MASTER_KEY
 from tests.sinks import MailSink
 
-# The tests' server may lose a test's database.
-IN_TESTS = {"durability", "archived log"}
+# The tests' server may lose a test's database, and nobody serves it.
+IN_TESTS = {"durability", "archived log", "web"}
 
 
 async def found(settings: Config) -> dict[str, Finding]:
@@ -163,6 +165,22 @@ async def test_mail_that_is_not_set_a_plain_address_and_missing_jobs_are_problem
     findings = await found(open_to_all)
     assert {"mail", "address", "jobs"} <= names_of_problems(findings)
     assert "python -m jobs" in findings["jobs"].remedy
+
+
+async def test_whoever_serves_at_the_address_is_asked(fit: Config) -> None:
+    port = free_port()
+    served = msgspec.structs.replace(fit, base_url=f"http://127.0.0.1:{port}")
+    assert "python -m service web" in (await found(served))["web"].remedy
+    env = environment(served.database_urls(), fit.data_dir, A_MASTER_KEY, port)
+    async with web_process(env):
+        assert not (await found(served))["web"].is_problem
+
+
+async def test_a_proxy_that_nobody_believes_is_named(fit: Config) -> None:
+    behind = msgspec.structs.replace(fit, base_url="https://neap.invalid")
+    assert "NEAP_FORWARDED_ALLOW_IPS" in (await found(behind))["address"].remedy
+    believed = msgspec.structs.replace(behind, forwarded_allow_ips=frozenset({"127.0.0.1"}))
+    assert not (await found(believed))["address"].is_problem
 
 
 def test_the_command_says_one_line_a_finding_and_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ AFTER: Sequence[Check] = (
     Check("schema", server.its_schema, "web", first=True),
     Check("sealed data", server.sealed_data, "web"),
     Check("mail", mail.looked_at),
+    Check("web", machine.web),
     Check("jobs", server.promises, "web"),
     Check("disk", machine.disk),
     Check("backup", machine.backup),

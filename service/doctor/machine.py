@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import httpx
 
 from service.backup import base_backup
 from service.config import Config
 from service.doctor.finding import Finding
 
 LEAST_DISK_BYTES = 2 << 30
+ANSWER_SECONDS = 5.0
 OLDEST_BACKUP = timedelta(days=2)
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
@@ -24,6 +28,9 @@ async def settings(config: Config) -> list[Finding]:
     if host.scheme == "http" and host.hostname not in LOCAL:
         remedy = "put a proxy with TLS before it and set NEAP_BASE_URL to its https address: phones and sign-in need it"
         found.append(Finding("address", config.base_url, remedy))
+    elif host.scheme == "https" and not config.forwarded_allow_ips:
+        remedy = "set NEAP_FORWARDED_ALLOW_IPS to the proxy's address: else all who sign in share one network's tries"
+        found.append(Finding("address", f"{config.base_url}, and no proxy is believed", remedy))
     else:
         found.append(Finding("address", config.base_url))
     return found
@@ -33,6 +40,20 @@ async def key(config: Config) -> list[Finding]:
     """Whether there is one."""
     config.master_key()
     return [Finding("master key", "32 bytes")]
+
+
+async def web(config: Config) -> list[Finding]:
+    """Whether phones and staff reach a web process that takes check-ins, by the address that they are given."""
+    address = f"{config.base_url}/health/ready"
+    try:
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as http:
+            status = (await http.get(address)).status_code
+    except httpx.HTTPError as error:
+        remedy = "start `python -m service web`, and see that the proxy and its certificate stand before it"
+        return [Finding("web", f"{config.base_url} does not answer ({type(error).__name__})", remedy)]
+    if status != HTTPStatus.OK:
+        return [Finding("web", f"not ready ({status})", "see the log of `python -m service web`")]
+    return [Finding("web", f"takes check-ins at {config.base_url}")]
 
 
 async def disk(config: Config) -> list[Finding]:
@@ -52,8 +73,10 @@ def _space(folder: Path, where: str, why: str) -> Finding:
 
 
 async def backup(config: Config) -> list[Finding]:
-    """Whether a loss of the disk would lose little; of a server of your own that cannot be seen here."""
-    return [_base_backups(config)] if config.embedded else []
+    """Whether a loss of the disk would lose little; of a server of your own that cannot be seen here, and is said."""
+    if not config.embedded:
+        return [Finding("backup", "cannot be seen of a server of its own: docs/operations.md says what to look at")]
+    return [_base_backups(config)]
 
 
 def _base_backups(config: Config) -> Finding:

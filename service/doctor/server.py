@@ -82,9 +82,13 @@ async def promises(config: Config) -> list[Finding]:
     return [Finding("jobs", "every promise is kept")]
 
 
+# The jobs process writes every minute, so that a server that archives has always something to.
+LONGEST_QUIET = timedelta(hours=1)
+QUIET = "set archive_timeout = 60 and archive_command or archive_library: what came since is lost with the disk"
 ARCHIVER = """
 select current_setting('archive_mode') <> 'off' as archives, last_archived_time,
-  coalesce(last_failed_time > last_archived_time, last_failed_time is not null) as fails
+  coalesce(last_failed_time > last_archived_time, last_failed_time is not null) as fails,
+  now() - greatest(last_archived_time, pg_postmaster_start_time()) as quiet_for
 from pg_stat_archiver
 """
 
@@ -105,7 +109,8 @@ async def _archiver(config: Config) -> Finding:
         where = archiving.wal_dir(config.backup_dir)
         return Finding("archived log", f"{where} is gone", "restart the server, and run `python -m service backup`")
     newest = said["last_archived_time"]
-    return Finding("archived log", "nothing yet" if newest is None else f"last {newest:%Y-%m-%d %H:%M} UTC")
+    seen = "nothing yet" if newest is None else f"last {newest:%Y-%m-%d %H:%M} UTC"
+    return Finding("archived log", seen, QUIET if said["quiet_for"] > LONGEST_QUIET else "")
 
 
 async def archived_log(config: Config) -> list[Finding]:
