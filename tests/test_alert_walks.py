@@ -141,6 +141,12 @@ class LifeCycle(RuleBasedStateMachine):
         if alert := self.one_of(which, closed=closed):
             self.attempt(undo.take_back(self.db, alert.alert_id, by=self.who(by), now=self.now))
 
+    @rule(which=WHICH, by=WHICH, wait=WAITS)
+    def somebody_opens_it_again(self, which: int, by: int, wait: timedelta) -> None:
+        self.after(wait)
+        if alert := self.one_of(which, closed=True):
+            self.attempt(undo.open_again(self.db, alert.alert_id, by=self.who(by), now=self.now))
+
     @rule(wait=WAITS)
     def leases_end(self, wait: timedelta) -> None:
         self.after(wait)

@@ -1,6 +1,7 @@
 """Taking back what was just done to an alert by mistake: taking it on, resolving it, or putting it off.
 
-Whoever takes back a resolve, or putting off, has the alert on hand. Whoever takes back that they took it on has not: it
+Whoever takes back a resolve, or putting off, has the alert on hand; so has whoever finds later that an alert should not
+have been closed, and opens it again. Whoever takes back that they took it on has not: it
 stands as it stood, and the ladder goes on with the step that was due when it was due.
 """
 
@@ -13,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import AlertState, EventKind
+from schemas.client import RecordOrigin
 from service import errors
 from service.alerting import alert_states, deliveries, leases
 from service.alerting.alert_states import Stood
@@ -100,20 +102,6 @@ async def _refuse_beside_another(db: Db, alert_id: UUID) -> None:
         raise errors.CONSTRAINTS["alert_open_key"]
 
 
-UNDO = """
-update alert
-set state = $3,
-    outcome = null,
-    closed_at = null,
-    snoozed_until = null,
-    acknowledged_by = $4,
-    acknowledged_at = $5,
-    lease_until = $6
-where clinic_id = $1
-  and alert_id = $2
-"""
-
-
 async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime | None:
     """Take back what one did oneself in the last minute; until when one has the alert now, None where one has not.
 
@@ -132,11 +120,59 @@ async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datet
     if last.stood is not None:
         await _give_back(db, alert, last.stood, by=by, now=now)
         return None
+    return await _on_hand(db, alert, by=by, now=now)
+
+
+RESOLVED_ON = """
+select (detail ->> 'client_day')::date
+from alert_event
+where clinic_id = $1
+  and alert_id = $2
+  and kind = 'resolved'
+order by happened_at desc, alert_event_id desc
+limit 1
+"""
+
+
+async def open_again(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime:
+    """Have a resolved alert on hand, whoever resolved it and however long ago; until when.
+
+    What its outcome meant for the trend is taken back from that client day on. Raises NotFound, Conflict where it is
+    not resolved, is imported history, or another one of the client is open, which is where to go on.
+    """
+    alert = await deliveries.routed(db, alert_id)
+    if alert.origin is not RecordOrigin.LIVE:
+        raise errors.Conflict("Imported history alerts nobody: it stays closed.")
+    resolved_on = await db.value(RESOLVED_ON, db.clinic_id, alert_id)
+    if isinstance(resolved_on, date):
+        # Before the alert's row, as `alerts.resolve` does.
+        await fold_queue.mark_due(db, alert.client_id, from_day=resolved_on, now=now)
+    alert = await deliveries.hold(db, alert_id)
+    if alert.state is not AlertState.RESOLVED:
+        raise errors.Conflict("Only an alert that somebody resolved can be opened again.")
+    return await _on_hand(db, alert, by=by, now=now)
+
+
+UNDO = """
+update alert
+set state = $3,
+    outcome = null,
+    closed_at = null,
+    snoozed_until = null,
+    acknowledged_by = $4,
+    acknowledged_at = $5,
+    lease_until = $6
+where clinic_id = $1
+  and alert_id = $2
+"""
+
+
+async def _on_hand(db: Db, alert: Routed, *, by: UUID, now: datetime) -> datetime:
     state = alert_states.after(alert.state, EventKind.UNDONE, alert.tier)
-    await _refuse_beside_another(db, alert_id)
+    await _refuse_beside_another(db, alert.alert_id)
     until = await leases.until(db, alert.tier, now=now)
-    await db.execute(UNDO, db.clinic_id, alert_id, state, by, now, until)
-    await alert_states.record(db, alert_id, EventKind.UNDONE, by=by, now=now, detail={"from_state": alert.state})
+    await db.execute(UNDO, db.clinic_id, alert.alert_id, state, by, now, until)
+    await alert_states.record(db, alert.alert_id, EventKind.UNDONE, by=by, now=now, detail={"from_state": alert.state})
     return until
 
 

@@ -52,3 +52,9 @@ async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime | N
     lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
     return lease_until
+
+
+async def open_again(desk: Desk, client_id: UUID, alert_id: UUID) -> None:
+    """Have on hand again what was resolved by mistake. Raises as `undo.open_again` does."""
+    await undo.open_again(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    await desk.record("alert.open_again", client_id=client_id, object_id=alert_id)

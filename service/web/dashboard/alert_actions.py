@@ -136,10 +136,18 @@ async def take_back(
     return go_to(local_path((await form_of(request)).get("next"), f"/alerts/{alert_id}"))
 
 
+@post("/alerts/{alert_id:uuid}/open-again", opt={"access": Permission.RESOLVE_ALERTS})
+async def open_again(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+    """Have on hand again what was resolved by mistake."""
+    client_id = await alert_verbs.reached(desk, alert_id)
+    await alert_verbs.open_again(desk, client_id, alert_id)
+    return go_to(f"/alerts/{alert_id}")
+
+
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_alert, acknowledge, note, snooze, resolve, take_back],
+        route_handlers=[show_alert, acknowledge, note, snooze, resolve, take_back, open_again],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,
