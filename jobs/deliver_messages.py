@@ -78,7 +78,8 @@ class _Run:
         self._busy: dict[asyncio.Task[None], UUID] = {}
         # Where nothing could be claimed, for a while; where it went wrong, for another run.
         self._resting_until: dict[UUID, datetime] = {}
-        self._failed = 0
+        # Several batches of one clinic may fail beside each other; what is told is how many clinics.
+        self._failed = set[UUID]()
 
     async def finish(self) -> Result:
         """Send until nothing is due any more, or for a while."""
@@ -87,7 +88,7 @@ class _Run:
                 for clinic_id in await self._next():
                     self._busy[group.create_task(self._deliver_in(clinic_id))] = clinic_id
                 if not self._busy:
-                    return Result(msgspec.structs.asdict(self._counts), failed=self._failed)
+                    return Result(msgspec.structs.asdict(self._counts), failed=len(self._failed))
                 done, _ = await asyncio.wait(
                     self._busy, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -115,7 +116,7 @@ class _Run:
         except Exception:
             log.exception("delivering_failed", extra={"clinic_id": clinic_id})
             self._resting_until[clinic_id] = self._ends_at
-            self._failed += 1
+            self._failed.add(clinic_id)
             return
         if not any(msgspec.structs.astuple(sent)):
             self._resting_until[clinic_id] = self._clock() + timedelta(seconds=LOOK_AGAIN_SECONDS)

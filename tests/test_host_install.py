@@ -152,17 +152,23 @@ def run_block(block: str, folder: Path, etc: Path, *, needs: str) -> str:
     return told.read_text()
 
 
+FIRST_CLINIC = (
+    "-m service create-clinic --slug harbour --name Harbour Clinic --time-zone America/Chicago"
+    " --admin-email you@clinic.example --admin-name Your Name\n"
+)
+
+
 def test_the_documented_commands_bring_it_up(tmp_path: Path) -> None:
     etc = a_host(tmp_path, SERVER)
     block = block_after("Roles, database and schema", SERVER)
     told = run_block(block, tmp_path, etc, needs=NEEDS_ALL)
-    assert told == "-m service migrate\n-m service doctor --send-test you@clinic.example\n"
+    assert told == f"-m service migrate\n{FIRST_CLINIC}-m service doctor --send-test you@clinic.example\n"
 
 
 def test_the_documented_commands_bring_it_up_with_the_embedded_server(tmp_path: Path) -> None:
     etc = a_host(tmp_path, EMBEDDED)
     [block] = [each for each in re.findall(r"```sh\n(.*?)```", EMBEDDED, re.DOTALL) if "service migrate" in each]
-    assert run_block(block, tmp_path, etc, needs=NEEDS_FOLDER) == "-m service migrate\n"
+    assert run_block(block, tmp_path, etc, needs=NEEDS_FOLDER) == f"-m service migrate\n{FIRST_CLINIC}"
 
 
 def test_every_file_that_the_section_names_is_made_by_it_or_shipped() -> None:
