@@ -146,6 +146,24 @@ async def test_an_acknowledgement_is_taken_back_from_the_inbox_and_from_the_aler
         await expect(page.get_by_text("given back by Maren Holt: it goes on where it stood")).to_have_count(2)
 
 
+@pytest.mark.parametrize("script", [True, False])
+async def test_whoever_comes_back_to_a_caseload_finds_it_as_it_was_asked_for(desk: Desk, script: bool) -> None:
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await a_client(db, given_name="Ole", family_name="Marlow")
+    async with watched_context(desk.started, desk.address, width=1440, script=script) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/caseload")
+        await page.get_by_label("Status").select_option("not_on_track")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_text("1 of 2 shown.")).to_be_visible()
+        await page.get_by_role("link", name="Featherstonehaugh").first.click()
+        await expect(page.get_by_role("heading", name="Bartholomew")).to_be_visible()
+        await page.go_back()
+        await expect(page.get_by_text("1 of 2 shown.")).to_be_visible()
+        await expect(page.get_by_label("Status")).to_have_value("not_on_track")
+
+
 async def test_what_can_be_taken_back_is_in_sight_and_one_tab_away_and_a_live_list_keeps_the_focus(desk: Desk) -> None:
     async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
         for number in range(12):

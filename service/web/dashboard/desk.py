@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Request, Response, Router, get, post
@@ -18,7 +19,7 @@ from service.web import cursors, desk_page, page_problems
 from service.web.charts.sparklines import spark_of
 from service.web.dashboard import inbox_live
 from service.web.desk_session import Desk, form_of, open_desk
-from service.web.pages import HEADERS, how_long
+from service.web.pages import HEADERS, go_to, how_long
 
 
 class Asked(NamedTuple):
@@ -40,9 +41,16 @@ async def show_caseload(
 
 @post("/caseload", opt={"access": Permission.SEE_CLIENTS}, status_code=200)
 async def search_caseload(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
-    """Those of a name, a status, or on whose care team I am: a form, so that no name stands in an address."""
+    """Those of a name, a status, or on whose care team I am: a form, so that no name stands in an address.
+
+    What is asked for without a name has an address, so that one can come back to it.
+    """
     form = await form_of(request)
-    return await _caseload_page(desk, Asked(*(form.get(name, "") for name in Asked._fields)))
+    asked = Asked(*(form.get(name, "") for name in Asked._fields))
+    if asked.find.strip():
+        return await _caseload_page(desk, asked)
+    told = urlencode({name: text for name, text in asked._asdict().items() if text and name != "find"})
+    return go_to(f"/caseload?{told}" if told else "/caseload")
 
 
 async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
