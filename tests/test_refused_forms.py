@@ -208,7 +208,8 @@ async def test_what_was_typed_stands_in_the_form_again_and_what_is_wrong_beside_
     lost = [each for each in typed if each not in found.values and each[1] not in ("Nowhere", "")]
     assert lost == [], offered
     assert found.marked == refused, re.findall(r"<li><b>(.*?)</b>", reply.text)
-    assert reply.text.count("autofocus") == bool(refused)
+    assert reply.text.count("autofocus") == 1, "the first field that is refused, else what is said of the whole"
+    assert ('role="alert" tabindex="-1" autofocus' in reply.text) != bool(refused)
 
 
 async def test_corrected_on_the_page_that_came_back_it_is_kept_and_refused_twice_it_comes_back_twice(

@@ -150,7 +150,7 @@ def refill(
     if form is None or not form.fillable():
         return None
     beside = _beside(form, faults)
-    head = _head(says, [each for each in faults if each not in beside.values()], opened_at)
+    head = _head(says, [each for each in faults if each not in beside.values()], opened_at, seen=not beside)
     changes: list[Change] = [(at, at, " open") for at in form.shut]
     changes += [(read.title_end, read.title_end, "Refused: "), (form.tag_end, form.tag_end, head)]
     for number, control in enumerate(form.fillable()):
@@ -186,12 +186,16 @@ def _beside(form: Form, faults: Sequence[FieldProblem]) -> dict[int, FieldProble
     return placed
 
 
-def _head(says: str, elsewhere: Sequence[FieldProblem], opened_at: str) -> str:
-    """What stands at the head of the form: what was wrong, and the faults that no field of it answers to."""
+def _head(says: str, elsewhere: Sequence[FieldProblem], opened_at: str, *, seen: bool) -> str:
+    """What stands at the head of the form: what was wrong, and the faults that no field of it answers to.
+
+    Without a field that gets the focus it is `seen` by getting it, however far down the page the form stands.
+    """
     told = "".join(f"<li><b>{escape(fault.field)}</b>: {escape(fault.message)}</li>" for fault in elsewhere)
     listed = f'<ul class="faults">{told}</ul>' if told else ""
     page = f'<input type="hidden" name="{PAGE_FIELD}" value="{escape(opened_at)}">'
-    return f'{page}<div class="say bad" role="alert"><p>{escape(says)} Nothing was kept.</p>{listed}</div>'
+    focus = ' tabindex="-1" autofocus' if seen else ""
+    return f'{page}<div class="say bad" role="alert"{focus}><p>{escape(says)} Nothing was kept.</p>{listed}</div>'
 
 
 def _changes(
