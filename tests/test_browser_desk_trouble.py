@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -136,8 +137,9 @@ async def test_what_is_refused_is_told_beside_what_was_typed(desk: Desk) -> None
         await expect(page.get_by_label("Why", exact=True)).to_have_value("Away until Monday.")
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
         assert not await faults(page)
-        await until.fill("2099-01-01T08:00")
+        await until.fill(f"{datetime.now(UTC) + timedelta(days=3):%Y-%m-%dT%H:%M}")
         await page.get_by_role("button", name="Put it off").click()
+        await expect(page.get_by_text("Put off.")).to_be_visible()
         await expect(page.locator(".refused")).to_have_count(0)
 
 
