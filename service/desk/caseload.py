@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
@@ -137,9 +137,12 @@ class Caseload(NamedTuple):
         """The lines that ask for somebody."""
         return [line for line in self.lines if line.needs]
 
-    def count_of(self, mark: str) -> int:
-        """How many of those that need somebody bear this mark."""
-        return sum(line.mark == mark for line in self.lines if line.needs)
+    @property
+    def needing_by_mark(self) -> dict[str, int]:
+        """How many of those that need somebody bear each mark, in the order of the lines; "alert": otherwise well, or
+        paused, but with an open alert. The numbers add up to `needing`."""
+        own = ("urgent", Status.NOT_ON_TRACK, Status.NO_DATA)
+        return dict(Counter(str(line.mark) if line.mark in own else "alert" for line in self.needing))
 
     @property
     def next_session_at(self) -> datetime | None:

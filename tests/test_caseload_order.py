@@ -1,0 +1,169 @@
+"""The caseload's order and figures: who needs somebody first, whom one sees next, and everything by the date."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from schemas.alert import Rule, Tier
+from schemas.course import PauseReason
+from schemas.staff import Role
+from schemas.trend import Status, Trend
+from service import database
+from service.database import Db, Pool
+from service.desk import caseload
+from service.desk.caseload import Caseload, Line
+from service.facts import pauses
+from service.people import access
+from service.people.access import Permission
+from tests.appointments import a_session_of
+from tests.builders import a_client, a_clinic
+from tests.desk import a_person, a_trend, a_trend_day, an_alert
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TODAY = date(2026, 11, 22)
+
+
+@pytest.fixture
+async def db(owner_pool: Pool) -> AsyncIterator[Db]:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as opened:
+        yield opened
+
+
+async def followed(db: Db, given_name: str, status: Status | None, *, days: list[Trend] | None = None) -> UUID:
+    """A client whose newest trend is today's, of this status (None: no client day was folded yet)."""
+    client_id = await a_client(db, given_name=given_name, time_zone="UTC")
+    if status is not None:
+        await a_trend(db, client_id, days or [a_trend_day(TODAY, status=status)])
+    return client_id
+
+
+async def the_caseload(db: Db) -> Caseload:
+    reach = access.reach(await a_person(db, Role.COORDINATOR), [Role.COORDINATOR], Permission.SEE_CLIENTS)
+    return await caseload.read(db, reach, now=NOW)
+
+
+async def names(db: Db) -> list[str]:
+    return [line.client.given_name for line in (await the_caseload(db)).lines]
+
+
+async def test_the_order_is_that_of_need_whatever_the_names_and_sessions_are(db: Db) -> None:
+    """Names run against the order, and so do sessions: whoever needs least is seen first."""
+    need: list[tuple[str, Status | None, tuple[Rule, Tier] | None]] = [
+        ("Zoe", Status.ON_TRACK, (Rule.SAFETY, Tier.URGENT)),
+        ("Yan", Status.NOT_ON_TRACK, None),
+        ("Xenia", Status.NO_DATA, None),
+        ("Wim", Status.ON_TRACK, (Rule.WORSENING, Tier.TODAY)),
+        ("Vera", Status.WATCH, None),
+        ("Ulf", Status.LEARNING, None),
+        ("Tomas", Status.ON_TRACK, None),
+    ]
+    for place, (name, status, alert) in enumerate(need):
+        client_id = await followed(db, name, status)
+        await a_session_of(db, client_id, hours_ahead=100 - place, now=NOW)
+        if alert is not None:
+            await an_alert(db, client_id, *alert, now=NOW)
+    assert await names(db) == [name for name, _, _ in need]
+
+
+async def test_among_equals_the_next_session_comes_first_and_nobody_booked_comes_last_by_name(db: Db) -> None:
+    for name, hours_ahead in (("Ada", 50), ("Bea", None), ("Abel", None), ("Cleo", 3), ("Dora", 20)):
+        client_id = await followed(db, name, Status.ON_TRACK)
+        if hours_ahead is not None:
+            await a_session_of(db, client_id, hours_ahead=hours_ahead, now=NOW)
+    assert await names(db) == ["Cleo", "Dora", "Ada", "Abel", "Bea"]
+
+
+def line(days: list[tuple[int, int | None]]) -> Line:
+    """A line as of TODAY whose client days lie so many days back, with that craving; pure."""
+    spark = [
+        caseload.SparkDay(
+            client_id=UUID(int=1),
+            client_day=TODAY - timedelta(days=back),
+            answered=value is not None,
+            value=value,
+            low=None,
+            high=None,
+        )
+        for back, value in days
+    ]
+    return SOMEBODY._replace(spark=spark)
+
+
+SOMEBODY = Line(
+    client=msgspec.convert(
+        {
+            "client_id": str(UUID(int=1)),
+            "given_name": "Ines",
+            "family_name": "Marlow",
+            "time_zone": "UTC",
+            "origin": "live",
+            "substances": ["alcohol"],
+            "phase": "induction",
+            "client_day": "2026-11-22",
+            "status": "on_track",
+            "silent_days": 0,
+            "statistic": 1.0,
+            "limit_value": 4.9,
+            "infusions_given": 0,
+            "last_infusion_at": None,
+            "next_infusion_at": None,
+            "next_session_at": None,
+            "answered_ever": 7,
+        },
+        caseload.ClientLine,
+    ),
+    spark=[],
+    alerts=[],
+    why="",
+    urgency=6,
+    needs=False,
+    days_since_infusion=None,
+    pause=None,
+    today=TODAY,
+)
+
+
+def test_now_is_the_answer_of_today_or_yesterday_and_never_an_older_one() -> None:
+    assert line([(1, 3), (0, 7)]).now == 7
+    assert line([(1, 3), (0, None)]).now == 3
+    assert line([(2, 3), (1, None), (0, None)]).now is None
+    # A day that nobody folded yet, or that nothing was asked on, stands nowhere: what is stored last is old then.
+    assert line([(3, 4), (2, 3)]).now is None
+    assert line([]).now is None
+
+
+def test_answered_counts_the_last_fourteen_calendar_days_and_of_those_the_ones_asked_on() -> None:
+    assert line([(back, 3) for back in range(27, -1, -1)]).answered == (14, 14)
+    assert line([(14, 3), (13, 3), (0, None)]).answered == (1, 2)
+    # Asked on days 20 to 27 back and on the last four only: a pause lies between.
+    assert line([(back, 3) for back in (*range(27, 19, -1), 3, 2, 1, 0)]).answered == (4, 4)
+    assert line([(20, 3)]).answered == (0, 0)
+
+
+async def test_figures_go_by_the_client_s_own_day_also_where_the_newest_trend_is_old(db: Db) -> None:
+    days = [a_trend_day(TODAY - timedelta(days=back), craving=4) for back in range(20, 4, -1)]
+    await followed(db, "Ines", Status.ON_TRACK, days=days)
+    [read] = (await the_caseload(db)).lines
+    assert read.now is None
+    assert read.answered == (9, 9)
+
+
+async def test_what_asks_for_somebody_is_told_by_kind_and_adds_up_also_in_a_pause(db: Db) -> None:
+    await followed(db, "Yan", Status.NOT_ON_TRACK)
+    await followed(db, "Xenia", Status.NO_DATA)
+    for name, status in (("Wim", Status.WATCH), ("Paula", Status.NOT_ON_TRACK), ("Nora", None)):
+        client_id = await followed(db, name, status)
+        await an_alert(db, client_id, now=NOW)
+        if name == "Paula":
+            travel = PauseReason.TRAVEL
+            await pauses.begin(db, client_id, from_on=TODAY, until_on=None, reason=travel, by=None, now=NOW)
+    await followed(db, "Tomas", Status.ON_TRACK)
+    read = await the_caseload(db)
+    assert read.needing_by_mark == {"not_on_track": 1, "no_data": 1, "alert": 3}
+    assert sum(read.needing_by_mark.values()) == len(read.needing) == 5
