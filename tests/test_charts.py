@@ -210,3 +210,19 @@ async def test_whoever_gives_up_leaves_no_drawing_for_the_next_one() -> None:
         assert await drawing.draw(other) == right
     finally:
         await drawing.close()
+
+
+async def test_a_drawing_too_long_to_read_is_told_and_the_next_one_is_drawn() -> None:
+    small, large = spec_of(a_chart(3), "wide"), spec_of(a_chart(*([3, 8] * 60)), "wide")
+    drawing = Charts()
+    try:
+        between = (len(await drawing.draw(small)) + len(await drawing.draw(large))) // 2
+    finally:
+        await drawing.close()
+    drawing = Charts(longest_line_bytes=between)
+    try:
+        with pytest.raises(errors.NotReady, match="numbers stand in the table"):
+            await drawing.draw(large)
+        assert "<svg" in await drawing.draw(small)
+    finally:
+        await drawing.close()

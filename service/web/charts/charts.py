@@ -25,12 +25,15 @@ DRAW_SECONDS = 30.0
 LONGEST_LINE_BYTES = 4 * 1024 * 1024
 KEPT = 64
 TRIES = 2
+FAULTS = (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, msgspec.DecodeError)
+"""What a drawing process that died, hangs or answers with nonsense ends in."""
 
 
 class Charts:
-    """The one drawing process of a web process."""
+    """The one drawing process of a web process; a reply longer than `longest_line_bytes` counts as a fault of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_line_bytes: int = LONGEST_LINE_BYTES) -> None:
+        self._longest_line_bytes = longest_line_bytes
         self._turn = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._drawn: OrderedDict[str, str] = OrderedDict()
@@ -78,10 +81,10 @@ class Charts:
             try:
                 async with asyncio.timeout(DRAW_SECONDS):
                     return await self._ask_once(line)
-            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
+            except FAULTS as error:
                 log.warning("chart_worker_failed", extra={"error_type": type(error).__name__})
                 await self.close()
-            except asyncio.CancelledError:
+            except BaseException:
                 # The drawing that nobody waits for would be taken for the next one's, who is another client.
                 self.kill()
                 self._process = None
@@ -105,7 +108,7 @@ class Charts:
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                limit=LONGEST_LINE_BYTES,
+                limit=self._longest_line_bytes,
             )
         return self._process
 
