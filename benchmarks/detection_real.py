@@ -5,7 +5,7 @@
 FILE is the diary of Jang et al. 2024 (43 outpatients, one answer a day), brought to 0-10 as the import does: anxiety
 x 10/3, mood x 10/6; craving was not asked. Nothing is known of what was true, so every day counts as stable: a real
 worsening counts as a false alert. Each half is tested with the rules of the other; intervals are the middle 95 % of
-bootstraps of people.
+bootstraps of people. A worsened day is an answer that somebody could have given: a whole step of the item.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import csv
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from msgspec.structs import replace
 from tqdm import tqdm
 
 from benchmarks.detection import UNDETECTED_DAYS
+from benchmarks.detection_rivals import EWMA_TOP, ewma_chart
 from service.detection import Days, Rules, State, fold, shipped_rules
 from service.detection.calibrate import find_limit, make_from
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
@@ -34,6 +37,10 @@ BUDGET_DAYS = 60.0
 DRAWS = 8
 BOOTSTRAPS = 2000
 BEFORE_END = 21
+STEPS = np.array((1.0, 10 / 6, 10 / 3))
+"""Points between neighbouring answers of craving (never asked), mood and anxiety."""
+Detector = Callable[[Days], Flags]
+"""Tells the alerts (N, T) of people's days."""
 SHAPES = {"step 1.5": WORSENINGS[1], "step 2.5": WORSENINGS[2], "ramp": WORSENINGS[3], "spike": WORSENINGS[4]}
 
 
@@ -83,46 +90,84 @@ def main(arguments: list[str]) -> None:
                 line = {"detector": name, "figure": figure, "value": round(value, 3)}
                 print(json.dumps({**line, "low": round(low, 3), "high": round(high, 3)}))
             else:
-                print(f"{name:28}{figure:32}{value:8.2f}  ({low:.2f} to {high:.2f})")
+                print(f"{name:28}{figure:50}{value:8.2f}  ({low:.2f} to {high:.2f})")
 
 
 def measure(history: Days, seed: int) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Each detector's figures with their intervals: rules fitted to the other half, and the shipped population with
-    the limit found on the other half."""
+    """Each detector's figures with their intervals."""
     rng = np.random.Generator(np.random.PCG64(seed))
     order = rng.permutation(len(history.scores))
     halves = [order[::2], order[1::2]]
-    found: dict[str, list[Half]] = {"fitted to the other half": [], "shipped, limit of the other": []}
-    with tqdm(total=2 * len(found), disable=None, file=sys.stderr) as bar:
+    found: dict[str, list[Half]] = {name: [] for name in DETECTORS}
+    with tqdm(total=2 * len(DETECTORS), disable=None, file=sys.stderr) as bar:
         for fit, test in (halves, halves[::-1]):
             training, held_out = history.part(np.sort(fit)), history.part(np.sort(test))
-            made = make_from(training, shipped_rules(BUDGET_DAYS), seed=seed, command="", budget_days=BUDGET_DAYS)
-            shipped = shipped_rules(BUDGET_DAYS)
-            shipped = replace(shipped, limit=find_limit(shipped, training))
-            for name, rules in zip(found, (made.shipped.at(BUDGET_DAYS), shipped), strict=True):
-                found[name].append(_tested(rules, held_out, seed))
+            for name, fitted in DETECTORS.items():
+                found[name].append(_tested(fitted(training, seed), held_out, seed))
                 bar.update()
-    return {name: _figures(parts, rng) for name, parts in found.items()}
+    people = len(history.scores)
+    drawn = [np.arange(people), *(rng.integers(0, people, people) for _ in range(BOOTSTRAPS))]
+    tables = {name: _table(parts, drawn) for name, parts in found.items()}
+    against = tables[RIVAL][:, GEOMETRIC_MEAN]
+    return {
+        name: _with_intervals(np.column_stack([table, table[:, GEOMETRIC_MEAN] / against]))
+        for name, table in tables.items()
+    }
 
 
-def _tested(rules: Rules, held_out: Days, seed: int) -> Half:
-    counted = held_out.active & (np.cumsum(held_out.active, axis=1) > FIRST_ALERT_DAY)
-    delays = np.stack([_delays(rules, held_out, shape, seed) for shape in SHAPES.values()], axis=1)
-    return Half(_crossings(rules, held_out).sum(axis=1), counted.sum(axis=1), delays)
+def _fitted(training: Days, seed: int) -> Detector:
+    known = shipped_rules(BUDGET_DAYS)
+    made = make_from(training, known, seed=seed, command="", budget_days=BUDGET_DAYS)
+    return partial(_crossings, made.shipped.at(BUDGET_DAYS))
+
+
+def _shipped(training: Days, _: int) -> Detector:
+    rules = shipped_rules(BUDGET_DAYS)
+    return partial(_crossings, replace(rules, limit=find_limit(rules, training)))
+
+
+def _ewma(training: Days, _: int) -> Detector:
+    chart, days = ewma_chart(training), _counted(training).sum()
+    low, high = 0.0, EWMA_TOP
+    for _ in range(14):
+        middle = (low + high) / 2
+        often = days < BUDGET_DAYS * max(chart(middle).sum(), 1)
+        low, high = (middle, high) if often else (low, middle)
+    return lambda people: ewma_chart(people)((low + high) / 2)
+
+
+RIVAL = "EWMA, limit of the other"
+GEOMETRIC_MEAN = len(SHAPES)
+DETECTORS: dict[str, Callable[[Days, int], Detector]] = {
+    "fitted to the other half": _fitted,
+    "shipped, limit of the other": _shipped,
+    RIVAL: _ewma,
+}
+"""What is tested: made from the people of one half and a seed, it tells the alerts of the other."""
+
+
+def _counted(people: Days) -> Flags:
+    """Client days that count (N, T): from each person's day 21 on."""
+    return people.active & (np.cumsum(people.active, axis=1) > FIRST_ALERT_DAY)
+
+
+def _tested(detector: Detector, held_out: Days, seed: int) -> Half:
+    delays = np.stack([_delays(detector, held_out, shape, seed) for shape in SHAPES.values()], axis=1)
+    return Half(detector(held_out).sum(axis=1), _counted(held_out).sum(axis=1), delays)
 
 
 def _crossings(rules: Rules, days: Days) -> Flags:
     return fold(State.fresh(len(days.scores), rules), days, rules)[1].crossing
 
 
-def _delays(rules: Rules, people: Days, worsening: Worsening, seed: int) -> Array:
+def _delays(detector: Detector, people: Days, worsening: Worsening, seed: int) -> Array:
     """Each person's mean delay over DRAWS onsets; onsets within the rest after an earlier alert are left out."""
     rng = np.random.Generator(np.random.PCG64(seed))
     count = len(people.scores)
     drawn = people.part(np.tile(np.arange(count), DRAWS))
     last = drawn.active.sum(axis=1) - BEFORE_END
     onset = (FIRST_ALERT_DAY + rng.random(len(last)) * np.maximum(last - FIRST_ALERT_DAY, 1)).astype(np.int64)
-    alerts = _crossings(rules, worsened(drawn, worsening, onset))
+    alerts = detector(worsened(drawn, worsening, onset, seed))
     after = np.arange(alerts.shape[1]) - onset[:, None]
     rests = (alerts & (after < 0) & (after >= -REST_DAYS)).any(axis=1)
     found = alerts & (after >= 0) & (after < UNDETECTED_DAYS)
@@ -132,14 +177,20 @@ def _delays(rules: Rules, people: Days, worsening: Worsening, seed: int) -> Arra
     return np.where(some.any(axis=0), mean, np.nan)
 
 
-def worsened(people: Days, worsening: Worsening, onset: Counts) -> Days:
-    """The same days with a worsening put in, in sd of each person's answers, within the scale."""
+def worsened(people: Days, worsening: Worsening, onset: Counts, seed: int) -> Days:
+    """The same days with a worsening put in, in sd of each person's answers, within the scale.
+
+    An answer stands for everything that rounds to it, alike likely: it is drawn from there, moved, and rounded to the
+    item's STEPS again. A fraction of a step that everybody would give would be found by its strangeness.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
     worse = people.scores.copy()
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     sd = np.stack([_sd_of(worse[:, :, item]) for item in range(worse.shape[2])], axis=1)
     present = course(worsening.shape, np.arange(worse.shape[1], dtype=np.float64) - onset[:, None])
-    worse += present[:, :, None] * worsening.size * np.array(worsening.by_item) * sd[:, None, :]
-    worse = np.clip(worse, 0.0, SCALE_TOP)
+    change = present[:, :, None] * worsening.size * np.array(worsening.by_item) * sd[:, None, :]
+    meant = worse / STEPS + rng.uniform(-0.5, 0.5, worse.shape) + change / STEPS
+    worse = np.where(change > 0, np.clip(np.round(meant) * STEPS, 0.0, SCALE_TOP), worse)
     worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     return dataclasses.replace(people, scores=worse)
 
@@ -153,21 +204,24 @@ def _sd_of(values: Array) -> Array:
     return sd
 
 
-def _figures(parts: list[Half], rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:
+def _table(parts: list[Half], drawn: list[Counts]) -> Array:
+    """One row of figures for each choice of people, all of them first."""
     alerts = np.concatenate([part.alerts for part in parts])
     days = np.concatenate([part.days for part in parts])
     delays = np.concatenate([part.delays for part in parts])
-    people = len(alerts)
-    drawn = [np.arange(people), *(rng.integers(0, people, people) for _ in range(BOOTSTRAPS))]
     rows = []
     for some in drawn:
         means = np.nanmean(delays[some], axis=0)
         days_an_alert = days[some].sum() / max(alerts[some].sum(), 1)
         twice = (alerts[some] > 2 * days[some] / BUDGET_DAYS).mean()
         rows.append([*means, np.exp(np.log(np.maximum(means, 0.05)).mean()), days_an_alert, twice])
+    return np.array(rows)
+
+
+def _with_intervals(table: Array) -> dict[str, tuple[float, float, float]]:
+    """Each figure of all people, with the middle 95 % of the others' rows."""
     names = [*(f"delay, {name} (days)" for name in SHAPES), "delay, geometric mean (days)"]
-    names += ["client days an alert", "share above twice the budget"]
-    table = np.array(rows)
+    names += ["client days an alert", "share above twice the budget", f"geometric mean against {RIVAL}"]
     low, high = np.quantile(table[1:], [0.025, 0.975], axis=0)
     return {n: (float(v), float(a), float(b)) for n, v, a, b in zip(names, table[0], low, high, strict=True)}
 

@@ -13,16 +13,18 @@ from functools import lru_cache, partial
 import numpy as np
 import numpy.typing as npt
 
-from service.detection import State, Trends, classic, fold, noise, shipped_rules
+from service.detection import Days, State, Trends, classic, fold, noise, shipped_rules
 from service.detection import filter as kalman
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
-from service.detection.population import Array, Flags
+from service.detection.population import SCALE_TOP, Array, Flags
 from service.detection.state import AGES
 from service.detection.synthetic import Cohort, Worsening, course
 
 WARM_UP_ANSWERS = 7
 CUSUM_REFERENCE = 0.5
 EWMA_WEIGHT = 0.2
+EWMA_TOP = 6.0
+"""Sd: no budget asks for a limit above."""
 TOGETHER = np.array((1.0, 0.75, 0.75))
 """How strongly craving, mood and anxiety count where they worsen together."""
 BOCPD_HAZARD = 1 / 100
@@ -45,20 +47,39 @@ class Rival:
 def everyday(budget_days: float) -> list[Rival]:
     """The rules found in products and papers, from crude to better; the last is given our filter's residuals."""
     return [
-        Rival("craving over a threshold", lambda c: memoryless(_worse(c)[:, :, 0] + _together(c) / 100, c), 0, 12),
-        Rival("jump against the answer before", lambda c: memoryless(_jump(c), c), 0, 11),
-        Rival("7 days against the 7 before", lambda c: memoryless(_weeks(c), c), 0, 10),
-        Rival("Shewhart on a personal baseline", lambda c: memoryless(personal(_together(c)), c), 0, 12),
-        Rival("EWMA on a personal baseline", lambda c: restarting([personal(_together(c))], c, _ewma), 0, 6),
-        Rival("CUSUM on a personal baseline", lambda c: restarting([personal(_together(c))], c, _cusum), 0, 40),
-        Rival("BOCPD", lambda c: memoryless(bocpd(_together(c)), c), 0, 1),
-        Rival("two CUSUM on the filter's residuals", lambda c: restarting(residuals(c, budget_days), c, _cusum), 0, 40),
+        Rival("craving over a threshold", _threshold, 0, 12),
+        Rival("jump against the answer before", lambda c: memoryless(_jump(c.days), c.days), 0, 11),
+        Rival("7 days against the 7 before", lambda c: memoryless(_weeks(c.days), c.days), 0, 10),
+        Rival("Shewhart on a personal baseline", lambda c: memoryless(personal(_together(c.days)), c.days), 0, 12),
+        Rival("EWMA on a personal baseline", lambda c: ewma_chart(c.days), 0, EWMA_TOP),
+        Rival(
+            "CUSUM on a personal baseline", lambda c: restarting([personal(_together(c.days))], c.days, _cusum), 0, 40
+        ),
+        Rival("BOCPD", lambda c: memoryless(bocpd(_together(c.days)), c.days), 0, 1),
+        Rival(
+            "two CUSUM on the filter's residuals",
+            lambda c: restarting(residuals(c, budget_days), c.days, _cusum),
+            0,
+            40,
+        ),
     ]
+
+
+def _threshold(cohort: Cohort) -> Chart:
+    """Craving, and where it is the same the mean of all items."""
+    return memoryless(_worse(cohort.days)[:, :, 0] + _together(cohort.days) / 100, cohort.days)
+
+
+def ewma_chart(days: Days) -> Chart:
+    """EWMA of the items' mean on a personal mean and sd; starts anew at each alert."""
+    return restarting([personal(_together(days))], days, _ewma)
 
 
 def oracle(worsening: Worsening) -> Rival:
     """The likelihood ratio of one who knows every parameter and the shape, all but the onset day."""
-    return Rival("oracle", lambda cohort: _oracle_chart(oracle_gains(cohort, worsening), _answered(cohort)), -2, 10)
+    return Rival(
+        "oracle", lambda cohort: _oracle_chart(oracle_gains(cohort, worsening), _answered(cohort.days)), -2, 10
+    )
 
 
 def calibrated(rival: Rival, stable: Cohort, budget_days: float) -> float:
@@ -76,11 +97,11 @@ def false_alert_days(alerts: Flags) -> float:
     return float(1 / max(alerts[:, FIRST_ALERT_DAY:].mean(), 1e-9))
 
 
-def memoryless(statistic: Array, cohort: Cohort) -> Chart:
+def memoryless(statistic: Array, days: Days) -> Chart:
     """A chart whose statistic (N, T) does not mind its alerts; after each it rests."""
 
     def alerts(limit: float) -> Flags:
-        over = (statistic > limit) & _answered(cohort)
+        over = (statistic > limit) & _answered(days)
         found = np.zeros_like(over)
         free_from = np.full(len(over), FIRST_ALERT_DAY)
         for day in range(FIRST_ALERT_DAY, over.shape[1]):
@@ -92,11 +113,11 @@ def memoryless(statistic: Array, cohort: Cohort) -> Chart:
     return alerts
 
 
-def restarting(standard: list[Array], cohort: Cohort, moved: Callable[[Array, Array], Array]) -> Chart:
+def restarting(standard: list[Array], days: Days, moved: Callable[[Array, Array], Array]) -> Chart:
     """A chart of one or more standardised series that starts anew at each alert; `moved` gives the next level."""
 
     def alerts(limit: float) -> Flags:
-        answered = _answered(cohort)
+        answered = _answered(days)
         found = np.zeros_like(answered)
         free_from = np.full(len(answered), FIRST_ALERT_DAY)
         levels = np.zeros((len(standard), len(answered)))
@@ -137,7 +158,7 @@ def residuals(cohort: Cohort, budget_days: float) -> list[Array]:
 
     Baseline, infusion, weekday and day-to-day correlation are taken out; nan until there are enough answers.
     """
-    rules, worse = shipped_rules(budget_days), _worse(cohort)
+    rules, worse = shipped_rules(budget_days), _worse(cohort.days)
     state, standard = State.fresh(len(worse), rules), np.full_like(worse, np.nan)
     for each in noise.forecasts(worse, cohort.days, state, kalman.constants(rules)):
         sd = np.sqrt(np.diagonal(each.spread, axis1=1, axis2=2))
@@ -185,7 +206,7 @@ def bocpd(values: Array) -> Array:
 
 def oracle_gains(cohort: Cohort, worsening: Worsening) -> npt.NDArray[np.float32]:
     """Log likelihood ratio that each day adds to each onset (N, T, AGES; last axis: onset day mod AGES), all known."""
-    noise = _worse(cohort) - cohort.usual
+    noise = _worse(cohort.days) - cohort.usual
     n, length, items = noise.shape
     size = worsening.size * np.array(worsening.by_item) * cohort.sd
     precision = np.linalg.inv(cohort.correlation * cohort.sd[:, :, None] * cohort.sd[:, None, :])
@@ -230,32 +251,36 @@ def _added(count: Array, total: Array, squares: Array, value: Array) -> list[tup
     return [(count, np.ones_like(value)), (total, value), (squares, value**2)]
 
 
-def _answered(cohort: Cohort) -> Flags:
-    return np.asarray(~np.isnan(cohort.days.scores).all(axis=2))
+def _answered(days: Days) -> Flags:
+    return np.asarray(~np.isnan(days.scores).all(axis=2))
 
 
-def _worse(cohort: Cohort) -> Array:
-    worse = cohort.days.scores.copy()
-    worse[:, :, 1] = 10 - worse[:, :, 1]
+def _worse(days: Days) -> Array:
+    worse = days.scores.copy()
+    worse[:, :, 1] = SCALE_TOP - worse[:, :, 1]
     return worse
 
 
-def _together(cohort: Cohort) -> Array:
-    together: Array = _worse(cohort).mean(axis=2)
+def _together(days: Days) -> Array:
+    """The mean of the items that were answered (N, T), nan where none was."""
+    worse = _worse(days)
+    seen = ~np.isnan(worse)
+    count = seen.sum(axis=2)
+    together: Array = np.where(count > 0, np.where(seen, worse, 0.0).sum(axis=2) / np.maximum(count, 1), np.nan)
     return together
 
 
-def _jump(cohort: Cohort) -> Array:
-    craving = _worse(cohort)[:, :, 0]
+def _jump(days: Days) -> Array:
+    craving = _worse(days)[:, :, 0]
     before, last = np.full_like(craving, np.nan), np.full(len(craving), np.nan)
     for day in range(craving.shape[1]):
         before[:, day] = last
         last = np.where(np.isnan(craving[:, day]), last, craving[:, day])
-    return np.nan_to_num(craving - before, nan=-99.0) + np.nan_to_num(_together(cohort)) / 100
+    return np.nan_to_num(craving - before, nan=-99.0) + np.nan_to_num(_together(days)) / 100
 
 
-def _weeks(cohort: Cohort) -> Array:
-    values = _together(cohort)
+def _weeks(days: Days) -> Array:
+    values = _together(days)
     change = np.full_like(values, -99.0)
     for day in range(14, values.shape[1]):
         now, before = values[:, day - 6 : day + 1], values[:, day - 13 : day - 6]

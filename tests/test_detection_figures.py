@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.detection import VARIANTS, delays, ratio_to, resting
 from benchmarks.detection_rivals import calibrated, oracle
+from benchmarks.detection_told import odd, told
 from service.detection import State, fold, shipped_rules
 from service.detection.population import Array, Flags
 from service.detection.synthetic import Cohort, cohort
@@ -47,3 +48,15 @@ def test_the_detector_is_near_to_one_who_knows_everything() -> None:
     craving_only, mood_and_anxiety = ours[-2:]
     assert craving_only < 5.7
     assert mood_and_anxiety < 6.2
+
+
+def test_what_is_told_of_a_change_holds_the_truth_more_often_than_not_and_odd_people_are_days_like_any() -> None:
+    said = told(cohort(SEED, 60, worsening=VARIANTS[1]), RULES)
+    assert said.found > 50
+    assert said.onset_held > 0.7
+    assert said.change_held > 0.8
+    assert said.change_told == pytest.approx(said.change_true, rel=0.3)
+    kinds = list(odd(SEED, 10))
+    assert len({name for name, _ in kinds}) == len(kinds)
+    for _, days in kinds:
+        days.check()

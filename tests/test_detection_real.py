@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.detection_real import LEAST_ANSWERS, read, worsened
+from benchmarks.detection_real import LEAST_ANSWERS, STEPS, read, worsened
+from service.detection import Days
 from service.detection.synthetic import WORSENINGS, cohort
 
 EXCERPT = Path(__file__).parent / "data" / "jang2024_excerpt.tsv"
@@ -31,9 +32,24 @@ def test_people_with_answers_enough_are_read_from_their_first_day_to_their_last(
 def test_a_worsening_is_put_in_from_its_onset_and_stays_within_the_scale() -> None:
     people = cohort(1, 20).days
     onset = np.full(20, 60)
-    worse = worsened(people, WORSENINGS[2], onset)
+    worse = worsened(people, WORSENINGS[2], onset, 1)
     np.testing.assert_array_equal(worse.scores[:, :60], people.scores[:, :60])
     moved = np.nanmean(worse.scores[:, 60:] - people.scores[:, 60:], axis=(0, 1))
     assert moved[0] > 1.5
     assert moved[1] < -1
     worse.check()
+
+
+def test_a_worsened_day_is_an_answer_that_could_have_been_given_and_is_worse_by_as_much_on_average() -> None:
+    people, length = 400, 90
+    rng = np.random.Generator(np.random.PCG64(3))
+    scores = np.full((people, length, 3), np.nan)
+    scores[:, :, 1] = rng.integers(3, 5, (people, length)) * STEPS[1]
+    scores[:, :, 2] = rng.integers(0, 2, (people, length)) * STEPS[2]
+    days = Days.of(scores, weekend=np.zeros((people, length), dtype=np.bool_))
+    later = worsened(days, WORSENINGS[0], np.full(people, 30), 7).scores[:, 31:, 1:]
+    in_steps = later / STEPS[1:]
+    assert np.abs(in_steps - np.round(in_steps)).max() < 1e-9
+    moved = (later - scores[:, 31:, 1:]).mean(axis=(0, 1))
+    wanted = WORSENINGS[0].size * np.array((-0.7, 0.6)) * scores[:, :, 1:].std(axis=1).mean(axis=0)
+    assert moved == pytest.approx(wanted, rel=0.05)
