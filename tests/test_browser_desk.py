@@ -203,6 +203,22 @@ async def test_what_is_taken_back_is_offered_for_ten_seconds(desk: Desk) -> None
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
 
 
+async def test_who_is_about_to_take_something_back_is_offered_it_for_as_long_as_it_can_be(desk: Desk) -> None:
+    await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/inbox")
+        await page.get_by_role("button", name="Acknowledge").click()
+        undo = page.get_by_role("button", name="Undo")
+        await undo.focus()
+        await page.clock.run_for(40_000)
+        await expect(undo).to_be_visible()
+        await page.clock.run_for(21_000)
+        await expect(undo).to_have_count(0)
+
+
 async def test_no_page_scrolls_sideways_at_320_pixels_and_the_charts_are_drawn(desk: Desk) -> None:
     alert_id = await desk.alert()
     client = f"/clients/{desk.client_id}"

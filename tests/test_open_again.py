@@ -120,7 +120,21 @@ async def test_the_page_offers_it_to_whoever_may_resolve_and_says_what_it_means(
         said = (await desk.get(page)).text
         assert "Closed by mistake?" in said
         assert "new usual is taken back" in said
-        assert (await desk.post(f"{page}/open-again")).status_code == 303
-        assert "has it until" in (await desk.get(page)).text
+        assert (await desk.post(f"{page}/open-again", note="I meant the other one.")).status_code == 303
+        said = (await desk.get(page)).text
+        assert "has it until" in said
+        assert "I meant the other one." in said
         async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
             assert await db.value("select count(*) from audit_event where action = 'alert.open_again'") == 1
+
+
+async def test_beside_another_open_one_the_page_leads_there(settings: Config, owner_pool: Pool, tmp_path: Path) -> None:
+    async with a_desk(settings, owner_pool, tmp_path) as desk:
+        async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+            client_id = await a_followed_client(db)
+            await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=NOW)
+            alert_id = await resolved(db, client_id, Outcome.CALLED, desk.person.staff_id)
+            other = await an_alert_of(db, client_id)
+        said = (await desk.get(f"/alerts/{alert_id}")).text
+        assert f'<a href="/alerts/{other}">go on there</a>' in said
+        assert "Open it again" not in said

@@ -1,8 +1,8 @@
 """Taking back what was just done to an alert by mistake: taking it on, resolving it, or putting it off.
 
 Whoever takes back a resolve, or putting off, has the alert on hand; so has whoever finds later that an alert should not
-have been closed, and opens it again. Whoever takes back that they took it on has not: it
-stands as it stood, and the ladder goes on with the step that was due when it was due.
+have been closed, and opens it again. Whoever takes back that they took it on has not: it stands as it stood, and the
+ladder goes on with the step that was due when it was due.
 """
 
 from __future__ import annotations
@@ -40,7 +40,15 @@ class Last(msgspec.Struct, frozen=True, kw_only=True):
 
     def offered_for(self, now: datetime) -> int:
         """For how many seconds from now on a page still offers to take it back."""
-        return max(0, int((self.happened_at + OFFERED - now).total_seconds()))
+        return _seconds_left(self.happened_at + OFFERED, now)
+
+    def taken_for(self, now: datetime) -> int:
+        """For how many seconds from now on it can be taken back: what somebody is about to press stays so long."""
+        return _seconds_left(self.happened_at + TAKEN, now)
+
+
+def _seconds_left(until: datetime, now: datetime) -> int:
+    return max(0, int((until - now).total_seconds()))
 
 
 # A note that was written with the outcome comes before it.
@@ -83,8 +91,8 @@ async def offered(db: Db, alert_id: UUID, *, to: UUID, now: datetime) -> Last | 
     return (await offered_of(db, [alert_id], to=to, now=now)).get(alert_id)
 
 
-OTHER_OPEN = """
-select true
+OPEN_BESIDE = """
+select other.alert_id
 from alert mine
 join alert other
   on other.clinic_id = $1
@@ -97,9 +105,11 @@ where mine.clinic_id = $1
 """
 
 
-async def _refuse_beside_another(db: Db, alert_id: UUID) -> None:
-    if await db.value(OTHER_OPEN, db.clinic_id, alert_id):
-        raise errors.CONSTRAINTS["alert_open_key"]
+async def open_beside(db: Db, alert_id: UUID) -> UUID | None:
+    """The client's open alert beside which this one cannot be opened again, and in which one goes on instead."""
+    found = await db.value(OPEN_BESIDE, db.clinic_id, alert_id)
+    assert found is None or isinstance(found, UUID)
+    return found
 
 
 async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime | None:
@@ -169,7 +179,8 @@ where clinic_id = $1
 
 async def _on_hand(db: Db, alert: Routed, *, by: UUID, now: datetime) -> datetime:
     state = alert_states.after(alert.state, EventKind.UNDONE, alert.tier)
-    await _refuse_beside_another(db, alert.alert_id)
+    if await open_beside(db, alert.alert_id) is not None:
+        raise errors.CONSTRAINTS["alert_open_key"]
     until = await leases.until(db, alert.tier, now=now)
     await db.execute(UNDO, db.clinic_id, alert.alert_id, state, by, now, until)
     await alert_states.record(db, alert.alert_id, EventKind.UNDONE, by=by, now=now, detail={"from_state": alert.state})

@@ -54,7 +54,9 @@ async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime | N
     return lease_until
 
 
-async def open_again(desk: Desk, client_id: UUID, alert_id: UUID) -> None:
-    """Have on hand again what was resolved by mistake. Raises as `undo.open_again` does."""
+async def open_again(desk: Desk, client_id: UUID, alert_id: UUID, why: str | None) -> None:
+    """Have on hand again what was resolved by mistake, with a note of `why`. Raises as `undo.open_again` does."""
     await undo.open_again(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.open_again", client_id=client_id, object_id=alert_id)
+    if why is not None:
+        await note(desk, client_id, alert_id, why)

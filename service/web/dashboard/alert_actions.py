@@ -59,6 +59,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "lapsed": leases.lapsed(view.alert, desk.now),
         "may_snooze": view.alert.tier is not Tier.URGENT and view.alert.state is not AlertState.SNOOZED,
         "tomorrow": local_times.typed(desk.now + timedelta(days=1), desk.view.zone),
+        "open_beside": await undo.open_beside(desk.db, alert_id) if view.alert.state is AlertState.RESOLVED else None,
         "taken_back": await undo.offered(desk.db, alert_id, to=desk.who.staff_id, now=desk.now),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
@@ -137,10 +138,13 @@ async def take_back(
 
 
 @post("/alerts/{alert_id:uuid}/open-again", opt={"access": Permission.RESOLVE_ALERTS})
-async def open_again(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
+async def open_again(
+    request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]
+) -> Response[Any]:
     """Have on hand again what was resolved by mistake."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    await alert_verbs.open_again(desk, client_id, alert_id)
+    why = (await form_of(request)).get("note", "").strip() or None
+    await alert_verbs.open_again(desk, client_id, alert_id, why)
     return go_to(f"/alerts/{alert_id}")
 
 

@@ -1,9 +1,9 @@
 // An offer to take something back is led to when the page comes, for on a small screen or by keyboard it would come and go
-// unseen; and it goes away after its seconds, unless somebody is about to press it. What has the focus is what was done and
-// not the button beside it: whoever presses twice takes nothing back.
+// unseen; and it goes away after its seconds, or, where somebody is about to press it, when it cannot be taken back any
+// more. What has the focus is what was done and not the button beside it: whoever presses twice takes nothing back.
 {
-  function leave(offer) {
-    if (offer.matches(":hover, :has(button:focus)")) return setTimeout(leave, 1000, offer);
+  function leave(offer, end) {
+    if (Date.now() < end && offer.matches(":hover, :has(button:focus)")) return setTimeout(leave, 1000, offer, end);
     const name = offer.contains(document.activeElement) && offer.closest("li")?.querySelector("a.name");
     offer.remove();
     if (name) name.focus();
@@ -18,7 +18,10 @@
   // Of the page, and of each list that is fetched later.
   document.addEventListener("htmx:load", (event) => {
     const offers = [...event.detail.elt.querySelectorAll(".undo")];
-    for (const offer of offers) setTimeout(leave, 1000 * offer.dataset.seconds, offer);
+    for (const offer of offers) {
+      const { seconds, mostSeconds } = offer.dataset;
+      setTimeout(leave, 1000 * seconds, offer, Date.now() + 1000 * mostSeconds);
+    }
     if (offers.length && event.detail.elt === document.body) lead(offers);
   });
 }
