@@ -300,22 +300,27 @@ async def test_a_clients_page_shows_its_charts_above_the_fold_and_prints_on_one_
         assert place is not None
         assert place["y"] < 700, "the charts carry the page"
         assert await sheets(page) == 1
+        for of_the_client in ("treatment", "sessions", "instruments"):
+            await page.goto(f"/clients/{desk.client_id}/{of_the_client}")
+            assert await sheets(page) == 1, of_the_client
 
 
-async def test_a_caseload_of_nine_prints_on_one_sheet(desk: Desk) -> None:
+async def test_a_caseload_of_25_and_an_inbox_of_ten_print_on_one_sheet(desk: Desk) -> None:
+    now = datetime.now(UTC)
     async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-        now = datetime.now(UTC)
-        for number in range(8):
+        days = [a_trend_day((now - timedelta(days=30 - day)).date(), craving=3) for day in range(30)]
+        for number in range(24):
             client_id = await a_client(db, given_name=f"Ines {number}")
             await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=now)
-            days = [a_trend_day((now - timedelta(days=30 - day)).date(), craving=3) for day in range(30)]
             await a_trend(db, client_id, days)
-            await an_alert(db, client_id)
+            if number < 10:
+                await an_alert(db, client_id)
     async with watched_context(desk.started, desk.address, width=1280) as context:
         await desk.sign_in(context)
         page = await context.new_page()
-        await page.goto("/caseload")
-        assert await sheets(page) == 1
+        for address in ("/caseload", "/inbox"):
+            await page.goto(address)
+            assert await sheets(page) == 1, address
 
 
 async def sheets(page: Page) -> int:
