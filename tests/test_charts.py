@@ -183,7 +183,33 @@ def test_days_on_which_nothing_was_asked_break_line_and_band_and_are_named() -> 
     assert [each["value"] for each in line["data"]["values"]] == [6, *[None] * 6, 6, 6]
     assert [each["low"] is None for each in band["data"]["values"]] == [False, *[True] * 6, False, False]
     said = [row["said"] for layer in layers for row in layer["data"]["values"] if "middle" in row]
-    assert said == ["not asked", "not asked"], "one stretch, as a line and as its name"
+    assert said == ["not asked 2 to 7 Nov"] * 2, "one stretch, as a line and as its name"
+
+
+def test_what_is_said_of_a_stretch_lies_over_no_answer_beside_it() -> None:
+    """As many letters as there is room for, at some 6.5 units each; on a phone within 330 for all days."""
+    for unasked, days, said in ((8, 18, "not asked 9 to 16 Nov"), (8, 30, "not asked"), (2, 40, "")):
+        whole = a_chart(*[3] * days)
+        paused = whole._replace(trend=[*whole.trend[:8], *whole.trend[8 + unasked :]])
+        spec = msgspec.json.decode(msgspec.json.encode(spec_of(paused, "narrow")))
+        layers = spec["vconcat"][0]["layer"]
+        told = {row["said"] for layer in layers for row in layer["data"]["values"] if "middle" in row}
+        assert told == {said}
+        assert 6.5 * len(said) <= 330 * unasked / days
+
+
+def test_an_answer_between_two_gaps_is_a_dot_of_its_own() -> None:
+    client_id = new()
+    values = [3, None, 4, None, 5]
+    days = [
+        SparkDay(
+            client_id=client_id, client_day=FIRST + timedelta(days=n), answered=True, value=value, low=None, high=None
+        )
+        for n, value in enumerate(values)
+    ]
+    spark = spark_of(days, days[-1].client_day)
+    assert spark.runs == []
+    assert [y for _, y in spark.alone] == [14.0, 12.0, 10.0]
 
 
 def test_on_a_phone_what_stands_above_a_panel_fits_on_its_line() -> None:

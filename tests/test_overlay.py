@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from schemas.treatment import Curve, CurvePoint
 from service import database
 from service.config import Config
 from service.database import Pool
@@ -69,3 +71,39 @@ async def test_how_to_read_names_every_status_and_tier_with_the_clinic_s_own_num
         assert text in page
     assert "about once in 60 days" in page
     assert 'href="/how-to-read"' in (await desk.get("/caseload")).text
+
+
+def curve(number: int, *craving: int) -> Curve:
+    points = [
+        CurvePoint(
+            days_since=day,
+            hours_since=24.0 * day,
+            client_day=date(2026, 11, 1) + timedelta(days=day),
+            check_in_id=UUID(int=day),
+            craving=value,
+            craving_of={},
+            mood=None,
+            anxiety=None,
+        )
+        for day, value in enumerate(craving)
+    ]
+    return Curve(
+        infusion_id=UUID(int=number),
+        number=number,
+        given_at=datetime(2026, 11, 1, tzinfo=UTC),
+        dose_mg_per_kg=None,
+        duration_minutes=None,
+        before=None,
+        points=points,
+        against_previous=[],
+    )
+
+
+def test_lines_that_end_in_one_place_share_their_number_the_newest_first() -> None:
+    spec = overlay_spec.spec_of([curve(8, 5, 4, 3), curve(9, 6, 5, 3), curve(10, 2, 2, 3), curve(11, 1, 2)], "wide")
+    encoded = msgspec.json.decode(msgspec.json.encode(spec))
+    [numbers] = [layer for layer in encoded["vconcat"][0]["layer"] if layer["mark"]["type"] == "text"]
+    assert [(each["day"], each["value"], each["number"], each["age"]) for each in numbers["data"]["values"]] == [
+        (1, 2, "11", "newest"),
+        (2, 3, "10, 9, 8", "before"),
+    ]

@@ -156,6 +156,14 @@ def day(value: date, today: date) -> str:
     return f"{value.day} {MONTHS[value.month - 1]}{year}"
 
 
+def span(first: date, last: date, today: date) -> str:
+    """Client days from the first to the last: "9 to 16 Oct", "28 Sep to 3 Oct"; one alone: "9 Oct"."""
+    if first == last:
+        return day(last, today)
+    begin = str(first.day) if (first.year, first.month) == (last.year, last.month) else day(first, today)
+    return f"{begin} to {day(last, today)}"
+
+
 def words(code: str) -> str:
     """A name of the database as words."""
     return code.replace("_", " ")

@@ -7,7 +7,7 @@ courses) have no trend: lines and band break there, and a dashed line says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
 from typing import Literal
@@ -18,18 +18,20 @@ from service.desk.client_page import Chart
 
 Spec = dict[str, object]
 Shape = Literal["wide", "narrow"]
+Days = Sequence[tuple[date, Trend | None]]
+"""Each day of the calendar from a chart's first to its last; None where nothing was asked."""
 
 ITEMS = (("craving", "up is worse"), ("mood", "down is worse"), ("anxiety", "up is worse"))
 SCALE_TOP = 10
 WIDTHS: Mapping[Shape, int] = {"wide": 1120, "narrow": 330}
 HEIGHTS: Mapping[Shape, int] = {"wide": 130, "narrow": 110}
 # Below the scale's zero: what is no answer must not look like the answer 0.
-FLOOR = -1.3
+FLOOR = -1.9
 SCALE: Mapping[str, object] = {"domain": [FLOOR, SCALE_TOP], "nice": False}
-SESSION_TICK = (-1.3, -0.5)
+SESSION_TICK = (FLOOR, -1.15)
 CROSS_AT = -0.65
-# A shorter stretch of days on which nothing was asked has no room for its name.
-NAMED_FROM_DAYS = 5
+# Of a letter of a chart's text, on average, with a little room.
+LETTER_PIXELS = 6.5
 # Past this many days the axis names months and years.
 LONG_SPAN_DAYS = 120
 # The light theme's colours; the page's dark theme replaces each by its counterpart, see `svg_for_both_themes`.
@@ -47,10 +49,12 @@ FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 def spec_of(chart: Chart, shape: Shape) -> Spec:
     """The specification of all three panels, for a wide page or a phone's width."""
-    first, last = chart.trend[0].client_day, chart.trend[-1].client_day
+    days = every_day(chart)
+    first, last = days[0][0], days[-1][0]
     # Half a day of room, so that the first and the last day's marks clear the scale.
     last = max(last, first + timedelta(days=13))
     domain = [f"{first - timedelta(days=1)}T12:00:00Z", f"{last}T12:00:00Z"]
+    pixels_a_day = WIDTHS[shape] / ((last - first).days + 1)
     asked = [pair for pair in enumerate(ITEMS) if pair[0] != 0 or any(each.craving is not None for each in chart.trend)]
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
@@ -58,19 +62,27 @@ def spec_of(chart: Chart, shape: Shape) -> Spec:
         "padding": {"left": 2, "right": 10, "top": 2, "bottom": 2},
         "spacing": 18,
         "vconcat": [
-            _panel(chart, index, item, domain, shape, numbered=place == 0) for place, (index, item) in enumerate(asked)
+            _panel(chart, days, index, item, domain, shape, pixels_a_day, numbered=place == 0)
+            for place, (index, item) in enumerate(asked)
         ],
         "config": config(),
     }
 
 
-def every_day(chart: Chart) -> Iterator[tuple[date, Trend | None]]:
-    """Each day of the calendar from the chart's first to its last; None where nothing was asked."""
+def every_day(chart: Chart) -> Days:
+    """The chart's days, those on which nothing was asked among them."""
     known = {day.client_day: day for day in chart.trend}
     first, last = chart.trend[0].client_day, chart.trend[-1].client_day
-    for ahead in range((last - first).days + 1):
-        on = first + timedelta(days=ahead)
-        yield on, known.get(on)
+    ahead = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return [(on, known.get(on)) for on in ahead]
+
+
+def not_asked_stretches(days: Days) -> list[tuple[date, date]]:
+    """First and last day of each stretch on which nothing was asked."""
+    stretches = [
+        [on for on, _ in stretch] for asked, stretch in groupby(days, key=lambda each: each[1] is not None) if not asked
+    ]
+    return [(stretch[0], stretch[-1]) for stretch in stretches]
 
 
 def is_outside(index: int, value: int, day: Trend) -> bool:
@@ -96,7 +108,17 @@ def svg_for_both_themes(svg: str) -> str:
     return head + separator + style + rest
 
 
-def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], shape: Shape, *, numbered: bool) -> Spec:
+def _panel(
+    chart: Chart,
+    days: Days,
+    index: int,
+    item: tuple[str, str],
+    domain: list[str],
+    shape: Shape,
+    pixels_a_day: float,
+    *,
+    numbered: bool,
+) -> Spec:
     x: Spec = {
         "field": "on",
         "type": "temporal",
@@ -116,10 +138,10 @@ def _panel(chart: Chart, index: int, item: tuple[str, str], domain: list[str], s
         "scale": SCALE,
         "axis": {"values": [0, 5, SCALE_TOP], "title": None, "gridColor": LINE, "domain": False, "ticks": False},
     }
-    layers: list[Spec] = [_band(chart, index, x), *_treatment(chart, x, numbered=numbered)]
+    layers: list[Spec] = [_band(days, index, x), *_treatment(chart, x, numbered=numbered)]
     if index == 0 and chart.by_substance:
-        layers.append(_substances(chart, x, y))
-    layers += [*_answers(chart, index, x, y), *_not_asked(chart, x, y)]
+        layers.append(_substances(chart, days, x, y))
+    layers += [*_answers(days, index, x, y), *_not_asked(days, x, y, pixels_a_day)]
     layers += _heading(chart, index, item, shape, above=16 if numbered else 6)
     return {"width": WIDTHS[shape], "height": HEIGHTS[shape], "layer": layers}
 
@@ -149,17 +171,17 @@ def _heading(chart: Chart, index: int, item: tuple[str, str], shape: Shape, *, a
     ]
 
 
-def _band(chart: Chart, index: int, x: Spec) -> Spec:
-    days = [
+def _band(days: Days, index: int, x: Spec) -> Spec:
+    rows = [
         {
             "on": _instant(on),
             "low": None if day is None else _clip(day.band_low[index]),
             "high": None if day is None else _clip(day.band_high[index]),
         }
-        for on, day in every_day(chart)
+        for on, day in days
     ]
     return {
-        "data": {"values": days},
+        "data": {"values": rows},
         "mark": {
             "type": "area",
             "color": BAND,
@@ -205,7 +227,7 @@ def _treatment(chart: Chart, x: Spec, *, numbered: bool) -> list[Spec]:
     return layers
 
 
-def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
+def _substances(chart: Chart, days: Days, x: Spec, y: Spec) -> Spec:
     asked = sorted({substance for answers in chart.by_substance.values() for substance in answers})
     # A day without an answer stands there too, as null, so that the line breaks.
     rows = [
@@ -214,7 +236,7 @@ def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
             "substance": substance,
             "value": chart.by_substance.get(on, {}).get(substance),
         }
-        for on, _ in every_day(chart)
+        for on, _ in days
         for substance in asked
     ]
     return {
@@ -228,10 +250,10 @@ def _substances(chart: Chart, x: Spec, y: Spec) -> Spec:
     }
 
 
-def _answers(chart: Chart, index: int, x: Spec, y: Spec) -> list[Spec]:
+def _answers(days: Days, index: int, x: Spec, y: Spec) -> list[Spec]:
     line: list[Spec] = []
     points: list[Spec] = []
-    for client_day, day in every_day(chart):
+    for client_day, day in days:
         value, on = (None if day is None else value_of(index, day)), _instant(client_day)
         line.append({"on": on, "value": value})
         if day is None:
@@ -269,23 +291,19 @@ def _answers(chart: Chart, index: int, x: Spec, y: Spec) -> list[Spec]:
     ]
 
 
-def _not_asked(chart: Chart, x: Spec, y: Spec) -> list[Spec]:
-    """A dashed line below the scale over each stretch of days without a trend, with its name where there is room."""
-    stretches = [
-        [on for on, _ in days]
-        for asked, days in groupby(every_day(chart), key=lambda each: each[1] is not None)
-        if not asked
-    ]
+def _not_asked(days: Days, x: Spec, y: Spec, pixels_a_day: float) -> list[Spec]:
+    """A dashed line below the scale over each stretch of days without a trend, with its dates where there is room: no
+    word lies over the answers beside it."""
     half = timedelta(hours=10)
     rows = [
         {
-            "on": (datetime.combine(days[0], time(), UTC) - half).isoformat(),
-            "until": (datetime.combine(days[-1], time(), UTC) + half).isoformat(),
+            "on": (datetime.combine(first, time(), UTC) - half).isoformat(),
+            "until": (datetime.combine(last, time(), UTC) + half).isoformat(),
             "value": CROSS_AT,
-            "said": "not asked" if len(days) >= NAMED_FROM_DAYS else "",
-            "middle": _instant(days[len(days) // 2]),
+            "said": _said_within(pixels_a_day * ((last - first).days + 1), first, last, days[-1][0]),
+            "middle": (datetime.combine(first, time(), UTC) + (last - first) / 2).isoformat(),
         }
-        for days in stretches
+        for first, last in not_asked_stretches(days)
     ]
     return [
         {
@@ -299,6 +317,12 @@ def _not_asked(chart: Chart, x: Spec, y: Spec) -> list[Spec]:
             "encoding": {"x": {**x, "field": "middle"}, "y": y, "text": {"field": "said"}},
         },
     ]
+
+
+def _said_within(pixels: float, first: date, last: date, newest: date) -> str:
+    """What is said of a stretch of days on which nothing was asked, as much as there is room for."""
+    whole = f"not asked {sentences.span(first, last, newest)}"
+    return next((said for said in (whole, "not asked") if len(said) * LETTER_PIXELS <= pixels), "")
 
 
 def _by_kind(kinds: list[str], values: list[object]) -> Spec:

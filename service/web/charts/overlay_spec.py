@@ -79,11 +79,6 @@ def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shap
         for curve in shown
         for value in _values(curve, name)
     ]
-    ends = [
-        {**values[-1], "number": str(curve.number), "age": _age(curve, shown)}
-        for curve in shown
-        if (values := _values(curve, name))
-    ]
     return {
         "width": WIDTHS[shape],
         "height": HEIGHTS[shape],
@@ -106,12 +101,29 @@ def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shap
                 },
             },
             {
-                "data": {"values": ends},
+                "data": {"values": _ends(shown, name)},
                 "mark": {"type": "text", "align": "left", "dx": 7, "fontWeight": "bold"},
                 "encoding": {"x": x, "y": y, "text": {"field": "number"}, "color": _by_age([ACCENT, INK, MUTED])},
             },
         ],
     }
+
+
+def _ends(shown: Sequence[Curve], item: str) -> list[Spec]:
+    """The number of each line's infusion at its end; lines that end in one place share it, the newest first."""
+    ends: dict[tuple[object, object], list[Curve]] = {}
+    for curve in reversed(shown):
+        if values := _values(curve, item):
+            ends.setdefault((values[-1]["day"], values[-1]["value"]), []).append(curve)
+    return [
+        {
+            "day": day,
+            "value": value,
+            "number": ", ".join(str(curve.number) for curve in curves),
+            "age": _age(curves[0], shown),
+        }
+        for (day, value), curves in ends.items()
+    ]
 
 
 def _age(curve: Curve, shown: Sequence[Curve]) -> str:

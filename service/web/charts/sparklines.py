@@ -21,13 +21,14 @@ class Spark(NamedTuple):
     height: float
     band: list[tuple[float, float, float, float]]
     runs: list[str]
+    alone: list[tuple[float, float]]
     outside: list[tuple[float, float]]
     last: tuple[float, float] | None
     words: str
 
 
 def spark_of(every: Sequence[SparkDay], until: date) -> Spark:
-    """The usual band, an unbroken run of answers a line, the days above the band, the last answer.
+    """The usual band, an unbroken run of answers a line, one alone a dot, the days above the band, the last answer.
 
     The right edge is the end of day `until`. Days that are not among them (nothing was asked) break line and band.
     """
@@ -36,8 +37,16 @@ def spark_of(every: Sequence[SparkDay], until: date) -> Spark:
     answered = [(x, _y(day.value), day) for x, day in points if day.value is not None]
     outside = [(x, y) for x, y, day in answered if day.high is not None and y < _y(day.high)]
     last = answered[-1][:2] if answered else None
+    runs = _runs(points)
     return Spark(
-        ACROSS * SPARK_DAYS, UP * SCALE_TOP, _band(points), _runs(points), outside, last, _words(days, len(outside))
+        width=ACROSS * SPARK_DAYS,
+        height=UP * SCALE_TOP,
+        band=_band(points),
+        runs=[" ".join(f"{x:g},{y:g}" for x, y in run) for run in runs if len(run) > 1],
+        alone=[run[0] for run in runs if len(run) == 1],
+        outside=outside,
+        last=last,
+        words=_words(days, len(outside)),
     )
 
 
@@ -61,14 +70,15 @@ def _start(number: int, point: tuple[float, SparkDay]) -> float:
     return point[0] - ACROSS * number
 
 
-def _runs(points: Sequence[tuple[float, SparkDay]]) -> list[str]:
-    runs: list[list[str]] = [[]]
+def _runs(points: Sequence[tuple[float, SparkDay]]) -> list[list[tuple[float, float]]]:
+    """Answers on days that follow one another."""
+    runs: list[list[tuple[float, float]]] = [[]]
     for number, (x, day) in enumerate(points):
         if day.value is None or (number and x - points[number - 1][0] > ACROSS):
             runs.append([])
         if day.value is not None:
-            runs[-1].append(f"{x:g},{_y(day.value):g}")
-    return [" ".join(run) for run in runs if len(run) > 1]
+            runs[-1].append((x, _y(day.value)))
+    return [run for run in runs if run]
 
 
 def _words(days: Sequence[SparkDay], outside: int) -> str:

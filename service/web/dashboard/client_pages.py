@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from service.web.charts import chart_spec, overlay_spec
 from service.web.dashboard.chart_pages import DEFAULT_SPAN, SPANS
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import day
+
+DAY = timedelta(days=1)
 
 # The days after each infusion, laid over each other, in place of days one after the other.
 BY_INFUSION = "infusion"
@@ -60,6 +62,7 @@ async def show_client(
         ),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "dated": lambda day: sentences.day(day, desk.today),
+        "between": lambda before, after: sentences.span(before + DAY, after - DAY, desk.today),
         "said_of": lambda found: _said_of(found, desk.today),
         "by_weight": reasons.by_weight,
         "together": told.together,
