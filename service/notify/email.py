@@ -22,7 +22,7 @@ MINUTE, HOUR = 60, 3_600
 
 
 class _Conversation(aiosmtplib.SMTP):
-    """Remembers how far it came: the message `begun`, and `taken` by a 250."""
+    """Remembers how far it came: the message `begun` to leave, and `taken` by a 250."""
 
     begun = False
     taken = False
@@ -34,9 +34,23 @@ class _Conversation(aiosmtplib.SMTP):
         *,
         timeout: float | Literal[Default.token] | None = Default.token,  # noqa: ASYNC109 - aiosmtplib's own
     ) -> aiosmtplib.SMTPResponse:
-        """Hand the message over, and note it."""
-        self.begun = True
-        response = await super().data(message, timeout=timeout)
+        """Hand the message over, and note how far it comes. aiosmtplib sends DATA and the message in one call; before
+        the 354 that answers the former, nothing of the latter has left (RFC 5321, 4.1.1.4)."""
+        protocol = self.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("connection lost")
+        send = protocol.write
+
+        def noting(data: bytes) -> None:
+            self.begun = self.begun or data != b"DATA\r\n"
+            send(data)
+
+        protocol.write = noting  # type: ignore[method-assign]
+        try:
+            response = await super().data(message, timeout=timeout)
+        finally:
+            # A goodbye is no message.
+            protocol.write = send  # type: ignore[method-assign]
         self.taken = True
         return response
 
@@ -100,7 +114,9 @@ class Email:
         except aiosmtplib.SMTPDataError as error:
             return _refused(error.code)
         except aiosmtplib.SMTPResponseException as error:
-            return Retry(f"the mail server answered {error.code}")
+            # Also -1, an answer that is none: to the message itself it says neither yes nor no.
+            if not talk.taken:
+                return Retry(f"the mail server answered {error.code}", may_have_arrived=talk.begun)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             # A goodbye that goes wrong takes nothing back.
             if not talk.taken:
