@@ -45,12 +45,12 @@ class _Conversation(aiosmtplib.SMTP):
             self.begun = self.begun or data != b"DATA\r\n"
             send(data)
 
-        protocol.write = noting  # type: ignore[method-assign]
+        vars(protocol)["write"] = noting
         try:
             response = await super().data(message, timeout=timeout)
         finally:
             # A goodbye is no message.
-            protocol.write = send  # type: ignore[method-assign]
+            vars(protocol)["write"] = send
         self.taken = True
         return response
 
