@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
 
 
-class _Conversation(aiosmtplib.SMTP):
+class Conversation(aiosmtplib.SMTP):
     """Remembers how far it came: the message `begun` to leave, and `taken` by a 250."""
 
     begun = False
@@ -92,20 +92,25 @@ class Email:
             password=config.smtp_password,
         )
 
-    async def send(self, message: Message, *, now: datetime) -> Result:
-        """One attempt; `now` is not needed, since every attempt carries the date of the first."""
-        del now
-        if self._host is None:
-            return Retry("no mail server is set")
-        talk = _Conversation(
+    def conversation(self, *, timeout_seconds: float) -> Conversation:
+        """One with the mail server, not begun; `async with` connects, signs in where an account is set, and says
+        goodbye. Each step of it raises SMTPException, OSError or TimeoutError after so long."""
+        return Conversation(
             hostname=self._host,
             port=self._port,
             use_tls=self._security == "tls",
             start_tls=self._security == "starttls",
             username=self._user,
             password=self._password,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
         )
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """One attempt; `now` is not needed, since every attempt carries the date of the first."""
+        del now
+        if self._host is None:
+            return Retry("no mail server is set")
+        talk = self.conversation(timeout_seconds=TIMEOUT_SECONDS)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), talk:
                 await talk.send_message(self.written(message))
