@@ -8,6 +8,7 @@ from jobs.work import Result, Tools, in_each_clinic
 from service import audit_seals, database
 from service.audit_seals import Signer
 
+# `service/invariants/work.py` says by words of its own what must not stay unsealed: a fault here is noticed there.
 CLINICS_WITH_WORK = """
 select c.clinic_id
 from clinic c

@@ -49,6 +49,7 @@ class CheckInForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     note: Annotated[str, Meta(max_length=NOTE_CHARACTERS)] | None = None
 
 
+# Its table has a shape of its own (`service/facts/checkins.py:CheckInRow`): this one holds when columns change.
 class CheckIn(msgspec.Struct, frozen=True, kw_only=True):
     """A stored check-in. `late`: it arrived after its client day had ended."""
 

@@ -12,6 +12,7 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from service.config import Config
+from service.keys.sealing import Sealer
 from service.people.access import Permission
 from service.web import calendar_feed, health, page_problems, phone, request_ids, services, static_files
 from service.web.api import (
@@ -121,12 +122,12 @@ ROUTES: Sequence[ControllerRouterHandler] = (
 )
 
 
-def create(config: Config) -> Litestar:
-    """The application. Raises NotReady at start-up where the database is not fit to be used."""
+def create(config: Config, master: Sealer | None = None) -> Litestar:
+    """The application; `master` where the key was proved already. Raises NotReady at start-up where it is another's."""
 
     @asynccontextmanager
     async def held_open(app: Litestar) -> AsyncIterator[None]:
-        async with services.opened(app.state.config) as opened:
+        async with services.opened(app.state.config, master) as opened:
             app.state.services = opened
             yield
 

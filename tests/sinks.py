@@ -15,7 +15,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 @dataclass
 class MailSink:
-    """Answers each message with the next of `answers`, then with 250; None keeps it and never says so."""
+    """Answers each message with the next of `answers`, then with 250; None keeps it and never says so. While
+    `before_354`, it is silent about DATA and waits to be released."""
 
     port: int = 0
     answers: list[str | None] = field(default_factory=list)
@@ -23,6 +24,7 @@ class MailSink:
     recipients: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
+    before_354: bool = False
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -47,11 +49,25 @@ class MailSink:
         return answer or "250 Kept"
 
 
+class _Server(SMTP):
+    """aiosmtpd's, whose DATA can be slow."""
+
+    def __init__(self, sink: MailSink, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(sink, hostname="sink", loop=loop)
+        self._sink = sink
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        if self._sink.before_354:
+            await self._sink.released.wait()
+            return
+        await super().smtp_DATA(arg)
+
+
 @asynccontextmanager
 async def a_mail_sink(sink: MailSink | None = None) -> AsyncIterator[MailSink]:
     """A mail server for the length of the block."""
     sink, loop = sink or MailSink(), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: SMTP(sink, hostname="sink", loop=loop), host="127.0.0.1", port=0)
+    server = await loop.create_server(lambda: _Server(sink, loop), host="127.0.0.1", port=0)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -12,9 +12,11 @@ from schemas.staff import Role
 from service import database
 from service.config import Config
 from service.database import Pool
-from service.people import clinic_notices, clinics
+from service.desk import first_steps
+from service.desk.first_steps import Step
+from service.people import clinic_notices, clinics, staff
 from tests.builders import a_client, a_clinic, a_phone
-from tests.desk import a_person, a_session
+from tests.desk import SignedInAs, a_person, a_session
 from tests.web import serving
 
 FORM = {
@@ -130,3 +132,87 @@ async def test_the_first_steps_are_done_when_their_facts_are_there_and_an_admin_
             elif at == 2:
                 await a_client(db, given_name="Zephyrine")
     assert "Zephyrine" not in page.text
+
+
+async def test_hours_and_contacts_that_stay_as_they_were_stay_open_steps(
+    http: httpx.AsyncClient, owner_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+        setting = await clinics.get_setting(db)
+    same = {"notice_addition": "A human reads them."}
+    for number, contact in enumerate(setting.crisis, start=1):
+        same |= {f"label_{number}": contact.label, f"contact_{number}": contact.contact}
+    for day, (opens, closes) in setting.hours.items():
+        same |= {f"opens_{day}": opens, f"closes_{day}": closes}
+    reply = await http.post("/settings/clinic", data=same, headers=admin.bearer)
+    assert (reply.status_code, reply.headers["location"]) == (303, "/settings/first-steps"), reply.text
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        assert (await first_steps.read(db)).open == list(Step)
+    await http.post("/settings/clinic", data=same | {"opens_1": "07:30"}, headers=admin.bearer)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        assert (await first_steps.read(db)).facts == {Step.HOURS}
+
+
+BACK = "Back to the first steps"
+
+
+async def test_where_first_steps_are_done_a_line_leads_back_to_them_while_one_is_open_for_this_person(
+    http: httpx.AsyncClient, owner_pool: Pool
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+        both = await a_session(
+            db, await a_person(db, email="both@clinic.example", roles=[Role.ADMIN, Role.COORDINATOR])
+        )
+        coordinator = await a_session(db, await a_person(db, Role.COORDINATOR))
+
+    async def line(who: SignedInAs, path: str) -> str | None:
+        page = await http.get(path, headers=who.bearer)
+        assert page.status_code == 200, path
+        _, found, rest = page.text.partition(f'<a href="/settings/first-steps">{BACK}</a> ')
+        return rest.partition("</p>")[0] if found else None
+
+    for path in ("/staff", "/rota", "/rules", "/settings/name", "/settings/clinic"):
+        assert await line(admin, path) == "(7 of 8 left)", path
+    for path in ("/clients/new", "/caseload"):
+        assert await line(both, path) == "(7 of 8 left)", path
+    for who, path in (
+        (admin, "/settings"),
+        (admin, "/settings/first-steps"),
+        (admin, "/inbox"),
+        (coordinator, "/rota"),
+    ):
+        assert await line(who, path) is None, path
+    for step in first_steps.MAY_STAY:
+        await http.post(f"/settings/first-steps/{step}", headers=admin.bearer)
+    # What is left is not the admin's to do.
+    assert (await line(admin, "/staff"), await line(both, "/staff")) == (None, "(2 of 8 left)")
+
+
+async def test_who_adds_no_clients_reads_who_does(http: httpx.AsyncClient, owner_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        admin = await a_session(db, await a_person(db, Role.ADMIN))
+        await a_person(db, Role.PRIVACY_OFFICER, name="Perrin Vale")
+    page = (await http.get("/settings/first-steps", headers=admin.bearer)).text
+    assert page.count('Nobody can do it yet: <a href="/staff">invite a coordinator or a clinician</a> first.') == 2
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        gone = await a_person(db, Role.NURSE, name="Ilse Brook")
+        await staff.disable(db, gone, by=admin.staff_id, now=datetime.now(UTC))
+        await a_person(db, Role.COORDINATOR, name="Tamsin Reed")
+    page = (await http.get("/settings/first-steps", headers=admin.bearer)).text
+    assert page.count("For Tamsin Reed to do.") == 2
+
+
+async def test_a_therapist_s_first_step_is_how_to_read_the_desk(http: httpx.AsyncClient, owner_pool: Pool) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        therapist = await a_session(db, await a_person(db))
+    reply = await http.get("/settings/first-steps", headers=therapist.bearer)
+    assert (reply.status_code, reply.headers["location"]) == (303, "/how-to-read")
+    page = await http.get(reply.headers["location"], headers=therapist.bearer)
+    assert [word in page.text for word in ("band", "tatus", "rgent")] == [True] * 3
+    assert (await http.post("/settings/first-steps/hours", headers=therapist.bearer)).status_code == 404

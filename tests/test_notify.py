@@ -91,6 +91,15 @@ async def test_a_post_without_an_answer_says_whether_it_may_have_arrived(
     assert result.may_have_arrived is begun
 
 
+async def test_an_e_mail_whose_data_nobody_answers_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "TIMEOUT_SECONDS", 0.3)
+    async with a_mail_sink() as sink:
+        sink.before_354 = True
+        result = await an_email_channel(sink.port).send(a_message("a@harbour.example"), now=NOW)
+    assert isinstance(result, Retry)
+    assert not result.may_have_arrived
+
+
 @pytest.mark.parametrize("begun", [False, True])
 async def test_an_e_mail_without_an_answer_says_whether_it_may_have_arrived(
     begun: bool, monkeypatch: pytest.MonkeyPatch
@@ -102,6 +111,33 @@ async def test_an_e_mail_without_an_answer_says_whether_it_may_have_arrived(
         result = await an_email_channel(port).send(a_message("a@harbour.example"), now=NOW)
     assert isinstance(result, Retry)
     assert result.may_have_arrived is begun
+
+
+@pytest.mark.parametrize(("data", "message"), [(b"what?", b"250 Kept"), (b"354 go on", b"what?")])
+async def test_an_answer_that_is_none_says_nothing_of_what_came_before_it(data: bytes, message: bytes) -> None:
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        in_data = False
+        async for line in reader:
+            if in_data and line != b".\r\n":
+                continue
+            if line.upper().startswith(b"QUIT"):
+                break
+            answer = message if in_data else b"250 Kept"
+            in_data = line.upper().startswith(b"DATA")
+            writer.write((data if in_data else answer) + b"\r\n")
+        writer.close()
+        ended.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        result = await an_email_channel(port).send(a_message("a@harbour.example"), now=NOW)
+        await ended.wait()
+    assert isinstance(result, Retry)
+    assert result.may_have_arrived is (data == b"354 go on")
 
 
 async def test_an_e_mail_that_was_taken_is_sent_however_the_goodbye_goes() -> None:

@@ -212,6 +212,18 @@ async def test_an_e_mail_whose_answer_is_lost_is_the_reminder_of_that_day(
     assert len(mail.messages) == 1
 
 
+@pytest.mark.usefixtures("_impatient")
+async def test_an_e_mail_of_which_nothing_left_is_tried_again(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    mail.before_354 = True
+    await a_reminded_client(owner_pool, clinic, email="someone@x.example")
+    assert await run(tools) == counted(failed=1)
+    mail.before_354 = False
+    assert await run(tools, at=DUE_AT + timedelta(minutes=10)) == counted(sent=1)
+    assert len(mail.messages) == 1
+
+
 async def test_what_was_answered_with_a_no_is_tried_again_under_the_same_id(
     owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
 ) -> None:

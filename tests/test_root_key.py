@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 from jobs import process as jobs_process
+from schemas.alert import Channel
 from service import audit_seals, database, key_proof
 from service.audit_seals import Signer
+from service.backup import clinic_restore
 from service.commands import rotate_key
 from service.commands import web as web_command
 from service.config import Config
@@ -23,7 +25,8 @@ from service.doctor import server as doctor_server
 from service.errors import Conflict, Invalid, NotReady
 from service.keys import root_key
 from service.keys.sealing import Sealer
-from service.people import audit, clients, totp
+from service.people import audit, clients, staff_addresses, totp, webhook_endpoints
+from service.web import services
 from tests import web
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.desk import a_person
@@ -107,7 +110,22 @@ async def the_trail_is_sealed(db: Db) -> None:
     await audit.record(db, audit.COMMAND, "test", now=NOW)
 
 
-STORED = [a_client_is_there, somebody_has_an_authenticator, the_trail_is_sealed]
+async def an_endpoint_is_told(db: Db) -> None:
+    await webhook_endpoints.add(db, MASTER, "https://hooks.harbour.example/", now=NOW)
+
+
+async def somebody_has_a_browser(db: Db) -> None:
+    at = "https://push.example/1"
+    await staff_addresses.add(db, MASTER, await a_person(db), Channel.PUSH, at, known_by=at, label="Firefox", now=NOW)
+
+
+STORED = [
+    a_client_is_there,
+    somebody_has_an_authenticator,
+    an_endpoint_is_told,
+    somebody_has_a_browser,
+    the_trail_is_sealed,
+]
 
 
 @pytest.mark.parametrize("stored", STORED)
@@ -150,3 +168,26 @@ async def test_the_first_start_keeps_the_key_for_all_later_ones(settings: Config
     with pytest.raises(NotReady):
         async with jobs_process.tools_of(msgspec.structs.replace(settings, key=base64.urlsafe_b64encode(NEW).decode())):
             pass
+
+
+async def test_an_archive_is_taken_in_only_under_the_key_of_what_is_here(settings: Config, owner_pool: Pool) -> None:
+    """Where no process has started yet that keeps one, also if it is the archive's own."""
+    right = settings.master_key()
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_client(db)
+    async with owner_pool.acquire() as connection:
+        async with connection.transaction():
+            with pytest.raises(NotReady, match="not the master key under which"):
+                await clinic_restore.take_root_key(connection, NEW, NEW, now=NOW)
+        async with connection.transaction():
+            await clinic_restore.take_root_key(connection, right, right, now=NOW)
+            with pytest.raises(Conflict, match="another root key"):
+                await clinic_restore.take_root_key(connection, NEW, right, now=NOW)
+
+
+async def test_who_has_proved_the_key_before_listening_is_not_asked_again(settings: Config, web_pool: Pool) -> None:
+    master = await key_proof.kept(web_pool, settings.master_key(), now=NOW)
+    with_none = msgspec.structs.replace(settings, key=None)
+    async with services.opened(with_none, master) as held:
+        assert held.master is master

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from service import audit_seals
+from service import audit_seals, key_proof
 from service.audit_seals import Signer
 from service.backup import clinic_tables
 from service.backup.clinic_archive import Manifest
@@ -73,8 +73,9 @@ select exists (select from clinic) as by_clinics, exists (
 async def take_root_key(connection: Connection, root: bytes, master_key: bytes, *, now: datetime) -> None:
     """Have the archive's root key in force here: it is already, or nothing rests on another one yet.
 
-    Raises Conflict otherwise, NotReady where the master key does not open this deployment's.
+    Raises Conflict otherwise, NotReady where the master key is not the one under which this deployment was filled.
     """
+    await key_proof.proved_within(connection, master_key)
     if root_key.opened(await root_key.stored(connection), master_key) == root:
         return
     used = await connection.fetchrow(IN_USE)

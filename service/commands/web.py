@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import socket
+from datetime import UTC, datetime
 from types import FrameType
 
 import uvicorn
@@ -13,6 +14,7 @@ from litestar import Litestar
 
 from service import app, database, key_proof, logs
 from service.config import Config, ConfigError
+from service.keys.sealing import Sealer
 from service.storage import roles, schema
 from service.web.services import Services
 
@@ -35,8 +37,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
     logs.configure(config.log_format)
     _refuse_missing_settings(config)
     _refuse_taken_address(config)
-    asyncio.run(_refuse_unfit_database(config))
-    application = app.create(config)
+    application = app.create(config, asyncio.run(_fit_database(config)))
     server = _Server(settings_of(application, config), application)
     # A full garbage collection stops for 40 ms to walk over what was imported, which lives for good: leave it out.
     gc.freeze()
@@ -117,11 +118,13 @@ def _refuse_taken_address(config: Config) -> None:
     raise ConfigError(f"NEAP_HOST, NEAP_PORT: nobody can listen there ({why})")
 
 
-async def _refuse_unfit_database(config: Config) -> None:
+async def _fit_database(config: Config) -> Sealer:
+    """What seals and opens everything there. Raises SchemaFault, RoleFault or NotReady: before anybody listens, for
+    what goes wrong later uvicorn tells in many lines."""
     pool = await database.open_pool(config.database_url_of("web"), size=1, application_name="neap_web")
     async with pool:
         async with pool.acquire() as connection:
             await schema.refuse_stale(connection)
             await roles.refuse_unbounded(connection)
             await roles.refuse_other(connection, "web")
-        await key_proof.proved(pool, config.master_key())
+        return await key_proof.kept(pool, config.master_key(), now=datetime.now(UTC))

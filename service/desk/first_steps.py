@@ -3,6 +3,7 @@ so it can be left and resumed anywhere."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -11,6 +12,8 @@ import msgspec
 
 from service import errors
 from service.database import Db
+from service.people import access
+from service.people.access import Permission
 
 
 class Step(StrEnum):
@@ -28,6 +31,17 @@ class Step(StrEnum):
 
 # What every clinic begins with, or may do without: it may be right as it is. Without the others nobody is treated.
 MAY_STAY = frozenset({Step.NAME, Step.HOURS, Step.CRISIS, Step.ON_CALL, Step.RULES})
+# Whoever adds clients does them; an admin alone does not.
+OF_COLLEAGUES = frozenset({Step.CLIENT, Step.SHEET})
+
+
+def of(parties: Iterable[str]) -> list[Step]:
+    """What whoever comes as these parties can do, in its order; nothing for whoever does not run the clinic."""
+    held = list(parties)
+    if not access.may(held, Permission.MANAGE_SETTINGS):
+        return []
+    adds_clients = access.may(held, Permission.MANAGE_CLIENTS)
+    return [step for step in Step if adds_clients or step not in OF_COLLEAGUES]
 
 
 class FirstSteps(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,6 +165,8 @@ async def read(
     )
 
 
+# Whom a reach covers is said in each statement that asks (`service/people/access.py` has the others): as a list of
+# clients from there, it would be a second question on every page, and one as long as the caseload.
 COUNT_OPEN = """
 select count(*)
 from alert a

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -12,6 +10,7 @@ import aiosmtplib
 
 from service.config import Config
 from service.doctor.finding import CONNECT_SECONDS, Finding
+from service.notify.email import Email
 
 
 async def looked_at(config: Config) -> list[Finding]:
@@ -27,19 +26,9 @@ async def looked_at(config: Config) -> list[Finding]:
     return [Finding("mail", f"{config.smtp_host}:{config.smtp_port} takes us")]
 
 
-@asynccontextmanager
-async def _mail_server(config: Config) -> AsyncIterator[aiosmtplib.SMTP]:
-    server = aiosmtplib.SMTP(
-        hostname=config.smtp_host,
-        port=config.smtp_port,
-        use_tls=config.smtp_security == "tls",
-        start_tls=config.smtp_security == "starttls",
-        username=config.smtp_user,
-        password=config.smtp_password,
-        timeout=CONNECT_SECONDS,
-    )
-    async with server:
-        yield server
+def _mail_server(config: Config) -> aiosmtplib.SMTP:
+    """Reached as every message reaches it."""
+    return Email.of(config).conversation(timeout_seconds=CONNECT_SECONDS)
 
 
 async def send_test(config: Config, to: str) -> Finding:

@@ -19,7 +19,8 @@ SCALE_VERSION = 1
 
 
 class CheckInRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A check-in as its table holds it."""
+    """A check-in as its table holds it. Not `schemas/checkin.py:CheckIn`, which is what the API shows: a column may
+    change without it, and a note is in the clear there only."""
 
     check_in_id: UUID
     client_id: UUID

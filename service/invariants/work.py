@@ -78,6 +78,8 @@ where r.state in ('running', 'failed')
   )
 group by r.clinic_id
 """
+# Where the sealing begins is said here once more, and not taken from `jobs/seal_audit.py`: a promise that asked by the
+# job's own words would be blind wherever the job is.
 AUDIT_NOT_SEALED = """
 select c.clinic_id
 from clinic c

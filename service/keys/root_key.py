@@ -1,9 +1,9 @@
 """The key under which everything of a deployment is sealed or from which it is derived, and its rotation.
 
 At first it is the master key of the settings itself, and the first process to start keeps it in the database, sealed
-under itself: no other key will do from then on. `rotate` seals it under another one:
-from then on the master key of the settings opens that single row, and nothing else has to be sealed, signed or hashed
-anew (NIST SP 800-57 part 1, 5.3.5: a key-wrapping key is replaced apart from the keys that it wraps).
+under itself: no other key will do from then on. `rotate` seals it under another one, which then opens that single row;
+nothing else has to be sealed, signed or hashed anew (NIST SP 800-57 part 1, 5.3.5: a key-wrapping key is replaced apart
+from the keys that it wraps).
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ on conflict do nothing
 """
 
 
-async def keep_first(connection: Connection, master_key: bytes, *, now: datetime) -> None:
-    """Where none is kept yet, the master key is the root key: whoever starts later needs it."""
-    if await stored(connection) is None:
-        await connection.execute(KEEP_FIRST, Sealer(master_key).seal(master_key, bound_to=BOUND_TO), now)
+async def keep_first(connection: Connection, master_key: bytes, *, now: datetime) -> bytes | None:
+    """Where none is kept yet, the master key is the root key: whoever starts later needs it. What is `stored` then."""
+    await connection.execute(KEEP_FIRST, Sealer(master_key).seal(master_key, bound_to=BOUND_TO), now)
+    return await stored(connection)
 
 
 KEEP = """

@@ -21,8 +21,8 @@ TIMEOUT_SECONDS = 10.0
 MINUTE, HOUR = 60, 3_600
 
 
-class _Conversation(aiosmtplib.SMTP):
-    """Remembers how far it came: the message `begun`, and `taken` by a 250."""
+class Conversation(aiosmtplib.SMTP):
+    """Remembers how far it came: the message `begun` to leave, and `taken` by a 250."""
 
     begun = False
     taken = False
@@ -34,9 +34,23 @@ class _Conversation(aiosmtplib.SMTP):
         *,
         timeout: float | Literal[Default.token] | None = Default.token,  # noqa: ASYNC109 - aiosmtplib's own
     ) -> aiosmtplib.SMTPResponse:
-        """Hand the message over, and note it."""
-        self.begun = True
-        response = await super().data(message, timeout=timeout)
+        """Hand the message over, and note how far it comes. aiosmtplib sends DATA and the message in one call; before
+        the 354 that answers the former, nothing of the latter has left (RFC 5321, 4.1.1.4)."""
+        protocol = self.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("connection lost")
+        send = protocol.write
+
+        def noting(data: bytes) -> None:
+            self.begun = self.begun or data != b"DATA\r\n"
+            send(data)
+
+        vars(protocol)["write"] = noting
+        try:
+            response = await super().data(message, timeout=timeout)
+        finally:
+            # A goodbye is no message.
+            vars(protocol)["write"] = send
         self.taken = True
         return response
 
@@ -78,20 +92,25 @@ class Email:
             password=config.smtp_password,
         )
 
-    async def send(self, message: Message, *, now: datetime) -> Result:
-        """One attempt; `now` is not needed, since every attempt carries the date of the first."""
-        del now
-        if self._host is None:
-            return Retry("no mail server is set")
-        talk = _Conversation(
+    def conversation(self, *, timeout_seconds: float) -> Conversation:
+        """One with the mail server, not begun; `async with` connects, signs in where an account is set, and says
+        goodbye. Each step of it raises SMTPException, OSError or TimeoutError after so long."""
+        return Conversation(
             hostname=self._host,
             port=self._port,
             use_tls=self._security == "tls",
             start_tls=self._security == "starttls",
             username=self._user,
             password=self._password,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
         )
+
+    async def send(self, message: Message, *, now: datetime) -> Result:
+        """One attempt; `now` is not needed, since every attempt carries the date of the first."""
+        del now
+        if self._host is None:
+            return Retry("no mail server is set")
+        talk = self.conversation(timeout_seconds=TIMEOUT_SECONDS)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), talk:
                 await talk.send_message(self.written(message))
@@ -100,7 +119,9 @@ class Email:
         except aiosmtplib.SMTPDataError as error:
             return _refused(error.code)
         except aiosmtplib.SMTPResponseException as error:
-            return Retry(f"the mail server answered {error.code}")
+            # Also -1, an answer that is none: to the message itself it says neither yes nor no.
+            if not talk.taken:
+                return Retry(f"the mail server answered {error.code}", may_have_arrived=talk.begun)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             # A goodbye that goes wrong takes nothing back.
             if not talk.taken:

@@ -219,6 +219,9 @@ def reach(staff_id: UUID, parties: Iterable[str], permission: Permission) -> Rea
     return Reach(staff_id=staff_id, scopes=scopes)
 
 
+# Whom a reach covers stands in each statement that asks, here and in `service/desk/inbox.py:COUNT_OPEN`: each can be
+# read and planned as it is, and the view `care_team_reach` is the one home of who covers whom. `tests/test_reach.py`
+# holds all of them to the same answer.
 VISIBLE_CLIENTS = """
 select c.client_id
 from client c

@@ -173,7 +173,7 @@ limit 1
 """
 
 
-async def oldest_key_opens(db: Db, master: Sealer) -> bool:
+async def oldest_opens(db: Db, master: Sealer) -> bool:
     """Whether there is a client whose key opens (ids are in the order of time). Raises Invalid where it does not."""
     found = await db.connection.fetchrow(OLDEST_KEY, db.clinic_id)
     if found is None:

@@ -92,6 +92,25 @@ async def of(db: Db, staff_ids: Sequence[UUID]) -> list[StaffAddress]:
     return await db.rows(StaffAddress, OF, db.clinic_id, list(staff_ids))
 
 
+OLDEST = """
+select staff_address_id, address_sealed
+from staff_address
+where clinic_id = $1
+  and ended_at is null
+order by staff_address_id
+limit 1
+"""
+
+
+async def oldest_opens(db: Db, master: Sealer) -> bool:
+    """Whether there is an address that opens (ids are in the order of time). Raises Invalid where it does not."""
+    found = await db.connection.fetchrow(OLDEST, db.clinic_id)
+    if found is None:
+        return False
+    master.open(found["address_sealed"], bound_to=_binding(db.clinic_id, found["staff_address_id"]))
+    return True
+
+
 def _opened(address: StaffAddress, master: Sealer, clinic_id: UUID) -> str:
     """The address in the clear. Raises Invalid where another deployment's key sealed it."""
     return master.open(address.address_sealed, bound_to=_binding(clinic_id, address.staff_address_id)).decode()

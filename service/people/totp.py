@@ -85,7 +85,7 @@ limit 1
 """
 
 
-async def oldest_secret_opens(db: Db, master: Sealer) -> bool:
+async def oldest_opens(db: Db, master: Sealer) -> bool:
     """Whether there is somebody whose secret opens (ids are in the order of time). Raises Invalid where it does not."""
     found = await db.connection.fetchrow(OLDEST_SEALED, db.clinic_id)
     if found is None:

@@ -92,6 +92,25 @@ def secrets_of(endpoint: Endpoint, master: Sealer, *, clinic_id: UUID, now: date
     return newest, master.open(endpoint.previous_secret_sealed, bound_to=bound_to)
 
 
+OLDEST = """
+select webhook_endpoint_id, secret_sealed
+from webhook_endpoint
+where clinic_id = $1
+order by webhook_endpoint_id
+limit 1
+"""
+
+
+async def oldest_opens(db: Db, master: Sealer) -> bool:
+    """Whether there is an endpoint whose secret opens (ids are in the order of time). Raises Invalid where it does
+    not."""
+    found = await db.connection.fetchrow(OLDEST, db.clinic_id)
+    if found is None:
+        return False
+    master.open(found["secret_sealed"], bound_to=_binding(db.clinic_id, found["webhook_endpoint_id"]))
+    return True
+
+
 ROTATE = """
 update webhook_endpoint
 set previous_secret_sealed = secret_sealed,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from litestar import Response
 
-from service.desk import inbox
+from service.desk import first_steps, inbox
 from service.people import access
 from service.people.access import Permission
 from service.people.clinics import ClinicView
@@ -37,6 +37,8 @@ PLACES = (
     Place("Operations", "/operator", Permission.SEE_OPERATIONS),
 )
 ACCOUNT = "/account"
+# Where first steps are done: from there a page leads back to them while there are any.
+PLACES_OF_STEPS = frozenset({"/settings", "/staff", "/rota", "/caseload", "/rules"})
 
 
 async def show(
@@ -57,6 +59,8 @@ async def frame_of(desk: Desk, here: str) -> dict[str, object]:
         "now": desk.now,
         "here": here,
         "open_alerts": open_alerts,
+        "steps_left": await _steps_left(desk) if here in PLACES_OF_STEPS else 0,
+        "steps_in_all": len(first_steps.Step),
         "may": desk.may,
         "Permission": Permission,
     }
@@ -73,7 +77,17 @@ def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[st
         "places": places_of(who.parties),
         "here": "",
         "open_alerts": None,
+        "steps_left": 0,
     }
+
+
+async def _steps_left(desk: Desk) -> int:
+    """How many of the clinic's first steps are open; 0 where none of them is for this person to do."""
+    own = first_steps.of(desk.who.parties)
+    if not own:
+        return 0
+    still_open = (await first_steps.read(desk.db)).open
+    return len(still_open) if any(step in own for step in still_open) else 0
 
 
 def places_of(parties: Iterable[str]) -> list[Place]:

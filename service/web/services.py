@@ -88,16 +88,16 @@ class Services(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Services]:
-    """Open what the web process holds, and close it again.
+async def opened(config: Config, master: Sealer | None = None) -> AsyncIterator[Services]:
+    """Open what the web process holds, and close it again; `master` where the key was proved already.
 
-    Raises NotReady where the schema is not current, the role has rights it must not have, or the key is another's.
+    Raises NotReady where the key is another's.
     """
     url = config.database_url_of("web")
     pool = await database.open_pool(url, size=config.web_pool_size, application_name="neap_web")
     charts = Charts()
     try:
-        master = await key_proof.kept(pool, config.master_key(), now=datetime.now(UTC))
+        master = master or await key_proof.kept(pool, config.master_key(), now=datetime.now(UTC))
         async with hint.hinting(url) as hinter:
             yield Services(
                 config=config,

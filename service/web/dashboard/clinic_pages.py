@@ -12,11 +12,12 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.crisis import CrisisContact
+from schemas.staff import Role
 from service import clinic_clock, errors
 from service.clinic_clock import ZoneChange
 from service.desk import first_steps
 from service.desk.first_steps import Step
-from service.people import clinic_notices, clinics, staff
+from service.people import access, clinic_notices, clinics, staff
 from service.people.access import Permission
 from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
 from service.web import desk_page, languages, page_problems
@@ -28,8 +29,8 @@ SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 HERE = "/settings/clinic"
 NAME = "/settings/name"
 FIRST_STEPS = "/settings/first-steps"
-# Whoever adds clients does them; an admin alone does not.
-OF_COLLEAGUES = (Step.CLIENT, Step.SHEET)
+# The roles of those who add clients, whom an admin alone asks.
+ADD_CLIENTS = [role for role in Role if access.may([role], Permission.MANAGE_CLIENTS)]
 # Title, what it means, and where it is done.
 SAID: dict[Step, tuple[str, str, str]] = {
     Step.NAME: ("Name and time zone", "What staff and clients read, and the clock of everything here.", NAME),
@@ -106,8 +107,8 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
     if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
         await desk.record("setting.change_clinic")
         desk.services.views.forget(desk.db.clinic_id)
-    # Not the crisis contacts: national lines are right only where somebody says so.
-    return await _on(desk, Step.HOURS)
+    # Nothing is said of hours and crisis contacts that stay as they were: the form holds more than these.
+    return await _on(desk)
 
 
 @get(NAME, opt=SETTINGS)
@@ -129,15 +130,16 @@ async def change_name(request: Request[Any, Any, Any], desk: NamedDependency[Des
         return await _name_page(desk, name=name, time_zone=time_zone, moved=moved)
     if await clinic_clock.change(desk.db, name=name, time_zone=time_zone, by=desk.actor, now=desk.now):
         desk.services.views.forget(desk.db.clinic_id)
-    return await _on(desk, Step.NAME)
+    if Step.NAME in (await first_steps.read(desk.db)).open:
+        # The form holds nothing else: whoever keeps it as it is has said that it is right.
+        await first_steps.leave(desk.db, Step.NAME, by=desk.who.staff_id, now=desk.now)
+        return go_to(FIRST_STEPS)
+    return await _on(desk)
 
 
-async def _on(desk: Desk, kept: Step) -> Response[Any]:
+async def _on(desk: Desk) -> Response[Any]:
     """Whoever keeps a form that is a first step goes on to the next one while there is one, else to the settings."""
-    if not (await first_steps.read(desk.db)).open:
-        return go_to("/settings")
-    await first_steps.leave(desk.db, kept, by=desk.who.staff_id, now=desk.now)
-    return go_to(FIRST_STEPS)
+    return go_to(FIRST_STEPS if (await first_steps.read(desk.db)).open else "/settings")
 
 
 async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange | None = None) -> Response[str]:
@@ -152,17 +154,20 @@ async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange
     return await desk_page.show(desk, "clinic_name.html", context, here="/settings")
 
 
-@get(FIRST_STEPS, opt=SETTINGS)
+@get(FIRST_STEPS, opt={"access": Permission.USE_OWN_ACCOUNT})
 async def show_first_steps(desk: NamedDependency[Desk]) -> Response[Any]:
-    """What a new clinic has still to do."""
-    steps, adds_clients = await first_steps.read(desk.db), desk.may(Permission.MANAGE_CLIENTS)
-    own = [step for step in Step if adds_clients or step not in OF_COLLEAGUES]
+    """What a new clinic has still to do; whoever does not run it has a first step of their own: how to read it all."""
+    own = first_steps.of(desk.who.parties)
+    if not own:
+        return go_to("/how-to-read")
+    steps = await first_steps.read(desk.db)
     context = {
         "steps": steps,
         "every": [(step, *SAID[step]) for step in Step],
         "next": next((step for step in steps.open if step in own), None),
         "may_stay": first_steps.MAY_STAY,
         "own": own,
+        "colleagues": [each.name for each in await staff.at_work(desk.db, ADD_CLIENTS)],
     }
     return await desk_page.show(desk, "first_steps.html", context, here="/settings")
 
