@@ -162,6 +162,14 @@ async def test_whoever_comes_back_to_a_caseload_finds_it_as_it_was_asked_for(des
         await page.go_back()
         await expect(page.get_by_text("1 of 2 shown.")).to_be_visible()
         await expect(page.get_by_label("Status")).to_have_value("not_on_track")
+        await page.get_by_label("Name").fill("featherstone")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_label("Name")).to_have_value("featherstone")
+        assert "featherstone" not in page.url
+        await page.get_by_role("link", name="Featherstonehaugh").first.click()
+        await expect(page.get_by_role("heading", name="Bartholomew")).to_be_visible()
+        await page.go_back()
+        await expect(page.get_by_label("Name")).to_have_value("featherstone")
 
 
 async def test_what_can_be_taken_back_is_in_sight_and_one_tab_away_and_a_live_list_keeps_the_focus(desk: Desk) -> None:

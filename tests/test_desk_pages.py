@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 import msgspec
@@ -26,7 +27,7 @@ from service.people import access, clients
 from service.people.access import Permission
 from service.web.services import Services
 from tests.builders import MASTER, an_answer
-from tests.desk import a_finding, a_trend, a_trend_day, an_alert
+from tests.desk import a_finding, a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
 
 
@@ -65,11 +66,10 @@ async def test_caseload_shows_those_who_are_asked_for_and_says_when_nobody_is_li
 
     async def shown(**asked: str) -> list[str]:
         reply = await desk.post("/caseload", **asked)
-        # A name stands in no address; everything else does, so that one can come back to it.
-        assert (reply.status_code == 303) == ("find" not in asked)
-        if "find" not in asked:
-            reply = await desk.get(reply.headers["location"])
-        page = reply.text
+        # A name stands readable in no address; yet what was asked for has one, so that one can come back to it.
+        assert reply.status_code == 303
+        assert asked.get("find", "none").casefold() not in unquote_plus(reply.headers["location"]).casefold()
+        page = (await desk.get(reply.headers["location"])).text
         return [name for name in ("Ines", "Ole") if f", {name}</a>" in page]
 
     assert await shown() == ["Ines", "Ole"]
@@ -80,6 +80,18 @@ async def test_caseload_shows_those_who_are_asked_for_and_says_when_nobody_is_li
     assert await shown(whose="mine") == ["Ines"]
     assert await shown(status="discharged") == []
     assert "Nobody of 2 is like that" in (await desk.get("/caseload?status=discharged")).text
+
+
+async def test_a_search_by_name_is_read_by_whoever_typed_it_alone(desk: Desk) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await a_followed_client(db, given_name="Ines")
+        colleague = await a_session(db, await a_person(db, Role.COORDINATOR, name="Tom Okafor"))
+    address = (await desk.post("/caseload", find="Ines")).headers["location"]
+    assert 'name="find" value="Ines"' in (await desk.get(address)).text
+    for spoilt in (address[:-6], address + "AA", "/caseload?found=%00", "/caseload?found=" + "A" * 900):
+        assert 'name="find" value=""' in (await desk.get(spoilt)).text
+    others = await desk.http.get(address, headers=colleague.cookie)
+    assert 'name="find" value=""' in others.text
 
 
 async def test_caseload_takes_the_same_number_of_queries_for_any_number_of_clients(desk: Desk) -> None:

@@ -17,9 +17,12 @@ from service.people import access
 from service.people.access import Permission, Reach, Scope
 from service.web import cursors, desk_page, page_problems
 from service.web.charts.sparklines import spark_of
-from service.web.dashboard import inbox_live
+from service.web.dashboard import hidden_words, inbox_live
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import HEADERS, go_to, how_long
+
+# As long as the page's field.
+MOST_LETTERS = 100
 
 
 class Asked(NamedTuple):
@@ -33,24 +36,29 @@ class Asked(NamedTuple):
 
 @get("/caseload", opt={"access": Permission.SEE_CLIENTS})
 async def show_caseload(
-    desk: NamedDependency[Desk], status: FromQuery[str] = "", whose: FromQuery[str] = "", sort: FromQuery[str] = ""
+    desk: NamedDependency[Desk],
+    status: FromQuery[str] = "",
+    whose: FromQuery[str] = "",
+    sort: FromQuery[str] = "",
+    found: FromQuery[str] = "",
 ) -> Response[Any]:
     """Who needs me, and why."""
-    return await _caseload_page(desk, Asked(status=status, whose=whose, sort=sort))
+    find = hidden_words.read(found, desk.services.master, clinic_id=desk.db.clinic_id, staff_id=desk.who.staff_id)
+    return await _caseload_page(desk, Asked(find, status, whose, sort))
 
 
-@post("/caseload", opt={"access": Permission.SEE_CLIENTS}, status_code=200)
+@post("/caseload", opt={"access": Permission.SEE_CLIENTS})
 async def search_caseload(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
     """Those of a name, a status, or on whose care team I am: a form, so that no name stands in an address.
 
-    What is asked for without a name has an address, so that one can come back to it.
+    What is asked for has an address all the same, so that one can come back to it: a name is hidden in it.
     """
     form = await form_of(request)
-    asked = Asked(*(form.get(name, "") for name in Asked._fields))
-    if asked.find.strip():
-        return await _caseload_page(desk, asked)
-    told = urlencode({name: text for name, text in asked._asdict().items() if text and name != "find"})
-    return go_to(f"/caseload?{told}" if told else "/caseload")
+    told = {name: text for name in ("status", "whose", "sort") if (text := form.get(name, ""))}
+    if find := form.get("find", "").strip()[:MOST_LETTERS]:
+        staff_id = desk.who.staff_id
+        told["found"] = hidden_words.hide(find, desk.services.master, clinic_id=desk.db.clinic_id, staff_id=staff_id)
+    return go_to(f"/caseload?{urlencode(told)}" if told else "/caseload")
 
 
 async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
