@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import graphlib
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
-from service import config
+from docs import migrated
 from service.database import Connection
-from service.storage import preparing
 
 OPERATIONS = Path(__file__).parent / "operations.md"
 BEGIN, END = "<!-- citus: begin (written by python -m docs.citus) -->", "<!-- citus: end -->"
@@ -84,21 +79,13 @@ def with_statements(text: str, block: str) -> str:
     return f"{before}{BEGIN}\n{block}\n{END}{after}"
 
 
-async def _write(data_dir: str) -> None:
-    settings = config.load({"NEAP_DATA_DIR": data_dir})
-    async with preparing.at_hand(settings):
-        connection = await asyncpg.connect(settings.database_url_of("owner"))
-        try:
-            OPERATIONS.write_text(with_statements(OPERATIONS.read_text(), await statements(connection)))
-        finally:
-            await connection.close()
+async def _write(connection: Connection) -> None:
+    OPERATIONS.write_text(with_statements(OPERATIONS.read_text(), await statements(connection)))
 
 
 def main() -> None:
-    """Write the statements of the schema as it is here, from a database of a moment's life."""
-    with tempfile.TemporaryDirectory(prefix="neap-") as data_dir:
-        Path(data_dir).chmod(0o711)  # PostgreSQL runs under an account of its own
-        asyncio.run(_write(data_dir))
+    """Write the statements of the schema as it is here."""
+    migrated.ask(_write)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 from docs import citus
+from docs import rights as docs_rights
 from jobs import metrics
 from service import commands, config
 from service.database import Pool
+from service.storage import rights
 
 REPOSITORY = Path(__file__).parent.parent
 COMPOSE = (REPOSITORY / "compose.yaml").read_text()
@@ -86,6 +88,12 @@ async def test_the_statements_for_a_cluster_are_those_of_the_tables_there_are(ow
         block = await citus.statements(connection)
     text = citus.OPERATIONS.read_text()
     assert citus.with_statements(text, block) == text
+
+
+async def test_the_rights_that_the_doctor_asks_for_are_those_that_the_migrations_grant(owner_pool: Pool) -> None:
+    """`python -m docs.rights` writes them."""
+    async with owner_pool.acquire() as connection:
+        assert rights.encode(await rights.granted(connection)) == docs_rights.FILE.read_bytes()
 
 
 def test_units_of_the_host_are_hardened_name_known_settings_and_each_holds_its_own_secrets() -> None:

@@ -117,6 +117,18 @@ async def test_a_schema_behind_and_a_role_that_owns_a_table_are_named(
     assert {"schema", "role neap_web"} <= names_of_problems(findings)
 
 
+async def test_a_right_that_a_role_lacks_is_named_and_what_is_said_mends_it(fit: Config, owner_pool: Pool) -> None:
+    assert not (await found(fit))["rights"].is_problem
+    await owner_pool.execute("revoke insert on check_in from neap_web")
+    await owner_pool.execute("revoke select (state) on delivery from neap_sweep")
+    said = (await found(fit))["rights"]
+    assert said.seen.startswith("neap_sweep on delivery, neap_web on check_in:")
+    grants = ["grant select (state) on delivery to neap_sweep;", "grant insert on check_in to neap_web;"]
+    assert sorted(said.remedy.removeprefix("as neap_owner: ").split("; ")) == sorted([grants[0][:-1], grants[1]])
+    await owner_pool.execute(said.remedy.removeprefix("as neap_owner: "))
+    assert not (await found(fit))["rights"].is_problem
+
+
 async def test_a_wrong_password_is_one_problem(fit: Config, jobs_pool: Pool) -> None:
     await watch.keep(jobs_pool, {}, now=datetime.now(UTC))
     before = names_of_problems(await found(fit))

@@ -36,6 +36,7 @@ class Check(NamedTuple):
 BEFORE: Sequence[Check] = (Check("settings", machine.settings), Check("master key", machine.key))
 AFTER: Sequence[Check] = (
     Check("PostgreSQL", server.itself, "owner"),
+    Check("rights", server.each_right, "owner"),
     Check("schema", server.its_schema, "web", first=True),
     Check("sealed data", server.sealed_data, "web"),
     Check("mail", mail.looked_at),

@@ -12,7 +12,7 @@ from service.database import Pool
 from service.doctor.doors import connected
 from service.doctor.finding import Finding
 from service.embedded import archiving
-from service.storage import schema
+from service.storage import rights, schema
 
 LEAST_VERSION, NEWEST_VERSION = 15, 18
 MOST_SKEW = timedelta(seconds=2)
@@ -47,6 +47,20 @@ async def its_schema(config: Config) -> list[Finding]:
         except schema.SchemaFault as fault:
             return [Finding("schema", str(fault), "run `python -m service migrate`, or the program that fits it")]
     return [Finding("schema", f"current ({schema.versions()[-1]})")]
+
+
+async def each_right(config: Config) -> list[Finding]:
+    """Whether every role holds what the migrations grant; of a schema that is another's nothing is said here."""
+    async with connected(config, "owner") as connection:
+        try:
+            await schema.refuse_stale(connection)
+        except schema.SchemaFault:
+            return []
+        lacking = await rights.lacking(connection)
+    if not lacking:
+        return [Finding("rights", "every role holds what the migrations grant it")]
+    said = ", ".join(sorted({f"{right.role} on {right.table}" for right in lacking}))
+    return [Finding("rights", f"{said}: not what the migrations grant", f"as neap_owner: {rights.sql_for(lacking)}")]
 
 
 @asynccontextmanager
