@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +104,22 @@ async def test_a_link_for_nobody_is_one_line_and_status_2(database: DatabaseUrls
     done = await run_command(database, "admin-link", "--clinic", clinic, "--admin-email", email)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_settings_it_is_said_once_that_a_database_is_made_and_where(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    told = []
+    for slug in ("first", "second"):
+        given = dict(ARGUMENTS) | {"--slug": slug}
+        done = subprocess.run(
+            [sys.executable, "-m", "service", "create-clinic", *(part for pair in given.items() for part in pair)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": os.environ["PATH"], "NEAP_DATA_DIR": str(folder)},
+        )
+        assert done.stdout.startswith("http://")
+        told.append([line for line in done.stderr.splitlines() if "one is made for this machine" in line])
+    assert [len(lines) for lines in told] == [1, 0]
+    assert str(folder) in told[0][0]
+    assert "NEAP_DATABASE_URL" in told[0][0]

@@ -62,7 +62,7 @@ async def run(config: Config, *, say: Say, clock: Callable[[], datetime], day_pl
         say("Starting PostgreSQL …")
         settings, hook_port = await _settings(stack, config, place)
         jobs, web = await _load_both(stack, config, settings)
-        cluster = await stack.enter_async_context(preparing.at_hand(config))
+        cluster = await stack.enter_async_context(preparing.at_hand(config, tell=lambda _: None))
         keeper = Keeper(cluster.pid if cluster is not None and cluster.started_by_us else None, file)
         await keeper.start()
         stack.push_async_callback(keeper.stop)

@@ -30,6 +30,7 @@ __all__ = [
     "EmbeddedError",
     "cluster_of",
     "ended",
+    "is_made",
     "keep_key",
     "make_passwords",
     "place_of",
@@ -80,6 +81,11 @@ async def running(config: Config, *, overrides: Mapping[str, str] = NO_OVERRIDES
             server.stop(found.process)
     finally:
         lock.release()
+
+
+def is_made(config: Config) -> bool:
+    """Whether the data folder holds a server's data already."""
+    return (cluster_of(config.data_dir) / "PG_VERSION").exists()
 
 
 async def ended(pid: int) -> None:

@@ -1,6 +1,7 @@
 """A database at hand for a single command: the embedded one made ready, another one checked."""
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -19,13 +20,23 @@ class Prepared(Struct, frozen=True):
     notes: list[str]
 
 
+def _on_stderr(text: str) -> None:
+    sys.stderr.write(f"neap: {text}\n")
+
+
 @asynccontextmanager
-async def at_hand(config: Config) -> AsyncIterator[Cluster | None]:
+async def at_hand(config: Config, *, tell: Callable[[str], None] = _on_stderr) -> AsyncIterator[Cluster | None]:
     """Have a current database for as long as the block runs; gives the embedded server, or None for another.
 
-    Only the embedded server is migrated on the way; another one must be current (SchemaFault).
+    Only the embedded server is migrated on the way; another one must be current (SchemaFault). `tell` hears where one
+    is made: whoever forgot the settings of their deployment should not look for their data in it.
     """
     if config.embedded:
+        if not embedded.is_made(config):
+            tell(
+                f"no database is set, so one is made for this machine in {config.data_dir.resolve()}, with a key of "
+                "its own; set NEAP_DATABASE_URL for another"
+            )
         async with embedded.running(config) as cluster:
             await prepare(config, admin_url=cluster.superuser_url)
             yield cluster
