@@ -137,13 +137,10 @@ def caddy_with(folder: Path, certificate: Certificate, web_port: int, tls_port: 
 PROXIES = {"nginx": nginx_with, "caddy": caddy_with}
 
 
-@pytest.fixture(params=PROXIES)
+@pytest.fixture(params=[name for name in PROXIES if shutil.which(name)])
 async def proxied(
     request: pytest.FixtureRequest, database: DatabaseUrls, owner_pool: Pool, tmp_path: Path
 ) -> AsyncIterator[Proxied]:
-    program = shutil.which(request.param)
-    if program is None:
-        pytest.skip(f"{request.param} is not installed here")
     web_port, tls_port, plain_port = free_port(), free_port(), free_port()
     certificate = a_certificate(tmp_path)
     arguments = PROXIES[request.param](tmp_path, certificate, web_port, tls_port, plain_port)
@@ -151,7 +148,7 @@ async def proxied(
     clinic = await a_clinic(owner_pool, slug="harbour")
     async with a_web(environment(database, tmp_path / "data", A_MASTER_KEY, web_port) | behind) as web:
         process = await asyncio.create_subprocess_exec(
-            program, *arguments, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+            request.param, *arguments, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         )
         try:
             yield Proxied(web, clinic, owner_pool, certificate, tls_port, plain_port)
