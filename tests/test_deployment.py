@@ -101,13 +101,15 @@ def test_units_of_the_host_are_hardened_name_known_settings_and_each_holds_its_o
     held = {}
     for file in sorted((REPOSITORY / "deploy" / "systemd").glob("*.service")):
         unit = file.read_text()
-        account = "User=neap" if file.stem == "neap-database" else "DynamicUser=yes"
+        account = "DynamicUser=yes" if file.stem in ("neap-web", "neap-jobs") else "User=neap"
         for line in ("NoNewPrivileges=yes", "PrivateTmp=yes", "ProtectSystem=strict", account):
             assert f"\n{line}\n" in unit
         assert settings_named_in(unit) - known == set()
         held[file.stem] = set(re.findall(r"^LoadCredential=(\w+):", unit, re.MULTILINE))
     assert held == {
+        "neap-backup": set(),
         "neap-database": set(),
+        "neap-restore-drill": set(),
         "neap-web": {"key", "web_password"},
         "neap-jobs": {"key", "jobs_password", "sweep_password", "smtp_password"},
     }

@@ -114,6 +114,25 @@ def test_the_units_beside_the_embedded_server_use_its_folder(tmp_path: Path) -> 
         assert f"\n{line}\n" in unit
 
 
+def test_each_timer_starts_a_command_there_is_with_the_documented_folders(tmp_path: Path) -> None:
+    etc = a_host(tmp_path, EMBEDDED)
+    timers = sorted(file.stem for file in UNITS.glob("*.timer"))
+    assert timers == ["neap-backup", "neap-restore-drill"]
+    for name in timers:
+        assert f"{name}.timer" in EMBEDDED
+        loaded = settings_of(name, etc)
+        assert (loaded.data_dir, loaded.backup_dir) == (Path("/var/lib/neap"), Path("/var/backups/neap"))
+        unit = (UNITS / f"{name}.service").read_text()
+        [started] = re.findall(r"^ExecStart=/opt/neap/\.venv/bin/python -m service (.+)$", unit, re.MULTILINE)
+        asked = subprocess.run(
+            [sys.executable, "-m", "service", *started.split(), "--help"],
+            cwd=REPOSITORY,
+            check=True,
+            capture_output=True,
+        )
+        assert b"usage" in asked.stdout
+
+
 def test_without_a_password_of_the_mail_account_the_documented_lines_are_left_out(tmp_path: Path) -> None:
     etc = a_host(tmp_path, SERVER)
     (etc / "secrets" / "smtp_password").unlink()
