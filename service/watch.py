@@ -42,17 +42,19 @@ async def keep(pool: Pool, broken: Mapping[str, int], *, now: datetime) -> None:
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of what jobs processes said of themselves; `due_at`: by when a run of the job is to have ended."""
+    """One row of what jobs processes said of themselves; `started_at`: when the process began, `due_at`: by when a run
+    of the job is to have ended."""
 
     job: str
     process: str
+    started_at: datetime
     seen_at: datetime
     due_at: datetime | None
     counts: dict[str, int]
 
 
 REPORTS = """
-select job, process, seen_at, due_at, counts
+select job, process, started_at, seen_at, due_at, counts
 from deployment_job_run
 where seen_at > $1
 """
@@ -75,10 +77,22 @@ def overdue_in(said: Sequence[Report], *, now: datetime) -> list[str]:
     if any(each.seen_at - now > AHEAD for each in said):
         found.append(CLOCKS_APART)
     found += (job + STUCK for job in _stuck(alive, now=now))
-    looked = next((each for each in said if each.process == SEEN_LAST), None)
+    looked = _looked(said)
+    if is_starting(said, now=now):
+        return found
     if looked is None or abs(now - looked.seen_at) > STALE_AFTER:
         return [*found, NOT_LOOKED]
     return found + sorted(name for name, clinics in looked.counts.items() if clinics)
+
+
+def is_starting(said: Sequence[Report], *, now: datetime) -> bool:
+    """Whether nobody has looked yet because the first jobs process has only just begun; one that begins again and again
+    and never looks is not starting."""
+    return bool(said) and _looked(said) is None and all(abs(now - each.started_at) <= STALE_AFTER for each in said)
+
+
+def _looked(said: Sequence[Report]) -> Report | None:
+    return next((each for each in said if each.process == SEEN_LAST), None)
 
 
 def _stuck(alive: Sequence[Report], *, now: datetime) -> list[str]:

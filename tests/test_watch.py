@@ -242,6 +242,27 @@ async def test_the_dead_man_is_silent_only_while_somebody_looks_and_all_is_well(
     assert (answered.status_code, answered.json()) == (503, {"overdue": [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]})
 
 
+async def test_a_first_process_is_starting_and_one_that_never_gets_to_look_is_not(
+    jobs_pool: Pool, web_pool: Pool
+) -> None:
+    async def overdue(at: datetime) -> list[str]:
+        async with databases.across_clinics(web_pool) as connection:
+            return await watch.overdue(connection, now=at)
+
+    async def begins(process: str, at: datetime) -> None:
+        async with jobs_pool.acquire() as connection:
+            await connection.execute(BEAT, "deliver_email", process, at, None)
+
+    minute = timedelta(minutes=1)
+    await begins("first", NOW)
+    assert await overdue(NOW + minute) == []
+    assert await overdue(NOW + 4 * minute) == [watch.NO_JOBS_PROCESS, watch.NOT_LOOKED]
+    await begins("again", NOW + 4 * minute)
+    assert await overdue(NOW + 4 * minute) == [watch.NOT_LOOKED], "it ended and began anew without a look"
+    await watch.keep(jobs_pool, {"message_overdue": 1}, now=NOW + 4 * minute)
+    assert await overdue(NOW + 4 * minute) == ["message_overdue"]
+
+
 async def test_the_metrics_are_numbers_of_the_whole_deployment(
     owner_pool: Pool, tools: Tools, clinic: Clinic, look: DeploymentJob
 ) -> None:

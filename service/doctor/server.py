@@ -85,7 +85,10 @@ async def promises(config: Config) -> list[Finding]:
     """Whether a jobs process keeps them."""
     async with _pool(config) as pool, database.across_clinics(pool) as connection:
         said = await watch.reports(connection, now=datetime.now(UTC))
-    overdue = watch.overdue_in(said, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    overdue = watch.overdue_in(said, now=now)
+    if watch.is_starting(said, now=now) and not overdue:
+        return [Finding("jobs", "it has just started; what is overdue is known in three minutes")]
     if not said:
         return [
             Finding("jobs", "no jobs process ever reported", "start `python -m jobs`: without it nobody is alerted")
