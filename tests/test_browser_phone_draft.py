@@ -185,3 +185,16 @@ async def test_back_leaves_questions_and_history_one_by_one(here: Here) -> None:
         await page.go_back()
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         assert await page.locator("#history svg").count() == 0
+
+
+async def test_a_view_that_does_not_come_again_leaves_no_step_that_back_would_go_unseen(here: Here) -> None:
+    async with here.connected() as page:
+        await page.goto("/health/live")
+        await page.goto(f"/phone/{here.slug}")
+        await page.get_by_role("button", name="Log a craving now").click()
+        await expect(page.locator("#moment")).to_be_visible()
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await until(page, "async () => history.state === null")
+        await page.go_back()
+        await expect(page).to_have_url(f"{here.address}/health/live")

@@ -74,6 +74,25 @@ async def test_a_refused_answer_is_deleted_by_a_second_tap(here: Here) -> None:
         assert await page.evaluate(IN_QUEUE, here.slug) == 0
 
 
+async def test_why_an_answer_was_refused_is_read_without_a_network_too(here: Here) -> None:
+    async with here.connected() as page:
+        # The worker has the page by the next opening.
+        await page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+
+        async def spoil(route: Route) -> None:
+            await route.continue_(post_data=[item | {"mood": 11} for item in items_of(route.request)])
+
+        await page.route("**/v1/check-ins/batch", spoil)
+        await answer(page)
+        refused = page.locator("#refused-list")
+        await expect(refused).to_contain_text("The clinic did not take: Mood.")
+        await page.context.set_offline(True)
+        await page.reload()
+        await expect(refused).to_contain_text("The clinic did not take: Mood.")
+
+
 async def test_an_ended_phone_says_at_every_opening_why_and_how_many_answers_wait_and_lets_them_go(here: Here) -> None:
     async with here.connected() as page:
         await kept_by_a_phone_that_the_clinic_ended(page, here)

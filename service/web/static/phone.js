@@ -183,8 +183,8 @@ async function start() {
     if (part) await part.offerPin();
     questions.crisisStays = await cardStays();
     await showDay();
-    // The step to a view that did not come again is none above the day's.
-    if (!page.again && !["moment", "questions"].includes(page.view)) history.replaceState(null, "");
+    // The step to a view that did not come again is gone back, or Back would seem to do nothing.
+    if (!page.again && !["moment", "questions"].includes(page.view)) leave();
     if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
     await showQueue(page.store, wake);
     await wake();

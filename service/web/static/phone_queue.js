@@ -41,7 +41,7 @@ export async function showQueue(store, wake) {
   });
   showLog(queue, (await store.kept("sentLog")) || []);
   element("refused").hidden = !refused.length;
-  // The list is no part of what is kept: nothing is refused without a network.
+  // The list is no part of what an opening takes: nothing is refused without a network, and then the worker keeps it.
   const part = refused.length && (await import("./phone_refused.js").catch(() => null));
   if (part) part.showRefused(refused, store, wake);
 }

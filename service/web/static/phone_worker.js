@@ -18,6 +18,7 @@ self.addEventListener("message", (event) =>
 
 // What an opening takes, as the page itself names it; the worker has no parser.
 const FILES = /(?:src|sheet" href|"icon" href)="(\/static\/[^"]+)/g;
+const PARTS = "parts";
 let keeping = Promise.resolve();
 
 // All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing.
@@ -28,7 +29,9 @@ async function replace(path, response) {
   const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
   await shell.addAll(files.filter((file) => !before.includes(file)));
   await shell.put(path, response);
-  for (const file of before) if (file !== path && !files.includes(file)) await shell.delete(file);
+  const gone = before.filter((file) => file !== path && !files.includes(file));
+  if (gone.length) await caches.delete(PARTS);
+  for (const file of gone) await shell.delete(file);
 }
 
 // One after the other: what one needs, another would take away as old.
@@ -62,9 +65,14 @@ async function fetched(event, path, shelved) {
   return response;
 }
 
-// A file's address names its release, so a kept file is never an old one.
+// A file's address names its release, so a kept file is never an old one. What is fetched once beside what an opening
+// takes (why an answer was refused, the history) is there without a network from then on.
 async function kept(request) {
-  return (await caches.match(request)) || fetch(request);
+  const found = await caches.match(request);
+  if (found) return found;
+  const response = await fetch(request);
+  if (response.ok) await (await caches.open(PARTS)).put(request, response.clone());
+  return response;
 }
 
 // A reminder. Its words come from the server, in the client's language, and say nothing of what it is about; the same
