@@ -17,7 +17,7 @@ from service.demo import clinic, fresh, player, questionnaires
 from service.demo.clinic import DemoClinic
 from service.demo.people import PEOPLE, VISITED_THERAPIST
 from service.demo.stories import answer_on, asked_for_help_lately
-from service.desk import instruments_page
+from service.desk import first_steps, instruments_page
 from service.facts import client_day, fold_queue
 from service.instruments import catalogue, scoring
 from service.people import clients, clinics
@@ -52,6 +52,12 @@ async def count(pool: Pool, demo: DemoClinic, sql: str) -> object:
 @pytest.fixture
 async def demo(owner_pool: Pool) -> DemoClinic:
     return await clinic.find_or_make(owner_pool, now=NOW)
+
+
+async def test_its_first_steps_are_long_behind_it(owner_pool: Pool, demo: DemoClinic) -> None:
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        steps = await first_steps.read(db)
+    assert first_steps.MAY_STAY <= steps.left | steps.facts
 
 
 async def test_the_clinic_is_made_once_and_says_that_it_is_fictional(owner_pool: Pool, demo: DemoClinic) -> None:

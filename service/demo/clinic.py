@@ -21,6 +21,7 @@ from service.database import Db, Pool
 from service.demo import diary, stories
 from service.demo.diary import Slot
 from service.demo.people import COLLEAGUES, Person
+from service.desk import first_steps
 from service.facts import client_day, courses, infusions, sessions
 from service.keys.sealing import Sealer
 from service.people import audit, clients, clinics, staff, webhook_endpoints
@@ -63,7 +64,11 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
             clinic = await clinics.create(db, slug=SLUG, name=NAME, time_zone=TIME_ZONE, now=now, fictional=True)
             began = now - timedelta(days=stories.HISTORY_DAYS + 1)
             for colleague in COLLEAGUES:
-                await staff.add(db, email=colleague.email, name=colleague.name, roles=[colleague.role], now=began)
+                staff_id = await staff.add(
+                    db, email=colleague.email, name=colleague.name, roles=[colleague.role], now=began
+                )
+                if colleague.role is Role.ADMIN:
+                    await _settle_in(db, staff_id, now=began)
         created_at = await db.value(CREATED_AT, clinic_id)
         assert isinstance(created_at, datetime)
         everybody = await staff.all_of(db)
@@ -80,6 +85,12 @@ async def find_or_make(pool: Pool, *, now: datetime) -> DemoClinic:
         first_day=client_day.of(created_at, zone) - timedelta(days=stories.HISTORY_DAYS),
         staff_ids={colleague.key: by_email[colleague.email] for colleague in COLLEAGUES},
     )
+
+
+async def _settle_in(db: Db, admin_id: UUID, *, now: datetime) -> None:
+    """What a clinic of months has said long ago: that what it began with is right."""
+    for step in sorted(first_steps.MAY_STAY):
+        await first_steps.leave(db, step, by=admin_id, now=now)
 
 
 @asynccontextmanager
