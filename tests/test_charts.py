@@ -186,6 +186,21 @@ def test_days_on_which_nothing_was_asked_break_line_and_band_and_are_named() -> 
     assert said == ["not asked 2 to 7 Nov"] * 2, "one stretch, as a line and as its name"
 
 
+def test_a_pause_that_goes_on_is_drawn_until_today() -> None:
+    paused = a_chart(*[3] * 20)._replace(paused_until=FIRST + timedelta(days=39))
+    spec = msgspec.json.decode(msgspec.json.encode(spec_of(paused, "wide")))
+    layers = spec["vconcat"][0]["layer"]
+    assert {row["said"] for layer in layers for row in layer["data"]["values"] if "middle" in row} == {
+        "not asked 21 Nov to 10 Dec"
+    }
+    domains = {
+        each["encoding"]["x"]["scale"]["domain"][1]
+        for each in layers
+        if "scale" in each.get("encoding", {}).get("x", {})
+    }
+    assert domains == {"2026-12-10T12:00:00Z"}
+
+
 def test_what_is_said_of_a_stretch_lies_over_no_answer_beside_it() -> None:
     """As many letters as there is room for, at some 6.5 units each; on a phone within 330 for all days."""
     for unasked, days, said in ((8, 18, "not asked 9 to 16 Nov"), (8, 30, "not asked"), (2, 40, "")):

@@ -112,7 +112,7 @@ async def test_the_band_is_shown_with_what_it_is_and_since_when_it_has_been_lear
     page = (await desk.get(f"/clients/{client_id}")).text
     assert f"usual band of each day, learned since {first.day} " in page
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
-        above = headings(await client_page.chart_of(db, client_id, days=28))
+        above = headings(await client_page.chart_of(db, client_id, days=28, now=datetime.now(UTC)))
     assert above[0] == ["Craving", f"up is worse · usual 2.1 to 5.2, learned since {said(first)}"]
     assert above[1] == ["Mood", f"down is worse · usual 4.7 to 7.6, learned since {said(first)}"]
 
@@ -123,7 +123,7 @@ async def test_what_staff_called_the_new_usual_begins_the_band_anew(desk: Desk) 
         [alert] = await alerts.inbox(db, [client_id])
         at = now - 5 * DAY
         await alerts.resolve(db, alert.alert_id, Outcome.NEW_USUAL, by=desk.person.staff_id, now=at)
-        chart = await client_page.chart_of(db, client_id, days=28)
+        chart = await client_page.chart_of(db, client_id, days=28, now=datetime.now(UTC))
     assert chart.usual_since is not None
     assert 4 <= (now.date() - chart.usual_since).days <= 6
 

@@ -109,14 +109,15 @@ async def _answered_ever(db: Db, client_id: UUID) -> int:
 
 
 class Chart(NamedTuple):
-    """What the charts draw: client days, craving by substance where several are treated, infusions and sessions, and
-    from which answered day on what is usual has been learned."""
+    """What the charts draw: client days, craving by substance where several are treated, infusions and sessions, from
+    which answered day on what is usual has been learned, and until when a pause goes on past the newest trend."""
 
     trend: list[Trend]
     by_substance: dict[date, dict[Substance, int]]
     infusions: list[tuple[date, int]]
     sessions: list[date]
     usual_since: date | None
+    paused_until: date | None = None
 
 
 class ClientView(NamedTuple):
@@ -172,7 +173,7 @@ async def read(
     rows = await checkins.history(db, client_id, limit=CHECK_INS_SHOWN)
     own_zone = client_day.zone_or_none(client.time_zone) or zone
     timeline = Timeline.of(booked, own_zone)
-    chart = await _chart(db, client, booked, appointments, days=days)
+    chart = await _chart(db, client, booked, appointments, days=days, now=now)
     alerts = await _alerts_of(db, client_id)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
@@ -216,15 +217,21 @@ def _at_the_gate(booked: Sequence[Infusion], zone: ZoneInfo, now: datetime) -> I
     return next((each for each in waiting if client_day.of(each.planned_at, zone) >= today), None)
 
 
-async def chart_of(db: Db, client_id: UUID, *, days: int) -> Chart:
+async def chart_of(db: Db, client_id: UUID, *, days: int, now: datetime) -> Chart:
     """What the charts of one client draw. Raises NotFound."""
     client = await clients.get(db, client_id)
     booked, appointments = await infusions.of(db, client_id), await sessions.of(db, client_id)
-    return await _chart(db, client, booked, appointments, days=days)
+    return await _chart(db, client, booked, appointments, days=days, now=now)
 
 
 async def _chart(
-    db: Db, client: Client, booked: Sequence[Infusion], appointments: Sequence[TherapySession], *, days: int
+    db: Db,
+    client: Client,
+    booked: Sequence[Infusion],
+    appointments: Sequence[TherapySession],
+    *,
+    days: int,
+    now: datetime,
 ) -> Chart:
     trend = await trend_of(db, client.client_id, days=days)
     if not trend:
@@ -235,12 +242,15 @@ async def _chart(
     numbered = [(client_day.of(at, zone), number) for number, at in enumerate(sorted(given), start=1)]
     attended = [each.planned_at for each in appointments if each.state is SessionState.ATTENDED]
     shown_until = last + timedelta(days=1)
+    today = client_day.of(now, zone)
+    pause = pauses.covering(await pauses.of(db, client.client_id), today)
     return Chart(
         trend,
         {row.client_day: row.craving for row in answers if len(row.craving) > 1},
         [(on, number) for on, number in numbered if first <= on <= shown_until],
         [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
         await _usual_since(db, client.client_id),
+        None if pause is None else today,
     )
 
 

@@ -70,9 +70,9 @@ def spec_of(chart: Chart, shape: Shape) -> Spec:
 
 
 def every_day(chart: Chart) -> Days:
-    """The chart's days, those on which nothing was asked among them."""
+    """The chart's days, those on which nothing was asked among them, until today in a pause."""
     known = {day.client_day: day for day in chart.trend}
-    first, last = chart.trend[0].client_day, chart.trend[-1].client_day
+    first, last = chart.trend[0].client_day, max(chart.trend[-1].client_day, chart.paused_until or date.min)
     ahead = (first + timedelta(days=n) for n in range((last - first).days + 1))
     return [(on, known.get(on)) for on in ahead]
 

@@ -43,7 +43,7 @@ async def show_chart(
     shown = SPANS.get(days or DEFAULT_SPAN, SPANS[DEFAULT_SPAN])
     async with at_desk(request, services, now) as desk:
         await desk.require_client(client_id)
-        chart = await client_page.chart_of(desk.db, client_id, days=shown)
+        chart = await client_page.chart_of(desk.db, client_id, days=shown, now=now)
         if not chart.trend:
             raise errors.NotFound("There is nothing to draw yet.")
         await desk.record("client.read_chart", client_id=client_id)

@@ -48,13 +48,14 @@ async def show_client(
         desk.db, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]), zone=desk.view.zone, sealer=sealer, now=desk.now
     )
     await desk.record("client.read", client_id=client_id)
+    in_short = await _in_short(desk, view, sealer)
     context = {
         "view": view,
         "span": span,
         "spans": SPAN_WORDS,
         "overlaid": await _overlaid(desk, client_id) if span == BY_INFUSION else [],
         "sees_notes": sees_notes,
-        "brief": await _in_short(desk, view, sealer),
+        "brief": in_short,
         "gate": await _gate(desk, view),
         "gate_open": gate_words.still_open,
         "taken_back": await undo.offered_of(
@@ -67,7 +68,7 @@ async def show_client(
         "by_weight": reasons.by_weight,
         "together": told.together,
         "lapsed": lambda alert: leases.lapsed(alert, desk.now),
-        "status_sentence": _status_sentence(view, desk.today),
+        "status_sentence": _status_sentence(view, desk.today, in_brief=in_short is not None),
         "treatment": _treatment_line(view, desk),
         "instruments": (await instruments_page.read(desk.db, client_id, now=desk.now)).series,
         "is_outside": chart_spec.is_outside,
@@ -105,12 +106,13 @@ async def _gate(desk: Desk, view: client_page.ClientView) -> GateLine | None:
     return (await gates.of_infusion(desk.db, client_id, infusion.infusion_id, now=desk.now)).line()
 
 
-def _status_sentence(view: client_page.ClientView, today: date) -> str:
-    """Why the client has the status, unless the reason of an open alert says so already."""
+def _status_sentence(view: client_page.ClientView, today: date, *, in_brief: bool) -> str:
+    """Why the client has the status, unless the reason of an open alert says so already, or the brief that it is a
+    pause."""
     newest = view.newest
     open_findings = [finding for _, found in view.open_alerts for finding in found]
     if view.pause is not None and not view.discharged:
-        return sentences.of_pause(view.pause, today)
+        return "" if in_brief else sentences.of_pause(view.pause, today)
     if view.discharged or (newest and reasons.explain(newest.status, open_findings)):
         return ""
     return sentences.of_status(
