@@ -14,7 +14,7 @@ import pytest
 
 from jobs import process as jobs_process
 from schemas.alert import Channel
-from service import audit_seals, database, key_proof
+from service import database, key_proof
 from service.audit_seals import Signer
 from service.backup import clinic_restore
 from service.commands import rotate_key
@@ -30,6 +30,7 @@ from service.web import services
 from tests import web
 from tests.builders import MASTER, NOW, a_client, a_clinic
 from tests.desk import a_person
+from tests.sealed_trails import sealed
 
 OLD, NEW, NEWER = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -37,11 +38,11 @@ OLD, NEW, NEWER = (bytes([number]) * 32 for number in (1, 2, 3))
 async def test_what_was_sealed_opens_by_the_new_key_and_by_no_other(owner_pool: Pool, web_pool: Pool) -> None:
     async with owner_pool.acquire() as owner, web_pool.acquire() as connection:
         first = await root_key.sealer(connection, OLD)
-        sealed, signed = first.seal(b"said", bound_to="x"), Signer(first).public
+        inner, signed = first.seal(b"said", bound_to="x"), Signer(first).public
         for before, after in ((OLD, NEW), (NEW, NEWER)):
             await root_key.rotate(owner, before, after, now=NOW + timedelta(days=1))
             now = await root_key.sealer(connection, after)
-            assert now.open(sealed, bound_to="x") == b"said"
+            assert now.open(inner, bound_to="x") == b"said"
             assert Signer(now).public == signed
             with pytest.raises(NotReady, match="not the master key of this deployment"):
                 await root_key.sealer(connection, before)
@@ -138,8 +139,7 @@ async def test_a_deployment_that_was_filled_under_another_key_takes_none(
     async with database.transaction(owner_pool, clinic.clinic_id) as db:
         await stored(db)
     if stored is the_trail_is_sealed:
-        async with database.transaction(owner_pool, clinic.clinic_id) as db:
-            assert await audit_seals.seal_next(db, Signer(MASTER), now=NOW)
+        assert await sealed(owner_pool, clinic)
     (tmp_path / "next").write_text(base64.urlsafe_b64encode(NEWER).decode())
     wrong = msgspec.structs.replace(settings, key=base64.urlsafe_b64encode(NEW).decode(), port=0)
     for refused in (
