@@ -50,7 +50,7 @@ async def test_what_was_sealed_opens_by_the_new_key_and_by_no_other(owner_pool: 
             await root_key.rotate(owner, OLD, NEW, now=NOW)
         with pytest.raises(Conflict):
             await root_key.rotate(owner, NEWER, NEWER, now=NOW)
-        assert (await root_key.sealer(connection, NEWER)).open(sealed, bound_to="x") == b"said"
+        assert (await root_key.sealer(connection, NEWER)).open(inner, bound_to="x") == b"said"
 
 
 async def test_only_the_owner_may_rotate(web_pool: Pool, jobs_pool: Pool) -> None:
