@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from service import config
@@ -19,6 +20,7 @@ REPOSITORY = Path(__file__).parent.parent
 UNITS = REPOSITORY / "deploy" / "systemd"
 TEXT = (REPOSITORY / "docs" / "operations.md").read_text()
 SECTION = TEXT[TEXT.index("## On Debian 12") : TEXT.index("## Updates, and back")]
+UPDATES = TEXT[TEXT.index("## Updates, and back") : TEXT.index("## The master key")]
 SERVER, EMBEDDED = SECTION.split("### Without a server of your own")
 NAME = r"[A-Z][A-Z_0-9]*"
 
@@ -144,19 +146,20 @@ def test_without_a_password_of_the_mail_account_the_documented_lines_are_left_ou
     assert (loaded.smtp_host, loaded.smtp_password) == ("smtp.clinic.example", None)
 
 
-def run_block(block: str, folder: Path, etc: Path, *, needs: str) -> str:
+def run_block(block: str, folder: Path, etc: Path, *, needs: str, program: Path = REPOSITORY) -> str:
     """Run documented commands as they stand, but for programs of the host; what our own were told, line by line."""
     programs, told = folder / "programs", folder / "told"
-    programs.mkdir()
-    for name in ("cp", "systemctl"):
+    programs.mkdir(exist_ok=True)
+    for name in ("cp", "systemctl", "git", "make"):
         (programs / name).write_text("#!/bin/sh\nexit 0\n")
+    (programs / "install").write_text('#!/bin/sh\nfor last; do :; done; mkdir "$last"\n')
     # What is piped into it is read: a writer whose reader is gone would fail, or not, as the machine is busy.
     (programs / "psql").write_text("#!/bin/sh\ncat > /dev/null\n")
     (programs / "runuser").write_text('#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done; shift; exec "$@"\n')
     (programs / "python").write_text(PYTHON.format(python=sys.executable, needs=needs, told=str(told)))
     for each in programs.iterdir():
         each.chmod(0o700)
-    block = block.replace("/etc/neap", str(etc)).replace("/opt/neap", str(REPOSITORY))
+    block = block.replace("/etc/neap", str(etc)).replace("/opt/neap", str(program)).replace("/var/lib", str(folder))
     block = block.replace(".venv/bin/python", str(programs / "python"))
     environ = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
@@ -188,6 +191,35 @@ def test_the_documented_commands_bring_it_up_with_the_embedded_server(tmp_path: 
     etc = a_host(tmp_path, EMBEDDED)
     [block] = [each for each in re.findall(r"```sh\n(.*?)```", EMBEDDED, re.DOTALL) if "service migrate" in each]
     assert run_block(block, tmp_path, etc, needs=NEEDS_FOLDER) == f"-m service migrate\n{FIRST_CLINIC}"
+
+
+def test_an_update_and_the_way_back_switch_folders_twice_and_end_at_the_moment_of_the_stop(tmp_path: Path) -> None:
+    etc = a_host(tmp_path, EMBEDDED)
+    program, data = tmp_path / "program", tmp_path / "neap"
+    needs = NEEDS_FOLDER + "; sys.argv += [str(settings.key), open('release').read()]"
+    forward, back = re.findall(r"```sh\n(.*?)```", UPDATES, re.DOTALL)
+    for folder, release in ((program, "1"), (data / "secrets", "")):
+        folder.mkdir(parents=True)
+        (folder / "release").write_text(release)
+    key = (etc / "secrets" / "key").read_text()
+    (data / "secrets" / "key").write_text(key)
+    for release in ("2", "3"):
+        new = Path(f"{program}-new")
+        new.mkdir()
+        (new / "release").write_text(release)
+        run_block(forward, tmp_path, etc, needs=needs, program=program)
+        assert (program / "release").read_text() == release, "also where one was made before"
+    (tmp_path / "told").unlink()
+    stopped = Path(f"{program}-stopped").read_text().strip()
+    told = run_block(back, tmp_path, etc, needs=needs, program=program).splitlines()
+    assert told == [
+        f"-m service restore --until {stopped} --to {data} {key} 2",
+        "-m service migrate None 2",
+    ]
+    assert re.search(r"\.\d{6}Z$", stopped), "an answer of that second is not left out"
+    assert datetime.fromisoformat(stopped).tzinfo is not None
+    assert list(data.iterdir()) == []
+    assert Path(f"{data}-new", "secrets", "key").is_file()
 
 
 def test_every_file_that_the_section_names_is_made_by_it_or_shipped() -> None:

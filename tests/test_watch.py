@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -261,6 +261,17 @@ async def test_a_first_process_is_starting_and_one_that_never_gets_to_look_is_no
     assert await overdue(NOW + 4 * minute) == [watch.NOT_LOOKED], "it ended and began anew without a look"
     await watch.keep(jobs_pool, {"message_overdue": 1}, now=NOW + 4 * minute)
     assert await overdue(NOW + 4 * minute) == ["message_overdue"]
+
+
+async def test_the_dead_man_says_that_nobody_has_looked_yet(jobs_pool: Pool, http: httpx.AsyncClient) -> None:
+    begun = datetime.now(UTC)  # the address goes by the clock
+    async with jobs_pool.acquire() as connection:
+        await connection.execute(BEAT, "deliver_email", "first", begun, None)
+    answered = await http.get("/health/deadman")
+    assert (answered.status_code, answered.json()) == (200, {"overdue": [], "starting": True})
+    await watch.keep(jobs_pool, {}, now=begun)
+    answered = await http.get("/health/deadman")
+    assert (answered.status_code, answered.json()) == (200, {"overdue": []})
 
 
 async def test_the_metrics_are_numbers_of_the_whole_deployment(

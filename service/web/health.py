@@ -16,10 +16,11 @@ from service.web.services import Services
 ASKED_BY = [HttpMethod.GET, HttpMethod.HEAD]
 
 
-class Deadman(msgspec.Struct, frozen=True):
-    """Names of broken promises; nothing of clinics or people."""
+class Deadman(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Names of broken promises, and whether the first jobs process has yet to look; nothing of clinics or people."""
 
     overdue: list[str]
+    starting: bool = False
 
 
 @route(
@@ -59,9 +60,11 @@ async def ready(services: NamedDependency[Services]) -> Response[dict[str, str]]
 )
 async def deadman(services: NamedDependency[Services], now: NamedDependency[datetime]) -> Response[Deadman]:
     """200 while every promise holds and a jobs process reports; 503 with the names of what is overdue."""
-    overdue = await services.pulse.overdue(now=now)
+    overdue, starting = await services.pulse.promises(now=now)
     return Response(
-        Deadman(overdue=overdue), status_code=503 if overdue else 200, headers={"Cache-Control": "no-store"}
+        Deadman(overdue=overdue, starting=starting),
+        status_code=503 if overdue else 200,
+        headers={"Cache-Control": "no-store"},
     )
 
 

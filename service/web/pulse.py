@@ -55,13 +55,13 @@ class Pulse:
         if await self._in_recovery.answer():
             raise errors.NotReady("The database takes no writes.")
 
-    async def overdue(self, *, now: datetime) -> list[str]:
-        """The names of what is overdue; of the silent database, where it says nothing."""
+    async def promises(self, *, now: datetime) -> tuple[list[str], bool]:
+        """The names of what is overdue, of the silent database where it says nothing; and whether nobody looked yet."""
         try:
             said = await self._reports.answer()
         except TimeoutError:
-            return [watch.DATABASE_SILENT]
-        return watch.overdue_in(said, now=now)
+            return [watch.DATABASE_SILENT], False
+        return watch.overdue_in(said, now=now), watch.is_starting(said, now=now)
 
     async def _ask_whether_in_recovery(self) -> bool:
         async with self._pool.acquire() as connection:
