@@ -24,6 +24,8 @@ from service.config import Config, DatabaseUrls
 from service.database import Pool
 from service.doctor import Finding
 from service.people import totp
+from service.storage import rights
+from service.storage.rights import Right
 from service.storage.roles import RoleFault
 from tests.broken_promises import a_therapist
 from tests.browser import environment, free_port, web_process
@@ -127,6 +129,16 @@ async def test_a_right_that_a_role_lacks_is_named_and_what_is_said_mends_it(fit:
     assert sorted(said.remedy.removeprefix("as neap_owner: ").split("; ")) == sorted([grants[0][:-1], grants[1]])
     await owner_pool.execute(said.remedy.removeprefix("as neap_owner: "))
     assert not (await found(fit))["rights"].is_problem
+
+
+def test_a_right_on_the_whole_table_is_granted_whole_whatever_columns_lack_it_too() -> None:
+    lacking = [
+        Right("neap_jobs", "alert", "select", None),
+        Right("neap_jobs", "alert", "select", "tier"),
+        Right("neap_jobs", "alert", "update", "state"),
+        Right("neap_jobs", "alert", "update", "tier"),
+    ]
+    assert rights.sql_for(lacking) == "grant select, update (state, tier) on alert to neap_jobs;"
 
 
 async def test_a_wrong_password_is_one_problem(fit: Config, jobs_pool: Pool) -> None:

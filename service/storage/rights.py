@@ -89,10 +89,13 @@ def sql_for(rights: Iterable[Right]) -> str:
 
 
 def _privileges(rights: Sequence[Right]) -> str:
-    columns: defaultdict[str, list[str]] = defaultdict(list)
+    columns: defaultdict[str, list[str | None]] = defaultdict(list)
     for right in rights:
-        columns[right.privilege] += [right.column] if right.column is not None else []
-    return ", ".join(f"{name} ({', '.join(some)})" if some else name for name, some in columns.items())
+        columns[right.privilege].append(right.column)
+    return ", ".join(
+        name if None in some else f"{name} ({', '.join(each for each in some if each is not None)})"
+        for name, some in columns.items()
+    )
 
 
 def encode(rights: Sequence[Right]) -> bytes:
