@@ -35,7 +35,7 @@ SIZES_SD = (2.0, 4.0, 6.0)
 @dataclass(frozen=True)
 class Told:
     """People found, shares of the intervals that hold the onset and craving's change, mean change told and true
-    (points, at the crossing)."""
+    (points: the mean of what was put in from the onset to the crossing, before the scale's ends cut it)."""
 
     found: int
     onset_held: float
@@ -115,7 +115,7 @@ def odd(seed: int, people: int) -> Iterator[tuple[str, Days]]:
             scores = np.full((people // 10, ODD_DAYS, ITEM_COUNT), np.nan)
             scores[:, :, list(items)] = answer
             scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
-            yield f"always {answer:g}, {name}", Days.of(scores)
+            yield f"anxiety (and craving) {answer:g}, mood {SCALE_TOP - answer:g}, always; {name}", Days.of(scores)
 
 
 def _rarely(usual: float, more: float, on: Flags) -> Days:

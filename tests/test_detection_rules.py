@@ -140,6 +140,19 @@ def test_an_item_that_is_never_asked_does_not_end_an_episode() -> None:
     assert (trends.status[0, 46:60] == STATUSES.index(Status.NOT_ON_TRACK)).all()
 
 
+def test_days_that_leave_out_what_worsened_do_not_end_an_episode() -> None:
+    scores = steady(120)
+    scores[:, 40:50, 0] = 9.0
+    scores[:, 50:53, 0] = 0.0
+    scores[:, 53:80, 0] = np.nan
+    trends = folded(Days.of(scores))
+    crossed = int(trends.crossing[0].argmax())
+    off = trends.status[0] == STATUSES.index(Status.NOT_ON_TRACK)
+    assert 40 <= crossed < 50
+    assert off[crossed:80].all(), "of craving nothing was heard but three answers"
+    assert not off[90:].any()
+
+
 def test_silence_never_ends_an_episode() -> None:
     scores = worsened(steady(100), 40)
     scores[:, 50:] = np.nan

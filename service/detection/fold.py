@@ -135,7 +135,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
         observer(clients, day, Sight(seen, hypotheses.by_age(rows, weights), may_cross))
     judgement = _judge(rows, may_cross, weights, limits.base_limit(seen, rules), rules)
     _record_crossings(rows, judgement, weights, person, trends, clients, day)
-    status.follow(rows, answered & ~judgement.crossing, person.sd)
+    status.follow(rows, answers & ~judgement.crossing[:, None], person.sd)
     limits.lower_confirmed(rows, today.confirmed)
     _restart(rows, today.new_usual, known)
     rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])

@@ -15,6 +15,8 @@ STATUSES = (Status.NOT_ON_TRACK, Status.NO_DATA, Status.WATCH, Status.LEARNING, 
 
 SILENT_DAYS = 3
 DAYS_BACK = 5
+# Of the change, in squared sd, on the items that a day answers, for the day to say anything of it.
+TOLD_SHARE = 0.5
 # The share of the limit from which a statistic is watched.
 WATCH_SHARE = 0.5
 
@@ -31,15 +33,19 @@ def enter(rows: Rows, usual: Array, change: Array) -> None:
     rows["not_on_track"] = True
 
 
-def follow(rows: Rows, answered: Flags, sd: Array) -> None:
-    """Counts answered days on which the level lies less than half the change from the frozen baseline; the fifth
-    running ends the episode. Items weigh by their change in sd."""
+def follow(rows: Rows, answers: Flags, sd: Array) -> None:
+    """Counts days on which the level lies less than half the change from the frozen baseline; the fifth running ends
+    the episode. Items weigh by their change in sd. `answers` (N, 3) are today's: a day on which the items that changed
+    were hardly answered says nothing of them, and counts neither way.
+    """
     there = ~np.isnan(rows["level"])
     change = np.where(there, rows["change"] / sd, 0.0)
     away = np.where(there, (rows["level"] - rows["usual"]) / sd, 0.0)
-    back = (away * change).sum(axis=1) < 0.5 * (change**2).sum(axis=1)
-    in_episode = rows["not_on_track"] & answered
-    rows["days_back"] = np.where(in_episode, np.where(back, rows["days_back"] + 1, 0), rows["days_back"])
+    whole = (change**2).sum(axis=1)
+    told = ((change**2) * answers).sum(axis=1) >= TOLD_SHARE * whole
+    back = (away * change).sum(axis=1) <= 0.5 * whole
+    counts = rows["not_on_track"] & answers.any(axis=1) & told
+    rows["days_back"] = np.where(counts, np.where(back, rows["days_back"] + 1, 0), rows["days_back"])
     end(rows, rows["days_back"] >= DAYS_BACK)
 
 
