@@ -97,7 +97,10 @@ def test_a_command_that_is_told_to_stop_stops_the_server_it_started(data_dir: Pa
             pytest.fail("it ended before it was told to")
     command.send_signal(signal.SIGTERM)
     _, said = command.communicate(timeout=60)
-    assert (command.returncode, said) == (130, b"")
+    assert command.returncode == 130, said
+    # The driver may warn of a statement that it was about to send; of us there is no word.
+    assert b"Traceback" not in said
+    assert b"neap:" not in said
     place = config.load({"NEAP_DATA_DIR": str(data_dir)}).data_dir
     assert server.found(place / "postgres") is None
     assert not (place / "postgres" / "postmaster.pid").exists()

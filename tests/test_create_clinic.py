@@ -106,6 +106,7 @@ async def test_a_link_for_nobody_is_one_line_and_status_2(database: DatabaseUrls
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_without_settings_it_is_said_once_that_a_database_is_made_and_where(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     told = []

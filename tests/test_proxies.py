@@ -31,6 +31,8 @@ from tests.desk import a_person, a_session
 from tests.phone import Phone
 from tests.signing_in import give_password
 
+pytestmark = pytest.mark.slow
+
 NAME = "neap.clinic.example"
 UP_SECONDS = 20
 SHIPPED = ROOT / "deploy" / "proxy"
