@@ -173,7 +173,9 @@ async def read(
     rows = await checkins.history(db, client_id, limit=CHECK_INS_SHOWN)
     own_zone = client_day.zone_or_none(client.time_zone) or zone
     timeline = Timeline.of(booked, own_zone)
-    chart = await _chart(db, client, booked, appointments, days=days, now=now)
+    today = client_day.of(now, own_zone)
+    pause = pauses.covering(await pauses.of(db, client_id), today)
+    chart = await _chart(db, client, booked, appointments, days=days, paused_until=None if pause is None else today)
     alerts = await _alerts_of(db, client_id)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
@@ -205,7 +207,7 @@ async def read(
         ),
         answered_ever=await _answered_ever(db, client_id),
         quiet=await findings.quiet_of(db, client_id, rules=QUIET_RULES, from_day=last_day - QUIET_LASTS),
-        pause=pauses.covering(await pauses.of(db, client_id), client_day.of(now, own_zone)),
+        pause=pause,
         infusion_days={row.check_in_id: timeline.place(row.counted_at, row.client_day) for row in rows},
     )
 
@@ -221,7 +223,9 @@ async def chart_of(db: Db, client_id: UUID, *, days: int, now: datetime) -> Char
     """What the charts of one client draw. Raises NotFound."""
     client = await clients.get(db, client_id)
     booked, appointments = await infusions.of(db, client_id), await sessions.of(db, client_id)
-    return await _chart(db, client, booked, appointments, days=days, now=now)
+    today = client_day.of(now, ZoneInfo(client.time_zone))
+    pause = pauses.covering(await pauses.of(db, client_id), today)
+    return await _chart(db, client, booked, appointments, days=days, paused_until=None if pause is None else today)
 
 
 async def _chart(
@@ -231,7 +235,7 @@ async def _chart(
     appointments: Sequence[TherapySession],
     *,
     days: int,
-    now: datetime,
+    paused_until: date | None,
 ) -> Chart:
     trend = await trend_of(db, client.client_id, days=days)
     if not trend:
@@ -242,15 +246,13 @@ async def _chart(
     numbered = [(client_day.of(at, zone), number) for number, at in enumerate(sorted(given), start=1)]
     attended = [each.planned_at for each in appointments if each.state is SessionState.ATTENDED]
     shown_until = last + timedelta(days=1)
-    today = client_day.of(now, zone)
-    pause = pauses.covering(await pauses.of(db, client.client_id), today)
     return Chart(
         trend,
         {row.client_day: row.craving for row in answers if len(row.craving) > 1},
         [(on, number) for on, number in numbered if first <= on <= shown_until],
         [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
         await _usual_since(db, client.client_id),
-        None if pause is None else today,
+        paused_until,
     )
 
 
