@@ -76,10 +76,12 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
 def raise_and_decay(rows: Rows, crossing: Flags, limit: Array, rules: Rules) -> None:
     """Moves the person's cap after a day: up by `cap_step` at a crossing, down by its share of the budget else."""
     step = rules.cap_step
+    daily = step / rules.budget_days
+    most = np.maximum(limit / 2, 0.0)
     counted = rows["day"] >= FIRST_ALERT_DAY
-    moved = rows["raised"] + counted * (step * crossing - step / rules.budget_days)
-    rows["raised"] = np.clip(moved, 0.0, np.maximum(limit / 2, 0.0))
-    rows["raised_last"] = np.where(crossing, step, rows["raised_last"])
+    quiet = np.clip(rows["raised"] - counted * daily, 0.0, most)
+    rows["raised"] = np.clip(rows["raised"] + counted * (step * crossing - daily), 0.0, most)
+    rows["raised_last"] = np.where(crossing, np.minimum(step, most - quiet), rows["raised_last"])
 
 
 def lower_confirmed(rows: Rows, confirmed: Flags) -> None:
