@@ -7,7 +7,6 @@ recipient, signed in: what a mail scanner fetches leads to the sign-in page and 
 
 from __future__ import annotations
 
-import base64
 import re
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import DeliveryKind
-from service import errors
+from service import base64url, errors
 from service.database import Db
 from service.keys import tokens
 from service.keys.sealing import Sealer
@@ -27,7 +26,7 @@ PURPOSE = "delivery.receipt"
 def receipt_of(master: Sealer, clinic_id: UUID, delivery_id: UUID) -> str:
     """What whoever got this message can hand back: the clinic, the message, and a proof."""
     proof = master.keyed_hash(f"{clinic_id}:{delivery_id}".encode(), purpose=PURPOSE)
-    return f"neap_receipt_{clinic_id.hex}_{delivery_id.hex}_{base64.urlsafe_b64encode(proof).rstrip(b'=').decode()}"
+    return f"neap_receipt_{clinic_id.hex}_{delivery_id.hex}_{base64url.encode(proof)}"
 
 
 def read(text: str, master: Sealer) -> tuple[UUID, UUID]:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from schemas.device import Access, Enrolled, Nonce
 from schemas.instrument import Instrument
 from schemas.today import Today
-from service import ids
+from service import base64url, ids
 from service.people import device_tokens
 
 # Ask for a fresh token while the old one is still good for a while.
@@ -79,7 +79,7 @@ class Phone:
         nonce = msgspec.json.decode(_good(asked).content, type=Nonce).nonce
         text = device_tokens.signed_text(self.handset.device_id, nonce)
         r, s = decode_dss_signature(self._key.sign(text, ec.ECDSA(hashes.SHA256())))
-        signature = _base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+        signature = base64url.encode(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
         proved = await self._http.post(
             "/v1/device/token",
             json={"refresh_token": self.handset.refresh_token, "nonce": nonce, "signature": signature},
@@ -91,7 +91,9 @@ async def enrol(http: httpx.AsyncClient, person: str, *, clinic: str, code: str)
     """Make a key and spend a code for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     point = key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    reply = await http.post("/v1/device/enrol", json={"clinic": clinic, "code": code, "public_key": _base64url(point)})
+    reply = await http.post(
+        "/v1/device/enrol", json={"clinic": clinic, "code": code, "public_key": base64url.encode(point)}
+    )
     enrolled = msgspec.json.decode(_good(reply).content, type=Enrolled)
     private = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -131,7 +133,3 @@ def _good(reply: httpx.Response) -> httpx.Response:
     if reply.status_code == HTTPStatus.UNAUTHORIZED:
         raise NotEnrolled
     return reply.raise_for_status()
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -6,8 +6,6 @@ browser, so it goes through the same guard as a webhook's.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -22,6 +20,7 @@ from py_vapid import Vapid02
 
 from schemas.alert import Channel
 from schemas.staff import PushSubscription
+from service import base64url
 from service.notify import endpoint, texts
 from service.notify.endpoint import Refused
 from service.notify.message import Dead, Message, Result
@@ -51,25 +50,21 @@ class VapidKey:
         point = self.private.public_key().public_bytes(
             serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
         )
-        return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
+        return base64url.encode(point)
 
 
 def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscription:
     """A browser's subscription. Raises Refused for what could never be sent to."""
     try:
         subscription = msgspec.json.decode(text, type=PushSubscription)
-        point, auth = _bytes_of(subscription.keys.p256dh), _bytes_of(subscription.keys.auth)
+        point, auth = base64url.decode(subscription.keys.p256dh), base64url.decode(subscription.keys.auth)
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+    except (msgspec.DecodeError, ValueError) as error:
         raise Refused("the subscription is none") from error
     if len(point) != POINT_BYTES or len(auth) != AUTH_BYTES:
         raise Refused("the subscription is none")
     endpoint.read(subscription.endpoint, allowed=allowed)
     return subscription
-
-
-def _bytes_of(text: str) -> bytes:
-    return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
 
 
 class Push:
@@ -104,7 +99,7 @@ class Push:
             "ttl": str(_seconds_left(message, now=now)),
             "urgency": "high",
             # RFC 8030, 5.4: of two tries that a push service still holds, the later takes the place of the first.
-            "topic": base64.urlsafe_b64encode(message.delivery_id.bytes).rstrip(b"=").decode(),
+            "topic": base64url.encode(message.delivery_id.bytes),
             "authorization": self._vapid.sign(claims)["Authorization"],
         }
         return await self._outward.post(subscription.endpoint, _encrypted(message, subscription), headers)
@@ -129,8 +124,8 @@ def _encrypted(message: Message, subscription: PushSubscription) -> bytes:
     sealed: bytes = http_ece.encrypt(
         msgspec.json.encode(shown),
         private_key=ec.generate_private_key(ec.SECP256R1()),
-        dh=_bytes_of(subscription.keys.p256dh),
-        auth_secret=_bytes_of(subscription.keys.auth),
+        dh=base64url.decode(subscription.keys.p256dh),
+        auth_secret=base64url.decode(subscription.keys.auth),
         version="aes128gcm",
     )
     return sealed

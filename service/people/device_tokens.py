@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -15,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from schemas.device import Access, Nonce, NonceForm, TokenForm
-from service import database, errors
+from service import base64url, database, errors
 from service.database import Db, Pool
 from service.keys import tokens
 from service.people import audit
@@ -48,8 +46,8 @@ def public_key_of(text: str) -> bytes:
 def _decoded(text: str) -> bytes:
     """Base64url, padded or not; empty bytes for anything else."""
     try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        return base64url.decode(text)
+    except ValueError:
         return b""
 
 

@@ -5,7 +5,6 @@ A subject is a keyed hash, of the address that was typed, known here or not: a l
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from service import errors
+from service import base64url, errors
 from service.database import Db
 from service.keys import tokens
 from service.keys.sealing import Sealer
@@ -57,11 +56,7 @@ class Visitor(msgspec.Struct, frozen=True):
 
 def mark_of(master: Sealer, clinic_id: UUID, staff_id: UUID) -> str:
     """What a browser keeps of a whole sign-in: a keyed hash of clinic and person, which opens nothing by itself."""
-    return (
-        base64.urlsafe_b64encode(master.keyed_hash(clinic_id.bytes + staff_id.bytes, purpose="known_browser"))
-        .decode()
-        .rstrip("=")
-    )
+    return base64url.encode(master.keyed_hash(clinic_id.bytes + staff_id.bytes, purpose="known_browser"))
 
 
 def of_person_at(master: Sealer, email: str, network: str) -> Subject:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
-from service import errors
+from service import base64url, errors
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -18,7 +16,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 def encode(position: tuple[datetime, UUID]) -> str:
     """The cursor of a position: base64url of JSON, its time in UTC."""
     at, row_id = position
-    return base64.urlsafe_b64encode(msgspec.json.encode((at.astimezone(UTC), row_id))).decode().rstrip("=")
+    return base64url.encode(msgspec.json.encode((at.astimezone(UTC), row_id)))
 
 
 def decode(text: str, *, field: str) -> tuple[datetime, UUID]:
@@ -27,9 +25,8 @@ def decode(text: str, *, field: str) -> tuple[datetime, UUID]:
     Raises Invalid, naming `field`, for what no page gave: other text, a time without a zone or outside of the calendar.
     """
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        at, row_id = msgspec.json.decode(raw, type=tuple[Moment, UUID])
+        at, row_id = msgspec.json.decode(base64url.decode(text), type=tuple[Moment, UUID])
         return at.astimezone(UTC), row_id
-    except (binascii.Error, msgspec.DecodeError, ValueError, OverflowError) as error:
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         fault = errors.FieldFault(field, "must be a cursor that an earlier page gave")
         raise errors.Invalid("The cursor was refused.", fields=(fault,)) from error

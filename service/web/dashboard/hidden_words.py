@@ -6,11 +6,9 @@ address, or Back finds nothing. So the words are sealed (AES-256-GCM) for the pe
 
 from __future__ import annotations
 
-import base64
-import binascii
 from uuid import UUID
 
-from service import errors
+from service import base64url, errors
 from service.keys.sealing import Sealer
 
 PURPOSE = "words of a search"
@@ -19,15 +17,14 @@ PURPOSE = "words of a search"
 def hide(words: str, master: Sealer, *, clinic_id: UUID, staff_id: UUID) -> str:
     """The words as letters for an address."""
     sealed = _sealer(master).seal(words.encode(), bound_to=_binding(clinic_id, staff_id))
-    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+    return base64url.encode(sealed)
 
 
 def read(hidden: str, master: Sealer, *, clinic_id: UUID, staff_id: UUID) -> str:
     """The words again; none where somebody else hid them, or they were changed on the way."""
     try:
-        sealed = base64.urlsafe_b64decode(hidden + "=" * (-len(hidden) % 4))
-        return _sealer(master).open(sealed, bound_to=_binding(clinic_id, staff_id)).decode()
-    except (binascii.Error, ValueError, errors.Invalid):
+        return _sealer(master).open(base64url.decode(hidden), bound_to=_binding(clinic_id, staff_id)).decode()
+    except (ValueError, errors.Invalid):
         return ""
 
 
