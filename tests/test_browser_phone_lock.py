@@ -276,3 +276,20 @@ async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here:
         await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
         async with databases.transaction(here.owner, here.clinic_id) as db:
             assert await pauses.of(db, here.client_id) == []
+
+
+async def test_a_forgotten_pin_shows_nothing_of_what_was_sent_behind_the_cover(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await answer(page)
+        await expect(page.locator("#log")).to_be_visible()
+        await page.get_by_role("button", name="Hide this page").click()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await page.get_by_role("button", name="I forgot my PIN").click()
+        await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
+        for hidden in ("#log", "#sent", "#earlier", "#connect .lede", "#monitoring"):
+            await expect(page.locator(hidden)).to_be_hidden()
+        await page.get_by_role("button", name="Leave everything as it is").click()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#log")).to_be_visible()

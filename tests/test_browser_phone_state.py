@@ -135,7 +135,9 @@ async def test_a_clock_that_is_set_right_does_not_stop_the_sending(here: Here) -
         await expect(page.locator("#check-in")).to_be_visible()
 
         async def busy(route: Route) -> None:
-            await route.fulfill(status=429, headers={"Retry-After": "1"}, json={"detail": "Busy.", "status": 429})
+            problem = json.dumps({"detail": "Busy.", "status": 429})
+            headers = {"Retry-After": "1", "Content-Type": "application/problem+json"}
+            await route.fulfill(status=429, headers=headers, body=problem)
 
         await page.route("**/v1/check-ins/batch", busy)
         async with page.expect_response("**/v1/check-ins/batch"):
@@ -181,3 +183,44 @@ async def test_after_a_reload_the_first_step_back_leaves_the_view(here: Here) ->
         await page.go_back()
         await expect(page.locator("#check-in")).to_be_visible()
         assert await page.evaluate("history.state") is None
+
+
+async def test_a_form_left_open_overnight_is_not_the_new_day_s(here: Here) -> None:
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        for name, value in (("craving.cocaine", 6), ("craving.alcohol", 2), ("mood", 4), ("anxiety", 7)):
+            await choose(page, name, value)
+        await page.clock.set_fixed_time(start + timedelta(hours=30))
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#answers-fault")).to_contain_text("A new day has begun.")
+        await expect(page.locator("#check-in input:checked")).to_have_count(0)
+        assert await here.stored() == []
+        await answer(page, mood=5)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
+async def test_the_contacts_come_into_sight_at_the_tap_on_a_small_screen(here: Here) -> None:
+    async with here.connected() as page:
+        await page.set_viewport_size({"width": 320, "height": 480})
+        await page.locator("#more summary").click()
+        yes = page.locator("input[name=safety][value=yes]")
+        # As a thumb leaves it: the question at the lower edge.
+        await yes.evaluate("(input) => input.closest('fieldset').scrollIntoView({ block: 'end' })")
+        await yes.check()
+        await expect(page.locator("#crisis").get_by_role("link", name="988")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [320 * 16 // 24, 320 * 16 // 32])
+async def test_large_letters_lay_hiding_above_help_and_not_upon_it(here: Here, width: int) -> None:
+    """320 px at letters of 24 and 32 px are as many letters wide as these at 16."""
+    async with here.page(width=width) as page:
+        await page.goto(f"/phone/{here.slug}?language=es")
+        hide, helps = page.locator("#hide"), page.locator(".help summary")
+        await expect(helps).to_be_visible()
+        one, other = await hide.bounding_box(), await page.locator(".help-word").bounding_box()
+        assert one is not None
+        assert other is not None
+        assert one["x"] + one["width"] <= other["x"] or one["y"] + one["height"] <= other["y"]

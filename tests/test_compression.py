@@ -69,8 +69,9 @@ def test_one_file_holds_what_every_opening_needs_and_the_rest_takes_it_from_ther
         "phone_history.js",
         "phone_monitoring.js",
         "phone_pin.js",
-        "phone_refused.js",
+        "phone_questions.js",
         "phone_reminders.js",
+        "phone_unsent.js",
         "phone_worker.js",
     ]
     assert "import {" not in served["phone.js"]

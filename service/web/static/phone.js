@@ -1,19 +1,20 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
 import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
 import { keepDraft } from "./phone_draft.js";
+import { cardStays, questions } from "./phone_due.js";
 import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
-import { cardStays, closeQuestions, questions, questionsChanged, saveResponse } from "./phone_questions.js";
-import { settleEarlier, showQueue } from "./phone_queue.js";
+import { showQueue } from "./phone_queue.js";
 import { report, sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
 import { NO_STORE, openStore } from "./phone_store.js";
-import { say } from "./phone_words.js";
+import { language, say } from "./phone_words.js";
 
 const on = (id, event, act) => element(id).addEventListener(event, act);
 
 function answerChanged({ target }) {
   element("answers-fault").textContent = "";
+  if (target.closest("fieldset")) target.closest("fieldset").classList.remove("left-out");
   if (target.name === "safety") {
     if (target.value === "yes") showCrisis(element("crisis-place"));
     else hideCrisis();
@@ -32,17 +33,9 @@ async function fetched(name, fault) {
   return part;
 }
 
-// Why this phone is connected no more, also at later openings; answers that wait or were refused stay.
-const ENDED = {
-  lost: () =>
-    `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
-  left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
-};
-
-async function endedView(why) {
-  // On a full phone it is said this once.
-  await page.store.keep("why", why).catch(report);
-  await connectView(ENDED[why]());
+// Where this part cannot be had just now, the next round comes here again.
+async function ended(deviceId) {
+  await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today"]);
 }
 
 async function connectView(why) {
@@ -61,13 +54,6 @@ async function connect(event) {
   if (page.store === NO_STORE) return;
   const part = await fetched("./phone_connection.js", "connect-fault");
   if (part) await part.connect();
-}
-
-async function endEnrolment() {
-  for (const key of ["device", "today"]) await page.store.forget(key);
-  page.today = null;
-  questions.definition = null;
-  await endedView("lost");
 }
 
 async function openHistory() {
@@ -93,7 +79,7 @@ async function stayConnected() {
 const CLOSED_BY_BACK = {
   "check-in": closeAgain,
   moment: closeMoment,
-  questions: closeQuestions,
+  questions: () => questions.part.close(),
   history: closeHistory,
   // Without a device it is no view above another.
   connect: () => element("connect-cancel").hidden || stayConnected(),
@@ -112,18 +98,18 @@ function listen() {
   on("now", "click", openMoment);
   on("moment-form", "submit", saveMoment);
   on("moment-later", "click", closeMoment);
-  on("questions-form", "submit", saveResponse);
-  on("questions-form", "change", questionsChanged);
-  on("questions-later", "click", closeQuestions);
+  on("questions-form", "submit", (event) => {
+    event.preventDefault();
+    questions.part.save();
+  });
+  on("questions-form", "change", (event) => questions.part.changed(event));
+  on("questions-later", "click", () => questions.part.close());
   on("connect-form", "submit", connect);
   on("connect-cancel", "click", stayConnected);
   on("disconnect", "click", async () => {
     const part = await fetched("./phone_connection.js", "disconnect-fault");
-    if (part && (await part.disconnect())) {
-      await endedView("left");
-    }
+    if (part) await part.disconnect();
   });
-  on("earlier-yes", "click", () => settleEarlier(page.store, true).then(wake));
   on("history-open", "click", openHistory);
   on("history-close", "click", closeHistory);
   // A code that came by the link is not lost by choosing another language.
@@ -133,10 +119,14 @@ function listen() {
     if (part) await part.showReminders();
   });
   document.addEventListener("visibilitychange", () => {
+    // Covered in another tab.
+    coverAgain();
     if (document.visibilityState === "hidden" && page.view === "history") closeHistory();
   });
   for (const id of ["answers", "moment-form", "questions-form"]) on(id, "input", keepDraft);
   onBack(goBack);
+  // A link with a new code, followed where this page is open already.
+  window.addEventListener("hashchange", () => location.hash && location.reload());
   listenToCover();
   sendWhenItMay();
 }
@@ -162,19 +152,26 @@ async function openedStore() {
 async function start() {
   if (!(await openedStore())) return;
   then.done = showDay;
-  then.ended = endEnrolment;
+  then.ended = ended;
   lock.forgotten = async () => {
-    // What the cover keeps out of sight stays so until the code is right.
+    const isCovered = document.body.classList.contains("covered");
     setCovered(false);
+    // What the cover keeps out of sight stays so until the code is right.
+    document.body.classList.toggle("closed", isCovered);
     await connectView(
-      say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. Your clinic also ends monitoring when you ask."),
+      say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. To leave monitoring without a PIN, ask your clinic."),
     );
   };
   await coverAgain();
   listen();
+  const wanted = new URLSearchParams(location.search).get("language");
+  // Without a network comes the page that was kept, in its own language.
+  if (wanted && wanted !== language) element("language-said").textContent = say("This needs a connection. Please try again.");
   if (!(await page.store.kept("device"))) {
     const why = await page.store.kept("why");
-    await connectView(why ? ENDED[why]() : "");
+    const part = why && (await import("./phone_connection.js").catch(() => null));
+    await connectView(part ? part.ENDED[why]() : "");
+    if (await cardStays()) showCrisis(element("connect"));
   } else if (link.code) {
     await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
   } else {

@@ -1,11 +1,11 @@
 // The day's questions, and "log a craving now".
-import { clock, dayOf, dayShifted, localTime, weekday, zone } from "./phone_days.js";
+import { clock, dayOf, dayShifted, isDay, localTime, weekday, zone } from "./phone_days.js";
 import { fill, keepDraft, keptDraft } from "./phone_draft.js";
-import { asked, readAnswers, readCravings, showCravings, showLast } from "./phone_form.js";
+import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
+import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
 import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
-import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_questions.js";
 import { showQueue } from "./phone_queue.js";
-import { report, wake } from "./phone_sending.js";
+import { report, sendSaved, wake } from "./phone_sending.js";
 import { newId } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
@@ -16,7 +16,7 @@ async function answeredToday() {
 
 export async function showDay() {
   if (!page.today) page.today = (await page.store.kept("today")) || null;
-  if (!page.today) {
+  if (!isDay(page.today)) {
     show("waiting");
     return;
   }
@@ -32,7 +32,7 @@ export async function showDay() {
   if (page.view === "") await showDraft(due);
   // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
   if (["moment", "questions"].includes(page.view)) return;
-  if (page.view === "check-in" && asked(element("answers"))) return;
+  if (page.view === "check-in" && asked(element("answers")) && !endYesterday()) return;
   if (!page.again && (await answeredToday())) showDone();
   else await showQuestions();
 }
@@ -42,6 +42,16 @@ export function showNotice() {
   const { paused, substances, monitoring } = page.today;
   const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : monitoring;
   for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
+}
+
+// A form that was left open is not the new day's: true where it was emptied.
+function endYesterday() {
+  const isOver = page.askedDay !== dayOf(new Date());
+  if (isOver) {
+    emptyForm();
+    element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
+  }
+  return isOver;
 }
 
 async function showQuestions() {
@@ -54,6 +64,7 @@ async function showQuestions() {
   const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
   element("day").textContent = weekday(dayShifted(new Date()));
   element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
+  page.askedDay = dayOf(new Date());
   showDayCravings();
   showLast((await page.store.kept("lastScores")) || page.today.last || {});
   show("check-in");
@@ -86,6 +97,7 @@ export async function answerAgain() {
 
 function emptyForm() {
   element("answers").reset();
+  mark(element("answers"), []);
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
@@ -108,9 +120,10 @@ export async function closeAgain() {
 export async function save(now, body, fault, alsoKeep) {
   page.busy = true;
   try {
-    const { deviceId } = await page.store.kept("device");
     const stamped = { answered_at: localTime(now), time_zone: zone(), ...body };
-    await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped });
+    // The device whose form this is, whoever this phone is connected for meanwhile.
+    const { deviceId } = page.store;
+    await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped }, ["draft"]);
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
@@ -127,6 +140,10 @@ export async function save(now, body, fault, alsoKeep) {
 export async function saveAnswer(event) {
   event.preventDefault();
   if (page.busy) return;
+  if (endYesterday()) {
+    await showQuestions();
+    return;
+  }
   const { answers, missing, nothing } = readAnswers(element("answers"), page.today.substances);
   const fault = element("answers-fault");
   if (nothing) {
@@ -137,12 +154,15 @@ export async function saveAnswer(event) {
   if (left && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: {left}. Answer, or tap Send again to leave it out.", { left });
-    missing[0].input.focus();
+    mark(
+      element("answers"),
+      missing.map(({ scale }) => scale),
+    );
     return;
   }
   const now = new Date();
   const saved = await save(now, { kind: "daily", ...answers }, fault, async () => {
-    await page.store.keep("lastScores", { craving: answers.craving, mood: answers.mood, anxiety: answers.anxiety });
+    await page.store.keep("lastScores", scoresOf(answers));
     await page.store.keep("answeredDay", dayOf(now));
     if (answers.safety) await keepCard();
     else if (answers.safety === false) await page.store.forget("card");
@@ -153,7 +173,7 @@ export async function saveAnswer(event) {
   questions.crisisStays = answers.safety || (await cardStays());
   await showDue();
   showDone();
-  await wake();
+  await sendSaved();
 }
 
 // ---- a moment: craving now, kept beside the day's answers
@@ -189,5 +209,5 @@ export async function saveMoment(event) {
   }
   if (!(await save(new Date(), { kind: "moment", craving }, fault, async () => {}))) return;
   await closeMoment();
-  await wake();
+  await sendSaved();
 }

@@ -1,37 +1,78 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { mayGoOn } from "./phone_lock.js";
-import { KEPT, clinic, element, leave, link, page, show } from "./phone_page.js";
+import { clinic, element, leave, link, page, show } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
-import { Disconnected, Refused, Unreachable, ask, askAsDevice, base64url, waitingAnswers } from "./phone_server.js";
+import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
+
+// So long a second tap is the answer to the question.
+const ASKING_MILLISECONDS = 60 * 1000;
+const REVOKING_MILLISECONDS = 3000;
 
 let asksAgain = false;
 
 async function enrol(store, code) {
-  const before = await store.kept("key");
+  const [before, replaced] = [await store.kept("key"), await store.kept("device")];
   // The same key for the same code: should the clinic's answer have been lost, it gives it again to this key alone.
   const key =
     before && before.code === code
       ? before.key
       : await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
   // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
-  await store.keep("key", { code, key });
+  await store.change((kept) => kept.put({ code, key }, "key"));
   const point = await crypto.subtle.exportKey("raw", key.publicKey);
   const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
-  await store.keep("device", {
+  if (replaced && replaced.deviceId !== enrolled.device_id) await revoke(store, replaced);
+  const device = {
     deviceId: enrolled.device_id,
     key: key.privateKey,
     refreshToken: enrolled.refresh_token,
     accessToken: enrolled.access_token,
     obtainedAt: Date.now(),
-  });
-  await store.forget("key");
-  // Whoever has the clinic's code is the client: it ends the former PIN and the cover.
-  for (const key of ["pin", "covered"]) await store.forget(key);
+  };
   // Of this tab: see offerPin().
   sessionStorage.offerPin = Date.now();
-  await store.keep("offerPin", Number(sessionStorage.offerPin));
+  // Whoever has the clinic's code is the client: it ends the former PIN and the cover, too.
+  // At one stroke, so that nothing of a connection before is ever seen under the new one.
+  await store.change((kept) => {
+    kept.clear();
+    kept.put(device, "device");
+    kept.put(Number(sessionStorage.offerPin), "offerPin");
+  });
+  store.deviceId = device.deviceId;
+}
+
+// Why this phone is connected no more, also at later openings; answers that wait or were refused stay.
+export const ENDED = {
+  lost: () =>
+    `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
+  left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
+};
+
+// The end of a connection: `keys` go with it, or everything.
+export async function end(store, deviceId, why, keys) {
+  const ending = (said) =>
+    store.whileStill(deviceId, (kept) => {
+      if (keys) for (const key of ["device", ...keys]) kept.delete(key);
+      else kept.clear();
+      if (said) kept.put(said, "why");
+    });
+  // On a full phone it is not said why.
+  await ending(why).catch(() => ending(""));
+  loadAnew();
+}
+
+// Whatever is on this page, in its forms or under way was that connection's; no browser fills forms in again after this.
+const loadAnew = () => location.replace(location.pathname);
+
+// Or its reminders would still come here. Not for long: that the clinic shows a phone too many does less harm than one
+// that is not connected.
+async function revoke(store, device) {
+  const patience = new Promise((resolve) => {
+    setTimeout(resolve, REVOKING_MILLISECONDS);
+  });
+  await Promise.race([askAs(device, store, "POST", "/v1/device/revoke").catch(() => {}), patience]);
 }
 
 function connectFault(error) {
@@ -48,10 +89,9 @@ export async function connect() {
   page.busy = true;
   const fault = element("connect-fault");
   fault.textContent = "";
+  const isNew = !page.store.deviceId;
   try {
     await enrol(page.store, element("code").value.trim());
-    // Asks the browser not to clear this page's memory; some say no, and nothing can be done about that.
-    if (navigator.storage && navigator.storage.persist) await navigator.storage.persist();
   } catch (error) {
     fault.textContent = connectFault(error);
     element("code").focus();
@@ -59,7 +99,12 @@ export async function connect() {
   } finally {
     page.busy = false;
   }
-  for (const key of [...KEPT, "language"]) await page.store.forget(key);
+  // Asks the browser not to clear this page's memory; some ask the client, and nothing waits for the answer.
+  if (navigator.storage && navigator.storage.persist) navigator.storage.persist().catch(() => {});
+  if (!isNew) {
+    loadAnew();
+    return;
+  }
   page.today = null;
   link.code = "";
   leave();
@@ -68,28 +113,27 @@ export async function connect() {
   await wake();
 }
 
-// True where this phone is connected no more.
 export async function disconnect() {
   const fault = element("disconnect-fault");
   if (!asksAgain) {
     asksAgain = true;
+    setTimeout(() => {
+      asksAgain = false;
+      fault.textContent = "";
+    }, ASKING_MILLISECONDS);
     const waiting = (await waitingAnswers(page.store)).length;
     const stays = say("Not sent yet: {count}. That stays here until you delete it.", { count: waiting });
     fault.textContent = `${say("Tap again to disconnect.")} ${waiting ? stays : ""}`.trim();
-    return false;
+    return;
   }
-  if (!(await mayGoOn())) return false;
+  if (!(await mayGoOn())) return;
   try {
     await askAsDevice(page.store, "POST", "/v1/device/revoke");
   } catch (error) {
     if (!(error instanceof Disconnected)) {
       fault.textContent = say("This needs a connection. Please try again.");
-      return false;
+      return;
     }
   }
-  for (const key of ["device", "pin", "language", ...KEPT]) await page.store.forget(key);
-  asksAgain = false;
-  page.today = null;
-  fault.textContent = "";
-  return true;
+  await end(page.store, page.store.deviceId, "left");
 }

@@ -20,7 +20,10 @@ export const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR *
 
 export const dayOf = (date) => localTime(dayShifted(date)).slice(0, 10);
 
-const inWords = (date, options) => new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, options).format(date);
+// As the phone's owner reads days and times, where the page has their language.
+const locale = navigator.languages.find((each) => each.split("-")[0] === language) || language;
+
+const inWords = (date, options) => new Intl.DateTimeFormat(locale, options).format(date);
 
 export const clock = (date) => inWords(date, { hour: "2-digit", minute: "2-digit" });
 
@@ -30,3 +33,6 @@ export const dayAndTime = (date) =>
   dayOf(date) === dayOf(new Date()) ? clock(date) : `${weekday(date)}, ${clock(date)}`;
 
 export const zone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+
+// Whether this is a day as the clinic tells it; something in between may answer with anything.
+export const isDay = (today) => Boolean(today && today.client_day && Array.isArray(today.substances));

@@ -27,6 +27,8 @@ export function showCravings(place, name, substances, when) {
 
 const scales = () => Array.from(document.querySelectorAll("#answers fieldset.scale"));
 
+export const scoresOf = ({ craving, mood, anxiety }) => ({ craving, mood, anxiety });
+
 // Mark the answers given last. Nothing is chosen beforehand: a preset value would be sent by whoever is in a hurry.
 export function showLast(last) {
   for (const scale of scales()) {
@@ -55,6 +57,11 @@ export function asked(form) {
   return Boolean(form.querySelector("input:checked")) || form.elements.note.value.trim() !== "";
 }
 
+// Where something was left out, until it is answered. The words stand where the finger is, at the button; nothing jumps.
+export function mark(form, left) {
+  for (const each of form.querySelectorAll("fieldset")) each.classList.toggle("left-out", left.includes(each));
+}
+
 // The scores of these substances, as far as they are chosen.
 export function readCravings(form, name, substances) {
   const craving = {};
@@ -79,9 +86,6 @@ export function readAnswers(form, substances) {
   };
   const missing = scales()
     .filter((scale) => chosen(form, scale.dataset.scale) === null)
-    .map((scale) => ({
-      words: scale.querySelector("legend").textContent.split(",")[0].toLowerCase(),
-      input: scale.querySelector("input"),
-    }));
+    .map((scale) => ({ words: scale.querySelector("legend").textContent.split(",")[0].toLowerCase(), scale }));
   return { answers, missing, nothing: missing.length === scales().length && safety === null && !used.length && !answers.note };
 }

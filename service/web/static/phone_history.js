@@ -1,5 +1,5 @@
 // The client's own answers of the last four weeks: lines that break where no answer was, and the same as a table.
-import { weekday } from "./phone_days.js";
+import { clock, weekday } from "./phone_days.js";
 import { CRAVING_OF } from "./phone_form.js";
 import { element, page } from "./phone_page.js";
 import { Unreachable, askAsDevice } from "./phone_server.js";
@@ -82,7 +82,9 @@ function row(item, cravingTitle) {
     ...(item.mood === null ? [] : [`${say("Mood")} ${item.mood}`]),
     ...(item.anxiety === null ? [] : [`${say("Anxiety")} ${item.anxiety}`]),
   ];
-  for (const text of [item.kind === "moment" ? `${day} · ${say("Craving now")}` : day, scores.join(" · ")]) {
+  const at = `${day}, ${clock(new Date(item.answered_at))}`;
+  const said = [...scores, ...(item.note ? [item.note] : [])].join(" · ");
+  for (const text of [item.kind === "moment" ? `${at} · ${say("Craving now")}` : at, said]) {
     line.append(make("td", { textContent: text }));
   }
   return line;

@@ -32,9 +32,9 @@ async function faultOf(pin) {
     kept.wrong += 1;
     const pause = FIRST_PAUSE_MILLISECONDS * 4 ** (kept.wrong - FREE_TRIES);
     kept.until = kept.wrong < FREE_TRIES ? 0 : Date.now() + Math.min(pause, LONGEST_PAUSE_MILLISECONDS);
-    await page.store.keep("pin", kept);
+    await page.store.change((store) => store.put(kept, "pin"));
     if ((await digestOf(pin, kept.salt, kept.iterations)) === kept.digest) {
-      await page.store.keep("pin", { ...kept, wrong: 0, until: 0 });
+      await page.store.change((store) => store.put({ ...kept, wrong: 0, until: 0 }, "pin"));
       return "";
     }
   }
@@ -67,7 +67,12 @@ export function askPin(title, why, judge) {
     };
     element("pin-form").onsubmit = async (event) => {
       event.preventDefault();
-      fault.textContent = await judge(first.value, again.value);
+      // One try at a time.
+      if (page.busy) return;
+      page.busy = true;
+      fault.textContent = await judge(first.value, again.value).finally(() => {
+        page.busy = false;
+      });
       first.value = again.value = "";
       if (!fault.textContent) end(true);
     };
@@ -83,6 +88,7 @@ export const mayGoOn = async () => !(await page.store.kept("pin")) || openLock()
 
 export function setCovered(covered) {
   document.body.classList.toggle("covered", covered);
+  document.body.classList.remove("closed");
   element("cover").hidden = !covered;
   document.title = covered ? say("Notes") : "Neap";
   if (covered) element("cover-help").replaceChildren(...element("help-card").cloneNode(true).childNodes);
@@ -91,7 +97,7 @@ export function setCovered(covered) {
 export async function cover() {
   setCovered(true);
   window.scrollTo(0, 0);
-  await page.store.keep("covered", true);
+  await page.store.change((store) => store.put(true, "covered"));
   await page.store.forget("card");
   await keepDraft();
 }

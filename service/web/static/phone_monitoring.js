@@ -18,7 +18,7 @@ function put() {
         "Nobody will look for changes in your answers. You can still send them, and a yes to the question about safety still reaches your team. Your team is told that you left.",
       ),
     }),
-    make("button", { id: "monitoring-yes", type: "button", textContent: say("Yes, leave") }),
+    make("button", { id: "monitoring-yes", type: "button", className: "quiet", textContent: say("Yes, leave") }),
     make("button", { id: "monitoring-no", type: "button", className: "quiet", textContent: say("Stay") }),
   );
   element("withdraw-place").replaceChildren(make("h2", { textContent: say("Monitoring") }), said, change, sure);

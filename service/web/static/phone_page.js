@@ -7,9 +7,6 @@ export const page = { store: null, today: null, view: "", busy: false, leaveOut:
 export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
-// All that a connection leaves on this phone beside the queue, the device and the PIN.
-export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone", "draft", "card", "why"];
-
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
 export function show(view) {
@@ -54,8 +51,11 @@ export function showCrisis(place) {
   const card = element("crisis");
   if (!card.firstChild) card.append(...element("help-card").cloneNode(true).childNodes);
   card.setAttribute("role", "alert");
-  if (card.parentElement !== place) place.append(card);
+  if (!card.hidden && card.parentElement === place) return;
+  place.append(card);
   card.hidden = false;
+  // At the lower edge of a small screen nobody would see that it came.
+  card.scrollIntoView({ block: "nearest" });
 }
 
 export function hideCrisis() {

@@ -1,23 +1,20 @@
-// Questionnaires on the screen: opening one, closing it, and where the crisis card stands meanwhile.
-import { dueNow, focusOn, listDue, markAnswered, readItems, showItems, showNeeded, urgentQuestion } from "./phone_instruments.js";
-import { dayOf } from "./phone_days.js";
+// A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
+// stands meanwhile.
+import { save as saveBody } from "./phone_check_in.js";
 import { fill, keepDraft, keptDraft } from "./phone_draft.js";
-import { element, enter, hideCrisis, leave, page, show, showCrisis } from "./phone_page.js";
-import { save } from "./phone_check_in.js";
-import { wake } from "./phone_sending.js";
-import { say } from "./phone_words.js";
+import { keepCard, questions, showDone, showDue } from "./phone_due.js";
+import { mark } from "./phone_form.js";
+import { inOwnWords, markAnswered } from "./phone_instruments.js";
+import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
+import { sendSaved } from "./phone_sending.js";
+import { language, say } from "./phone_words.js";
 
-// The one on the screen, and whether an answer of today leaves the crisis card where it is shown afterwards.
-export const questions = { due: null, definition: null, crisisStays: false };
+const optionsOf = (definition, item) => item.options || definition.options;
 
-export async function showDue() {
-  const due = await dueNow(page.store, page.today);
-  listDue(due, openQuestions);
-  return due;
-}
+let asked = null;
 
-export async function openQuestions(due) {
-  questions.due = due;
+export async function show(due) {
+  asked = due;
   questions.definition = due.definition;
   page.leaveOut = "";
   showItems(questions.definition);
@@ -29,27 +26,12 @@ export async function openQuestions(due) {
 }
 
 // The card leaves the form before the form goes, and stays in sight where an answer was urgent.
-export async function closeQuestions() {
+export async function close() {
   leave();
   questions.definition = null;
   settleCrisis();
   await showDue();
   showDone();
-}
-
-// The day is answered.
-export function showDone() {
-  show("done");
-  if (questions.crisisStays) showCrisis(element("done-crisis-place"));
-}
-
-// The card outlives the page: until the client day ends, or the page is covered or connected anew.
-export const keepCard = () => page.store.keep("card", dayOf(new Date()));
-
-export async function cardStays() {
-  const stays = (await page.store.kept("card")) === dayOf(new Date());
-  if (!stays) await page.store.forget("card");
-  return stays;
 }
 
 function settleCrisis() {
@@ -62,14 +44,14 @@ function settleCrisis() {
   }
 }
 
-export function questionsChanged() {
+export function changed({ target }) {
+  target.closest("fieldset").classList.remove("left-out");
   element("questions-fault").textContent = "";
   showNeeded(questions.definition);
   settleCrisis();
 }
 
-export async function saveResponse(event) {
-  event.preventDefault();
+export async function save() {
   if (page.busy) return;
   const { answers, missing } = readItems(questions.definition);
   const fault = element("questions-fault");
@@ -81,20 +63,88 @@ export async function saveResponse(event) {
   if (left && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: question {left}. Answer, or tap Send again to leave it out.", { left });
-    focusOn(missing[0].code);
+    mark(
+      element("items"),
+      missing.map(({ code }) => questionOf(code)),
+    );
     return;
   }
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
-  const saved = await save(new Date(), body, fault, async () => {
-    await markAnswered(page.store, questions.due);
+  const saved = await saveBody(new Date(), body, fault, async () => {
+    await markAnswered(page.store, asked);
     if (isUrgent) await keepCard();
   });
   if (!saved) return;
   if (isUrgent) questions.crisisStays = true;
-  await closeQuestions();
+  await close();
   element("items").replaceChildren();
   await keepDraft();
-  await wake();
+  await sendSaved();
 }
+
+// ---- the questions themselves
+
+// Put the questions on the page, nothing chosen beforehand.
+function showItems(definition) {
+  inOwnWords(element("questions-title"), definition, "asks");
+  inOwnWords(element("questions-lead"), definition, "lead");
+  inOwnWords(element("questions-source"), definition, "attribution");
+  element("questions-foreign").hidden = definition.language.split("-")[0] === language;
+  element("questions-fault").textContent = "";
+  element("items").lang = definition.language;
+  element("items").replaceChildren(
+    ...definition.items.map((item) => {
+      const question = element("question").content.cloneNode(true);
+      question.querySelector("legend").textContent = item.text;
+      question.querySelector("fieldset").dataset.item = item.code;
+      question.querySelector(".choices").append(
+        ...optionsOf(definition, item).map(({ value, text }) => {
+          const choice = element("choice").content.cloneNode(true);
+          const input = choice.querySelector("input");
+          input.name = `item.${item.code}`;
+          input.value = value;
+          choice.querySelector("span").textContent = text;
+          return choice;
+        }),
+      );
+      return question;
+    }),
+  );
+}
+
+function valueOf(code) {
+  const input = document.querySelector(`input[name="item.${code}"]:checked`);
+  return input ? Number(input.value) : null;
+}
+
+const needless = ({ unless }) => Boolean(unless) && valueOf(unless.item) === unless.value;
+
+// Take away what need not be asked any more, and bring back what must be.
+function showNeeded(definition) {
+  for (const item of definition.items) {
+    questionOf(item.code).hidden = needless(item);
+  }
+}
+
+// The first urgent answer's question, where the crisis contacts belong; null where there is none.
+function urgentQuestion(definition) {
+  const found = definition.urgent.find(({ item, above }) => valueOf(item) !== null && valueOf(item) > above);
+  return found ? questionOf(found.item) : null;
+}
+
+// What is chosen, as the server wants it, and the numbers of the questions left out.
+function readItems(definition) {
+  const answers = {};
+  const missing = [];
+  for (const [index, item] of definition.items.entries()) {
+    if (needless(item)) continue;
+    const value = valueOf(item.code);
+    if (value === null) missing.push({ number: index + 1, code: item.code });
+    else answers[item.code] = value;
+  }
+  return { answers, missing };
+}
+
+const questionOf = (code) => element("items").querySelector(`[data-item="${code}"]`);

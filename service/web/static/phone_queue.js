@@ -15,10 +15,10 @@ export async function showQueue(store, wake) {
   const device = await store.kept("device");
   let words = "";
   if (waiting.length === 1) {
-    words = say("1 answer is saved on this phone and not sent yet. It is sent without your doing when there is a connection.");
+    words = say("1 answer is saved on this phone and not sent yet. It goes out by itself once there is a connection.");
   } else if (waiting.length) {
     words = say(
-      "{count} answers are saved on this phone and not sent yet. They are sent without your doing when there is a connection.",
+      "{count} answers are saved on this phone and not sent yet. They go out by themselves once there is a connection.",
       { count: waiting.length },
     );
   } else if (arrivedAt && device) {
@@ -27,35 +27,12 @@ export async function showQueue(store, wake) {
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
-  const count = earlier.length;
-  element("earlier").hidden = !count;
-  for (const id of ["earlier-title", "earlier-yes"]) element(id).hidden = !device;
-  if (count) {
-    element("earlier-words").textContent = device
-      ? say("Not sent, saved here before this phone was connected again: {count}. The last: {when}.", { count, when: when(earlier.at(-1)) })
-      : say("Not sent yet, kept on this phone: {count}.", { count });
-  }
-  deletes(element("earlier-no"), device ? say("No, delete them") : say("Delete"), count, async () => {
-    await settleEarlier(store, false);
-    await showQueue(store, wake);
-  });
   showLog(queue, (await store.kept("sentLog")) || []);
-  element("refused").hidden = !refused.length;
-  // The list is no part of what an opening takes: nothing is refused without a network, and then the worker keeps it.
-  const part = refused.length && (await import("./phone_refused.js").catch(() => null));
-  if (part) part.showRefused(refused, store, wake);
-}
-
-// Asks once more, and says how many go; a finger that taps twice at once has not read that.
-export function deletes(button, words, count, act) {
-  const again = say("Tap again to delete {count}.", { count });
-  if (button.textContent !== again) button.textContent = words;
-  button.onclick = async ({ detail }) => {
-    if (detail > 1) return;
-    const sure = button.textContent === again;
-    button.textContent = sure ? words : again;
-    if (sure) await act();
-  };
+  // The two lists are no part of what an opening takes: nothing gets into them without a network, and then the worker
+  // keeps them.
+  const part = refused.length + earlier.length && (await import("./phone_unsent.js").catch(() => null));
+  for (const [id, some] of [["refused", refused], ["earlier", earlier]]) element(id).hidden = !part || !some.length;
+  if (part) part.showUnsent(refused, earlier, device, store, wake);
 }
 
 export const kindOf = (body) => {
@@ -84,14 +61,4 @@ function showLog(queue, sent) {
       return item;
     }),
   );
-}
-
-// Answers of an earlier enrolment: they are this client's and may go out, or they are not and are deleted.
-export async function settleEarlier(store, theirs) {
-  const device = await store.kept("device");
-  for (const answer of await store.queue()) {
-    if (answer.refused || (device && answer.deviceId === device.deviceId)) continue;
-    if (theirs) await store.enqueue({ ...answer, deviceId: device.deviceId });
-    else await store.drop(answer.id);
-  }
 }

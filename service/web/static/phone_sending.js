@@ -2,7 +2,8 @@
 //
 // The timer is no ornament. A page that was loaded without a network takes itself to be online in some browsers
 // (Chromium's `navigator.onLine` begins anew as true with each document), so that `online` never comes.
-import { zone, localTime } from "./phone_days.js";
+import { isDay, localTime, zone } from "./phone_days.js";
+import { scoresOf } from "./phone_form.js";
 import { keepDefinitions } from "./phone_instruments.js";
 import { agreeOnLanguage } from "./phone_language.js";
 import { clinic, page } from "./phone_page.js";
@@ -13,6 +14,7 @@ const FIRST_WAIT_MILLISECONDS = 1000;
 // Without a network a try costs nothing; a clinic that does answer, but not well, is left in peace for longer.
 const MOST_OFFLINE_MILLISECONDS = 4 * 1000;
 const MOST_MILLISECONDS = 60 * 1000;
+const LONGEST_REST_SECONDS = 10 * 60;
 
 // `notBefore` on the page's own clock, which nobody sets.
 const sending = { wait: FIRST_WAIT_MILLISECONDS, notBefore: 0, timer: 0 };
@@ -23,6 +25,9 @@ async function exchange() {
   await sendQueue(page.store, () => localTime(new Date()));
   await holdingTaps(() => showQueue(page.store, wake));
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
+  if (!isDay(today)) throw new Unreachable();
+  // Of the last answer nothing but what the scales mark: a note has no place on this phone once it is sent.
+  if (today.last) today.last = scoresOf(today.last);
   await page.store.keep("today", today);
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
@@ -71,23 +76,30 @@ async function tryAgainLater(most) {
 
 // One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
 export async function synchronise() {
-  if (!(await page.store.kept("device"))) return;
   let most = MOST_MILLISECONDS;
-  if (performance.now() >= sending.notBefore) {
+  if (page.store.deviceId && performance.now() >= sending.notBefore) {
     try {
       await alone(exchange);
       sending.wait = FIRST_WAIT_MILLISECONDS;
     } catch (error) {
       if (error instanceof Disconnected) {
-        await then.ended();
+        await then.ended(error.deviceId);
         return;
       }
       // Offline, or the server is busy: the answers wait, and the page says so.
-      if (error instanceof Refused) sending.notBefore = performance.now() + error.retryAfterSeconds * 1000;
-      else if (error instanceof Unreachable) most = error.atOnce ? MOST_OFFLINE_MILLISECONDS : MOST_MILLISECONDS;
+      if (error instanceof Refused) {
+        const rest = Math.min(error.retryAfterSeconds, LONGEST_REST_SECONDS);
+        sending.notBefore = performance.now() + rest * 1000;
+      } else if (error instanceof Unreachable) most = error.atOnce ? MOST_OFFLINE_MILLISECONDS : MOST_MILLISECONDS;
       else report(error);
     }
   }
+  // Another tab connected this phone, or ended that: what stands here is perhaps somebody else's.
+  if (await page.store.isReplaced()) location.replace(location.pathname);
+  else if (page.store.deviceId) await roundIsOver(most);
+}
+
+async function roundIsOver(most) {
   await holdingTaps(async () => {
     await showQueue(page.store, wake);
     if (!["connect", "history", "moment"].includes(page.view)) await then.done();
@@ -99,6 +111,12 @@ export async function synchronise() {
 export async function wake() {
   sending.wait = FIRST_WAIT_MILLISECONDS;
   await synchronise();
+}
+
+// What was just answered is tried once, whatever rest the clinic's server asked for: it may be what nobody should wait for.
+export async function sendSaved() {
+  sending.notBefore = 0;
+  await wake();
 }
 
 export function sendWhenItMay() {

@@ -34,7 +34,12 @@ export function base64url(bytes) {
 }
 
 // The refresh token is no longer taken: the clinic, the client or 90 days of silence ended this device.
-export class Disconnected extends Error {}
+export class Disconnected extends Error {
+  constructor(deviceId) {
+    super();
+    this.deviceId = deviceId;
+  }
+}
 
 export async function ask(method, path, { body, token } = {}) {
   const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
@@ -69,6 +74,9 @@ export async function ask(method, path, { body, token } = {}) {
     throw new Unreachable();
   }
   if (!response.ok) {
+    const type = response.headers.get("Content-Type") || "";
+    // Of something in between, which knows nothing of this phone and its answers: no end, and no refusal.
+    if (!type.startsWith("application/problem+json")) throw new Unreachable();
     throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
   }
   return content;
@@ -79,7 +87,7 @@ async function refresh(store, device) {
   try {
     ({ nonce } = await ask("POST", "/v1/device/nonce", { body: { refresh_token: device.refreshToken } }));
   } catch (error) {
-    throw error instanceof Refused && error.status === 401 ? new Disconnected() : error;
+    throw error instanceof Refused && error.status === 401 ? new Disconnected(device.deviceId) : error;
   }
   const text = new TextEncoder().encode(`neap-token-v1\n${device.deviceId}\n${nonce}`);
   const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, device.key, text);
@@ -88,14 +96,23 @@ async function refresh(store, device) {
   });
   const fresh = { ...device, accessToken: access.access_token, obtainedAt: Date.now() };
   // On a full phone it holds for this request.
-  await store.keep("device", fresh).catch(() => {});
+  await store.whileStill(device.deviceId, (kept) => kept.put(fresh, "device")).catch(() => {});
   return fresh;
 }
 
-// A request as this device; a token that ran out is renewed by the key.
+// A request as this page's device. Where another tab connected this phone anew, perhaps for somebody else, nothing more
+// is asked for this page, and of what was asked nothing is told.
 export async function askAsDevice(store, method, path, body) {
-  let device = await store.kept("device");
-  if (!device) throw new Disconnected();
+  const device = await store.kept("device");
+  if (await store.isReplaced()) throw new Unreachable();
+  if (!device) throw new Disconnected(null);
+  const answer = await askAs(device, store, method, path, body);
+  if (method === "GET" && (await store.isReplaced())) throw new Unreachable();
+  return answer;
+}
+
+// A request as that device; a token that ran out is renewed by the key.
+export async function askAs(device, store, method, path, body) {
   const age = Date.now() - device.obtainedAt;
   if (age < 0 || age > ACCESS_MILLISECONDS) device = await refresh(store, device);
   try {

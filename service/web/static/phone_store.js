@@ -19,6 +19,8 @@ function committed(transaction) {
   });
 }
 
+const idOf = (device) => (device ? device.deviceId : null);
+
 // One database a clinic: two clinics' pages in one browser never see each other's answers.
 export async function openStore(clinic) {
   const opening = indexedDB.open(`neap-${clinic}`, VERSION);
@@ -38,21 +40,55 @@ export async function openStore(clinic) {
     await committed(transaction);
   };
 
-  return {
+  const device = () => read("kept", (store) => store.get("device"));
+  // Writes only while this phone is connected as that device: another tab may have connected it anew meanwhile.
+  const whileStill = (deviceId, act) =>
+    write("kept", (store) => {
+      store.get("device").onsuccess = ({ target }) => {
+        if (idOf(target.result) !== deviceId) return;
+        try {
+          act(store);
+        } catch {
+          store.transaction.abort();
+        }
+      };
+    });
+
+  const own = {
+    // A page is one device's from its loading to its end, and what it keeps is that one's.
+    deviceId: idOf(await device()),
+    isReplaced: async () => idOf(await device()) !== own.deviceId,
     kept: (key) => read("kept", (store) => store.get(key)),
-    keep: (key, value) => write("kept", (store) => store.put(value, key)),
-    forget: (key) => write("kept", (store) => store.delete(key)),
+    keep: (key, value) => whileStill(own.deviceId, (store) => store.put(value, key)),
+    forget: (key) => whileStill(own.deviceId, (store) => store.delete(key)),
+    whileStill,
+    // What is the phone's, whoever it is connected for.
+    change: (act) => write("kept", act),
     // UUIDv7 ids sort by time, so this is the order of answering.
     queue: () => read("queue", (store) => store.getAll()),
-    enqueue: (answer) => write("queue", (store) => store.put(answer)),
+    // `spent`: what goes with the answer that was made of it.
+    enqueue: async (answer, spent = []) => {
+      const writing = database.transaction(["queue", "kept"], "readwrite", { durability: "strict" });
+      writing.objectStore("queue").put(answer);
+      for (const key of spent) writing.objectStore("kept").delete(key);
+      await committed(writing);
+    },
     drop: (id) => write("queue", (store) => store.delete(id)),
-    dropAll: () => write("queue", (store) => store.clear()),
   };
+  return own;
 }
 
 // Where a browser keeps nothing: the page can be read and hidden, and no answer is taken.
 const nothing = async () => {};
-export const NO_STORE = { kept: nothing, keep: nothing, forget: nothing, queue: async () => [] };
+export const NO_STORE = {
+  deviceId: null,
+  isReplaced: async () => false,
+  kept: nothing,
+  keep: nothing,
+  change: nothing,
+  forget: nothing,
+  queue: async () => [],
+};
 
 // UUID version 7 (RFC 9562): made once when the answer is saved, so that however often it is sent it is stored once.
 export function newId(milliseconds) {

@@ -1,6 +1,6 @@
-// What the clinic did not accept, why, and what can be done about it.
+// What does not go out by itself: what the clinic did not accept, and what was answered under an earlier enrolment.
 import { element } from "./phone_page.js";
-import { deletes, kindOf, showQueue, when } from "./phone_queue.js";
+import { kindOf, showQueue, when } from "./phone_queue.js";
 import { say } from "./phone_words.js";
 
 const FIELDS = {
@@ -23,7 +23,12 @@ function reasonOf({ status, problem }) {
   return `${because} ${say("Send it again, or tell your clinic; it stays here until you delete it.")}`;
 }
 
-export function showRefused(refused, store, wake) {
+export function showUnsent(refused, earlier, device, store, wake) {
+  showRefused(refused, store, wake);
+  if (earlier.length) showEarlier(earlier, device, store, wake);
+}
+
+function showRefused(refused, store, wake) {
   const list = element("refused-list");
   const shown = refused.map(({ id }) => id).join();
   // A list that is the same is left alone, with what was tapped on it.
@@ -46,4 +51,39 @@ export function showRefused(refused, store, wake) {
     return item;
   });
   list.replaceChildren(...items);
+}
+
+// Asks once more, and says how many go; a finger that taps twice at once has not read that.
+function deletes(button, words, count, act) {
+  const again = say("Tap again to delete {count}.", { count });
+  if (button.textContent !== again) button.textContent = words;
+  button.onclick = async ({ detail }) => {
+    if (detail > 1) return;
+    const sure = button.textContent === again;
+    button.textContent = sure ? words : again;
+    if (sure) await act();
+  };
+}
+
+function showEarlier(earlier, device, store, wake) {
+  const count = earlier.length;
+  for (const id of ["earlier-title", "earlier-yes"]) element(id).hidden = !device;
+  element("earlier-words").textContent = device
+    ? say("Not sent, saved here before this phone was connected again: {count}. The last: {when}.", { count, when: when(earlier.at(-1)) })
+    : say("Not sent yet, kept on this phone: {count}.", { count });
+  const settle = async (theirs) => {
+    await settleEarlier(store, device, theirs);
+    await showQueue(store, wake);
+  };
+  element("earlier-yes").onclick = () => settle(true).then(wake);
+  deletes(element("earlier-no"), device ? say("No, delete them") : say("Delete"), count, () => settle(false));
+}
+
+// They are this client's and may go out, or they are not and are deleted.
+async function settleEarlier(store, device, theirs) {
+  for (const answer of await store.queue()) {
+    if (answer.refused || (device && answer.deviceId === device.deviceId)) continue;
+    if (theirs) await store.enqueue({ ...answer, deviceId: device.deviceId });
+    else await store.drop(answer.id);
+  }
 }

@@ -1,0 +1,36 @@
+// What is left to do today beside the check-in, the view of a day that is answered, and how long the crisis card stays.
+import { dayOf } from "./phone_days.js";
+import { asking, dueNow, listDue } from "./phone_instruments.js";
+import { element, page, show, showCrisis } from "./phone_page.js";
+
+// `definition`: of the one on the screen; `part`: what asks it. `crisisStays`: whether an answer of today leaves the
+// crisis card where it is shown afterwards.
+export const questions = { definition: null, part: null, crisisStays: false };
+
+export async function showDue() {
+  const due = await dueNow(page.store, page.today);
+  listDue(due, openQuestions);
+  return due;
+}
+
+// False where the part that asks is not on this phone, and no network either.
+export async function openQuestions(due) {
+  questions.part = await asking();
+  if (questions.part) await questions.part.show(due);
+  return Boolean(questions.part);
+}
+
+// The day is answered.
+export function showDone() {
+  show("done");
+  if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+}
+
+// The card outlives the page: until the client day ends, or the page is covered or connected anew.
+export const keepCard = () => page.store.keep("card", dayOf(new Date()));
+
+export async function cardStays() {
+  const stays = (await page.store.kept("card")) === dayOf(new Date());
+  if (!stays) await page.store.forget("card");
+  return stays;
+}
