@@ -122,11 +122,16 @@ def weigh(rows: Rows, answered: Flags, missingness: Missingness) -> None:
     rows["log_ratio"] += np.where(speaks, np.log(ratio), np.float32(0))
 
 
-def open_today(rows: Rows, may_open: Flags) -> None:
-    """Lets today be an onset (where `may_open`), in the slot of the onset that is now too old."""
+def open_today(rows: Rows, answered: Flags, may_open: Flags) -> None:
+    """Lets today be an onset (where `may_open`), in the slot of the onset that is now too old.
+
+    Of a silence only the first SILENT_DAYS may be one, and the day that ends it: nothing tells its days apart, and were
+    each of them an onset, one in five who come back as they were would cross at their first answer.
+    """
     slot = rows["day"] % AGES
     index = np.arange(len(rows))
-    rows["log_ratio"][index, :, slot] = np.where(may_open, np.float32(0), np.float32(-np.inf))[:, None]
+    opens = may_open & (answered | (rows["silent_days"] < SILENT_DAYS))
+    rows["log_ratio"][index, :, slot] = np.where(opens, np.float32(0), np.float32(-np.inf))[:, None]
     rows["absorbed"][index, :, :, slot] = 0.0
 
 
