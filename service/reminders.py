@@ -61,6 +61,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     day: date
     due_at: datetime
+    expires_at: datetime
+    moved_to: datetime
     language: str
     browsers: dict[UUID, str]
     email: str | None
@@ -90,56 +92,72 @@ async def claim(db: Db, sending: Sending, counts: Reminded, *, now: datetime) ->
     clinic = await clinics.get(db)
     for due in await db.rows(_Due, DUE, db.clinic_id, now, CLAIMED_AT_ONCE):
         zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
-        next_at = phone_settings.next_after(now, due.remind_time, zone)
-        await db.execute(MOVE_ON, db.clinic_id, due.client_id, next_at)
-        day = client_day.of(due.next_at, zone)
-        to_send = await _decide(db, sending, due, day, zone=zone, now=now)
+        moved_to = phone_settings.next_after(now, due.remind_time, zone)
+        await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
+        # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
+        due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
+        day = client_day.of(due_at, zone)
+        ready = Claimed(
+            client_id=due.client_id,
+            day=day,
+            due_at=due_at,
+            expires_at=min(due_at + LASTS, client_day.ends_at(day, zone)),
+            moved_to=moved_to,
+            language=due.language or "en",
+            browsers={},
+            email=None,
+            slug=clinic.slug,
+        )
+        to_send = await _decided(db, sending, due, ready, now=now)
         state = to_send if isinstance(to_send, str) else "claimed"
-        due_at = await _take(db, due, day, state, now=now)
+        taken = await _take(db, ready, state, now=now)
         if isinstance(to_send, str):
             setattr(counts, to_send, getattr(counts, to_send) + 1)
-        elif due_at is not None:
-            claimed.append(msgspec.structs.replace(to_send, due_at=due_at, slug=clinic.slug))
+        elif taken:
+            claimed.append(to_send)
     return claimed
 
 
-# A try that is known to have failed may be made again; what was sent, or may have been, is not sent a second time.
+# While nothing of the day's reminder went out, another hour or another try may; what was sent, or may have been, is not
+# sent a second time.
 TAKE = """
 insert into reminder (clinic_id, client_id, client_day, due_at, state, claimed_at)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (clinic_id, client_id, client_day) do update
-set state = excluded.state,
+set due_at = excluded.due_at,
+    state = excluded.state,
     claimed_at = excluded.claimed_at
-where reminder.state = 'failed'
-returning due_at
+where reminder.state in ('failed', 'not_needed', 'late')
 """
 
 
-async def _take(db: Db, due: _Due, day: date, state: str, *, now: datetime) -> datetime | None:
-    """The instant for which it was due first; None where this day has had its reminder."""
-    taken = await db.value(TAKE, db.clinic_id, due.client_id, day, due.next_at, state, now)
-    return taken if isinstance(taken, datetime) else None
+async def _take(db: Db, ready: Claimed, state: str, *, now: datetime) -> bool:
+    """Whether the day's reminder is ours; not where this day has had it."""
+    return await db.execute(TAKE, db.clinic_id, ready.client_id, ready.day, ready.due_at, state, now) > 0
 
 
-async def _decide(db: Db, sending: Sending, due: _Due, day: date, *, zone: ZoneInfo, now: datetime) -> Claimed | str:
-    if now - due.next_at > LASTS or client_day.of(now, zone) != day:
+async def _decided(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | str:
+    """The same, and "failed" where something of this client cannot be read; that holds up nobody else."""
+    try:
+        async with database.undone_alone(db):
+            return await _decide(db, sending, due, ready, now=now)
+    except Exception:
+        log.exception("reminder_not_readable", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
+        return "failed"
+
+
+async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | str:
+    """What to send and where to, or why nothing is."""
+    if now >= ready.expires_at:
         return "late"
-    if not await _is_needed(db, due.client_id, day):
+    if not await _is_needed(db, due.client_id, ready.day):
         return "not_needed"
     phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
     email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
     browsers = {device_id: text for device_id, text in phones.items() if text is not None}
     if not phones or not (browsers or email):
         return "not_needed"
-    return Claimed(
-        client_id=due.client_id,
-        day=day,
-        due_at=due.next_at,
-        language=due.language or "en",
-        browsers=browsers,
-        email=email,
-        slug="",
-    )
+    return msgspec.structs.replace(ready, browsers=browsers, email=email)
 
 
 async def _is_needed(db: Db, client_id: UUID, day: date) -> bool:
@@ -189,7 +207,7 @@ async def _send(
     outcome = _outcome_of(results)
     setattr(counts, outcome, getattr(counts, outcome) + 1)
     async with database.transaction(pool, clinic_id) as db:
-        await _settle(db, claimed, outcome, gone, now=now)
+        await _settle(db, claimed, outcome, gone, again_at=now + _wait_after(results), now=now)
 
 
 def _outcome_of(results: Sequence[Result]) -> Outcome:
@@ -197,6 +215,12 @@ def _outcome_of(results: Sequence[Result]) -> Outcome:
         return "sent"
     may_have_arrived = any(isinstance(each, Retry) and each.may_have_arrived for each in results)
     return "perhaps_sent" if may_have_arrived else "failed"
+
+
+def _wait_after(results: Sequence[Result]) -> timedelta:
+    """How long to leave it: as long as a push service asked for, where one did."""
+    asked = [each.after_seconds for each in results if isinstance(each, Retry) and each.after_seconds is not None]
+    return max(AGAIN_AFTER, timedelta(seconds=max(asked, default=0)))
 
 
 def id_of(clinic_id: UUID, client_id: UUID, day: date) -> UUID:
@@ -217,7 +241,7 @@ async def _one(
         to=to,
         link=f"{sending.base_url}/phone/{claimed.slug}",
         written_at=claimed.due_at,
-        expires_at=claimed.due_at + LASTS,
+        expires_at=claimed.expires_at,
     )
     try:
         return await notifier.send(message, now=now)
@@ -236,21 +260,23 @@ where clinic_id = $1
   and client_day = $3
   and state = 'claimed'
 """
+# Not where the client chose anew meanwhile: their new hour holds.
 TRY_AGAIN = """
 update phone_setting
-set next_at = $3
+set next_at = $4
 where clinic_id = $1
   and client_id = $2
-  and next_at > $3
+  and next_at = $3
 """
 
 
-async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
+async def _settle(
+    db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, again_at: datetime, now: datetime
+) -> None:
     # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
     if state != "perhaps_sent":
         await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
     for device_id in gone:
         await phone_settings.forget_push(db, device_id)
-    again_at = now + AGAIN_AFTER
-    if state == "failed" and again_at - claimed.due_at <= LASTS:
-        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, again_at)
+    if state == "failed" and again_at < min(claimed.expires_at, claimed.moved_to):
+        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, claimed.moved_to, again_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -29,8 +29,19 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 def next_after(moment: datetime, remind_time: time, zone: ZoneInfo) -> datetime:
     """The next instant (UTC) at which the clock there shows this time: the first of two on the day of a change."""
     today = moment.astimezone(zone).date()
-    coming = (datetime.combine(today + ahead * A_DAY, remind_time, zone).astimezone(UTC) for ahead in range(3))
+    coming = (_instant(today + ahead * A_DAY, remind_time, zone) for ahead in range(3))
     return next(instant for instant in coming if instant > moment)
+
+
+def latest_at(moment: datetime, remind_time: time, zone: ZoneInfo) -> datetime:
+    """The latest of those instants (UTC) that is not after `moment`."""
+    today = moment.astimezone(zone).date()
+    gone = (_instant(today - back * A_DAY, remind_time, zone) for back in range(3))
+    return next(instant for instant in gone if instant <= moment)
+
+
+def _instant(day: date, remind_time: time, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, remind_time, zone).astimezone(UTC)
 
 
 OF = """
