@@ -1,6 +1,6 @@
 """Reminders at the hour that a client chose: once a client day at most, never late, and only of the page.
 
-A claim moves the next reminder on and commits before anything is sent. Killed in between, or without an answer once the
+A claim moves the next reminder on and commits just before it is sent. Killed in between, or without an answer once the
 message was on its way, that day has no further reminder: of a message that only invites, one too few is better than a
 second. Tried again, and sent by the other channel, is only what certainly reached nobody.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
@@ -27,13 +27,16 @@ from service.people import clinics, phone_settings
 
 log = logging.getLogger(__name__)
 
-CLAIMED_AT_ONCE = 50
+# Of one clinic: what is under way when the process ends has no reminder that day, so it is few.
 AT_ONCE = 3
 # Later than that, the client would be reminded at an hour that they did not choose.
 LASTS = timedelta(hours=2)
 AGAIN_AFTER = timedelta(minutes=10)
 
+Clock = Callable[[], datetime]
 Outcome = Literal["sent", "perhaps_sent", "failed"]
+# Why nothing is sent; "had": this day has had its reminder.
+Unsent = Literal["failed", "not_needed", "late", "had"]
 
 
 class Reminded(msgspec.Struct, kw_only=True):
@@ -44,6 +47,11 @@ class Reminded(msgspec.Struct, kw_only=True):
     failed: int = 0
     not_needed: int = 0
     late: int = 0
+
+    def count(self, what: Outcome | Unsent) -> None:
+        """Count one; a day that has had its reminder was counted then."""
+        if what != "had":
+            setattr(self, what, getattr(self, what) + 1)
 
 
 class _Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +83,7 @@ from phone_setting
 where clinic_id = $1
   and next_at <= $2
 order by next_at, client_id
-limit $3
+limit 1
 for update skip locked
 """
 MOVE_ON = """
@@ -86,36 +94,32 @@ where clinic_id = $1
 """
 
 
-async def claim(db: Db, sending: Sending, counts: Reminded, *, now: datetime) -> list[Claimed]:
-    """Claim what is due in this clinic; what is not needed or too late is counted and done with."""
-    claimed = []
+async def claim(db: Db, sending: Sending, *, now: datetime) -> Claimed | Unsent | None:
+    """Claim what has been due longest in this clinic: what to send, or why nothing is sent; None: nothing is due."""
+    due = await db.find(_Due, DUE, db.clinic_id, now)
+    if due is None:
+        return None
     clinic = await clinics.get(db)
-    for due in await db.rows(_Due, DUE, db.clinic_id, now, CLAIMED_AT_ONCE):
-        zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
-        moved_to = phone_settings.next_after(now, due.remind_time, zone)
-        await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
-        # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
-        due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
-        day = client_day.of(due_at, zone)
-        ready = Claimed(
-            client_id=due.client_id,
-            day=day,
-            due_at=due_at,
-            expires_at=min(due_at + LASTS, client_day.ends_at(day, zone)),
-            moved_to=moved_to,
-            language=due.language or "en",
-            browsers={},
-            email=None,
-            slug=clinic.slug,
-        )
-        to_send = await _decided(db, sending, due, ready, now=now)
-        state = to_send if isinstance(to_send, str) else "claimed"
-        taken = await _take(db, ready, state, now=now)
-        if isinstance(to_send, str):
-            setattr(counts, to_send, getattr(counts, to_send) + 1)
-        elif taken:
-            claimed.append(to_send)
-    return claimed
+    zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
+    moved_to = phone_settings.next_after(now, due.remind_time, zone)
+    await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
+    # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
+    due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
+    day = client_day.of(due_at, zone)
+    ready = Claimed(
+        client_id=due.client_id,
+        day=day,
+        due_at=due_at,
+        expires_at=min(due_at + LASTS, client_day.ends_at(day, zone)),
+        moved_to=moved_to,
+        language=due.language or "en",
+        browsers={},
+        email=None,
+        slug=clinic.slug,
+    )
+    to_send = await _decided(db, sending, due, ready, now=now)
+    state = "claimed" if isinstance(to_send, Claimed) else to_send
+    return to_send if await _take(db, ready, state, now=now) else "had"
 
 
 # While nothing of the day's reminder went out, another hour or another try may; what was sent, or may have been, is not
@@ -136,7 +140,7 @@ async def _take(db: Db, ready: Claimed, state: str, *, now: datetime) -> bool:
     return await db.execute(TAKE, db.clinic_id, ready.client_id, ready.day, ready.due_at, state, now) > 0
 
 
-async def _decided(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | str:
+async def _decided(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | Unsent:
     """The same, and "failed" where something of this client cannot be read; that holds up nobody else."""
     try:
         async with database.undone_alone(db):
@@ -146,7 +150,7 @@ async def _decided(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: 
         return "failed"
 
 
-async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | str:
+async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | Unsent:
     """What to send and where to, or why nothing is."""
     if now >= ready.expires_at:
         return "late"
@@ -170,44 +174,51 @@ async def _is_needed(db: Db, client_id: UUID, day: date) -> bool:
     return bool(instrument_log.due_of(asked, day))
 
 
-async def remind(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Reminded:
-    """Send one clinic's due reminders."""
-    counts, gate = Reminded(), asyncio.Semaphore(AT_ONCE)
-    while True:
-        async with database.transaction(pool, clinic_id) as db:
-            claimed = await claim(db, sending, counts, now=now)
-        async with asyncio.TaskGroup() as group:
-            for each in claimed:
-                group.create_task(_send(pool, clinic_id, sending, each, counts, gate, now=now))
-        if len(claimed) < CLAIMED_AT_ONCE:
-            return counts
+async def remind(
+    pool: Pool, clinic_id: UUID, sending: Sending, places: asyncio.Semaphore, *, clock: Clock, until: datetime
+) -> Reminded:
+    """Send one clinic's due reminders, a few beside each other, each as things stand just before it goes.
+
+    `places`: for what is sent at once in all clinics; whoever waits longest is next. After `until`, none is begun.
+    """
+    counts = Reminded()
+
+    async def one_by_one() -> None:
+        while clock() < until:
+            async with places:
+                what = await _next(pool, clinic_id, sending, clock=clock)
+            if what is None:
+                return
+            counts.count(what)
+
+    # Trouble of one cuts off nothing that another has under way.
+    for ended in await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)), return_exceptions=True):
+        if ended is not None:
+            raise ended
+    return counts
 
 
-async def _send(
-    pool: Pool,
-    clinic_id: UUID,
-    sending: Sending,
-    claimed: Claimed,
-    counts: Reminded,
-    gate: asyncio.Semaphore,
-    *,
-    now: datetime,
-) -> None:
-    async with gate:
-        gone: list[UUID] = []
-        results = []
-        for device_id, subscription in claimed.browsers.items():
-            result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=now)
-            results.append(result)
-            if isinstance(result, Disable):
-                gone.append(device_id)
-        # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
-        if _outcome_of(results) == "failed" and claimed.email is not None:
-            results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=now))
-    outcome = _outcome_of(results)
-    setattr(counts, outcome, getattr(counts, outcome) + 1)
+async def _next(pool: Pool, clinic_id: UUID, sending: Sending, *, clock: Clock) -> Outcome | Unsent | None:
+    async with database.transaction(pool, clinic_id) as db:
+        claimed = await claim(db, sending, now=clock())
+    return await _send(pool, clinic_id, sending, claimed, clock=clock) if isinstance(claimed, Claimed) else claimed
+
+
+async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome:
+    gone: list[UUID] = []
+    results = []
+    for device_id, subscription in claimed.browsers.items():
+        result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=clock())
+        results.append(result)
+        if isinstance(result, Disable):
+            gone.append(device_id)
+    # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
+    if _outcome_of(results) == "failed" and claimed.email is not None:
+        results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=clock()))
+    outcome, now = _outcome_of(results), clock()
     async with database.transaction(pool, clinic_id) as db:
         await _settle(db, claimed, outcome, gone, again_at=now + _wait_after(results), now=now)
+    return outcome
 
 
 def _outcome_of(results: Sequence[Result]) -> Outcome:
