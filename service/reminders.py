@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.alert import Channel
+from schemas.course import Phase
 from service import database, instrument_log
 from service.alerting.writing import Sending
 from service.database import Db, Pool
@@ -165,13 +166,19 @@ async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: d
 
 
 async def _is_needed(db: Db, client_id: UUID, day: date) -> bool:
-    """Whether there is anything to answer: the day's check-in or a questionnaire; never on a pause or after the end."""
+    """Whether there is something to answer: the day's check-in or a new questionnaire; not on a pause or after the end.
+
+    A questionnaire waits for days. Whoever answers each day is told of it on its first, and not again and again.
+    """
     asked = await instrument_log.read(db, client_id)
+    # A discharge holds from the moment it is noted, though its day is the course's last.
+    if not asked.courses or asked.courses[-1].phase is Phase.DISCHARGED:
+        return False
     if pauses.covering(asked.pauses, day) is not None or not courses.active_on(asked.substances, day):
         return False
     if not await checkins.days_of(db, client_id, from_day=day, until_day=day):
         return True
-    return bool(instrument_log.due_of(asked, day))
+    return any(each.since == day for each in instrument_log.due_of(asked, day))
 
 
 async def remind(

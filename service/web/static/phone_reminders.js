@@ -26,7 +26,7 @@ function put() {
   const form = make("form", { id: "remind-form", noValidate: true, hidden: true });
   const email = say("E-mail, where this browser shows no messages (optional)");
   const rule = say(
-    "A reminder says only that this page is ready. It comes at most once a day, and not at all once you have answered.",
+    "A reminder says only that this page is ready. It comes at most once a day. Once you have answered, only a questionnaire that is new that day still brings one.",
   );
   form.append(
     ...labelled("remind-at", "time", say("Every day at"), {}),
@@ -56,8 +56,8 @@ function tell({ remind_time: at, email, push }) {
   element("remind-email").value = email || "";
   element("remind-off").hidden = !at;
   const by = push ? say("in this browser") : say("by e-mail");
-  const how = push || email ? by : say("Give an e-mail address, or allow messages of this page.");
-  element("remind-said").textContent = at ? `${say("On, every day you have not answered:")} ${how}` : say("Off.");
+  const on = push || email ? `${say("On, at most once a day:")} ${by}` : say("Not yet. Give an e-mail address, or allow messages of this page.");
+  element("remind-said").textContent = at ? on : say("Off.");
 }
 
 // This browser's subscription, or null where it has none to give or the client said no.
