@@ -8,7 +8,7 @@ export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 // All that a connection leaves on this phone beside the queue, the device and the PIN.
-export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "remindZone", "draft", "card", "why"];
+export const KEPT = ["today", "lastScores", "answeredDay", "arrivedAt", "sentLog", "instruments", "answeredInstruments", "pushEndpoint", "draft", "card", "why"];
 
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
