@@ -63,9 +63,13 @@ async def a_reminded_client(
         await phone_settings.choose_language(db, client_id, language, now=NOW)
         if browser is not None:
             whose = DeviceClient(phone.device_id, client_id)
-            await phone_settings.keep_push(db, MASTER, whose, browser.subscription, now=NOW)
+            await keep_browser(db, whose, browser)
         await choose(db, client_id, HOUR, email=email, now=DUE_AT - timedelta(hours=1))
     return client_id
+
+
+async def keep_browser(db: Db, whose: DeviceClient, browser: Browser) -> None:
+    await phone_settings.keep_push(db, MASTER, whose, browser.subscription, endpoint=browser.endpoint, now=NOW)
 
 
 async def choose(db: Db, client_id: UUID, at: time | None, *, email: str | None = None, now: datetime) -> None:

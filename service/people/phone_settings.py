@@ -112,22 +112,55 @@ async def choose_reminder(
         sealed = sealer.seal(email.encode(), bound_to=_email_binding(db, client_id))
     next_at = None if remind_time is None else next_after(now, remind_time, zone)
     await db.execute(CHOOSE_REMINDER, db.clinic_id, client_id, remind_time, time_zone, sealed, next_at, now)
+    if remind_time is None:
+        await _forget_all_push(db, client_id)
+
+
+FORGET_ALL_PUSH = """
+delete from phone_push
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def _forget_all_push(db: Db, client_id: UUID) -> None:
+    await db.execute(FORGET_ALL_PUSH, db.clinic_id, client_id)
 
 
 KEEP_PUSH = """
-insert into phone_push (clinic_id, device_id, client_id, subscription_sealed, created_at)
-values ($1, $2, $3, $4, $5)
+insert into phone_push (clinic_id, device_id, client_id, subscription_sealed, endpoint_hash, created_at)
+values ($1, $2, $3, $4, $5, $6)
 on conflict (clinic_id, device_id) do update
 set subscription_sealed = excluded.subscription_sealed,
+    endpoint_hash = excluded.endpoint_hash,
     created_at = excluded.created_at
 """
 
 
-async def keep_push(db: Db, master: Sealer, whose: DeviceClient, subscription: str, *, now: datetime) -> None:
-    """Send reminders to this phone's browser; the newest subscription counts."""
+async def keep_push(
+    db: Db, master: Sealer, whose: DeviceClient, subscription: str, *, endpoint: str, now: datetime
+) -> None:
+    """Send reminders to this phone's browser; the newest subscription counts, and a browser is its newest owner's.
+
+    `endpoint`: the subscription's. Whoever had the phone before is not told there any more.
+    """
+    known_by = master.keyed_hash(f"{db.clinic_id}:{endpoint}".encode(), purpose="phone_push.endpoint")
+    await _take_from_others(db, whose.device_id, known_by)
     sealer = await clients.sealer_of(db, master, whose.client_id)
     sealed = sealer.seal(subscription.encode(), bound_to=_push_binding(db, whose.device_id))
-    await db.execute(KEEP_PUSH, db.clinic_id, whose.device_id, whose.client_id, sealed, now)
+    await db.execute(KEEP_PUSH, db.clinic_id, whose.device_id, whose.client_id, sealed, known_by, now)
+
+
+TAKE_FROM_OTHERS = """
+delete from phone_push
+where clinic_id = $1
+  and endpoint_hash = $2
+  and device_id <> $3
+"""
+
+
+async def _take_from_others(db: Db, device_id: UUID, known_by: bytes) -> None:
+    await db.execute(TAKE_FROM_OTHERS, db.clinic_id, known_by, device_id)
 
 
 HAS_PUSH = """

@@ -128,11 +128,11 @@ async def put_push(request: Request[Any, Any, Any], services: NamedDependency[Se
     async with _own(request, services, now=now) as (db, whose):
         text = msgspec.json.encode(strict.decode(raw, PushForm)).decode()
         try:
-            push.read_subscription(text, allowed=services.config.webhook_allow)
+            endpoint = push.read_subscription(text, allowed=services.config.webhook_allow).endpoint
         except Refused as error:
             fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
             raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
-        await phone_settings.keep_push(db, services.master, whose, text, now=now)
+        await phone_settings.keep_push(db, services.master, whose, text, endpoint=endpoint, now=now)
         await _record(db, whose, "phone_setting.push", now=now)
         return await _reply(db, services, whose)
 
