@@ -23,7 +23,7 @@ from service import database, instrument_log
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
-from service.notify import Dead, Disable, Message, Result, Retry, Sent, Template
+from service.notify import Disable, Message, Result, Retry, Sent, Template
 from service.people import clinics, phone_settings
 
 log = logging.getLogger(__name__)
@@ -224,7 +224,10 @@ async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed,
         results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=clock()))
     outcome, now = _outcome_of(results), clock()
     async with database.transaction(pool, clinic_id) as db:
-        await _settle(db, claimed, outcome, gone, again_at=now + _wait_after(results), now=now)
+        await _settle(db, claimed, outcome, gone, now=now)
+        wait = _wait_after(results)
+        if outcome == "failed" and wait is not None:
+            await _try_again(db, claimed, at=now + wait)
     return outcome
 
 
@@ -235,10 +238,10 @@ def _outcome_of(results: Sequence[Result]) -> Outcome:
     return "perhaps_sent" if may_have_arrived else "failed"
 
 
-def _wait_after(results: Sequence[Result]) -> timedelta:
-    """How long to leave it: as long as a push service asked for, where one did."""
-    asked = [each.after_seconds for each in results if isinstance(each, Retry) and each.after_seconds is not None]
-    return max(AGAIN_AFTER, timedelta(seconds=max(asked, default=0)))
+def _wait_after(results: Sequence[Result]) -> timedelta | None:
+    """How long to leave it: as long as a push service asked for, where one did; None where all said no for good."""
+    again = [each.after_seconds or 0 for each in results if isinstance(each, Retry)]
+    return max(AGAIN_AFTER, timedelta(seconds=max(again))) if again else None
 
 
 def id_of(clinic_id: UUID, client_id: UUID, day: date) -> UUID:
@@ -251,7 +254,7 @@ async def _one(
 ) -> Result:
     notifier = sending.notifiers.get(channel)
     if notifier is None:
-        return Dead("there is no such channel")
+        return Retry("there is no such channel")
     message = Message(
         delivery_id=id_of(clinic_id, claimed.client_id, claimed.day),
         template=Template.REMINDER,
@@ -278,6 +281,16 @@ where clinic_id = $1
   and client_day = $3
   and state = 'claimed'
 """
+
+
+async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
+    # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
+    if state != "perhaps_sent":
+        await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
+    for device_id in gone:
+        await phone_settings.forget_push(db, device_id)
+
+
 # Not where the client chose anew meanwhile: their new hour holds.
 TRY_AGAIN = """
 update phone_setting
@@ -288,13 +301,6 @@ where clinic_id = $1
 """
 
 
-async def _settle(
-    db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, again_at: datetime, now: datetime
-) -> None:
-    # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
-    if state != "perhaps_sent":
-        await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
-    for device_id in gone:
-        await phone_settings.forget_push(db, device_id)
-    if state == "failed" and again_at < min(claimed.expires_at, claimed.moved_to):
-        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, claimed.moved_to, again_at)
+async def _try_again(db: Db, claimed: Claimed, *, at: datetime) -> None:
+    if at < min(claimed.expires_at, claimed.moved_to):
+        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, claimed.moved_to, at)

@@ -177,3 +177,13 @@ def test_the_chosen_hour_is_found_again_from_any_later_minute_through_a_year_of_
             assert phone_settings.latest_at(coming - MINUTE, at, there) < coming
             assert phone_settings.latest_at(coming + reminders.LASTS, at, there) == coming
             moment = coming
+
+
+async def test_an_address_that_the_mail_server_does_not_know_is_tried_once_a_day(
+    owner_pool: Pool, clinic: Clinic, tools: Tools
+) -> None:
+    await a_reminded_client(owner_pool, clinic, email="nobody@x.example")
+    for days in range(2):
+        at = DUE_AT + timedelta(days=days)
+        assert await run(tools, at=at) == counted(failed=1)
+        assert [await run(tools, at=at + each * 10 * MINUTE) for each in range(1, TRIES)] == [counted()] * (TRIES - 1)

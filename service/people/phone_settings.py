@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from service import errors
 from service.database import Db
 from service.keys.sealing import Sealer
 from service.people import clients
@@ -98,14 +97,14 @@ async def choose_reminder(
     *,
     remind_time: time | None,
     time_zone: str,
-    zone: ZoneInfo | None,
+    zone: ZoneInfo,
     email: str | None,
     now: datetime,
 ) -> None:
-    """Be reminded at this time of the phone's clock, or not at all (None). Raises Invalid for a zone unknown here."""
-    if zone is None:
-        fault = errors.FieldFault("time_zone", "a zone that this server knows")
-        raise errors.Invalid("This time zone is not known here.", fields=(fault,))
+    """Be reminded at this time of the phone's clock, or not at all (None).
+
+    `time_zone` as the phone names it, `zone` the one meant: the clinic's where the name is not known here.
+    """
     sealed = None
     if remind_time is not None and email is not None:
         sealer = await clients.sealer_of(db, master, client_id)
