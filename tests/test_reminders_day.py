@@ -20,7 +20,7 @@ from service.notify import Message, Result, Retry
 from service.people import phone_settings
 from tests.builders import MASTER, NOW
 from tests.push_browsers import a_browser
-from tests.reminding import CHICAGO, DAY, DUE_AT, a_reminded_client, choose, clinic, counted, run, service, tools
+from tests.reminding import CHICAGO, DAY, DUE_AT, HOUR, a_reminded_client, choose, clinic, counted, run, service, tools
 from tests.sinks import HookSink, MailSink
 
 __all__ = ["clinic", "service", "tools"]
@@ -187,3 +187,21 @@ async def test_an_address_that_the_mail_server_does_not_know_is_tried_once_a_day
         at = DUE_AT + timedelta(days=days)
         assert await run(tools, at=at) == counted(failed=1)
         assert [await run(tools, at=at + each * 10 * MINUTE) for each in range(1, TRIES)] == [counted()] * (TRIES - 1)
+
+
+async def test_saving_the_same_hour_again_drops_neither_what_is_due_nor_another_try(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+) -> None:
+    client_id = await a_reminded_client(owner_pool, clinic, email="nobody@x.example")
+
+    async def save(email: str, now: datetime) -> None:
+        async with database.transaction(web_pool, clinic.clinic_id) as db:
+            await choose(db, client_id, HOUR, email=email, now=now)
+
+    await save("nobody@x.example", DUE_AT + timedelta(seconds=5))
+    assert await run(without_channels(tools), at=DUE_AT + timedelta(seconds=15)) == counted(failed=1)
+    await save(EMAIL, DUE_AT + 5 * MINUTE)
+    assert await run(tools, at=DUE_AT + 11 * MINUTE) == counted(sent=1)
+    await save(EMAIL, DUE_AT + 12 * MINUTE)
+    assert await run(tools, at=DUE_AT + HOURS) == counted()
+    assert [message["To"] for message in mail.messages] == [EMAIL]

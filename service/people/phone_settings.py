@@ -78,6 +78,7 @@ async def choose_language(db: Db, client_id: UUID, language: str, *, now: dateti
     await db.execute(CHOOSE_LANGUAGE, db.clinic_id, client_id, language, now)
 
 
+# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again.
 CHOOSE_REMINDER = """
 insert into phone_setting (clinic_id, client_id, remind_time, time_zone, email_sealed, next_at, changed_at)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -85,7 +86,11 @@ on conflict (clinic_id, client_id) do update
 set remind_time = excluded.remind_time,
     time_zone = excluded.time_zone,
     email_sealed = excluded.email_sealed,
-    next_at = excluded.next_at,
+    next_at = case
+      when (phone_setting.remind_time, phone_setting.time_zone) = (excluded.remind_time, excluded.time_zone)
+        then phone_setting.next_at
+      else excluded.next_at
+    end,
     changed_at = excluded.changed_at
 """
 
