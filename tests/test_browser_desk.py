@@ -335,3 +335,28 @@ async def sheets(page: Page) -> int:
     """How many sheets of A4 a page prints on, with the margins that printers leave."""
     printed = await page.pdf(format="A4", margin={"top": "10mm", "bottom": "10mm", "left": "10mm", "right": "10mm"})
     return len(re.findall(rb"/Type\s*/Page\b", printed))
+
+
+async def test_the_table_of_values_stands_whole_in_the_page_and_one_that_goes_on_beyond_shows_an_edge(
+    desk: Desk,
+) -> None:
+    now = datetime.now(UTC)
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_client(db, given_name="Ines")
+        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=now)
+        days = [(now - timedelta(days=30 - day)).date() for day in range(30)]
+        await a_trend(db, client_id, [a_trend_day(day, craving=None if n == 20 else 3) for n, day in enumerate(days)])
+    for width in (1440, 390, 320):
+        async with watched_context(desk.started, desk.address, width=width) as context:
+            await desk.sign_in(context)
+            page = await context.new_page()
+            await page.goto(f"/clients/{client_id}")
+            await page.get_by_text("All values as a table").click()
+            values = page.get_by_role("region", name="Values by client day")
+            await expect(values.get_by_role("row")).to_have_count(31)
+            for side in ("Width", "Height"):
+                assert await values.evaluate(f"region => region.scroll{side} <= region.client{side}"), (side, width)
+            assert "gradient" in await values.evaluate("region => getComputedStyle(region).backgroundImage")
+            place = await values.get_by_text("no answer").bounding_box()
+            assert place is not None
+            assert place["x"] + place["width"] <= width

@@ -61,8 +61,8 @@ async def show_overlay(
     """The days after the last infusions laid over each other; 304 while its data is the same."""
     async with at_desk(request, services, now) as desk:
         await desk.require_client(client_id)
-        drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
-        if not any(curve.points for curve in drawn):
+        drawn = await curves.of(desk.db, client_id, days=overlay_spec.READ_DAYS)
+        if not any(curve.points for curve in overlay_spec.laid(drawn).curves):
             raise errors.NotFound("There is nothing to draw yet.")
         await desk.record("client.read_chart", client_id=client_id)
     return await _picture(request, services, overlay_spec.spec_of(drawn, shape))
