@@ -133,10 +133,13 @@ def _session_on(weekday: int, place: int) -> tuple[int, time]:
 
 @cache
 def _place(person: Person) -> int:
-    """How many of the therapist's clients with the same weekdays come before: who had the infusion earlier does."""
+    """How many of the therapist's clients with the same weekdays come before: who had the infusion earlier does.
+
+    Whoever joins at a start of the demonstration has the hour before everybody's: -1.
+    """
     together = [each for each in PEOPLE if each.therapist == person.therapist and _weekdays(each) == _weekdays(person)]
     keys = [each.key for each in sorted(together, key=lambda each: (_clock(each), each.key))]
-    return keys.index(person.key) if person.key in keys else 0
+    return keys.index(person.key) if person.key in keys else -1
 
 
 @cache
