@@ -21,8 +21,9 @@ from service.web.desk_session import at_desk
 from service.web.pages import HEADERS
 from service.web.services import Services
 
-# What a person may choose to see of a trend; the whole of a course is at most about a year.
-SPANS = {"28": 28, "70": 70, "all": 400}
+# What a person may choose to see of a trend. More days than about four years are no line any more; where there are, the
+# page says so.
+SPANS = {"28": 28, "70": 70, "all": 1500}
 DEFAULT_SPAN = "70"
 # An SVG opened by itself carries its own style element; it runs and loads nothing.
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
