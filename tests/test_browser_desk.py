@@ -320,9 +320,7 @@ async def test_a_caseload_of_25_and_an_inbox_of_ten_print_on_one_sheet(desk: Des
     async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
         days = [a_trend_day((now - timedelta(days=30 - day)).date(), craving=3) for day in range(30)]
         # One long word would make room for everybody's name.
-        await db.execute(
-            "update client set given_name = 'Bea', family_name = 'Moss'"
-        )
+        await db.execute("update client set given_name = 'Bea', family_name = 'Moss'")
         for number, person in enumerate(PEOPLE):
             client_id = await a_client(
                 db,
