@@ -14,6 +14,7 @@ from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.forms import form_replies, refused_forms
 from service.web.pages import go_to
 from service.web.services import Services
+from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
 # Remembers which clinic's sign-in page to show; says nothing about anybody.
 CLINIC_COOKIE = "__Host-neap-clinic"
@@ -55,7 +56,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     context = {
         **({} if said_here else _frame_of(request, services)),
         "title": problem.title,
-        "detail": problem.detail,
+        "detail": FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         "faults": problem.errors,
         "next": (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER),
     }

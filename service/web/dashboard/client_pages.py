@@ -14,7 +14,6 @@ from litestar.params import FromPath, FromQuery
 from schemas.alert import Finding
 from schemas.client import RecordOrigin
 from schemas.gate import GateLine
-from schemas.treatment import Curve
 from service.alerting import leases, undo
 from service.desk import brief, client_page, curves, gate_words, instruments_page, reasons, sentences, told
 from service.facts import client_day
@@ -53,7 +52,8 @@ async def show_client(
         "view": view,
         "span": span,
         "spans": SPAN_WORDS,
-        "overlaid": await _overlaid(desk, client_id) if span == BY_INFUSION else [],
+        "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,
+        "overlay_days": overlay_spec.DAYS,
         "sees_notes": sees_notes,
         "brief": in_short,
         "gate": await _gate(desk, view),
@@ -86,9 +86,8 @@ def _said_of(found: Sequence[Finding], today: date) -> list[tuple[UUID, str]]:
     return [(finding_id, sentence) for sentence, finding_id in said.items()]
 
 
-async def _overlaid(desk: Desk, client_id: UUID) -> list[Curve]:
-    drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
-    return drawn[-overlay_spec.MOST_INFUSIONS :]
+async def _overlay(desk: Desk, client_id: UUID) -> overlay_spec.Overlay:
+    return overlay_spec.laid(await curves.of(desk.db, client_id, days=overlay_spec.READ_DAYS))
 
 
 async def _in_short(desk: Desk, view: client_page.ClientView, sealer: Sealer | None) -> brief.InShort | None:
