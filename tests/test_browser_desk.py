@@ -136,7 +136,7 @@ async def test_an_acknowledgement_is_taken_back_from_the_inbox_and_from_the_aler
             acknowledge, undo = (page.get_by_role("button", name=each) for each in ("Acknowledge", "Undo"))
             pressed = await middle_of(acknowledge)
             await acknowledge.click()
-            await expect(page.get_by_text("You have taken it on")).to_be_visible()
+            await expect(page.get_by_text("You have taken it on.")).to_be_visible()
             there = await undo.bounding_box()
             assert there is not None
             across = there["x"] < pressed[0] < there["x"] + there["width"]
@@ -187,7 +187,7 @@ async def test_what_can_be_taken_back_is_in_sight_and_one_tab_away_and_a_live_li
         last = page.get_by_role("listitem").filter(has=page.get_by_role("button", name="Acknowledge")).last
         name = await last.get_by_role("link").first.inner_text()
         await last.get_by_role("button", name="Acknowledge").press("Enter")
-        told = page.get_by_text("You have taken it on")
+        told = page.get_by_text("You have taken it on.")
         await expect(told).to_be_focused()
         await expect(told).to_be_in_viewport()
         await page.keyboard.press("Tab")

@@ -13,14 +13,10 @@ import pytest
 from playwright.async_api import BrowserContext, Dialog, Page, expect
 
 from schemas.alert import Rule, Tier
-from schemas.staff import Role
 from service import database as databases
 from service.alerting import alerts
-from service.people import clients
 from tests.axe import faults
 from tests.browser import watched_context
-from tests.builders import a_client
-from tests.desk import a_person, an_alert
 from tests.desk_browser import Desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -220,53 +216,3 @@ async def test_a_form_that_the_page_sends_is_answered_without_closing_the_connec
         return answered
 
     assert await asyncio.to_thread(twice) == [(204, b""), (204, b"")]
-
-
-async def test_a_list_that_changes_under_the_pointer_lets_nobody_take_on_what_they_have_not_seen(desk: Desk) -> None:
-    seen = await desk.alert()
-    async with watched_context(desk.started, desk.address, width=1440) as context:
-        page = await a_live_inbox(desk, context)
-        place = await page.locator(f"#ack-{seen}").bounding_box()
-        assert place is not None
-        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-            other = await a_client(db, given_name="Thea", family_name="Novak")
-            await clients.assign(db, other, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
-        await page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
-        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-            unseen = await an_alert(db, other, Rule.SAFETY, Tier.URGENT)
-        await page.clock.run_for(1)
-        await expect(page.locator(f"#ack-{unseen}")).to_be_visible(timeout=PATIENCE)
-        await page.mouse.click(place["x"] + 20, place["y"] + 15)
-        await expect(page.get_by_role("alert")).to_contain_text("changed under the pointer")
-        assert await state_of(desk, unseen) != "acknowledged"
-        await page.clock.run_for(1_000)
-        button = page.locator(f"#ack-{unseen}")
-        await expect(button).to_have_accessible_description("Thea Novak")
-        await button.click()
-        await expect(page.get_by_text("You have taken it on: Thea Novak")).to_be_visible()
-        assert await state_of(desk, unseen) == "acknowledged"
-
-
-async def test_what_had_the_focus_and_went_leaves_it_with_the_alert_s_name(desk: Desk) -> None:
-    alert_id = await desk.alert()
-    async with watched_context(desk.started, desk.address, width=1440) as context:
-        page = await a_live_inbox(desk, context)
-        button, name = page.locator(f"#ack-{alert_id}"), page.locator(f"#name-{alert_id}")
-        await button.focus()
-        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-            somebody = await a_person(db, roles=[Role.NURSE], name="Tomas Reyes", email="tomas@clinic.example")
-            await alerts.acknowledge(db, alert_id, by=somebody, now=datetime.now(UTC))
-        await expect(page.get_by_text("Tomas Reyes has it")).to_be_visible(timeout=PATIENCE)
-        await expect(name).to_be_focused()
-
-
-async def test_whoever_took_something_back_goes_on_at_the_alert_s_name_and_is_told(desk: Desk) -> None:
-    alert_id = await desk.alert()
-    async with watched_context(desk.started, desk.address, width=1440) as context:
-        page = await a_live_inbox(desk, context)
-        await page.locator(f"#ack-{alert_id}").press("Enter")
-        await page.locator(f"#undo-{alert_id}").press("Enter")
-        await expect(page.get_by_role("status").filter(has_text="Taken back.")).to_be_visible()
-        await expect(page.locator(f"#name-{alert_id}")).to_be_focused()
-        await page.reload()
-        await expect(page.get_by_text("Taken back.")).to_have_count(0)

@@ -6,7 +6,6 @@
   const SILENT = 25_000;
   const LOOK = 2_000;
   const AGAIN = 5_000;
-  const SETTLING = 1_000;
 
   const line = document.getElementById("live");
   const list = () => document.getElementById("open");
@@ -73,37 +72,6 @@
   function fetchAgain() {
     if (failed) htmx.trigger(list(), "changed");
   }
-
-  // A list that changes moves under the pointer: for a second nothing in it is pressed, so that nobody takes on an alert
-  // that they have not seen. Keys press what has the focus, which stays with its alert.
-  const pressable = () => [...list().querySelectorAll("a[id], button[id]")].map((each) => each.id).join();
-  let before = null;
-  let at = null;
-
-  function settle() {
-    const shown = list();
-    shown.dataset.settling = "yes";
-    setTimeout(() => delete shown.dataset.settling, SETTLING);
-  }
-
-  document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id !== "open") return;
-    before = pressable();
-    at = list().contains(document.activeElement) ? document.activeElement.closest("li")?.querySelector("a.name").id : null;
-  });
-  document.body.addEventListener("htmx:afterSwap", () => {
-    const changed = before !== null && pressable() !== before;
-    before = null;
-    if (!changed) return;
-    settle();
-    // What had the focus may be gone, because somebody else took the alert on; it goes to the alert's name.
-    if (at && document.activeElement === document.body) document.getElementById(at)?.focus();
-  });
-  document.addEventListener("click", (event) => {
-    if (event.target.closest("#open[data-settling]") && !event.target.closest("a, button")) {
-      document.getElementById("said").textContent = "The list has just changed under the pointer, so nothing was pressed. Look, and press again.";
-    }
-  });
 
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.requestConfig.elt.id !== "open") return;

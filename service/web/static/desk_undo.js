@@ -2,8 +2,6 @@
 // unseen; and it goes away after its seconds, or, where somebody is about to press it, when it cannot be taken back any
 // more. What has the focus is what was done and not the button beside it: whoever presses twice takes nothing back.
 {
-  const UNDONE = "undone";
-
   function leave(offer, end) {
     if (Date.now() < end && offer.matches(":hover, :has(button:focus)")) return setTimeout(leave, 1000, offer, end);
     const name = offer.contains(document.activeElement) && offer.closest("li")?.querySelector("a.name");
@@ -17,28 +15,8 @@
     newest.querySelector("span").focus();
   }
 
-  // Whoever took something back goes on from there, on the page that comes then.
-  function goOn() {
-    const undone = sessionStorage.getItem(UNDONE);
-    sessionStorage.removeItem(UNDONE);
-    if (!undone) return;
-    const name = document.getElementById(`name-${undone}`);
-    const said = document.createElement("p");
-    said.className = "small";
-    said.setAttribute("role", "status");
-    if (name) name.closest("p").after(said);
-    else document.getElementById("main").prepend(said);
-    (name ?? document.getElementById("main")).focus();
-    requestAnimationFrame(() => (said.textContent = "Taken back."));
-  }
-
-  document.addEventListener("submit", (event) => {
-    if (event.target.matches(".undo")) sessionStorage.setItem(UNDONE, event.target.getAttribute("action").split("/")[2]);
-  });
-
   // Of the page, and of each list that is fetched later.
   document.addEventListener("htmx:load", (event) => {
-    if (event.detail.elt === document.body) goOn();
     const offers = [...event.detail.elt.querySelectorAll(".undo")];
     for (const offer of offers) {
       const { seconds, mostSeconds } = offer.dataset;
