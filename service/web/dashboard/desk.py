@@ -17,7 +17,7 @@ from service.people import access
 from service.people.access import Permission, Reach, Scope
 from service.web import cursors, desk_page, page_problems
 from service.web.charts.sparklines import spark_of
-from service.web.dashboard import hidden_words, inbox_live
+from service.web.dashboard import changes, hidden_words, inbox_live
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import HEADERS, go_to, how_long
 
@@ -74,6 +74,7 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     soon = read.next_session_at
     context = {
         "caseload": read,
+        "version": changes.version_of(read.lines),
         "lines": lines,
         "asked": asked,
         "statuses": caseload_filter.STATUSES,
