@@ -60,7 +60,7 @@ async def show_client(
         "brief": in_short,
         "gate": await _gate(desk, view),
         "gate_open": gate_words.still_open,
-        "taken_back": await undo.offered_of(
+        "just_done": await undo.told_of(
             desk.db, [alert.alert_id for alert, _ in view.open_alerts], to=desk.who.staff_id, now=desk.now
         ),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),

@@ -116,8 +116,8 @@ async def show_inbox(
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))
     await desk.record("inbox.read")
-    mine = await undo.offered_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
-    context = {"page": page, "version": version, "taken_back": mine, **_inbox_words(desk)}
+    mine = await undo.told_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
+    context = {"page": page, "version": version, "just_done": mine, **_inbox_words(desk)}
     if by_itself:
         frame = await desk_page.frame_of(desk, "/inbox")
         return desk.services.pages.show("inbox_open.html", {**frame, **context})

@@ -83,12 +83,25 @@ const still = {};
     const before = list();
     const fresh = newIn(parsed(html)).map((row) => row.dataset.alert);
     const asking = before.classList.contains("htmx-request");
+    const at = before.contains(document.activeElement) ? document.activeElement.closest("li") : null;
     drop();
     if (placesOf(before) !== placesOf(parsed(html))) changedAt = Date.now();
     htmx.swap(before, html, { swapStyle: "outerHTML" });
     for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
+    if (at && !list().contains(document.activeElement)) follow(at);
     // What answers a list that is gone would be lost.
     if (asking) htmx.trigger(list(), "changed");
+  }
+
+  // The button that had the focus is gone: somebody else was faster.
+  function follow(row) {
+    const { alert } = row.dataset;
+    const now = document.getElementById(`name-${alert}`);
+    const whose = row.querySelector(".name").textContent;
+    document.getElementById("heard").textContent = now
+      ? `${whose}: somebody else did something here.`
+      : `${whose}: not open any more.`;
+    (now ?? list().querySelector(".name") ?? document.getElementById("main")).focus();
   }
 
   function showHeld() {
