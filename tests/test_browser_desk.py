@@ -190,7 +190,7 @@ async def test_what_can_be_taken_back_is_in_sight_and_one_tab_away_and_a_live_li
         await expect(told).to_be_in_viewport()
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("button", name="Undo")).to_be_focused()
-        link = page.get_by_role("link", name=name)
+        link = page.get_by_role("link", name=name, exact=True)
         await link.focus()
         await desk.alert(Rule.SAFETY, Tier.URGENT)
         await expect(page.get_by_role("button", name="1 new urgent alert")).to_be_visible(timeout=REFRESH_MILLISECONDS)
@@ -256,7 +256,7 @@ async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> No
             await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
         # What asks by itself does so every twenty seconds.
         await page.clock.fast_forward(25_000)
-        await page.wait_for_url("**/sign-in?idle=yes", timeout=REFRESH_MILLISECONDS)
+        await page.wait_for_url("**/sign-in?ended=idle", timeout=REFRESH_MILLISECONDS)
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

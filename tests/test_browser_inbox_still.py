@@ -74,7 +74,7 @@ async def test_a_button_above_the_list_shows_what_waits_and_leads_to_it(desk: De
     await an_alert_of(desk, "Greta")
     async with watched_context(desk.started, desk.address, width=320) as context:
         page = await a_live_inbox(desk, context)
-        await page.get_by_role("link", name="Greta Marlow").press("Shift")
+        await page.get_by_role("link", name="Greta Marlow", exact=True).press("Shift")
         place = await acknowledge_of(page, "Greta").bounding_box()
         await an_alert_of(desk, "Thea", Rule.SAFETY, Tier.URGENT)
         bar = page.get_by_role("button", name="show it")
@@ -83,12 +83,12 @@ async def test_a_button_above_the_list_shows_what_waits_and_leads_to_it(desk: De
         bar = page.get_by_role("button", name="show them")
         await expect(bar).to_have_text("2 new alerts, 1 urgent: show them", timeout=PATIENCE)
         assert await acknowledge_of(page, "Greta").bounding_box() == place
-        await expect(page.get_by_role("link", name="Greta Marlow")).to_be_focused()
+        await expect(page.get_by_role("link", name="Greta Marlow", exact=True)).to_be_focused()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
         assert not await faults(page)
         await bar.press("Enter")
         await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(3)
-        await expect(page.get_by_role("link", name="Thea Marlow")).to_be_focused()
+        await expect(page.get_by_role("link", name="Thea Marlow", exact=True)).to_be_focused()
         await expect(bar).to_have_count(0)
 
 
