@@ -15,7 +15,7 @@ from schemas.alert import Finding
 from schemas.client import RecordOrigin
 from schemas.gate import GateLine
 from service.alerting import leases, undo
-from service.desk import brief, client_page, curves, gate_words, instruments_page, reasons, sentences, told
+from service.desk import brief, caseload, client_page, curves, gate_words, instruments_page, reasons, sentences, told
 from service.facts import client_day
 from service.gate import read as gates
 from service.keys.sealing import Sealer
@@ -23,6 +23,7 @@ from service.people import clients
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.charts import chart_spec, overlay_spec
+from service.web.dashboard import changes
 from service.web.dashboard.chart_pages import DEFAULT_SPAN, SPANS
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import day
@@ -50,6 +51,7 @@ async def show_client(
     in_short = await _in_short(desk, view, sealer)
     context = {
         "view": view,
+        "version": changes.version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]),
         "span": span,
         "spans": SPAN_WORDS,
         "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,
@@ -58,7 +60,7 @@ async def show_client(
         "brief": in_short,
         "gate": await _gate(desk, view),
         "gate_open": gate_words.still_open,
-        "taken_back": await undo.offered_of(
+        "just_done": await undo.told_of(
             desk.db, [alert.alert_id for alert, _ in view.open_alerts], to=desk.who.staff_id, now=desk.now
         ),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
