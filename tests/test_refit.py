@@ -40,18 +40,18 @@ async def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
 
 
 async def a_real_clinic(
-    owner: Pool, slug: str, *, people: int, seed: int, days: int = DAYS
+    owner: Pool, slug: str, *, people: int, seed: int, days: int = DAYS, last: date = LAST
 ) -> tuple[Clinic, list[UUID]]:
-    """A clinic whose clients have answered most of the days up to LAST."""
+    """A clinic whose clients have answered most of the days up to `last`."""
     made = cohort(seed, people, population=OTHERS, length_days=days).days
     async with databases.transaction(owner, ids.new()) as db:
         clinic = await clinics.create(db, slug=slug, name=slug, time_zone="America/Chicago", now=NOW)
-        client_ids = [await _a_client(db, made.scores[client]) for client in range(people)]
+        client_ids = [await _a_client(db, made.scores[client], last) for client in range(people)]
     return clinic, client_ids
 
 
-async def _a_client(db: databases.Db, scores: Array) -> UUID:
-    first = LAST - timedelta(days=len(scores) - 1)
+async def _a_client(db: databases.Db, scores: Array, last: date) -> UUID:
+    first = last - timedelta(days=len(scores) - 1)
     client_id = await clients.add(
         db, MASTER, given_name="Ines", family_name="Marlow", time_zone="America/Chicago", enrolled_on=first, now=NOW
     )
@@ -181,6 +181,16 @@ async def test_too_few_people_are_left_alone_and_fictional_ones_too(owner_pool: 
         await db.execute("update clinic_setting set fictional = true where clinic_id = $1", db.clinic_id)
     assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
     assert len(await versions_of(owner_pool, clinic)) == 1
+
+
+async def test_who_answered_years_ago_does_not_make_up_for_few_people_now(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    await a_real_clinic(owner_pool, "past", people=52, seed=1, last=LAST - timedelta(days=800))
+    await a_real_clinic(owner_pool, "now", people=3, seed=2, days=40)
+    assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+    async with databases.across_clinics(jobs_pool) as connection:
+        assert await populations.newest(connection) is None
 
 
 @pytest.mark.slow

@@ -26,6 +26,8 @@ SHIFTS = np.linspace(-0.5, 0.5, 21)
 LEARNING_PASSES = 6
 """A person's noise and effects settle within so many turns, given the population."""
 MISSED_TERMS = 4
+MANY_ANSWERED_DAYS = 60
+"""Of somebody who says much about the population."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,13 @@ class Guess:
 
 @dataclass(frozen=True)
 class Sums:
-    """What some people add to a pass; every field may be added up over people, in any order and grouping."""
+    """What some people add to a pass; every field may be added up over people, in any order and grouping.
+
+    `people` are those it rests on, `well_known` those of them with MANY_ANSWERED_DAYS.
+    """
 
     people: Array
+    well_known: Array
     effects: Array
     effect_squares: Array
     effect_cov: Array
@@ -130,6 +136,7 @@ def sums_of(days: Days, guess: Guess, told: Told) -> Sums:
     gradient, curvature = estimate.logistic_sums(design, happened, guess.missed)
     return Sums(
         people=np.array(float(n)),
+        well_known=np.array(float((counts >= MANY_ANSWERED_DAYS).sum())),
         effects=learned.effects.sum(axis=0),
         effect_squares=learned.effects.T @ learned.effects,
         effect_cov=learned.cov.sum(axis=0),

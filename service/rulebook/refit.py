@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from service import database
-from service.database import Db, Pool
+from service.database import Pool
 from service.detection import Days, Rules, Shipped, sums
 from service.detection.calibrate import BUDGETS_DAYS, SIMULATION_ALERTS, find_limit
 from service.detection.estimate import Told
@@ -35,7 +35,6 @@ from service.people import clinics
 from service.rules.populations import Population
 
 LEAST_CLIENTS = 50
-LEAST_ANSWERED_DAYS = 60
 PASSES = 10
 SIMULATED_CLIENTS = 800
 SIMULATED_DAYS = 150
@@ -61,44 +60,19 @@ class Summable(Protocol):
 
 S = TypeVar("S", bound=Summable)
 
-MANY_ANSWERS = """
-select count(*)
-from (
-  select c.client_id
-  from client c
-  join check_in ci
-    on ci.clinic_id = c.clinic_id
-    and ci.client_id = c.client_id
-  where c.clinic_id = $1
-    and c.origin = 'live'
-    and ci.kind = 'daily'
-  group by c.client_id
-  having count(distinct ci.client_day) >= $2
-) as answered
-"""
-
-
-async def _clients_with_many_answers(db: Db) -> int:
-    count = await db.value(MANY_ANSWERS, db.clinic_id, LEAST_ANSWERED_DAYS)
-    assert isinstance(count, int)
-    return count
-
 
 async def fit(
     pool: Pool, clinic_ids: Sequence[UUID], *, version: int, now: datetime, simulated_clients: int = SIMULATED_CLIENTS
 ) -> Population | None:
-    """The population of all clinics but fictional ones; None while there are too few people to fit one to.
+    """The population of all clinics but fictional ones; None while it would rest on too few people who answered much.
 
     Takes minutes of one processor; `version` names it, and is the seed of the simulation.
     """
-    enough, real = 0, []
+    real = []
     for clinic_id in clinic_ids:
         async with database.transaction(pool, clinic_id) as db:
             if not (await clinics.get_setting(db)).fictional:
-                enough += await _clients_with_many_answers(db)
                 real.append(clinic_id)
-    if enough < LEAST_CLIENTS:
-        return None
     gathering = _Gathering(pool, real, now)
     there = await gathering.sum(Answered.of)
     if there is None:
@@ -148,7 +122,8 @@ async def _fitted(gathering: _Gathering, told: Told, version: int) -> tuple[Rule
     guess, total = Guess.first(known, told), None
     for _ in range(PASSES):
         total = await gathering.sum(partial(sums.sums_of, guess=guess, told=told))
-        if total is None or not total.people:
+        # Counted in what was read and not left out: who answered years ago says nothing about today's people.
+        if total is None or total.well_known < LEAST_CLIENTS:
             return None
         guess = sums.next_guess(total, guess)
     assert total is not None, "there was a pass"
