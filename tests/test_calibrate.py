@@ -104,15 +104,19 @@ def test_people_who_say_nothing_of_a_population_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("slips", "often"), [(0, "always"), (3, "nearly always")])
+def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path, slips: int, often: str) -> None:
     history = a_history(tmp_path, 12, length=40)
     lines = history.read_text().splitlines()
     place = lines[0].split(",").index("anxiety")
-    flat = [",".join([*line.split(",")[:place], "0", *line.split(",")[place + 1 :]]) for line in lines[1:]]
+    flat = [
+        ",".join([*line.split(",")[:place], "9" if row < slips else "0", *line.split(",")[place + 1 :]])
+        for row, line in enumerate(lines[1:])
+    ]
     history.write_text("\n".join([lines[0], *flat, ""]))
     said: list[str] = []
     made = fitting.fit(answers.read(history), history, budget_days=60, seed=1, clients=60, tell=said.append)
-    assert "anxiety is 0 throughout, and is left out" in said
+    assert f"anxiety is {often} 0, and is left out" in said
     assert "anxiety (never asked)" in made.kept
 
 
