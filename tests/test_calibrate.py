@@ -120,6 +120,18 @@ def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path,
     assert "anxiety (never asked)" in made.kept
 
 
+def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
+    """Few people, few of them simulated: 150 days ask for less than 90 do."""
+    history = a_history(tmp_path, 12, length=40)
+    said: list[str] = []
+    made = fitting.fit(answers.read(history), history, budget_days=60, seed=3, clients=30, tell=said.append)
+    limits = made.shipped.limits
+    assert list(limits) == sorted(limits)
+    assert len(set(limits)) < len(limits), "some would have descended"
+    assert f"budget 365 days: limit {limits[-1]:.4f}" in said[-1]
+    assert made.shipped.rules.limit == limits[made.shipped.budgets_days.index(60)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
