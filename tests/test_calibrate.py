@@ -74,6 +74,12 @@ def test_a_history_of_too_few_people_is_refused_in_one_line(tmp_path: Path) -> N
     assert not (tmp_path / "rules.json").exists()
 
 
+def test_a_history_of_nobody_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = calibrate("--from", file_of(tmp_path, []), "--out", tmp_path / "rules.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"neap: {tmp_path / 'history.csv'}: there is no client in it; a population takes 10\n"
+
+
 def constant(person: int, day: int) -> tuple[int, int, int]:
     return 3, 7, 3
 
