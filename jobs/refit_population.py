@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from jobs.work import Result, Tools
 from service import database
+from service.detection.plausible import NoPopulationError
 from service.people import clinics
 from service.rulebook import refit
 from service.rules import populations, rule_sets
 from service.rules.populations import Population
+
+log = logging.getLogger(__name__)
 
 REFIT_EVERY = timedelta(days=28)
 
@@ -26,9 +30,14 @@ async def run_once(tools: Tools, *, now: datetime, simulated_clients: int = refi
     fitted = 0
     if newest is None or now - newest.created_at >= REFIT_EVERY:
         version = 1 if newest is None else newest.version + 1
-        made = await refit.fit(tools.pool, clinic_ids, version=version, now=now, simulated_clients=simulated_clients)
-        fitted = int(made is not None and await _store(tools, made))
-        newest = made or newest
+        try:
+            newest = await refit.fit(
+                tools.pool, clinic_ids, version=version, now=now, simulated_clients=simulated_clients
+            )
+            fitted = int(await _store(tools, newest))
+        except NoPopulationError as error:
+            # Says how much there is and what is wrong with an estimate, and nothing of anybody's answers.
+            log.info("population_not_fitted", extra={"reason": str(error)})
     adopted = 0
     if newest is not None:
         for clinic_id in clinic_ids:

@@ -74,6 +74,12 @@ def test_a_history_of_too_few_people_is_refused_in_one_line(tmp_path: Path) -> N
     assert not (tmp_path / "rules.json").exists()
 
 
+def test_a_history_of_nobody_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = calibrate("--from", file_of(tmp_path, []), "--out", tmp_path / "rules.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"neap: {tmp_path / 'history.csv'}: there is no client in it; a population takes 10\n"
+
+
 def constant(person: int, day: int) -> tuple[int, int, int]:
     return 3, 7, 3
 
@@ -104,16 +110,32 @@ def test_people_who_say_nothing_of_a_population_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("slips", "often"), [(0, "always"), (3, "nearly always")])
+def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path, slips: int, often: str) -> None:
     history = a_history(tmp_path, 12, length=40)
     lines = history.read_text().splitlines()
     place = lines[0].split(",").index("anxiety")
-    flat = [",".join([*line.split(",")[:place], "0", *line.split(",")[place + 1 :]]) for line in lines[1:]]
+    flat = [
+        ",".join([*line.split(",")[:place], "9" if row < slips else "0", *line.split(",")[place + 1 :]])
+        for row, line in enumerate(lines[1:])
+    ]
     history.write_text("\n".join([lines[0], *flat, ""]))
     said: list[str] = []
     made = fitting.fit(answers.read(history), history, budget_days=60, seed=1, clients=60, tell=said.append)
-    assert "anxiety is 0 throughout, and is left out" in said
+    assert f"anxiety is {often} 0, and is left out" in said
     assert "anxiety (never asked)" in made.kept
+
+
+def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
+    """Few people, few of them simulated: 150 days ask for less than 90 do."""
+    history = a_history(tmp_path, 12, length=40)
+    said: list[str] = []
+    made = fitting.fit(answers.read(history), history, budget_days=60, seed=3, clients=30, tell=said.append)
+    limits = made.shipped.limits
+    assert list(limits) == sorted(limits)
+    assert len(set(limits)) < len(limits), "some would have descended"
+    assert f"budget 365 days: limit {limits[-1]:.4f}" in said[-1]
+    assert made.shipped.rules.limit == limits[made.shipped.budgets_days.index(60)]
 
 
 @pytest.mark.parametrize(

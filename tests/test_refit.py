@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 
@@ -40,18 +41,24 @@ async def tools(jobs_pool: Pool, sweep_pool: Pool) -> Tools:
 
 
 async def a_real_clinic(
-    owner: Pool, slug: str, *, people: int, seed: int, days: int = DAYS
+    owner: Pool, slug: str, *, people: int, seed: int, days: int = DAYS, last: date = LAST
 ) -> tuple[Clinic, list[UUID]]:
-    """A clinic whose clients have answered most of the days up to LAST."""
+    """A clinic whose clients have answered most of the days up to `last`."""
     made = cohort(seed, people, population=OTHERS, length_days=days).days
+    return await a_clinic_that_answered(owner, slug, made.scores, last=last)
+
+
+async def a_clinic_that_answered(
+    owner: Pool, slug: str, scores: Array, *, last: date = LAST
+) -> tuple[Clinic, list[UUID]]:
     async with databases.transaction(owner, ids.new()) as db:
         clinic = await clinics.create(db, slug=slug, name=slug, time_zone="America/Chicago", now=NOW)
-        client_ids = [await _a_client(db, made.scores[client]) for client in range(people)]
+        client_ids = [await _a_client(db, of_client, last) for of_client in scores]
     return clinic, client_ids
 
 
-async def _a_client(db: databases.Db, scores: Array) -> UUID:
-    first = LAST - timedelta(days=len(scores) - 1)
+async def _a_client(db: databases.Db, scores: Array, last: date) -> UUID:
+    first = last - timedelta(days=len(scores) - 1)
     client_id = await clients.add(
         db, MASTER, given_name="Ines", family_name="Marlow", time_zone="America/Chicago", enrolled_on=first, now=NOW
     )
@@ -181,6 +188,76 @@ async def test_too_few_people_are_left_alone_and_fictional_ones_too(owner_pool: 
         await db.execute("update clinic_setting set fictional = true where clinic_id = $1", db.clinic_id)
     assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
     assert len(await versions_of(owner_pool, clinic)) == 1
+
+
+async def test_who_answered_years_ago_does_not_make_up_for_few_people_now(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    await a_real_clinic(owner_pool, "past", people=52, seed=1, last=LAST - timedelta(days=800))
+    await a_real_clinic(owner_pool, "now", people=3, seed=2, days=40)
+    assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+    async with databases.across_clinics(jobs_pool) as connection:
+        assert await populations.newest(connection) is None
+
+
+async def test_a_deployment_where_nobody_has_answered_yet_is_left_alone(owner_pool: Pool, tools: Tools) -> None:
+    await a_clinic_that_answered(owner_pool, "new", np.full((2, 5, 3), np.nan))
+    assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+
+
+def alike(scores: Array) -> Array:
+    return np.where(np.isnan(scores), np.nan, 4.0)
+
+
+def alike_in_each(scores: Array) -> Array:
+    return np.where(np.isnan(scores), np.nan, np.arange(len(scores))[:, None, None] % 11)
+
+
+def copies(scores: Array) -> Array:
+    """Who writes the same number backwards."""
+    return np.stack([scores[:, :, 0], scores[:, :, 1], 10 - scores[:, :, 1]], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        (alike, "everybody always answers alike"),
+        (alike_in_each, "most people hardly vary from day to day, or one item follows from another"),
+        (copies, "most people hardly vary from day to day, or one item follows from another"),
+    ],
+)
+async def test_answers_that_give_no_population_are_said_and_nothing_is_stored(
+    owner_pool: Pool,
+    jobs_pool: Pool,
+    tools: Tools,
+    caplog: pytest.LogCaptureFixture,
+    answered: Callable[[Array], Array],
+    reason: str,
+) -> None:
+    made = cohort(1, 54, population=OTHERS, length_days=DAYS).days
+    clinic, _ = await a_clinic_that_answered(owner_pool, "here", answered(made.scores))
+    with caplog.at_level(logging.INFO, logger="jobs.refit_population"):
+        assert await refitted(tools) == Result({"fitted": 0, "rule_sets": 0})
+    assert [(each.getMessage(), vars(each)["reason"]) for each in caplog.records] == [("population_not_fitted", reason)]
+    async with databases.across_clinics(jobs_pool) as connection:
+        assert await populations.newest(connection) is None
+    assert len(await versions_of(owner_pool, clinic)) == 1
+
+
+@pytest.mark.slow
+async def test_an_item_that_everybody_answers_alike_is_kept_as_it_was_known(
+    owner_pool: Pool, jobs_pool: Pool, tools: Tools
+) -> None:
+    scores = cohort(1, 54, population=OTHERS, length_days=DAYS).days.scores
+    scores[:, :, 0] = np.where(np.isnan(scores[:, :, 0]), np.nan, 0)
+    # Somebody's slip of the finger is not what varies among people.
+    scores[0, 3, 0] = 9
+    await a_clinic_that_answered(owner_pool, "here", scores)
+    assert (await refitted(tools)).counts["fitted"] == 1
+    known, made = load_shipped().rules.prior, (await population_of(jobs_pool)).rules.rules.prior
+    assert (made.mean[0], made.log_sd[0]) == (known.mean[0], known.log_sd[0])
+    assert made.cov[0][0] == pytest.approx(known.cov[0][0], rel=0.5)
+    assert made.mean[1] == pytest.approx(OTHERS.means[1], abs=0.6)
 
 
 @pytest.mark.slow

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from service import errors
-from service.backtest import alerts, rules_file
+from service.backtest import alerts
 from service.backtest.answers import Answers
-from service.detection import ITEMS, Days
+from service.detection import ITEMS, Days, plausible
 from service.detection.calibrate import BUDGETS_DAYS, Fitted, make_from
 from service.detection.estimate import LEAST_ANSWERS, people_count
 from service.detection.population import load_shipped
+from service.detection.sums import Answered
 
 LEAST_PEOPLE = 10
 LONGEST_DAYS = 365
@@ -35,7 +35,9 @@ def fit(
         rules = known.at(budget_days)
     except ValueError as error:
         raise errors.Invalid(f"--budget-days: {error}".replace("budget_days ", "")) from error
-    days = _without_constant_items(_some_of(answers, seed, tell), tell)
+    if not answers.clients:
+        raise errors.Invalid(f"{path}: there is no client in it; a population takes {LEAST_PEOPLE}")
+    days = _without_flat_items(_some_of(answers, seed, tell), tell)
     people = people_count(days)
     if people < LEAST_PEOPLE:
         raise errors.Invalid(
@@ -44,7 +46,7 @@ def fit(
         )
     command = f"python -m service calibrate --from {path.name} --budget-days {budget_days:g} --seed {seed}"
     try:
-        with np.errstate(invalid="raise", divide="raise"):
+        with plausible.estimating():
             made = make_from(
                 days,
                 rules,
@@ -55,24 +57,19 @@ def fit(
                 simulated_clients=clients,
                 tell=tell,
             )
-        rules_file.check(path, made.shipped)
-    except (np.linalg.LinAlgError, FloatingPointError, errors.Invalid) as error:
-        raise errors.Invalid(
-            f"{path}: no population can be estimated: most people hardly vary from day to day, or one item follows "
-            "from another"
-        ) from error
+        plausible.check(made.shipped)
+    except plausible.NoPopulationError as error:
+        raise errors.Invalid(f"{path}: no population can be estimated: {error}") from error
     return made
 
 
-def _without_constant_items(days: Days, tell: Callable[[str], None]) -> Days:
-    """As if nobody had been asked what everybody always answers alike: nothing can be learned from it."""
-    scores = days.scores.copy()
-    for place, item in enumerate(ITEMS):
-        said = scores[:, :, place][~np.isnan(scores[:, :, place])]
-        if len(said) and (said == said[0]).all():
-            tell(f"{item} is {said[0]:g} throughout, and is left out")
-            scores[:, :, place] = np.nan
-    return dataclasses.replace(days, scores=scores)
+def _without_flat_items(days: Days, tell: Callable[[str], None]) -> Days:
+    there = Answered.of(days)
+    for item in there.flat:
+        scores = there.by_score[item]
+        often = "always" if scores.max() == scores.sum() else "nearly always"
+        tell(f"{ITEMS[item]} is {often} {scores.argmax()}, and is left out")
+    return days.without(there.flat)
 
 
 def _some_of(answers: Answers, seed: int, tell: Callable[[str], None]) -> Days:

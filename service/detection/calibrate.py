@@ -140,11 +140,13 @@ def make_from(
     own = gather(history, rules)
     simulated = gather(drawn_like(history, rules, seed, simulated_clients), rules)
     rules = _capped(rules, own, tell)
-    limits, drawn = [], rules.limit
+    limits, drawn = list[float](), rules.limit
     for budget in budgets_days:
         guess = rules.limit + float(np.log(budget / rules.budget_days))
         rules = replace(rules, budget_days=budget, limit=round(guess, 4))
         limit, simulated_limit = _joint_limit(rules, own, simulated)
+        # Fewer alerts take no lower a limit, though of few people the days may say so by chance.
+        limit = max([limit, *limits])
         rules = replace(rules, limit=limit)
         limits.append(limit)
         drawn = simulated_limit if budget == budget_days else drawn

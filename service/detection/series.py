@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
@@ -56,6 +56,12 @@ class Days:
     def part(self, clients: slice | npt.NDArray[np.int64], days: slice = slice(None)) -> Days:
         """Some clients, some days."""
         return Days(*(getattr(self, f.name)[clients, days] for f in fields(self)))
+
+    def without(self, items: tuple[int, ...]) -> Days:
+        """As if nobody had been asked these items."""
+        scores = self.scores.copy()
+        scores[:, :, list(items)] = np.nan
+        return replace(self, scores=scores)
 
     def check(self) -> None:
         """Raises ValueError when shapes differ or an answer lies outside 0-10."""

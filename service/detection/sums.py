@@ -17,24 +17,30 @@ from msgspec.structs import replace
 from service.detection import estimate, noise
 from service.detection.estimate import EFFECT_COUNT, Fit, Told
 from service.detection.limits import FIRST_ALERT_DAY
-from service.detection.population import ITEM_COUNT, Array, Missingness, Noise, Prior, Rules
+from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Counts, Missingness, Noise, Prior, Rules
 from service.detection.replay import crossings, gather
 from service.detection.series import Days
 
+SCORES = range(int(SCALE_TOP) + 1)
 SHIFTS = np.linspace(-0.5, 0.5, 21)
 """Moves of a limit that are tried: real worsening is among days taken as stable, and more must not be made of it."""
 LEARNING_PASSES = 6
 """A person's noise and effects settle within so many turns, given the population."""
 MISSED_TERMS = 4
+MOST_SLIPS = 0.01
+"""Of an item's answers: what so few say differently is no spread among people."""
+MANY_ANSWERED_DAYS = 60
+"""Of somebody who says much about the population."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """How much there is: client days, those with any answer, answers an item (3,), people who had an infusion."""
+    """How much there is: client days, those with any answer, of each item the answers of each score (3, 11), people who
+    had an infusion."""
 
     days: int
     answered: int
-    by_item: Array
+    by_score: Counts
     infused: int
 
     @classmethod
@@ -44,7 +50,7 @@ class Answered:
         return cls(
             days=int(days.active.sum()),
             answered=int(answers.any(axis=2).sum()),
-            by_item=answers.sum(axis=(0, 1)).astype(np.float64),
+            by_score=np.stack([(answers & (days.scores == score)).sum(axis=(0, 1)) for score in SCORES], axis=1),
             infused=int(days.infusion.any(axis=1).sum()),
         )
 
@@ -52,9 +58,21 @@ class Answered:
         return type(self)(
             self.days + other.days,
             self.answered + other.answered,
-            self.by_item + other.by_item,
+            self.by_score + other.by_score,
             self.infused + other.infused,
         )
+
+    @property
+    def by_item(self) -> Counts:
+        """Answers an item (3,)."""
+        by_item: Counts = self.by_score.sum(axis=1)
+        return by_item
+
+    @property
+    def flat(self) -> tuple[int, ...]:
+        """The items that everybody always answers alike, but for slips: nothing can be learned from them."""
+        others = self.by_item - self.by_score.max(axis=1)
+        return tuple(int(i) for i in np.flatnonzero((self.by_item > 0) & (others <= MOST_SLIPS * self.by_item)))
 
     def told(self) -> Told:
         """What these people can tell of."""
@@ -89,9 +107,13 @@ class Guess:
 
 @dataclass(frozen=True)
 class Sums:
-    """What some people add to a pass; every field may be added up over people, in any order and grouping."""
+    """What some people add to a pass; every field may be added up over people, in any order and grouping.
+
+    `people` are those it rests on, `well_known` those of them with MANY_ANSWERED_DAYS.
+    """
 
     people: Array
+    well_known: Array
     effects: Array
     effect_squares: Array
     effect_cov: Array
@@ -130,6 +152,7 @@ def sums_of(days: Days, guess: Guess, told: Told) -> Sums:
     gradient, curvature = estimate.logistic_sums(design, happened, guess.missed)
     return Sums(
         people=np.array(float(n)),
+        well_known=np.array(float((counts >= MANY_ANSWERED_DAYS).sum())),
         effects=learned.effects.sum(axis=0),
         effect_squares=learned.effects.T @ learned.effects,
         effect_cov=learned.cov.sum(axis=0),

@@ -21,10 +21,11 @@ import msgspec
 import numpy as np
 
 from service import database
-from service.database import Db, Pool
-from service.detection import Days, Rules, Shipped, sums
+from service.database import Pool
+from service.detection import Days, Rules, Shipped, plausible, sums
 from service.detection.calibrate import BUDGETS_DAYS, SIMULATION_ALERTS, find_limit
 from service.detection.estimate import Told
+from service.detection.plausible import NoPopulationError
 from service.detection.population import load_shipped
 from service.detection.replay import gather
 from service.detection.sums import Answered, Guess, Held, Likelihoods
@@ -35,7 +36,6 @@ from service.people import clinics
 from service.rules.populations import Population
 
 LEAST_CLIENTS = 50
-LEAST_ANSWERED_DAYS = 60
 PASSES = 10
 SIMULATED_CLIENTS = 800
 SIMULATED_DAYS = 150
@@ -61,53 +61,29 @@ class Summable(Protocol):
 
 S = TypeVar("S", bound=Summable)
 
-MANY_ANSWERS = """
-select count(*)
-from (
-  select c.client_id
-  from client c
-  join check_in ci
-    on ci.clinic_id = c.clinic_id
-    and ci.client_id = c.client_id
-  where c.clinic_id = $1
-    and c.origin = 'live'
-    and ci.kind = 'daily'
-  group by c.client_id
-  having count(distinct ci.client_day) >= $2
-) as answered
-"""
-
-
-async def _clients_with_many_answers(db: Db) -> int:
-    count = await db.value(MANY_ANSWERS, db.clinic_id, LEAST_ANSWERED_DAYS)
-    assert isinstance(count, int)
-    return count
-
 
 async def fit(
     pool: Pool, clinic_ids: Sequence[UUID], *, version: int, now: datetime, simulated_clients: int = SIMULATED_CLIENTS
-) -> Population | None:
-    """The population of all clinics but fictional ones; None while there are too few people to fit one to.
+) -> Population:
+    """The population of all clinics but fictional ones.
 
-    Takes minutes of one processor; `version` names it, and is the seed of the simulation.
+    Takes minutes of one processor; `version` names it, and is the seed of the simulation. Raises NoPopulationError
+    where it would rest on too few people who answered much, or their answers give none.
     """
-    enough, real = 0, []
+    real = []
     for clinic_id in clinic_ids:
         async with database.transaction(pool, clinic_id) as db:
             if not (await clinics.get_setting(db)).fictional:
-                enough += await _clients_with_many_answers(db)
                 real.append(clinic_id)
-    if enough < LEAST_CLIENTS:
-        return None
-    gathering = _Gathering(pool, real, now)
-    there = await gathering.sum(Answered.of)
-    if there is None:
-        return None
-    told = there.told()
-    fitted = await _fitted(gathering, told, version)
-    if fitted is None:
-        return None
-    rules, clients = fitted
+    with plausible.estimating():
+        made = await _made(_Gathering(pool, real, now), version=version, now=now, simulated_clients=simulated_clients)
+    plausible.check(made.rules)
+    return made
+
+
+async def _made(gathering: _Gathering, *, version: int, now: datetime, simulated_clients: int) -> Population:
+    there = await _answered(gathering)
+    rules, clients = await _fitted(gathering, there.told(), version)
     limits = await _simulated(rules, seed=version, clients=simulated_clients)
     shift = await _shift(gathering, msgspec.structs.replace(rules, limit=limits[BUDGETS_DAYS.index(BUDGET_DAYS)]))
     limits = tuple(round(limit + shift, 4) for limit in limits)
@@ -121,6 +97,12 @@ async def fit(
     )
 
 
+def _too_few(people: int) -> NoPopulationError:
+    return NoPopulationError(
+        f"{people} people answered on {sums.MANY_ANSWERED_DAYS} days of the last year; it takes {LEAST_CLIENTS}"
+    )
+
+
 class _Gathering:
     """Adds up what each clinic's people say, one clinic a transaction."""
 
@@ -128,6 +110,8 @@ class _Gathering:
         self._pool = pool
         self._clinic_ids = clinic_ids
         self._now = now
+        self.left_out: tuple[int, ...] = ()
+        """The items that are read as if nobody had been asked them."""
 
     async def sum(self, of: Callable[[Days], S], *, most_batches: int | None = None) -> S | None:
         """The sum of `of` over all batches of people, None where there is nobody."""
@@ -137,19 +121,33 @@ class _Gathering:
                 batches = await history.read(db, now=self._now)
             for batch in batches[:most_batches]:
                 # In a thread, because the loop has urgent messages to send meanwhile.
-                part = await asyncio.to_thread(of, batch)
+                part = await asyncio.to_thread(of, batch.without(self.left_out))
                 total = part if total is None else total + part
         return total
 
 
-async def _fitted(gathering: _Gathering, told: Told, version: int) -> tuple[Rules, int] | None:
+async def _answered(gathering: _Gathering) -> Answered:
+    """How much there is, without the items that say nothing, which are left out from here on."""
+    there = await gathering.sum(Answered.of)
+    if there is None or not there.answered:
+        raise _too_few(0)
+    if there.flat:
+        gathering.left_out = there.flat
+        there = await gathering.sum(Answered.of)
+    if there is None or not there.answered:
+        raise NoPopulationError("everybody always answers alike")
+    return there
+
+
+async def _fitted(gathering: _Gathering, told: Told, version: int) -> tuple[Rules, int]:
     """The rules with the people's population, missed days and noise, and how many people they are."""
     known = load_shipped().at(BUDGET_DAYS)
     guess, total = Guess.first(known, told), None
     for _ in range(PASSES):
         total = await gathering.sum(partial(sums.sums_of, guess=guess, told=told))
-        if total is None or not total.people:
-            return None
+        # Counted in what was read and not left out: who answered years ago says nothing about today's people.
+        if total is None or total.well_known < LEAST_CLIENTS:
+            raise _too_few(0 if total is None else int(total.well_known))
         guess = sums.next_guess(total, guess)
     assert total is not None, "there was a pass"
     prior, missingness = sums.population_of(total, guess, told, known)
@@ -184,18 +182,25 @@ async def _simulated(rules: Rules, *, seed: int, clients: int) -> tuple[float, .
     worker.start()
     theirs.close()
     try:
-        # Waits in a thread; what comes is a tuple of as many numbers as there are budgets.
-        return msgspec.convert(await asyncio.to_thread(ours.recv), tuple[float, ...])
+        # Waits in a thread; what comes is a tuple of as many numbers as there are budgets, or why there is none.
+        found = msgspec.convert(await asyncio.to_thread(ours.recv), tuple[float, ...] | str)
     except EOFError as error:
         raise SimulationEndedError from error
     finally:
         worker.kill()
         worker.join()
+    if isinstance(found, str):
+        raise NoPopulationError(found)
+    return found
 
 
 def _simulate(out: Pipe, rules: Rules, seed: int, clients: int) -> None:
     os.nice(NICE)
-    out.send(simulated_limits(rules, seed=seed, clients=clients))
+    try:
+        with plausible.estimating():
+            out.send(simulated_limits(rules, seed=seed, clients=clients))
+    except NoPopulationError as error:
+        out.send(str(error))
 
 
 def simulated_limits(rules: Rules, *, seed: int, clients: int) -> tuple[float, ...]:
