@@ -1,13 +1,14 @@
-"""The desk on paper: what a sheet says of itself."""
+"""The desk on paper and on a narrow screen: what a sheet says of itself, and what a number is a number of."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from service import database as databases
+from tests.axe import faults
 from tests.browser import watched_context
 from tests.builders import a_client
 from tests.desk_browser import Desk
@@ -53,3 +54,30 @@ async def test_sheets_with_codes_for_phones_are_told_apart_and_tell_of_nobody(de
             printed = await page.locator("body").inner_text()
             for word in (desk.clinic.name, "Zoran", "Dray", "Featherstonehaugh", "ketamine", "infusion"):
                 assert word.lower() not in printed.lower().replace(desk.address, ""), word
+
+
+BEARS_NO_NAME = """
+  [...document.querySelectorAll("table.list")].flatMap((table) => {
+    const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
+    return [...table.querySelectorAll("tbody tr")].flatMap((row) => [...row.cells].map((cell, at) => [cell, heads[at]])
+      .filter(([cell, head]) => cell.tagName === "TD" && head !== "Do"
+        && getComputedStyle(cell, "::before").content !== JSON.stringify(head))
+      .map(([cell, head]) => `${head}: ${cell.textContent}`));
+  })
+"""
+
+
+async def named(page: Page) -> int:
+    return int(await page.locator("table.list tbody td").count())
+
+
+@pytest.mark.parametrize("width", [390, 320])
+async def test_on_a_narrow_screen_every_number_of_a_table_bears_its_columns_name(desk: Desk, width: int) -> None:
+    async with watched_context(desk.started, desk.address, width=width) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        for address in ("/operator", "/staff", "/docs"):
+            await page.goto(address)
+            assert await named(page) > 2, address
+            assert await page.evaluate(BEARS_NO_NAME) == [], address
+            assert not await faults(page)
