@@ -72,6 +72,14 @@ order by e.alert_id, e.happened_at desc, e.alert_event_id desc
 """
 
 
+async def _last_of(db: Db, alert_ids: Sequence[UUID], by: UUID, now: datetime) -> dict[UUID, Last]:
+    return {
+        last.alert_id: last
+        for last in await db.rows(Last, LAST, db.clinic_id, list(alert_ids))
+        if last.staff_id == by and now - last.happened_at <= TAKEN
+    }
+
+
 async def offered_of(db: Db, alert_ids: Sequence[UUID], *, to: UUID, now: datetime) -> dict[UUID, Last]:
     """What this person may take back now, of each of these alerts to which they just did something of the kind."""
     return {each: last for each, last in (await _last_of(db, alert_ids, to, now)).items() if _can_be_taken_back(last)}
@@ -84,14 +92,6 @@ async def told_of(db: Db, alert_ids: Sequence[UUID], *, to: UUID, now: datetime)
         each: last
         for each, last in (await _last_of(db, alert_ids, to, now)).items()
         if _can_be_taken_back(last) or (last.took_back and last.offered_for(now))
-    }
-
-
-async def _last_of(db: Db, alert_ids: Sequence[UUID], by: UUID, now: datetime) -> dict[UUID, Last]:
-    return {
-        last.alert_id: last
-        for last in await db.rows(Last, LAST, db.clinic_id, list(alert_ids))
-        if last.staff_id == by and now - last.happened_at <= TAKEN
     }
 
 

@@ -20,6 +20,8 @@ from service.people import access, clients, consents
 from service.people.access import Reach
 
 PAGE = 50
+# More open ones than anybody reads through; what is beyond is said.
+MOST_OPEN = 200
 
 
 class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +61,14 @@ class Entry(NamedTuple):
 
 
 class InboxPage(NamedTuple):
-    """One page of the inbox; `next` is the position to go on from, None on the last page."""
+    """One page of the inbox; `next` is the position to go on from among the closed, None on the last page.
+
+    `cut`: more are open than stand here.
+    """
 
     entries: list[Entry]
     next: tuple[datetime, UUID] | None
+    cut: bool = False
 
     @property
     def alert_ids(self) -> list[UUID]:
@@ -118,7 +124,12 @@ where a.clinic_id = $1
   )
   and (a.state in ('resolved', 'auto_resolved')) = $5
   and ($6::timestamptz is null or (a.opened_at, a.alert_id) < ($6, $7::uuid))
-order by (case when $5 then 0 else a.tier end), a.opened_at desc, a.alert_id desc
+order by
+  (case when $5 then 0 else a.tier end),
+  (not $5 and (a.state = 'snoozed' or (a.state = 'acknowledged' and (a.lease_until is null or a.lease_until > $10)))),
+  (case when not $5 then a.opened_at end),
+  a.opened_at desc,
+  a.alert_id desc
 limit $8
 """
 
@@ -132,14 +143,16 @@ async def read(
     now: datetime,
     before: tuple[datetime, UUID] | None = None,
 ) -> InboxPage:
-    """The alerts this reach covers: the open ones, most urgent first, or the closed ones, newest first.
+    """The alerts this reach covers: the open ones, or the closed ones, newest first.
+
+    Of the open ones the most urgent come first, of a tier those that nobody has, of these whoever has waited longest.
 
     An alert that the ladder brought may be of a client who is none of the reader's: its findings are read only where
     `findings_for` covers the client.
     """
     visible = await access.visible_clients(db, who, now=now)
     opened_before, id_before = before or (None, None)
-    limit = PAGE if closed else 4 * PAGE
+    limit = PAGE if closed else MOST_OPEN
     rows = await db.rows(
         InboxRow,
         ROWS,
@@ -152,16 +165,18 @@ async def read(
         id_before,
         limit + 1,
         consents.NOT_GIVEN,
+        now,
     )
     shown = rows[:limit]
     read_of = set() if findings_for is None else set(await access.visible_clients(db, findings_for, now=now))
     grouped: defaultdict[UUID | None, list[Finding]] = defaultdict(list)
     for finding in await findings.of_alerts(db, [row.alert_id for row in shown if row.client_id in read_of]):
         grouped[finding.alert_id].append(finding)
-    more = closed and len(rows) > limit
+    more = len(rows) > limit
     return InboxPage(
         [Entry(row, reasons.by_weight(grouped[row.alert_id]) if row.client_id in read_of else None) for row in shown],
-        (shown[-1].opened_at, shown[-1].alert_id) if more else None,
+        (shown[-1].opened_at, shown[-1].alert_id) if more and closed else None,
+        more and not closed,
     )
 
 

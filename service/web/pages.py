@@ -57,6 +57,7 @@ class Pages:
             "day": day,
             "long_day": long_day,
             "moment": moment,
+            "printed": printed,
             "slot": slot,
             "clock": clock,
             "count_word": count_word,
@@ -100,6 +101,12 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
     local = value.astimezone(zone)
     said = day if local.year == datetime.now(zone).year else long_day
     return f"{said(local.date())} {local:%H:%M}"
+
+
+def printed(value: datetime, zone: ZoneInfo) -> str:
+    """An instant on a sheet that may be read in another year: "Fri 27 Nov 2026 17:41"."""
+    local = value.astimezone(zone)
+    return f"{WEEKDAYS[local.weekday()]} {long_day(local.date())} {local:%H:%M}"
 
 
 def clock(value: datetime, zone: ZoneInfo) -> str:
