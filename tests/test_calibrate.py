@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,6 +125,24 @@ def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path,
     made = fitting.fit(answers.read(history), history, budget_days=60, seed=1, clients=60, tell=said.append)
     assert f"anxiety is {often} 0, and is left out" in said
     assert "anxiety (never asked)" in made.kept
+
+
+def test_rules_of_other_people_or_made_otherwise_have_another_version(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 12, length=30)
+
+    def version(*, clients: int = 30) -> str:
+        read = answers.read(history)
+        made = fitting.fit(read, history, budget_days=60, seed=1, clients=clients, tell=lambda _: None)
+        return made.shipped.rules.version
+
+    first = version()
+    assert re.fullmatch(r"history-1-[0-9a-f]{8}", first)
+    assert version() == first
+    of_more = version(clients=31)
+    *before, last = history.read_text().splitlines()
+    client, day, *_ = last.split(",")
+    history.write_text("\n".join([*before, f"{client},{day},10,0,10,", ""]))
+    assert len({first, of_more, version()}) == 3
 
 
 def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
