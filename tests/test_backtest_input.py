@@ -84,6 +84,7 @@ def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path
         (["nowhere.csv", "--alerts", "out.csv"], "nowhere.csv: line 0, column -: cannot be read"),
         (["history.csv", "--alerts", "nowhere/out.csv"], "--alerts: there is no folder"),
         (["history.csv", "--alerts", "."], "is a folder"),
+        (["bad.csv", "--alerts", "/proc/out.csv"], "--alerts: /proc/out.csv cannot be written ("),
         (["history.csv", "--alerts", "history.csv"], "--alerts: would write over the history itself"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "5"], "--budget-days: must lie in 20-365"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "nan"], "--budget-days: must lie in 20-365"),
@@ -99,6 +100,7 @@ def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
 ) -> None:
     file_of(tmp_path, lines_of("a", steady(3)))
     (tmp_path / "two.json").write_text('{"rules": 2}')
+    (tmp_path / "bad.csv").write_text("read only after the place is looked at")
     done = subprocess.run(
         [sys.executable, "-m", "service", "backtest", *arguments],
         capture_output=True,
@@ -110,7 +112,7 @@ def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "two.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "history.csv", "two.json"]
 
 
 def broken(tmp_path: Path, where: Sequence[str], value: object) -> Path:
