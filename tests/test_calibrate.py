@@ -161,7 +161,7 @@ def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--from", "history.csv"], "--out: where the rules go"),
-        (["--from", "nowhere.csv", "--out", "rules.json"], "nowhere.csv: line 0, column -: cannot be read"),
+        (["--from", "nowhere.csv", "--out", "rules.json"], "nowhere.csv: cannot be read (No such file"),
         (["--from", "history.csv", "--out", "rules.json", "--budget-days", "7"], "--budget-days: must lie in 20-365"),
         (["--from", "history.csv", "--out", "history.csv"], "--out: would write over the history itself"),
         (["--out", "nowhere/rules.json"], "--out: there is no folder nowhere"),

@@ -61,7 +61,8 @@ def _told(summary: backtest.Summary, out: Path) -> str:
     told = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.items())
     often = "" if rate is None else f"; {rate:.2f} worsenings a 60 client days from day 21 on"
     return (
-        f"{summary.clients} clients, {summary.days} client days, {summary.answered} answered; "
+        f"{summary.clients} {'client' if summary.clients == 1 else 'clients'}, "
+        f"{summary.days} client {'day' if summary.days == 1 else 'days'}, {summary.answered} answered; "
         f"rules {summary.rules}, one false alert in {summary.budget_days:g} stable days\n"
         f"{told}{often}\n{out}"
     )

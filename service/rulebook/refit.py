@@ -99,7 +99,8 @@ async def _made(gathering: _Gathering, *, version: int, now: datetime, simulated
 
 def _too_few(people: int) -> NoPopulationError:
     return NoPopulationError(
-        f"{people} people answered on {sums.MANY_ANSWERED_DAYS} days of the last year; it takes {LEAST_CLIENTS}"
+        f"{people} {'person' if people == 1 else 'people'} answered on {sums.MANY_ANSWERED_DAYS} days of the last year; "
+        f"it takes {LEAST_CLIENTS}"
     )
 
 
