@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
-from jobs.work import Clock, DeploymentJob, Result, Tools
+from jobs.work import Clock, DeploymentJob, Result, Tools, going_on_from
 from schemas.alert import Channel
 from service import database
 from service.alerting import outbox
@@ -30,12 +29,6 @@ URGENT_BATCHES_AT_ONCE = 64
 RUN_LASTS = timedelta(seconds=30)
 # While some clinic's messages hang, others may come elsewhere.
 LOOK_AGAIN_SECONDS = 0.5
-
-
-def going_on_from(now: datetime) -> Clock:
-    """A clock that says `now` and goes on at the pace of this process."""
-    began = time.monotonic()
-    return lambda: now + timedelta(seconds=time.monotonic() - began)
 
 
 def by(channel: Channel, lane: Lane, *, clock_from: Callable[[datetime], Clock] = going_on_from) -> DeploymentJob:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from time import monotonic
 from typing import Protocol
 from uuid import UUID
 
@@ -39,6 +40,12 @@ class Result(msgspec.Struct, frozen=True):
 
 Clock = Callable[[], datetime]
 """Says what time it is."""
+
+
+def going_on_from(now: datetime) -> Clock:
+    """A clock that says `now` and goes on at the pace of this process."""
+    began = monotonic()
+    return lambda: now + timedelta(seconds=monotonic() - began)
 
 
 class DeploymentJob(Protocol):

@@ -11,7 +11,9 @@ from msgspec import Meta
 from schemas.checkin import ZoneName
 
 LocalTime = Annotated[time, Meta(tz=False)]
-EmailAddress = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$(?!\n)")]
+# One address and nothing that a header reads as more than that: no list, comment, quotation or encoded word.
+_PART = r'[^@\s,:;<>()"\[\]\\\x00-\x1f\x7f]+'
+EmailAddress = Annotated[str, Meta(max_length=254, pattern=rf"^(?!.*=\?){_PART}@{_PART}\.{_PART}$(?!\n)")]
 
 
 class LanguageForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,7 +29,8 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
     `seen_at`: when somebody of the team last took on what an answer gave rise to, within two days; only where the
     clinic tells it, and no promise. `instruments`: the questionnaires that are due, what waits longest first.
-    `language`: as the client chose it, None until then.
+    `language`: as the client chose it, or first read; None until then. `reminder_zone`: whose clock reminders follow,
+    as a phone named it; None without reminders.
     """
 
     client_day: date
@@ -42,6 +43,7 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     instruments: list[DueInstrument]
     seen_at: datetime | None
     language: str | None
+    reminder_zone: str | None
     monitoring: str
     crisis: list[CrisisContact]
     fictional: bool

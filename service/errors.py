@@ -191,6 +191,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "service_account_name_length": _field("A name has 1 to 100 characters.", name="1 to 100 characters"),
     "service_account_scopes_known": _field("A program may do something.", scopes="at least one of the list"),
     "calendar_feed_owner_key": Conflict("Another calendar address was made at the same moment. Make it again."),
+    "phone_push_endpoint_key": Conflict("Another phone took over this browser just now. Please try again."),
     "phone_setting_language_shape": _field("The language is none.", language="a code such as es"),
     "phone_setting_reminder_whole": _field("A reminder needs its zone.", time_zone="needed with remind_time"),
     # alerts

@@ -107,6 +107,7 @@ async def today_of(
     last = (await _shown(db, client_id, daily[:1], master=master, view=view))[:1]
     given = [each.given_at for each in await infusions.of(db, client_id) if each.given_at is not None]
     planned = await infusions.next_planned_of(db, client_id, now=now)
+    chosen = await phone_settings.of(db, client_id)
     await audit.record(db, audit.Actor("device", reader.device_id), "today.read_own", now=now, client_id=client_id)
     return Today(
         client_day=today,
@@ -120,7 +121,8 @@ async def today_of(
         if given
         else None,
         seen_at=await _seen_at(db, client_id, view, now=now),
-        language=(await phone_settings.of(db, client_id)).language,
+        language=chosen.language,
+        reminder_zone=chosen.time_zone if chosen.remind_time is not None else None,
         monitoring=view.monitoring_notice,
         crisis=view.crisis,
         fictional=view.fictional,

@@ -1,6 +1,6 @@
 """Reminders at the hour that a client chose: once a client day at most, never late, and only of the page.
 
-A claim moves the next reminder on and commits before anything is sent. Killed in between, or without an answer once the
+A claim moves the next reminder on and commits just before it is sent. Killed in between, or without an answer once the
 message was on its way, that day has no further reminder: of a message that only invites, one too few is better than a
 second. Tried again, and sent by the other channel, is only what certainly reached nobody.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
@@ -18,22 +18,26 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.alert import Channel
+from schemas.course import Phase
 from service import database, instrument_log
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
-from service.notify import Dead, Disable, Message, Result, Retry, Sent, Template
+from service.notify import Disable, Message, Result, Retry, Sent, Template
 from service.people import clinics, phone_settings
 
 log = logging.getLogger(__name__)
 
-CLAIMED_AT_ONCE = 50
+# Of one clinic: what is under way when the process ends has no reminder that day, so it is few.
 AT_ONCE = 3
 # Later than that, the client would be reminded at an hour that they did not choose.
 LASTS = timedelta(hours=2)
 AGAIN_AFTER = timedelta(minutes=10)
 
+Clock = Callable[[], datetime]
 Outcome = Literal["sent", "perhaps_sent", "failed"]
+# Why nothing is sent; "had": this day has had its reminder.
+Unsent = Literal["failed", "not_needed", "late", "had"]
 
 
 class Reminded(msgspec.Struct, kw_only=True):
@@ -44,6 +48,11 @@ class Reminded(msgspec.Struct, kw_only=True):
     failed: int = 0
     not_needed: int = 0
     late: int = 0
+
+    def count(self, what: Outcome | Unsent) -> None:
+        """Count one; a day that has had its reminder was counted then."""
+        if what != "had":
+            setattr(self, what, getattr(self, what) + 1)
 
 
 class _Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +70,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     day: date
     due_at: datetime
+    expires_at: datetime
+    moved_to: datetime
     language: str
     browsers: dict[UUID, str]
     email: str | None
@@ -73,7 +84,7 @@ from phone_setting
 where clinic_id = $1
   and next_at <= $2
 order by next_at, client_id
-limit $3
+limit 1
 for update skip locked
 """
 MOVE_ON = """
@@ -84,112 +95,140 @@ where clinic_id = $1
 """
 
 
-async def claim(db: Db, sending: Sending, counts: Reminded, *, now: datetime) -> list[Claimed]:
-    """Claim what is due in this clinic; what is not needed or too late is counted and done with."""
-    claimed = []
+async def claim(db: Db, sending: Sending, *, now: datetime) -> Claimed | Unsent | None:
+    """Claim what has been due longest in this clinic: what to send, or why nothing is sent; None: nothing is due."""
+    due = await db.find(_Due, DUE, db.clinic_id, now)
+    if due is None:
+        return None
     clinic = await clinics.get(db)
-    for due in await db.rows(_Due, DUE, db.clinic_id, now, CLAIMED_AT_ONCE):
-        zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
-        next_at = phone_settings.next_after(now, due.remind_time, zone)
-        await db.execute(MOVE_ON, db.clinic_id, due.client_id, next_at)
-        day = client_day.of(due.next_at, zone)
-        to_send = await _decide(db, sending, due, day, zone=zone, now=now)
-        state = to_send if isinstance(to_send, str) else "claimed"
-        due_at = await _take(db, due, day, state, now=now)
-        if isinstance(to_send, str):
-            setattr(counts, to_send, getattr(counts, to_send) + 1)
-        elif due_at is not None:
-            claimed.append(msgspec.structs.replace(to_send, due_at=due_at, slug=clinic.slug))
-    return claimed
+    zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
+    moved_to = phone_settings.next_after(now, due.remind_time, zone)
+    await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
+    # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
+    due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
+    day = client_day.of(due_at, zone)
+    ready = Claimed(
+        client_id=due.client_id,
+        day=day,
+        due_at=due_at,
+        expires_at=min(due_at + LASTS, client_day.ends_at(day, zone)),
+        moved_to=moved_to,
+        language=due.language or "en",
+        browsers={},
+        email=None,
+        slug=clinic.slug,
+    )
+    to_send = await _decided(db, sending, due, ready, now=now)
+    state = "claimed" if isinstance(to_send, Claimed) else to_send
+    return to_send if await _take(db, ready, state, now=now) else "had"
 
 
-# A try that is known to have failed may be made again; what was sent, or may have been, is not sent a second time.
+# While nothing of the day's reminder went out, another hour or another try may; what was sent, or may have been, is not
+# sent a second time.
 TAKE = """
 insert into reminder (clinic_id, client_id, client_day, due_at, state, claimed_at)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (clinic_id, client_id, client_day) do update
-set state = excluded.state,
+set due_at = excluded.due_at,
+    state = excluded.state,
     claimed_at = excluded.claimed_at
-where reminder.state = 'failed'
-returning due_at
+where reminder.state in ('failed', 'not_needed', 'late')
 """
 
 
-async def _take(db: Db, due: _Due, day: date, state: str, *, now: datetime) -> datetime | None:
-    """The instant for which it was due first; None where this day has had its reminder."""
-    taken = await db.value(TAKE, db.clinic_id, due.client_id, day, due.next_at, state, now)
-    return taken if isinstance(taken, datetime) else None
+async def _take(db: Db, ready: Claimed, state: str, *, now: datetime) -> bool:
+    """Whether the day's reminder is ours; not where this day has had it."""
+    return await db.execute(TAKE, db.clinic_id, ready.client_id, ready.day, ready.due_at, state, now) > 0
 
 
-async def _decide(db: Db, sending: Sending, due: _Due, day: date, *, zone: ZoneInfo, now: datetime) -> Claimed | str:
-    if now - due.next_at > LASTS or client_day.of(now, zone) != day:
+async def _decided(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | Unsent:
+    """The same, and "failed" where something of this client cannot be read; that holds up nobody else."""
+    try:
+        async with database.undone_alone(db):
+            return await _decide(db, sending, due, ready, now=now)
+    except Exception:
+        log.exception("reminder_not_readable", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
+        return "failed"
+
+
+async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: datetime) -> Claimed | Unsent:
+    """What to send and where to, or why nothing is."""
+    if now >= ready.expires_at:
         return "late"
-    if not await _is_needed(db, due.client_id, day):
+    if not await _is_needed(db, due.client_id, ready.day):
         return "not_needed"
     phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
     email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
     browsers = {device_id: text for device_id, text in phones.items() if text is not None}
     if not phones or not (browsers or email):
         return "not_needed"
-    return Claimed(
-        client_id=due.client_id,
-        day=day,
-        due_at=due.next_at,
-        language=due.language or "en",
-        browsers=browsers,
-        email=email,
-        slug="",
-    )
+    return msgspec.structs.replace(ready, browsers=browsers, email=email)
 
 
 async def _is_needed(db: Db, client_id: UUID, day: date) -> bool:
-    """Whether there is anything to answer: the day's check-in or a questionnaire; never on a pause or after the end."""
+    """Whether there is something to answer: the day's check-in or a new questionnaire; not on a pause or after the end.
+
+    A questionnaire waits for days. Whoever answers each day is told of it on its first, and not again and again.
+    """
     asked = await instrument_log.read(db, client_id)
+    # A discharge holds from the moment it is noted, though its day is the course's last.
+    if not asked.courses or asked.courses[-1].phase is Phase.DISCHARGED:
+        return False
     if pauses.covering(asked.pauses, day) is not None or not courses.active_on(asked.substances, day):
         return False
     if not await checkins.days_of(db, client_id, from_day=day, until_day=day):
         return True
-    return bool(instrument_log.due_of(asked, day))
+    return any(each.since == day for each in instrument_log.due_of(asked, day))
 
 
-async def remind(pool: Pool, clinic_id: UUID, sending: Sending, *, now: datetime) -> Reminded:
-    """Send one clinic's due reminders."""
-    counts, gate = Reminded(), asyncio.Semaphore(AT_ONCE)
-    while True:
-        async with database.transaction(pool, clinic_id) as db:
-            claimed = await claim(db, sending, counts, now=now)
-        async with asyncio.TaskGroup() as group:
-            for each in claimed:
-                group.create_task(_send(pool, clinic_id, sending, each, counts, gate, now=now))
-        if len(claimed) < CLAIMED_AT_ONCE:
-            return counts
+async def remind(
+    pool: Pool, clinic_id: UUID, sending: Sending, places: asyncio.Semaphore, *, clock: Clock, until: datetime
+) -> Reminded:
+    """Send one clinic's due reminders, a few beside each other, each as things stand just before it goes.
+
+    `places`: for what is sent at once in all clinics; whoever waits longest is next. After `until`, none is begun.
+    """
+    counts = Reminded()
+
+    async def one_by_one() -> None:
+        while clock() < until:
+            async with places:
+                what = await _next(pool, clinic_id, sending, clock=clock)
+            if what is None:
+                return
+            counts.count(what)
+
+    # Trouble of one cuts off nothing that another has under way.
+    for ended in await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)), return_exceptions=True):
+        if ended is not None:
+            raise ended
+    return counts
 
 
-async def _send(
-    pool: Pool,
-    clinic_id: UUID,
-    sending: Sending,
-    claimed: Claimed,
-    counts: Reminded,
-    gate: asyncio.Semaphore,
-    *,
-    now: datetime,
-) -> None:
-    async with gate:
-        gone: list[UUID] = []
-        results = []
-        for device_id, subscription in claimed.browsers.items():
-            result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=now)
-            results.append(result)
-            if isinstance(result, Disable):
-                gone.append(device_id)
-        # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
-        if _outcome_of(results) == "failed" and claimed.email is not None:
-            results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=now))
-    outcome = _outcome_of(results)
-    setattr(counts, outcome, getattr(counts, outcome) + 1)
+async def _next(pool: Pool, clinic_id: UUID, sending: Sending, *, clock: Clock) -> Outcome | Unsent | None:
+    async with database.transaction(pool, clinic_id) as db:
+        claimed = await claim(db, sending, now=clock())
+    return await _send(pool, clinic_id, sending, claimed, clock=clock) if isinstance(claimed, Claimed) else claimed
+
+
+async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome:
+    gone: list[UUID] = []
+    results = []
+    for device_id, subscription in claimed.browsers.items():
+        result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=clock())
+        results.append(result)
+        if isinstance(result, Disable):
+            gone.append(device_id)
+    # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
+    if _outcome_of(results) == "failed" and claimed.email is not None:
+        results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=clock()))
+    outcome, now = _outcome_of(results), clock()
     async with database.transaction(pool, clinic_id) as db:
         await _settle(db, claimed, outcome, gone, now=now)
+        wait = _wait_after(results)
+        if outcome == "failed" and wait is not None:
+            await _try_again(db, claimed, at=now + wait)
+    return outcome
 
 
 def _outcome_of(results: Sequence[Result]) -> Outcome:
@@ -197,6 +236,12 @@ def _outcome_of(results: Sequence[Result]) -> Outcome:
         return "sent"
     may_have_arrived = any(isinstance(each, Retry) and each.may_have_arrived for each in results)
     return "perhaps_sent" if may_have_arrived else "failed"
+
+
+def _wait_after(results: Sequence[Result]) -> timedelta | None:
+    """How long to leave it: as long as a push service asked for, where one did; None where all said no for good."""
+    again = [each.after_seconds or 0 for each in results if isinstance(each, Retry)]
+    return max(AGAIN_AFTER, timedelta(seconds=max(again))) if again else None
 
 
 def id_of(clinic_id: UUID, client_id: UUID, day: date) -> UUID:
@@ -209,7 +254,7 @@ async def _one(
 ) -> Result:
     notifier = sending.notifiers.get(channel)
     if notifier is None:
-        return Dead("there is no such channel")
+        return Retry("there is no such channel")
     message = Message(
         delivery_id=id_of(clinic_id, claimed.client_id, claimed.day),
         template=Template.REMINDER,
@@ -217,7 +262,7 @@ async def _one(
         to=to,
         link=f"{sending.base_url}/phone/{claimed.slug}",
         written_at=claimed.due_at,
-        expires_at=claimed.due_at + LASTS,
+        expires_at=claimed.expires_at,
     )
     try:
         return await notifier.send(message, now=now)
@@ -236,13 +281,6 @@ where clinic_id = $1
   and client_day = $3
   and state = 'claimed'
 """
-TRY_AGAIN = """
-update phone_setting
-set next_at = $3
-where clinic_id = $1
-  and client_id = $2
-  and next_at > $3
-"""
 
 
 async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
@@ -251,6 +289,18 @@ async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID]
         await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
     for device_id in gone:
         await phone_settings.forget_push(db, device_id)
-    again_at = now + AGAIN_AFTER
-    if state == "failed" and again_at - claimed.due_at <= LASTS:
-        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, again_at)
+
+
+# Not where the client chose anew meanwhile: their new hour holds.
+TRY_AGAIN = """
+update phone_setting
+set next_at = $4
+where clinic_id = $1
+  and client_id = $2
+  and next_at = $3
+"""
+
+
+async def _try_again(db: Db, claimed: Claimed, *, at: datetime) -> None:
+    if at < min(claimed.expires_at, claimed.moved_to):
+        await db.execute(TRY_AGAIN, db.clinic_id, claimed.client_id, claimed.moved_to, at)

@@ -148,11 +148,18 @@ async def watched_context(
     height: int = 844,
     script: bool = True,
     zone: str | None = None,
+    locale: str | None = None,
+    workers: bool = True,
 ) -> AsyncIterator[BrowserContext]:
     """A fresh browser profile whose pages ask nobody but us and break no policy: checked when the block ends."""
     watched = Watched(address)
     context = await started.new_context(
-        base_url=address, viewport={"width": width, "height": height}, java_script_enabled=script, timezone_id=zone
+        base_url=address,
+        viewport={"width": width, "height": height},
+        java_script_enabled=script,
+        timezone_id=zone,
+        locale=locale,
+        service_workers="allow" if workers else "block",
     )
     context.on("page", watched.follow)
     yield context

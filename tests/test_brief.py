@@ -18,6 +18,7 @@ from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.gate import decide
+from service.web import pages
 from tests.answering import phq9
 from tests.appointments import a_planned_infusion, a_pressure, a_screen, a_session_of
 from tests.builders import a_phone
@@ -227,6 +228,16 @@ async def test_a_question_about_self_harm_that_was_left_out_is_named_and_nothing
     assert "0 (minimal), 18 lower than on" in said
     assert "Question 9 was left out, and filled in with the mean: no change is judged from that." in said
     assert "reliable" not in said
+
+
+async def test_a_total_that_was_filled_in_is_rounded_and_said_to_be_filled_in(treated: Treated) -> None:
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await answer(db, treated.client_id, treated.today - 8 * DAY, phq9(None, 2, 1, 1, 1, 1, 1, 1, 1))
+        await answer(db, treated.client_id, treated.today - 4 * DAY, phq9(1, 1, 1, 1, 1, 1, 0, 0, 0))
+    said = texts(sections_of(await treated.get("brief?for=therapy"))["instruments"])
+    assert "6 (mild), about 4 lower than on" in said
+    assert "when a question was filled in with the mean" in said
+    assert [pages.difference(each) for each in (-4.12, 4.0)] == ["-4.1", "+4"], "as the page of instruments says it"
 
 
 async def test_a_treatment_that_was_only_imported_says_that_nothing_was_asked(treated: Treated) -> None:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # The browser's own waits, as in the neighbours: how long something may take on a machine with other work.
 PATIENCE = 40_000
-LIVE = "Live: what changes shows at once."
+LIVE = "Live: what changes shows at once"
 
 
 async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
@@ -85,6 +85,9 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
     async with watched_context(desk.started, desk.address, width=390) as context:
         page = await a_live_inbox(desk, context)
         await context.set_offline(True)
+        await expect(page.get_by_text("Not live: this device is offline")).to_be_visible()
+        # What was said above the list moved it.
+        await page.clock.fast_forward(600)
         await page.get_by_role("button", name="Acknowledge").click()
         said = page.get_by_role("alert")
         await expect(said).to_contain_text("This device is offline: nothing was sent.")
@@ -92,6 +95,8 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
         assert page.url == f"{desk.address}/inbox"
         assert await state_of(desk, alert_id) == "open"
         await context.set_offline(False)
+        await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
+        await page.clock.fast_forward(600)
         await page.get_by_role("button", name="Acknowledge").click()
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
 

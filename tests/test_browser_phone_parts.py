@@ -204,7 +204,7 @@ async def test_reminders_are_off_until_the_client_chooses_an_hour_and_off_again(
         await page.get_by_label("Every day at").fill("19:30")
         await page.get_by_label("E-mail, where this browser").fill("someone@x.example")
         await page.get_by_role("button", name="Remind me").click()
-        await expect(page.locator("#remind-said")).to_contain_text("On, every day you have not answered: by e-mail")
+        await expect(page.locator("#remind-said")).to_contain_text("On, at most once a day: by e-mail")
         assert await faults(page) == []
         await page.get_by_role("button", name="Turn reminders off").click()
         await expect(page.locator("#remind-said")).to_have_text("Off.")

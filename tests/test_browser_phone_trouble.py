@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from service import database as databases
 from tests.browser import until
 from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin
 
@@ -20,13 +21,14 @@ FULL = """() => {
 
 
 REMINDED_ELSEWHERE = """
-(slug) => new Promise((resolve) => {
-  indexedDB.open(`neap-${slug}`).onsuccess = (event) => {
-    const writing = event.target.result.transaction("kept", "readwrite");
-    writing.objectStore("kept").put("Pacific/Auckland", "remindZone");
-    writing.oncomplete = resolve;
-  };
-})
+insert into phone_setting (clinic_id, client_id, remind_time, time_zone, next_at, changed_at)
+select clinic_id, client_id, '19:00', 'Pacific/Auckland', now() + interval '1 day', now()
+from client
+where clinic_id = $1
+on conflict (clinic_id, client_id) do update
+set remind_time = excluded.remind_time,
+    time_zone = excluded.time_zone,
+    next_at = excluded.next_at
 """
 
 
@@ -113,7 +115,8 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_does_not_keep
 async def test_a_part_that_could_not_be_fetched_holds_nothing_up(here: Here) -> None:
     async with here.connected() as page:
         # The phone has travelled, so that the part with the reminders is asked for at each round.
-        await page.evaluate(REMINDED_ELSEWHERE, here.slug)
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await db.execute(REMINDED_ELSEWHERE, here.clinic_id)
         asked: list[Route] = []
 
         async def refuse(route: Route) -> None:

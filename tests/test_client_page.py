@@ -21,10 +21,11 @@ from service.database import Db, Pool
 from service.desk import brief, client_page
 from service.people import clients
 from service.web.charts.chart_spec import spec_of
+from service.web.dashboard import chart_pages
 from tests.appointments import a_given_infusion, a_planned_infusion, a_session_of
 from tests.builders import MASTER, a_client, an_answer
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
-from tests.desk_visit import Desk, a_desk, days_before
+from tests.desk_visit import Desk, a_desk, a_followed_client, days_before
 from tests.drawings import texts_of
 from tests.telling import a_story
 
@@ -57,6 +58,15 @@ async def a_told_client(desk: Desk) -> UUID:
 def seen(page: str) -> str:
     """The page's text, without its marks."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+async def test_where_older_days_are_not_drawn_the_page_says_so(desk: Desk, owner_pool: Pool) -> None:
+    async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+        known = await a_followed_client(db, days=20)
+        long_known = await a_followed_client(db, given_name="Ole", days=chart_pages.SPANS["all"] + 1)
+    assert "what lies before" not in (await desk.get(f"/clients/{known}?days=all")).text
+    assert "the newest 1500 days; what lies before" in (await desk.get(f"/clients/{long_known}?days=all")).text
+    assert "what lies before" not in (await desk.get(f"/clients/{long_known}?days=70")).text
 
 
 async def test_the_page_begins_with_what_changed_since_the_session_each_sentence_linked(desk: Desk) -> None:

@@ -272,6 +272,7 @@ OURS = {
     "lengths of what is computed; a public key is read as a point before": (
         "audit_seal_bounds audit_seal_hash_lengths audit_seal_marks_length audit_seal_number_positive"
         " device_public_key_length root_key_length root_key_one service_account_token_length staff_address_hash_length"
+        " phone_push_endpoint_hash_length"
     ),
     "written on pages only, which choose from what there is: tests/test_desk_admin.py, tests/test_care_team.py": (
         "care_team_member_period care_team_member_role_known client_name_length staff_email_lower staff_language_shape"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from itertools import pairwise
 from statistics import fmean
 
+import msgspec
 import pytest
 
 from schemas.course import InfusionState, SessionState
@@ -143,3 +144,15 @@ def test_most_infusions_of_everybody_are_followed_by_a_session() -> None:
     counts = [covered_of(person) for person in PEOPLE]
     assert all(covered * 2 > given for covered, given in counts)
     assert sum(covered for covered, _ in counts) > 0.75 * sum(given for _, given in counts)
+
+
+@pytest.mark.parametrize("given_name", ["Zoran", "Anneke", "Basil", "Corin"])
+def test_nobody_of_the_clinic_has_two_sessions_at_once(given_name: str) -> None:
+    joined = msgspec.structs.replace(PEOPLE[0], given_name=given_name, family_name="Dray")
+    kept = [
+        (person.therapist, each.planned_at.astimezone(UTC))
+        for person in (*PEOPLE, joined)
+        for each in diary.sessions_until(person, FIRST_DAY, LAST_DAY + timedelta(days=14))
+    ]
+    starts = sorted(kept)
+    assert all(one[0] != other[0] or other[1] - one[1] >= timedelta(minutes=50) for one, other in pairwise(starts))

@@ -46,6 +46,12 @@ async def test_a_client_is_added_with_a_course_and_gets_a_code_in_the_fragment(d
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         treated = await courses.substances_of(db, client_id)
         team = await clients.care_team_of(db, client_id, now=datetime.now(UTC))
+        audited = await db.value(
+            "select object_id from audit_event where clinic_id = $1 and client_id = $2 and action = 'care_team.assign'",
+            db.clinic_id,
+            client_id,
+        )
+    assert str(audited) == str(desk.person.staff_id)
     assert [each.substance for each in treated if each.is_primary] == [Substance.COCAINE]
     assert [member.staff_id for member in team] == [desk.person.staff_id]
     page = (await desk.post(f"/clients/{client_id}/enrolment-code")).text

@@ -81,6 +81,7 @@ async def test_caseload_shows_those_who_are_asked_for_and_says_when_nobody_is_li
     assert await shown() == ["Ines", "Ole"]
     assert await shown(find="oL") == ["Ole"]
     assert await shown(find="marlow ines") == ["Ines"]
+    assert await shown(find="Marlow, Ines") == ["Ines"], "as the caseload writes it"
     assert await shown(status="on_track") == ["Ole"]
     assert await shown(status="nonsense", sort="name") == ["Ines", "Ole"]
     assert await shown(whose="mine") == ["Ines"]

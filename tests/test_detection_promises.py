@@ -109,7 +109,7 @@ def test_a_day_s_ratio_is_the_formula_s_also_where_the_noise_has_another_scale()
     known, scale = kalman.constants(RULES), 0.7
     rows = fold(State.fresh(1, RULES), Days.of(answers(30)), RULES)[0].rows
     person = kalman.person_of(rows, known)
-    hypotheses.open_today(rows, np.array([True]))
+    hypotheses.open_today(rows, np.array([True]), np.array([True]))
     kalman.predict(rows, person, known)
     design = kalman.design_of(rows["days_since_infusion"], np.array([False]))
     expected = kalman.summed(rows["mean"], design)

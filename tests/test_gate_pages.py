@@ -13,7 +13,7 @@ import pytest
 
 from schemas.gate import Analyte, Decision
 from schemas.staff import Role
-from service import database, errors
+from service import database, errors, ids
 from service.config import Config
 from service.database import Pool
 from service.gate import decide
@@ -108,6 +108,25 @@ async def test_a_complete_gate_is_cleared_with_one_button(desk: Desk) -> None:
     page = (await desk.get(gate)).text
     assert "May go ahead: everything is recorded, and nothing speaks for a hold." in page
     assert "Cleared by Maren Holt" in page
+
+
+async def test_a_time_that_cannot_be_is_refused_beside_the_field_in_which_it_was_typed(desk: Desk) -> None:
+    client_id, infusion_id = await an_infusion_of_mine(desk)
+    gate, treatment = f"/infusions/{infusion_id}/gate", f"/clients/{client_id}/treatment"
+    ahead = {"at": typed(minutes_ago=-3000)}
+    plan = {"template": "twice_a_week", "starts_on": "2036-01-01", "at": "10:00", "weeks": "4"}
+    for page, path, form, field in (
+        (gate, f"{gate}/vitals", {**ahead, "systolic": "120", "diastolic": "80"}, "at"),
+        (gate, f"{gate}/screens", {**ahead, "panel": "cocaine"}, "at"),
+        (gate, f"{gate}/checklists", ahead | LIST, "at"),
+        (treatment, f"{treatment}/schedules/{ids.new()}", {**plan, "booster_count": "some"}, "booster_count"),
+    ):
+        refused = await desk.post(path, form_page=page, **form)
+        assert refused.status_code == 400, path
+        assert re.search(rf'name="{field}"[^>]*aria-invalid="true"', refused.text), path
+        assert "_at</b>" not in refused.text
+        assert "The body was refused" not in refused.text
+    assert "The body was refused" not in (await desk.post(f"{gate}/vitals", **ahead, systolic="high")).text
 
 
 async def test_a_form_that_cannot_be_is_refused_on_a_page_that_names_the_field(desk: Desk) -> None:

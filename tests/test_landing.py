@@ -50,6 +50,21 @@ async def test_each_role_begins_at_a_place_of_its_own_and_nothing_is_denied(
         assert await denials_of(db) == 0
 
 
+@pytest.mark.parametrize("role", [Role.PRIVACY_OFFICER, Role.NURSE])
+async def test_a_privacy_officer_reads_where_their_matters_are_to_be_had_and_is_offered_no_calendar(
+    settings: Config, owner_pool: Pool, role: Role
+) -> None:
+    clinic = await a_clinic(owner_pool)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        session = await a_session(db, await a_person(db, role))
+    async with serving(settings) as http:
+        page = (await http.get("/account", headers=session.cookie)).text
+    theirs = role is Role.PRIVACY_OFFICER
+    for command in ("service export", "service archive-clinic", "service audit verify"):
+        assert (f"python -m {command}" in page) == theirs
+    assert ("<h2>Calendar</h2>" in page) != theirs
+
+
 async def test_a_front_door_without_a_session_leads_to_signing_in(settings: Config) -> None:
     async with serving(settings) as http:
         reply = await http.get("/")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from schemas.staff import Role
-from service import database, watch
+from service import config, database, watch
+from service.backup import base_backup
 from service.config import Config
 from service.database import Pool
+from service.doctor import machine
 from service.people import clients, webhook_endpoints
 from tests.builders import MASTER, a_client
 from tests.desk import a_person, a_session, an_alert
@@ -88,3 +90,20 @@ async def test_the_page_is_the_admin_s(desk: Desk) -> None:
         who = {role: await a_session(db, await a_person(db, role)) for role in (Role.ADMIN, Role.COORDINATOR)}
     assert (await desk.http.get("/operator", headers=who[Role.ADMIN].cookie)).status_code == 200
     assert (await desk.http.get("/operator", headers=who[Role.COORDINATOR].cookie)).status_code == 404
+
+
+async def test_backup_and_disk_are_told_and_where_the_rest_is_known(desk: Desk, tmp_path: Path) -> None:
+    page = (await desk.get("/operator")).text
+    for said in ("Backup: cannot be seen of a server of its own", "service doctor", "service restore-drill"):
+        assert said in page
+    data, folder = tmp_path / "house", tmp_path / "backups"
+    data.mkdir()
+    here = config.load({"NEAP_DATA_DIR": str(data), "NEAP_BACKUP_DIR": str(folder)})
+    backup, *disks = machine.backup_and_disk(here)
+    assert backup.seen == "none was taken yet"
+    assert disks
+    assert all("GiB free" in each.seen for each in disks)
+    base_backup.folder_of(folder).parent.mkdir(parents=True, exist_ok=True)
+    base_backup.folder_of(folder).write_text("no folder")
+    with pytest.raises(OSError, match="base"):
+        machine.backup_and_disk(here)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from schemas.treatment import Curve, CurvePoint
 from service import database
 from service.config import Config
 from service.database import Pool
+from service.facts import client_day
 from service.web.charts import overlay_spec
 from tests.appointments import a_given_infusion
 from tests.builders import an_answer
@@ -49,7 +52,7 @@ async def test_the_days_after_infusions_lie_over_each_other_with_their_numbers_a
     assert (await desk.get(f"{address}?shape=narrow")).status_code == 200
     page = (await desk.get(f"/clients/{client_id}?days=infusion")).text
     assert f'src="{address}"' in page
-    assert page.count('<th scope="row">2, ') == 2
+    assert page.count('<th scope="row" class="nw">2, ') == 2
     assert "<b>by infusion</b>" in page
 
 
@@ -63,6 +66,30 @@ async def test_only_the_last_infusions_are_drawn(desk: Desk) -> None:
     client_id = await infused(desk, *range(48, 0, -7))
     page = (await desk.get(f"/clients/{client_id}?days=infusion")).text
     assert f"after the last {overlay_spec.MOST_INFUSIONS} infusions" in page
+
+
+async def test_the_worst_day_is_drawn_however_long_after_the_infusion_and_what_is_not_drawn_is_said(desk: Desk) -> None:
+    client_id = await infused(desk, 100, *range(62, 33, -7))
+    given_on = client_day.of(datetime.now(UTC) - timedelta(days=34), ZoneInfo("America/Chicago"))
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        for after, craving in ((27, 9), (28, 7), (31, 8)):
+            await an_answer(db, client_id, given_on + timedelta(days=after), craving=craving, mood=1, at=time(14))
+    page = (await desk.get(f"/clients/{client_id}?days=infusion")).text
+    assert "the last 5 of 6 infusions" in page
+    assert "to day 28; answers go on to day 31 after infusion 6" in page
+    newest = re.findall(
+        r'<th scope="row" class="nw">6, [^<]+</th><td class="n">(\d+)</td><td class="n">(\d+)</td>', page
+    )
+    assert ("27", "9") in newest
+    assert "31" not in dict(newest)
+    assert ">28<" in (await desk.get(f"/clients/{client_id}/overlay.svg")).text
+    treatment = (await desk.get(f"/clients/{client_id}/treatment")).text
+    assert "The last 5 of 6 infusions. Each column ends with the next infusion, or with day 7" in treatment
+
+
+async def test_where_everything_is_drawn_nothing_is_said_to_be_left_out(desk: Desk) -> None:
+    page = (await desk.get(f"/clients/{await infused(desk, 30, 16)}?days=infusion")).text
+    assert not re.search("answers go on|<span>the last", page)
 
 
 async def test_how_to_read_names_every_status_and_tier_with_the_clinic_s_own_numbers(desk: Desk) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobs import send_reminders
 from jobs.work import Tools
 from schemas.alert import Channel
 from schemas.clinic import Clinic
@@ -18,72 +15,29 @@ from schemas.course import PauseReason
 from service import database, reminders
 from service.alerting.writing import Sending
 from service.database import Pool
-from service.facts import client_day, pauses
-from service.notify import Message, Result, outward
-from service.notify import email as email_channel
+from service.facts import pauses
+from service.notify import Message, Result
 from service.notify.email import Email
-from service.notify.push import Push
 from service.people import phone_settings
-from service.people.devices import DeviceClient
-from service.reminders import Reminded
-from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone
-from tests.push_browsers import KEY, Browser, a_browser
-from tests.sinks import HookSink, MailSink, a_hook_sink
+from tests.builders import MASTER, NOW
+from tests.push_browsers import a_browser
+from tests.reminding import (
+    CHICAGO,
+    DAY,
+    DUE_AT,
+    a_reminded_client,
+    choose,
+    clinic,
+    counted,
+    impatient,
+    run,
+    service,
+    tools,
+)
+from tests.sinks import HookSink, MailSink
 from tests.wording import WORDS
 
-CHICAGO = ZoneInfo("America/Chicago")
-# The evening before the first of these reminders; the client chose 19:00 of their own clock.
-DAY = client_day.of(NOW, CHICAGO) + timedelta(days=1)
-HOUR = time(19)
-DUE_AT = datetime.combine(DAY, HOUR, CHICAGO).astimezone(UTC)
-
-
-@pytest.fixture
-async def clinic(owner_pool: Pool) -> Clinic:
-    return await a_clinic(owner_pool)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[HookSink]:
-    async with a_hook_sink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def tools(jobs_pool: Pool, sweep_pool: Pool, service: HookSink, mail: MailSink) -> Tools:
-    email = Email(host="127.0.0.1", port=mail.port, security="none", sender="neap@x.example", user=None, password=None)
-    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{service.port}"})
-    sending = Sending({Channel.EMAIL: email, Channel.PUSH: push}, MASTER, "https://neap.example")
-    return Tools(jobs_pool, sweep_pool, sending)
-
-
-async def a_reminded_client(
-    pool: Pool, clinic: Clinic, *, browser: Browser | None = None, email: str | None = None, language: str = "en"
-) -> UUID:
-    """A client with a phone who asked yesterday to be reminded at 19:00 of Chicago."""
-    async with database.transaction(pool, clinic.clinic_id) as db:
-        client_id = await a_client(db, now=NOW)
-        phone = await a_phone(db, client_id, now=NOW)
-        await phone_settings.choose_language(db, client_id, language, now=NOW)
-        if browser is not None:
-            whose = DeviceClient(phone.device_id, client_id)
-            await phone_settings.keep_push(db, MASTER, whose, browser.subscription, now=NOW)
-        await choose(db, client_id, HOUR, email=email, now=DUE_AT - timedelta(hours=1))
-    return client_id
-
-
-async def choose(db: database.Db, client_id: UUID, at: time | None, *, email: str | None = None, now: datetime) -> None:
-    await phone_settings.choose_reminder(
-        db, MASTER, client_id, remind_time=at, time_zone=CHICAGO.key, zone=CHICAGO, email=email, now=now
-    )
-
-
-async def run(tools: Tools, *, at: datetime = DUE_AT) -> dict[str, int]:
-    return dict((await send_reminders.run_once(tools, now=at)).counts)
-
-
-def counted(**counts: int) -> dict[str, int]:
-    return dict.fromkeys(Reminded.__struct_fields__, 0) | counts
+__all__ = ["clinic", "impatient", "service", "tools"]
 
 
 async def test_a_browser_is_told_at_the_client_s_hour_in_their_language_without_a_word_of_health(
@@ -176,13 +130,7 @@ async def test_what_is_known_to_have_failed_is_tried_again_while_the_hour_is_sti
     assert len(mail.messages) == 1
 
 
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (outward, email_channel):
-        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.3)
-
-
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("email", [None, "someone@x.example"])
 async def test_a_push_whose_answer_is_lost_is_the_reminder_of_that_day(
     owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, email: str | None
@@ -200,7 +148,7 @@ async def test_a_push_whose_answer_is_lost_is_the_reminder_of_that_day(
     assert first != second
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("impatient")
 async def test_an_e_mail_whose_answer_is_lost_is_the_reminder_of_that_day(
     owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
 ) -> None:
@@ -212,7 +160,7 @@ async def test_an_e_mail_whose_answer_is_lost_is_the_reminder_of_that_day(
     assert len(mail.messages) == 1
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("impatient")
 async def test_an_e_mail_of_which_nothing_left_is_tried_again(
     owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
 ) -> None:

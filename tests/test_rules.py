@@ -17,6 +17,7 @@ from schemas.staff import Role
 from service import database, fold
 from service.config import Config
 from service.database import Db, Pool
+from service.desk import sentences
 from service.people import clients
 from service.rulebook import rule_preview
 from service.rules import rule_sets
@@ -193,11 +194,24 @@ async def test_the_pages_try_a_number_and_switch_it_on(house: House) -> None:
     tried = await house.http.post("/rules/preview", data={**csrf, "budget_days": "120"}, headers=house.admin.cookie)
     assert tried.status_code == 200, tried.text
     assert "in 90 days" in tried.text
+    holds_from = sentences.day(rule_sets.first_day_not_begun(datetime.now(UTC)), datetime.now(UTC).date())
+    said = f"It holds from {holds_from} on"
+    assert tried.text.index(said) < tried.text.index("Switch it on")
+    with_comma = {**csrf, "budget_days": "60,5"}
+    tried = await house.http.post("/rules/preview", data=with_comma, headers=house.admin.cookie)
+    assert 'name="budget_days" value="60.5"' in tried.text
     form = {**csrf, "budget_days": "120.0", "reason": "Fewer, please", "after_version": "1"}
     switched = await house.http.post("/rules", data=form, headers=house.admin.cookie)
     assert switched.status_code == 303
     page = await house.http.get("/rules", headers=house.admin.cookie)
     assert "Fewer, please" in page.text
+    assert f"<td>{holds_from}</td>" in page.text
+    assert "Versions that are not listed concern single clients" not in page.text
+    own_number = {"csrf_token": house.therapist.csrf_token, "budget_days": "90", "reason": "Odd", "after_version": "2"}
+    own_rules = f"/clients/{house.client_id}/rules"
+    assert (await house.http.post(own_rules, data=own_number, headers=house.therapist.cookie)).status_code == 303
+    page = await house.http.get("/rules", headers=house.admin.cookie)
+    assert "Versions that are not listed concern single clients" in page.text
     refused = await house.http.post("/rules/preview", data={**csrf, "budget_days": "many"}, headers=house.admin.cookie)
     assert refused.status_code == 400
     own = await house.http.get(f"/clients/{house.client_id}/rules", headers=house.therapist.cookie)

@@ -48,6 +48,29 @@ async def account(http: httpx.AsyncClient, web_pool: Pool, clinic: Clinic) -> Ac
 
 
 @pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("update staff_session set last_seen_at = now() - interval '15 minutes 1 second'", "nothing happened for 15"),
+        ("update staff_session set expires_at = now() - interval '1 second'", "one sign-in lasts 12 hours"),
+        ("update staff set disabled_at = now()", "You are signed out. Sign in again to go on."),
+        ("delete from staff_session", "You are signed out. Sign in again to go on."),
+    ],
+    ids=["idle", "over", "disabled", "ended elsewhere"],
+)
+async def test_a_page_that_asks_by_itself_leads_to_what_is_true_of_the_session(
+    http: httpx.AsyncClient, account: Account, owner_pool: Pool, change: str, told: str
+) -> None:
+    headers = {**as_browser(account.session), "HX-Request": "true", BY_ITSELF: "yes"}
+    async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
+        await db.execute(change)
+    led = await http.get("/inbox/count", headers=headers)
+    assert led.status_code == 401
+    path, _, query = led.headers["HX-Redirect"].partition("?")
+    page = (await http.get(f"/{account.clinic.slug}{path}?{query}")).text
+    assert [told in page, page.count("signed out")] == [True, 1], page
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "update staff_session set last_seen_at = now() - interval '15 minutes 1 second'",

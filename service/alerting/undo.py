@@ -38,6 +38,11 @@ class Last(msgspec.Struct, frozen=True, kw_only=True):
     stood: Stood | None
     happened_at: datetime
 
+    @property
+    def took_back(self) -> bool:
+        """Whether it was a taking back itself; what was opened again stands the same."""
+        return self.kind in (EventKind.GIVEN_BACK, EventKind.UNDONE)
+
     def offered_for(self, now: datetime) -> int:
         """For how many seconds from now on a page still offers to take it back."""
         return _seconds_left(self.happened_at + OFFERED, now)
@@ -69,10 +74,24 @@ order by e.alert_id, e.happened_at desc, e.alert_event_id desc
 
 async def offered_of(db: Db, alert_ids: Sequence[UUID], *, to: UUID, now: datetime) -> dict[UUID, Last]:
     """What this person may take back now, of each of these alerts to which they just did something of the kind."""
+    return {each: last for each, last in (await _last_of(db, alert_ids, to, now)).items() if _can_be_taken_back(last)}
+
+
+async def told_of(db: Db, alert_ids: Sequence[UUID], *, to: UUID, now: datetime) -> dict[UUID, Last]:
+    """What a page tells this person of what they just did to each of these alerts: what they may take back, and for as
+    long as that is offered, that they took something back."""
+    return {
+        each: last
+        for each, last in (await _last_of(db, alert_ids, to, now)).items()
+        if _can_be_taken_back(last) or (last.took_back and last.offered_for(now))
+    }
+
+
+async def _last_of(db: Db, alert_ids: Sequence[UUID], by: UUID, now: datetime) -> dict[UUID, Last]:
     return {
         last.alert_id: last
         for last in await db.rows(Last, LAST, db.clinic_id, list(alert_ids))
-        if last.staff_id == to and now - last.happened_at <= TAKEN and _can_be_taken_back(last)
+        if last.staff_id == by and now - last.happened_at <= TAKEN
     }
 
 

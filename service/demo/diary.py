@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.course import ChangeReason, InfusionState, SessionState, Template
 from schemas.treatment import Boosters, ScheduleForm
-from service.demo.people import Line, Person, drawn
+from service.demo.people import PEOPLE, Line, Person, drawn
 from service.facts import schedules
 
 # The clinic's clock: infusions are given there, wherever the client lives.
@@ -27,8 +27,8 @@ FATES = (
     (0.07, InfusionState.HELD, ChangeReason.BLOOD_PRESSURE),
     (0.08, InfusionState.HELD, ChangeReason.DRUG_SCREEN),
 )
-# Within three days of an infusion on Friday.
-AFTER_A_WEEKEND = time(8)
+# The first hour of sessions, and that of a Monday's: within three days of an infusion on Friday at nine or later.
+AFTERNOON, AFTER_A_WEEKEND = 13, 8
 MISSED_SESSIONS = 0.06
 
 
@@ -108,8 +108,8 @@ def sessions_until(person: Person, first_day: date, until: date) -> list[Slot]:
 
     One a week, on the weekday after that of the second infusion and of the boosters; in the induction one after each.
     """
-    afternoon = time(13 + drawn(person, 0, "session hour").randrange(4))
-    first, second = (_session_on(weekday, afternoon) for weekday in _weekdays(person))
+    place = _place(person)
+    first, second = (_session_on(weekday, place) for weekday in _weekdays(person))
     inducted = (_induction_days(person, first_day)[-1] - first_day).days
     slots = []
     for at in range(person.joins + 1, (until - first_day).days + 1):
@@ -119,16 +119,27 @@ def sessions_until(person: Person, first_day: date, until: date) -> list[Slot]:
             missed = drawn(person, at, "session").random() < MISSED_SESSIONS
             slots.append(
                 Slot(
-                    planned_at=datetime.combine(day, clock, ZoneInfo(person.time_zone)),
+                    planned_at=datetime.combine(day, clock, CLINIC_ZONE),
                     session=SessionState.MISSED if missed else SessionState.ATTENDED,
                 )
             )
     return slots
 
 
-def _session_on(weekday: int, afternoon: time) -> tuple[int, time]:
+def _session_on(weekday: int, place: int) -> tuple[int, time]:
     """Weekday and hour of the session after an infusion of that weekday: after a Friday's, early on Monday."""
-    return (1, AFTER_A_WEEKEND) if weekday == 5 else (weekday + 1, afternoon)
+    return (1, time(AFTER_A_WEEKEND + place)) if weekday == 5 else (weekday + 1, time(AFTERNOON + place))
+
+
+@cache
+def _place(person: Person) -> int:
+    """How many of the therapist's clients with the same weekdays come before: who had the infusion earlier does.
+
+    Whoever joins at a start of the demonstration has the hour before everybody's: -1.
+    """
+    together = [each for each in PEOPLE if each.therapist == person.therapist and _weekdays(each) == _weekdays(person)]
+    keys = [each.key for each in sorted(together, key=lambda each: (_clock(each), each.key))]
+    return keys.index(person.key) if person.key in keys else -1
 
 
 @cache

@@ -221,12 +221,23 @@ def instruments(facts: BriefFacts) -> list[BriefSentence]:
 
 
 def _instrument(facts: BriefFacts, series: InstrumentSeries, point: SeriesPoint) -> BriefSentence:
-    total = "not scored, too much was left out" if point.total is None else f"{point.total:g}"
+    total = "not scored, too much was left out" if point.total is None else _points(series, point.total)
     band = f" ({point.band})" if point.band else ""
     href = f"/clients/{facts.client.client_id}/instruments"
     evidence = [Evidence(kind="instrument_response", id=point.response_id, href=href)]
-    change = "" if point.since_previous is None else f", {_compared(facts, point.since_previous)}"
+    change = "" if point.since_previous is None else f", {_compared(facts, series, point.since_previous)}"
     return say(f"{series.title}, {on(facts, point.client_day)}: {total}{band}{change}.{_left_out(point)}", evidence)
+
+
+# Up to here a tenth of a point says something.
+SHORT_SCALE = 10
+
+
+def _points(series: InstrumentSeries, value: float) -> str:
+    """Points as one says them: what rests on a question that was filled in with the mean is rounded, and says so."""
+    if value.is_integer():
+        return f"{value:g}"
+    return f"about {value:.0f}" if series.greatest > SHORT_SCALE else f"{value:.1f}"
 
 
 def _left_out(point: SeriesPoint) -> str:
@@ -239,10 +250,12 @@ def _left_out(point: SeriesPoint) -> str:
     return f" {named} {was} left out{filled}."
 
 
-def _compared(facts: BriefFacts, change: Change) -> str:
+def _compared(facts: BriefFacts, series: InstrumentSeries, change: Change) -> str:
+    filled_in = any(each.filled_in and each.client_day == change.since for each in series.points)
+    then = f"{on(facts, change.since)}{', when a question was filled in with the mean' if filled_in else ''}"
     if not change.points:
-        return f"the same as on {on(facts, change.since)}"
-    told = f"{abs(change.points):g} {'higher' if change.points > 0 else 'lower'} than on {on(facts, change.since)}"
+        return f"the same as on {then}"
+    told = f"{_points(series, abs(change.points))} {'higher' if change.points > 0 else 'lower'} than on {then}"
     if change.reliable is None:
         return told
     return f"{told}, {'a reliable change' if change.reliable else 'within what may be chance'}"

@@ -13,7 +13,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
         "needs": "needs somebody",
         "urgent": "urgent",
         "not_on_track": "not on track",
-        "no_data": "silent",
+        "no_data": "no data",
         "watch": "watch",
         "learning": "learning",
         "on_track": "on track",
@@ -26,7 +26,8 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 
 def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] | None) -> list[Line]:
     """The lines whose client's name holds every word of `find`, of this status (none: any), and of these clients."""
-    words = find.casefold().split()
+    # The caseload writes "Family, Given", and so does whoever reads it there.
+    words = find.casefold().replace(",", " ").split()
     return [
         line
         for line in lines

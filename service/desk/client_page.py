@@ -110,7 +110,8 @@ async def _answered_ever(db: Db, client_id: UUID) -> int:
 
 class Chart(NamedTuple):
     """What the charts draw: client days, craving by substance where several are treated, infusions and sessions, from
-    which answered day on what is usual has been learned, and until when a pause goes on past the newest trend."""
+    which answered day on what is usual has been learned, until when a pause goes on past the newest trend, and
+    whether there are days before the first one."""
 
     trend: list[Trend]
     by_substance: dict[date, dict[Substance, int]]
@@ -118,6 +119,7 @@ class Chart(NamedTuple):
     sessions: list[date]
     usual_since: date | None
     paused_until: date | None = None
+    older: bool = False
 
 
 class ClientView(NamedTuple):
@@ -237,9 +239,10 @@ async def _chart(
     days: int,
     paused_until: date | None,
 ) -> Chart:
-    trend = await trend_of(db, client.client_id, days=days)
-    if not trend:
+    known = await trend_of(db, client.client_id, days=days + 1)
+    if not known:
         return Chart([], {}, [], [], None)
+    trend = known[-days:]
     first, last, zone = trend[0].client_day, trend[-1].client_day, ZoneInfo(client.time_zone)
     answers = await checkins.days_of(db, client.client_id, from_day=first, until_day=last)
     given = [each.given_at for each in booked if each.given_at is not None]
@@ -253,6 +256,7 @@ async def _chart(
         [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
         await _usual_since(db, client.client_id),
         paused_until,
+        older=len(known) > days,
     )
 
 

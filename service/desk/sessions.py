@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from schemas.client import Client
-from schemas.course import TherapySession
+from schemas.course import Modality, TherapySession
 from schemas.session import Coverage, CoverageReply, SessionEvent
 from schemas.staff import Staff
+from service import errors
 from service.database import Db
-from service.facts import coverage, gate_checks, infusions, sessions
+from service.desk import sentences
+from service.facts import courses, coverage, gate_checks, infusions, sessions
 from service.people import calendar_feeds, clients, staff
+
+# What was held yesterday is written down today; an earlier time is more often a slip than a record.
+PAST_UNASKED = timedelta(days=1)
 
 
 class SessionsView(NamedTuple):
@@ -64,3 +70,32 @@ async def coverage_of(db: Db, client_id: UUID, *, now: datetime) -> CoverageRepl
     )
     covered, closed = coverage.counts(found, now=now)
     return CoverageReply(items=found[::-1], window_hours=window_hours, covered=covered, closed=closed)
+
+
+async def doubts_of(db: Db, session: TherapySession, *, zone: ZoneInfo, now: datetime) -> list[str]:
+    """What a person is asked about before a session is booked for such a time, as sentences; none where nothing is odd.
+
+    Raises Invalid for a time in the past before the client's first course began.
+    """
+    past = session.planned_at < now - PAST_UNASKED
+    today = now.astimezone(zone).date()
+    on = session.planned_at.astimezone(zone).date()
+    began = min((each.started_on for each in await courses.of(db, session.client_id)), default=None)
+    if past and began is not None and on < began:
+        fault = errors.FieldFault("planned_at", f"not before {sentences.day(began, today)}, when the course began")
+        raise errors.Invalid("The course had not begun then.", fields=(fault,))
+    doubts = [f"{sentences.day(on, today)} is {(today - on).days} days ago."] if past else []
+    client = await clients.get(db, session.client_id)
+    names = {each.staff_id: each.name for each in await staff.all_of(db)}
+    for other in await sessions.at_that_time(db, session):
+        who = [f"{client.given_name} {client.family_name}".strip()] if other.client_id == session.client_id else []
+        # A group is several clients with one therapist.
+        alone = Modality.GROUP not in (session.modality, other.modality)
+        if other.staff_id is not None and other.staff_id == session.staff_id and (who or alone):
+            who.append(names[other.staff_id])
+        if who:
+            verb = "has" if len(who) == 1 else "have"
+            at = other.planned_at.astimezone(zone)
+            when = f"{sentences.day(at.date(), today)} {at:%H:%M}, {other.minutes} minutes"
+            doubts.append(f"{' and '.join(who)} {verb} a session then already: {when}.")
+    return doubts

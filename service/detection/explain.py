@@ -134,14 +134,15 @@ def explanation_of(
             continue
         since = row["recent"][item][days_before <= middle]
         sign, origin = (-1.0, SCALE_TOP) if name == "mood" else (1.0, 0.0)
+        usual, change = _within_episode(row, item, posterior.usual[client, item], posterior.change[client, item])
         mean = float(np.nanmean(since)) if not np.isnan(since).all() else None
         items.append(
             ItemChange(
                 item=name,
-                change=_six(sign * posterior.change[client, item]),
+                change=_six(sign * change),
                 se=_six(np.sqrt(posterior.variance[client, item])),
                 share=_six(min(shares[item], 1.0)),
-                baseline=_six(origin + sign * posterior.usual[client, item]),
+                baseline=_six(origin + sign * usual),
                 sd=_six(person.sd[client, item]),
                 mean_since_onset=None if mean is None else _six(min(max(origin + sign * mean, 0.0), SCALE_TOP)),
             )
@@ -159,6 +160,15 @@ def explanation_of(
         shape=SHAPES[int(np.argmax(np.bincount(TABLES.shape_of, weights=by_template)))],
         again=bool(row["not_on_track"]),
     )
+
+
+def _within_episode(row: Rows, item: int, usual: float, change: float) -> tuple[float, float]:
+    """The usual level that the reader sees, and the change from there: in an episode the one before it, frozen, for the
+    filter has gone on learning and would tell less and less of a relapse that lasts."""
+    frozen = float(row["usual"][item])
+    if not row["not_on_track"] or np.isnan(frozen):
+        return usual, change
+    return frozen, usual + change - frozen
 
 
 def _six(number: float) -> float:

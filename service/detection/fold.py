@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.detection import explain, hypotheses, limits, status, waning
+from service.detection import explain, hypotheses, improving, limits, status, waning
 from service.detection import filter as kalman
 from service.detection.population import SCALE_TOP, Array, Counts, Flags, Rules
 from service.detection.series import Days, Trends
@@ -115,10 +115,11 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     rows["days_since_infusion"] += rows["days_since_infusion"] >= 0
     design = kalman.design_of(rows["days_since_infusion"], today.weekend)
     person = kalman.person_of(rows, known)
-    hypotheses.open_today(rows, rows["check_ins_since_restart"] >= limits.OWN_CHECK_INS)
+    hypotheses.open_today(rows, answered, rows["check_ins_since_restart"] >= limits.OWN_CHECK_INS)
     hypotheses.weigh(rows, answered, rules.missingness)
     yesterday = rows["mean"][:, -1].copy()
     kalman.predict(rows, person, known)
+    improving.follow(rows, person, known)
     expected = kalman.summed(rows["mean"], design)
     seen = limits.features(rows, person, expected)
     innovation = kalman.observe(rows, today.worse, expected, design, person, known)

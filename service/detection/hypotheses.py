@@ -122,11 +122,19 @@ def weigh(rows: Rows, answered: Flags, missingness: Missingness) -> None:
     rows["log_ratio"] += np.where(speaks, np.log(ratio), np.float32(0))
 
 
-def open_today(rows: Rows, may_open: Flags) -> None:
-    """Lets today be an onset (where `may_open`), in the slot of the onset that is now too old."""
+def open_today(rows: Rows, answered: Flags, may_open: Flags) -> None:
+    """Lets today be an onset (where `may_open`), in the slot of the onset that is now too old.
+
+    Nothing tells the days of a silence apart, and were each of them an onset, one in five who come back as they were
+    would cross at their first answer. So a silence counts for SILENT_DAYS: its first ones, and once more as many for
+    the day that ends it.
+    """
     slot = rows["day"] % AGES
     index = np.arange(len(rows))
-    rows["log_ratio"][index, :, slot] = np.where(may_open, np.float32(0), np.float32(-np.inf))[:, None]
+    is_long = rows["silent_days"] >= SILENT_DAYS
+    weight = np.where(is_long, SILENT_DAYS * answered, 1) * may_open
+    with np.errstate(divide="ignore"):
+        rows["log_ratio"][index, :, slot] = np.log(weight, dtype=np.float32)[:, None]
     rows["absorbed"][index, :, :, slot] = 0.0
 
 

@@ -56,8 +56,27 @@ async def web(config: Config) -> list[Finding]:
     return [Finding("web", f"takes check-ins at {config.base_url}")]
 
 
+def backup_and_disk(config: Config) -> list[Finding]:
+    """What a process of this machine sees of both, for a page. Reads folders, which may hang on a disk of a network.
+
+    Raises OSError where the process may not look.
+    """
+    if (
+        config.embedded
+        and config.backup_dir is not None
+        and (folder := base_backup.folder_of(config.backup_dir)).exists()
+    ):
+        # A pattern finds nothing where one may not look, and that is no "none was taken".
+        next(folder.iterdir(), None)
+    return [_backup(config), *(_disk(config) if config.embedded else ())]
+
+
 async def disk(config: Config) -> list[Finding]:
     """Room beside the data and the backups."""
+    return _disk(config)
+
+
+def _disk(config: Config) -> list[Finding]:
     if not config.data_dir.is_dir():
         return [Finding("disk", f"{config.data_dir} is not there; only the embedded server needs it")]
     found = [_space(config.data_dir, "beside the data folder", "a full disk stops check-ins")]
@@ -74,12 +93,12 @@ def _space(folder: Path, where: str, why: str) -> Finding:
 
 async def backup(config: Config) -> list[Finding]:
     """Whether a loss of the disk would lose little; of a server of your own that cannot be seen here, and is said."""
+    return [_backup(config)]
+
+
+def _backup(config: Config) -> Finding:
     if not config.embedded:
-        return [Finding("backup", "cannot be seen of a server of its own: docs/operations.md says what to look at")]
-    return [_base_backups(config)]
-
-
-def _base_backups(config: Config) -> Finding:
+        return Finding("backup", "cannot be seen of a server of its own: docs/operations.md says what to look at")
     if config.backup_dir is None:
         remedy = "set NEAP_BACKUP_DIR, best on another disk, and let `python -m service backup` run daily"
         return Finding("backup", "none is kept", remedy)

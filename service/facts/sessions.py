@@ -291,6 +291,34 @@ async def of(db: Db, client_id: UUID) -> list[TherapySession]:
     return await db.rows(TherapySession, SESSIONS_OF, db.clinic_id, client_id)
 
 
+AT_THAT_TIME = """
+select therapy_session_id, client_id, staff_id, state, planned_at, modality, minutes, version
+from therapy_session
+where clinic_id = $1
+  and (client_id = $2 or staff_id = $3)
+  and therapy_session_id <> $4
+  and state in ('planned', 'attended')
+  and planned_at > $5::timestamptz - interval '1 day'
+  and planned_at < $6
+  and planned_at + make_interval(mins => minutes) > $5
+order by planned_at, therapy_session_id
+"""
+
+
+async def at_that_time(db: Db, session: TherapySession) -> list[TherapySession]:
+    """Other sessions of its client or its therapist that overlap with it, planned or attended, by time."""
+    return await db.rows(
+        TherapySession,
+        AT_THAT_TIME,
+        db.clinic_id,
+        session.client_id,
+        session.staff_id,
+        session.therapy_session_id,
+        session.planned_at,
+        session.planned_at + timedelta(minutes=session.minutes),
+    )
+
+
 EVENTS_OF = """
 select
   therapy_session_event_id, therapy_session_id, state, planned_at, staff_id, modality, minutes, recorded_by, recorded_at

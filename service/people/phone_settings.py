@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from service import errors
 from service.database import Db
 from service.keys.sealing import Sealer
 from service.people import clients
@@ -29,8 +28,19 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 def next_after(moment: datetime, remind_time: time, zone: ZoneInfo) -> datetime:
     """The next instant (UTC) at which the clock there shows this time: the first of two on the day of a change."""
     today = moment.astimezone(zone).date()
-    coming = (datetime.combine(today + ahead * A_DAY, remind_time, zone).astimezone(UTC) for ahead in range(3))
+    coming = (_instant(today + ahead * A_DAY, remind_time, zone) for ahead in range(3))
     return next(instant for instant in coming if instant > moment)
+
+
+def latest_at(moment: datetime, remind_time: time, zone: ZoneInfo) -> datetime:
+    """The latest of those instants (UTC) that is not after `moment`."""
+    today = moment.astimezone(zone).date()
+    gone = (_instant(today - back * A_DAY, remind_time, zone) for back in range(3))
+    return next(instant for instant in gone if instant <= moment)
+
+
+def _instant(day: date, remind_time: time, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, remind_time, zone).astimezone(UTC)
 
 
 OF = """
@@ -68,6 +78,7 @@ async def choose_language(db: Db, client_id: UUID, language: str, *, now: dateti
     await db.execute(CHOOSE_LANGUAGE, db.clinic_id, client_id, language, now)
 
 
+# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again.
 CHOOSE_REMINDER = """
 insert into phone_setting (clinic_id, client_id, remind_time, time_zone, email_sealed, next_at, changed_at)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -75,7 +86,11 @@ on conflict (clinic_id, client_id) do update
 set remind_time = excluded.remind_time,
     time_zone = excluded.time_zone,
     email_sealed = excluded.email_sealed,
-    next_at = excluded.next_at,
+    next_at = case
+      when (phone_setting.remind_time, phone_setting.time_zone) = (excluded.remind_time, excluded.time_zone)
+        then phone_setting.next_at
+      else excluded.next_at
+    end,
     changed_at = excluded.changed_at
 """
 
@@ -87,36 +102,69 @@ async def choose_reminder(
     *,
     remind_time: time | None,
     time_zone: str,
-    zone: ZoneInfo | None,
+    zone: ZoneInfo,
     email: str | None,
     now: datetime,
 ) -> None:
-    """Be reminded at this time of the phone's clock, or not at all (None). Raises Invalid for a zone unknown here."""
-    if zone is None:
-        fault = errors.FieldFault("time_zone", "a zone that this server knows")
-        raise errors.Invalid("This time zone is not known here.", fields=(fault,))
+    """Be reminded at this time of the phone's clock, or not at all (None).
+
+    `time_zone` as the phone names it, `zone` the one meant: the clinic's where the name is not known here.
+    """
     sealed = None
     if remind_time is not None and email is not None:
         sealer = await clients.sealer_of(db, master, client_id)
         sealed = sealer.seal(email.encode(), bound_to=_email_binding(db, client_id))
     next_at = None if remind_time is None else next_after(now, remind_time, zone)
     await db.execute(CHOOSE_REMINDER, db.clinic_id, client_id, remind_time, time_zone, sealed, next_at, now)
+    if remind_time is None:
+        await _forget_all_push(db, client_id)
+
+
+FORGET_ALL_PUSH = """
+delete from phone_push
+where clinic_id = $1
+  and client_id = $2
+"""
+
+
+async def _forget_all_push(db: Db, client_id: UUID) -> None:
+    await db.execute(FORGET_ALL_PUSH, db.clinic_id, client_id)
 
 
 KEEP_PUSH = """
-insert into phone_push (clinic_id, device_id, client_id, subscription_sealed, created_at)
-values ($1, $2, $3, $4, $5)
+insert into phone_push (clinic_id, device_id, client_id, subscription_sealed, endpoint_hash, created_at)
+values ($1, $2, $3, $4, $5, $6)
 on conflict (clinic_id, device_id) do update
 set subscription_sealed = excluded.subscription_sealed,
+    endpoint_hash = excluded.endpoint_hash,
     created_at = excluded.created_at
 """
 
 
-async def keep_push(db: Db, master: Sealer, whose: DeviceClient, subscription: str, *, now: datetime) -> None:
-    """Send reminders to this phone's browser; the newest subscription counts."""
+async def keep_push(
+    db: Db, master: Sealer, whose: DeviceClient, subscription: str, *, endpoint: str, now: datetime
+) -> None:
+    """Send reminders to this phone's browser; the newest subscription counts, and a browser is its newest owner's.
+
+    `endpoint`: the subscription's. Whoever had the phone before is not told there any more.
+    """
+    known_by = master.keyed_hash(f"{db.clinic_id}:{endpoint}".encode(), purpose="phone_push.endpoint")
+    await _take_from_others(db, whose.device_id, known_by)
     sealer = await clients.sealer_of(db, master, whose.client_id)
     sealed = sealer.seal(subscription.encode(), bound_to=_push_binding(db, whose.device_id))
-    await db.execute(KEEP_PUSH, db.clinic_id, whose.device_id, whose.client_id, sealed, now)
+    await db.execute(KEEP_PUSH, db.clinic_id, whose.device_id, whose.client_id, sealed, known_by, now)
+
+
+TAKE_FROM_OTHERS = """
+delete from phone_push
+where clinic_id = $1
+  and endpoint_hash = $2
+  and device_id <> $3
+"""
+
+
+async def _take_from_others(db: Db, device_id: UUID, known_by: bytes) -> None:
+    await db.execute(TAKE_FROM_OTHERS, db.clinic_id, known_by, device_id)
 
 
 HAS_PUSH = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -46,6 +47,15 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     def actor(self) -> Actor:
         """This person, for the audit trail."""
         return Actor("staff", self.staff_id)
+
+
+class RanOut(errors.Unauthenticated):
+    """A session that ended by itself: `because` nothing was done, or it had lasted as long as one may. Of any other end
+    its holder is told no more than that there is no session."""
+
+    def __init__(self, because: Literal["idle", "over"]) -> None:
+        super().__init__("Please sign in.")
+        self.because: Literal["idle", "over"] = because
 
 
 INSERT = """
@@ -94,16 +104,36 @@ where clinic_id = $1
 
 
 async def current(db: Db, digest: bytes, *, now: datetime, by_hand: bool = True) -> SignedIn:
-    """Whoever holds this session now. Raises Unauthenticated where it ended, idled out or its person was disabled.
+    """Whoever holds this session now. Raises RanOut where it ended by itself, Unauthenticated where it was ended or its
+    person disabled.
 
     `by_hand` false: a page asked by itself (a refresh every so often), which must not keep an abandoned desk open.
     """
     found = await db.find(SignedIn, FIND, db.clinic_id, digest, now, now - IDLE)
     if found is None:
-        raise errors.Unauthenticated("Please sign in.")
+        raise await _ended(db, digest, now)
     if by_hand and now - found.last_seen_at >= TOUCH_AFTER:
         await db.execute(TOUCH, db.clinic_id, digest, now)
     return found
+
+
+RAN_OUT = """
+select least(s.last_seen_at + $4::interval, s.expires_at) = s.expires_at
+from staff_session s
+join staff p
+  on p.clinic_id = s.clinic_id
+  and p.staff_id = s.staff_id
+where s.clinic_id = $1
+  and s.session_hash = $2
+  and s.stage = 'full'
+  and p.disabled_at is null
+  and least(s.last_seen_at + $4::interval, s.expires_at) <= $3
+"""
+
+
+async def _ended(db: Db, digest: bytes, now: datetime) -> errors.Unauthenticated:
+    over = await db.value(RAN_OUT, db.clinic_id, digest, now, IDLE)
+    return errors.Unauthenticated("Please sign in.") if over is None else RanOut("over" if over else "idle")
 
 
 END = """

@@ -9,11 +9,13 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from service import errors
+from service.people import staff_sessions
 from service.web import desk_page, problems
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.forms import form_replies, refused_forms
 from service.web.pages import go_to
 from service.web.services import Services
+from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
 # Remembers which clinic's sign-in page to show; says nothing about anybody.
 CLINIC_COOKIE = "__Host-neap-clinic"
@@ -45,7 +47,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's exception handler for whatever a page raises."""
     error = problems.plain(error)
     if isinstance(error, errors.Unauthenticated):
-        return _to_sign_in(request)
+        return _to_sign_in(request, error)
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
     said_here = form_replies.SENT_BY_PAGE in request.headers
@@ -55,7 +57,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     context = {
         **({} if said_here else _frame_of(request, services)),
         "title": problem.title,
-        "detail": problem.detail,
+        "detail": FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         "faults": problem.errors,
         "next": (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER),
     }
@@ -82,14 +84,15 @@ def _frame_of(request: Request[Any, Any, Any], services: Services) -> dict[str, 
     return desk_page.frame_around(known.who, known.view, services)
 
 
-def _to_sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+def _to_sign_in(request: Request[Any, Any, Any], error: errors.Unauthenticated) -> Response[Any]:
     slug = request.cookies.get(CLINIC_COOKIE, "")
     path = f"/{quote(slug, safe='')}/sign-in" if slug else "/sign-in"
     if request.headers.get("hx-request") == "true":
+        ended = error.because if isinstance(error, staff_sessions.RanOut) else "yes"
         return Response(
             None,
             status_code=HTTPStatus.UNAUTHORIZED,
-            headers={"HX-Redirect": f"{path}?idle=yes", "Cache-Control": "no-store"},
+            headers={"HX-Redirect": f"{path}?ended={ended}", "Cache-Control": "no-store"},
         )
     asked_for = request.url.path if request.method in SAFE_METHODS else ""
     wanted = f"?next={quote(asked_for, safe='/')}" if asked_for not in ("", "/") else ""

@@ -62,6 +62,7 @@ class Pages:
             "count_word": count_word,
             "words": words,
             "score": score,
+            "difference": difference,
         }
 
     def show(
@@ -104,6 +105,11 @@ def moment(value: datetime, zone: ZoneInfo) -> str:
 def clock(value: datetime, zone: ZoneInfo) -> str:
     """The time of day on the clinic's clock: "08:12"."""
     return f"{value.astimezone(zone):%H:%M}"
+
+
+def difference(value: float) -> str:
+    """Points between two scores, as `score` tells them: "+4", "-4.1"."""
+    return f"{value:+.0f}" if float(value).is_integer() else f"{value:+.1f}"
 
 
 def slot(value: datetime, zone: ZoneInfo, now: datetime) -> str:

@@ -15,6 +15,8 @@ from service.errors import FieldFault
 T = TypeVar("T", bound=msgspec.Struct)
 
 BODY_REFUSED = "The body was refused."
+# The same to people, who fill in forms; bodies are for programs.
+FORM_REFUSED = "Please look at what is marked."
 MOST_FAULTS = 20
 # A string, or a mark that opens, parts or closes; everything else between them is passed over. A string that never ends
 # goes to the end of the body: were it no token, each quotation mark in it would be tried, and a body take hours.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from litestar import Request, Response, get, put
@@ -18,7 +19,7 @@ from service.database import Db
 from service.facts import client_day
 from service.notify import push
 from service.notify.endpoint import Refused
-from service.people import audit, devices, phone_settings
+from service.people import audit, clinics, devices, phone_settings
 from service.people.access import Permission
 from service.people.devices import DeviceClient
 from service.web import languages, strict
@@ -96,7 +97,10 @@ async def put_language(request: Request[Any, Any, Any], services: NamedDependenc
     tags=["Phone settings"],
 )
 async def put_reminder(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[bytes]:
-    """Be reminded at this hour of the phone's clock, on days without an answer; null turns it off."""
+    """Be reminded at this hour of the phone's clock, on days with something to answer; null turns it off.
+
+    A zone that is not known here counts as the clinic's.
+    """
     now = datetime.now(UTC)
     raw = await request.body()
     async with _own(request, services, now=now) as (db, whose):
@@ -107,7 +111,7 @@ async def put_reminder(request: Request[Any, Any, Any], services: NamedDependenc
             whose.client_id,
             remind_time=form.remind_time,
             time_zone=form.time_zone,
-            zone=client_day.zone_or_none(form.time_zone),
+            zone=client_day.zone_or_none(form.time_zone) or ZoneInfo((await clinics.get(db)).time_zone),
             email=form.email,
             now=now,
         )
@@ -128,11 +132,11 @@ async def put_push(request: Request[Any, Any, Any], services: NamedDependency[Se
     async with _own(request, services, now=now) as (db, whose):
         text = msgspec.json.encode(strict.decode(raw, PushForm)).decode()
         try:
-            push.read_subscription(text, allowed=services.config.webhook_allow)
+            endpoint = push.read_subscription(text, allowed=services.config.webhook_allow).endpoint
         except Refused as error:
             fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
             raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
-        await phone_settings.keep_push(db, services.master, whose, text, now=now)
+        await phone_settings.keep_push(db, services.master, whose, text, endpoint=endpoint, now=now)
         await _record(db, whose, "phone_setting.push", now=now)
         return await _reply(db, services, whose)
 

@@ -6,6 +6,9 @@ Everything can be read without colour: each line ends with its infusion's number
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from schemas.treatment import Curve, CurvePoint
 from service.web.charts.chart_spec import (
@@ -24,14 +27,37 @@ from service.web.charts.chart_spec import (
 
 # More lines than these cannot be told apart.
 MOST_INFUSIONS = 5
-DAYS = 14
+# What an infusion brings wanes within two weeks; four show what comes after, and leave the first days room.
+DAYS = 28
 LEAST_DAYS = 7
+# How far answers are looked for past the drawn days, so that the page can say what is left out.
+READ_DAYS = 400
 NEWEST, BEFORE, EARLIER = "newest", "before", "earlier"
+
+
+class Overlay(NamedTuple):
+    """The curves that are drawn, by number, and what is not: of how many infusions they are, and for each whose
+    answers go on past the last drawn day its number and the day of its last answer."""
+
+    curves: Sequence[Curve]
+    of_infusions: int
+    going_on: Sequence[tuple[int, int]]
+
+
+def laid(curves: Sequence[Curve]) -> Overlay:
+    """The last infusions, each to the next one or to the last day that is drawn; `curves` by number."""
+    newest = curves[-MOST_INFUSIONS:]
+    shown = [
+        msgspec.structs.replace(curve, points=[point for point in curve.points if point.days_since <= DAYS])
+        for curve in newest
+    ]
+    last_days = [(curve.number, max((point.days_since for point in curve.points), default=0)) for curve in newest]
+    return Overlay(shown, len(curves), [(number, day) for number, day in last_days if day > DAYS])
 
 
 def spec_of(curves: Sequence[Curve], shape: Shape) -> Spec:
     """The specification of the panels that have answers, for a wide page or a phone's width; `curves` by number."""
-    shown = curves[-MOST_INFUSIONS:]
+    shown = laid(curves).curves
     asked = [item for item in ITEMS if any(_values(curve, item[0]) for curve in shown)]
     last = max((point.days_since for curve in shown for point in curve.points), default=0)
     return {

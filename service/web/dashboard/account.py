@@ -10,7 +10,7 @@ from litestar import Request, Response, Router, get, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.staff import MessageTimes, MessageTimesForm, Tempo
+from schemas.staff import MessageTimes, MessageTimesForm, Role, Tempo
 from service import errors
 from service.alerting import waiting
 from service.notify import texts
@@ -25,6 +25,8 @@ from service.web.pages import go_to
 from service.web.visitors import visitor_of
 
 OWN = {"access": Permission.USE_OWN_ACCOUNT}
+# Whose sessions a calendar can hold; whoever has an address in use may end it in any role.
+HOLD_SESSIONS = frozenset({Role.THERAPIST, Role.PRESCRIBER, Role.NURSE})
 TEMPOS = {Tempo.NOW: "at once", Tempo.WITHIN_3_HOURS: "within three hours", Tempo.DAILY: "in the morning"}
 
 
@@ -112,6 +114,7 @@ async def _account_page(desk: Desk, *, message: str | None = None, status: int =
         "codes_left": left,
         "message": message,
         "calendar_since": since,
+        "has_calendar": since is not None or not HOLD_SESSIONS.isdisjoint(desk.who.roles),
         "push_key": push_api.key_of(desk.services),
         "browsers": await push_api.lines_of(desk),
         "languages": texts.languages(),

@@ -60,7 +60,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "may_snooze": view.alert.tier is not Tier.URGENT and view.alert.state is not AlertState.SNOOZED,
         "tomorrow": local_times.typed(desk.now + timedelta(days=1), desk.view.zone),
         "open_beside": await undo.open_beside(desk.db, alert_id) if view.alert.state is AlertState.RESOLVED else None,
-        "taken_back": await undo.offered(desk.db, alert_id, to=desk.who.staff_id, now=desk.now),
+        "just_done": (await undo.told_of(desk.db, [alert_id], to=desk.who.staff_id, now=desk.now)).get(alert_id),
         "lease_words": LEASE_WORDS[view.alert.tier],
         "standing": reasons.by_weight(view.findings),
         "withdrawn": reasons.withdrawn(view.findings),

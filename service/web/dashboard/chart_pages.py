@@ -21,8 +21,9 @@ from service.web.desk_session import at_desk
 from service.web.pages import HEADERS
 from service.web.services import Services
 
-# What a person may choose to see of a trend; the whole of a course is at most about a year.
-SPANS = {"28": 28, "70": 70, "all": 400}
+# What a person may choose to see of a trend. More days than about four years are no line any more; where there are, the
+# page says so.
+SPANS = {"28": 28, "70": 70, "all": 1500}
 DEFAULT_SPAN = "70"
 # An SVG opened by itself carries its own style element; it runs and loads nothing.
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -61,8 +62,8 @@ async def show_overlay(
     """The days after the last infusions laid over each other; 304 while its data is the same."""
     async with at_desk(request, services, now) as desk:
         await desk.require_client(client_id)
-        drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
-        if not any(curve.points for curve in drawn):
+        drawn = await curves.of(desk.db, client_id, days=overlay_spec.READ_DAYS)
+        if not any(curve.points for curve in overlay_spec.laid(drawn).curves):
             raise errors.NotFound("There is nothing to draw yet.")
         await desk.record("client.read_chart", client_id=client_id)
     return await _picture(request, services, overlay_spec.spec_of(drawn, shape))

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from schemas.course import Substance
 from schemas.device import IssuedCode
-from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Staff
+from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Role, Staff
 from service import errors
 from service.alerting import leases
 from service.desk import client_page
@@ -86,9 +86,14 @@ async def _first_member(desk: Desk, client_id: UUID, chosen: str) -> None:
     own = next((role for role in CLINICAL_ROLES if role in desk.who.roles), None)
     if colleague is not None:
         role = next(role for role in CARE_TEAM_ROLES if role in colleague.roles)
-        await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
+        await _assign(desk, client_id, colleague.staff_id, role)
     if own is not None and (colleague is None or not desk.reach().clinic):
-        await clients.assign(desk.db, client_id, desk.who.staff_id, own, from_at=desk.now)
+        await _assign(desk, client_id, desk.who.staff_id, own)
+
+
+async def _assign(desk: Desk, client_id: UUID, staff_id: UUID, role: Role) -> None:
+    await clients.assign(desk.db, client_id, staff_id, role, from_at=desk.now)
+    await desk.record("care_team.assign", client_id=client_id, object_id=staff_id)
 
 
 async def _colleagues(desk: Desk) -> list[Staff]:
@@ -191,8 +196,7 @@ async def assign(
     role = next((each for each in CARE_TEAM_ROLES if colleague and each in colleague.roles), None)
     if colleague is None or role is None:
         raise errors.Invalid("Choose a colleague.", fields=(errors.FieldFault("staff_id", "one of the list"),))
-    await clients.assign(desk.db, client_id, colleague.staff_id, role, from_at=desk.now)
-    await desk.record("care_team.assign", client_id=client_id, object_id=colleague.staff_id)
+    await _assign(desk, client_id, colleague.staff_id, role)
     return go_to(f"/clients/{client_id}/manage")
 
 

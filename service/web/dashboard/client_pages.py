@@ -14,9 +14,8 @@ from litestar.params import FromPath, FromQuery
 from schemas.alert import Finding
 from schemas.client import RecordOrigin
 from schemas.gate import GateLine
-from schemas.treatment import Curve
 from service.alerting import leases, undo
-from service.desk import brief, client_page, curves, gate_words, instruments_page, reasons, sentences, told
+from service.desk import brief, caseload, client_page, curves, gate_words, instruments_page, reasons, sentences, told
 from service.facts import client_day
 from service.gate import read as gates
 from service.keys.sealing import Sealer
@@ -24,6 +23,7 @@ from service.people import clients
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.charts import chart_spec, overlay_spec
+from service.web.dashboard import changes
 from service.web.dashboard.chart_pages import DEFAULT_SPAN, SPANS
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import day
@@ -51,14 +51,16 @@ async def show_client(
     in_short = await _in_short(desk, view, sealer)
     context = {
         "view": view,
+        "version": changes.version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]),
         "span": span,
         "spans": SPAN_WORDS,
-        "overlaid": await _overlaid(desk, client_id) if span == BY_INFUSION else [],
+        "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,
+        "overlay_days": overlay_spec.DAYS,
         "sees_notes": sees_notes,
         "brief": in_short,
         "gate": await _gate(desk, view),
         "gate_open": gate_words.still_open,
-        "taken_back": await undo.offered_of(
+        "just_done": await undo.told_of(
             desk.db, [alert.alert_id for alert, _ in view.open_alerts], to=desk.who.staff_id, now=desk.now
         ),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
@@ -86,9 +88,8 @@ def _said_of(found: Sequence[Finding], today: date) -> list[tuple[UUID, str]]:
     return [(finding_id, sentence) for sentence, finding_id in said.items()]
 
 
-async def _overlaid(desk: Desk, client_id: UUID) -> list[Curve]:
-    drawn = await curves.of(desk.db, client_id, days=overlay_spec.DAYS)
-    return drawn[-overlay_spec.MOST_INFUSIONS :]
+async def _overlay(desk: Desk, client_id: UUID) -> overlay_spec.Overlay:
+    return overlay_spec.laid(await curves.of(desk.db, client_id, days=overlay_spec.READ_DAYS))
 
 
 async def _in_short(desk: Desk, view: client_page.ClientView, sealer: Sealer | None) -> brief.InShort | None:

@@ -17,7 +17,7 @@ from service.people import access
 from service.people.access import Permission, Reach, Scope
 from service.web import cursors, desk_page, page_problems
 from service.web.charts.sparklines import spark_of
-from service.web.dashboard import hidden_words, inbox_live
+from service.web.dashboard import changes, hidden_words, inbox_live
 from service.web.desk_session import Desk, form_of, open_desk
 from service.web.pages import HEADERS, go_to, how_long
 
@@ -74,6 +74,7 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     soon = read.next_session_at
     context = {
         "caseload": read,
+        "version": changes.version_of(read.lines),
         "lines": lines,
         "asked": asked,
         "statuses": caseload_filter.STATUSES,
@@ -115,8 +116,8 @@ async def show_inbox(
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))
     await desk.record("inbox.read")
-    mine = await undo.offered_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
-    context = {"page": page, "version": version, "taken_back": mine, **_inbox_words(desk)}
+    mine = await undo.told_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
+    context = {"page": page, "version": version, "just_done": mine, **_inbox_words(desk)}
     if by_itself:
         frame = await desk_page.frame_of(desk, "/inbox")
         return desk.services.pages.show("inbox_open.html", {**frame, **context})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -11,7 +12,10 @@ from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
 
 from service import invariants, watch
+from service.config import Config
 from service.desk import operations
+from service.doctor import machine
+from service.doctor.finding import Finding
 from service.people.access import Permission
 from service.watch import Report
 from service.web import desk_page, page_problems
@@ -29,6 +33,8 @@ OTHER_WORDS: Mapping[str, str] = MappingProxyType(
 )
 
 
+# A disk of a network that hangs holds up neither the page nor the process.
+LOOK_SECONDS = 2.0
 STUCK_WORDS = "no process has ended a run of this job in its time: restart the jobs process, and read its log"
 
 
@@ -51,12 +57,22 @@ async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
         "lost_today": [each for each in shown.dead if desk.now - each.settled_at < watch.A_DAY],
         "operations": shown,
         "jobs": jobs_of(said),
+        "machine": await _machine(desk.services.config),
         "silent": lambda line: desk.now - line.seen_at > watch.SILENT_AFTER,
         "looked_at": next((each.seen_at for each in said if each.process == watch.SEEN_LAST), None),
         "ago": lambda at: how_long(desk.now - at),
     }
     await desk.record("operations.read")
     return await desk_page.show(desk, "operator.html", context, here="/operator")
+
+
+async def _machine(config: Config) -> list[Finding]:
+    """Newest backup and free disk, as far as this process may look; nothing where it may not."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await asyncio.to_thread(machine.backup_and_disk, config)
+    except (OSError, TimeoutError):
+        return []
 
 
 def _word_of(name: str) -> str:

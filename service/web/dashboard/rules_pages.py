@@ -12,9 +12,11 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.rules import ClientRuleChangeForm, Preview, PreviewForm, RuleChangeForm
+from service.desk import sentences
 from service.people import clients, staff
 from service.people.access import Permission
 from service.rulebook import rule_changes
+from service.rules import rule_sets
 from service.web import desk_page, page_problems, strict
 from service.web.api.rules_api import changed, changed_for_client, preview_of, rules_of
 from service.web.desk_session import Desk, form_of, open_desk
@@ -87,6 +89,8 @@ async def _page(desk: Desk, *, client_id: UUID | None = None, preview: Preview |
         "clients": await clients.named(desk.db, [each.client_id for each in told]),
         "names": {each.staff_id: each.name for each in await staff.all_of(desk.db)},
         "may_change": client_id is not None or desk.may(Permission.MANAGE_RULES),
+        "holds_from": rule_sets.first_day_not_begun(desk.now),
+        "dated": lambda day: sentences.day(day, desk.today),
         "address": "/rules" if client_id is None else f"/clients/{client_id}/rules",
     }
     return await desk_page.show(desk, "rules.html", context, here="/rules" if client_id is None else "/caseload")
@@ -102,8 +106,10 @@ def _read(form: Mapping[str, str], shape: type[Form]) -> Form:
 def _number(text: str) -> object:
     if not text.strip():
         return None
+    # Half of Europe writes a decimal with a comma.
+    typed = text.strip().replace(",", ".") if text.count(",") == 1 else text.strip()
     try:
-        return msgspec.json.decode(text.strip().encode(), type=int | float)
+        return msgspec.json.decode(typed.encode(), type=int | float)
     except msgspec.DecodeError:
         return text
 

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import segno
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.course import Modality, SessionState
+from schemas.course import Modality, SessionState, TherapySession
 from schemas.session import SessionChange, SessionForm
 from service import errors, ids
 from service.desk import gate_words, sessions
+from service.facts import sessions as stored
 from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
@@ -26,6 +28,8 @@ Caller = Request[Any, Any, Any]
 SEE, BOOK = {"access": Permission.SEE_SESSIONS}, {"access": Permission.BOOK_SESSIONS}
 OWN, MANAGE = {"access": Permission.USE_OWN_ACCOUNT}, {"access": Permission.MANAGE_CLIENTS}
 MOST_MINUTES = 480
+# The box that a form shows once it was asked about; ticked, the session is kept as it was typed.
+MEANT = "meant"
 
 
 @get("/clients/{client_id:uuid}/sessions", opt=SEE)
@@ -66,6 +70,7 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
     )
     # The page gave the form its id: sent twice, it books once.
     session_id = _id(form)
+    await _ask(desk, form, _as_booked(session, client_id, session_id))
     await booked(desk, client_id, session_id, session)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
@@ -94,8 +99,38 @@ async def change(request: Caller, desk: NamedDependency[Desk], session_id: FromP
         minutes=_minutes(form["minutes"]) if form.get("minutes") else None,
         version=_version(form),
     )
+    before = await stored.get(desk.db, session_id)
+    after = msgspec.structs.replace(
+        before,
+        planned_at=what.planned_at or before.planned_at,
+        staff_id=what.staff_id or before.staff_id,
+        minutes=what.minutes or before.minutes,
+    )
+    if after != before:
+        await _ask(desk, form, after)
     await changed(desk, client_id, session_id, what)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
+
+
+def _as_booked(form: SessionForm, client_id: UUID, session_id: UUID) -> TherapySession:
+    return TherapySession(
+        therapy_session_id=session_id,
+        client_id=client_id,
+        staff_id=form.staff_id,
+        state=SessionState.PLANNED,
+        planned_at=form.planned_at,
+        modality=form.modality,
+        minutes=form.minutes,
+        version=1,
+    )
+
+
+async def _ask(desk: Desk, form: Mapping[str, str], session: TherapySession) -> None:
+    """Have the form come back with what is odd about the time, unless whoever sent it says that it is meant so."""
+    doubts = await sessions.doubts_of(desk.db, session, zone=desk.view.zone, now=desk.now)
+    if doubts and form.get(MEANT) != "yes":
+        faults = (errors.FieldFault("at", " ".join(doubts)), errors.FieldFault(MEANT, "If it is meant so, say it:"))
+        raise errors.Invalid("Please look at the time once more.", fields=faults)
 
 
 def _person(text: str) -> UUID | None:

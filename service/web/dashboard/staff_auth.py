@@ -78,6 +78,14 @@ async def ask_for_clinic(services: NamedDependency[Services], clinic: FromQuery[
     return services.pages.show("which_clinic.html", {"fictional": services.config.demo})
 
 
+# Why a page that asks by itself led here. Whose session somebody else ended learns of nobody's doing.
+ENDED = {
+    "idle": "You were signed out because nothing happened for 15 minutes.",
+    "over": "You were signed out because one sign-in lasts 12 hours. Sign in again to go on.",
+    "yes": "You are signed out. Sign in again to go on.",
+}
+
+
 @get("/{slug:str}/sign-in", opt=OPEN)
 async def show_sign_in(
     request: Request[Any, Any, Any],
@@ -85,15 +93,14 @@ async def show_sign_in(
     now: NamedDependency[datetime],
     slug: FromPath[str],
     next: FromQuery[str | None] = None,  # noqa: A002 - the name in the address
-    idle: FromQuery[str | None] = None,
+    ended: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """The sign-in page of one clinic; whoever is signed in goes on."""
     view = await _clinic_of(services, slug)
     who = await _signed_in(request, services, now) if COOKIE in request.cookies else None
     if who is not None:
         return go_to(desk_page.home_of(who.parties, next))
-    message = "You were signed out because nothing happened for 15 minutes." if idle else None
-    return _sign_in_page(services, view, next=next, message=message)
+    return _sign_in_page(services, view, next=next, message=ENDED.get(ended or ""))
 
 
 @post("/{slug:str}/sign-in", opt=OPEN)

@@ -43,6 +43,7 @@ async def show_treatment(desk: NamedDependency[Desk], client_id: FromPath[UUID])
         "left_on_hold": await gate_holds.left_by_plan(desk.db, client_id),
         "curves": drawn,
         "by_day": [{point.days_since: point for point in curve.points} for curve in drawn],
+        "most_curve_days": CURVE_DAYS,
         "curve_days": range(_last_craving(drawn) + 1),
         "log": treatment_log.of(view, zone=desk.view.zone, today=desk.today)[:LOG_LINES],
         "record_of": treatment_log.record_of,

@@ -16,7 +16,7 @@ from litestar.types import ASGIApp, Receive, Send
 from schemas.problem import Problem
 from service.web.forms.refilling import PAGE_FIELD, refill
 from service.web.pages import local_path
-from service.web.strict import BODY_REFUSED
+from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
 # On the state of a request whose form was refused: the problem.
 REFUSED = "refused_form"
@@ -72,8 +72,7 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         content.decode(),
         sent_to=refused.url.path,
         texts=texts,
-        # People fill in forms; bodies are for programs.
-        says="Please look at what is marked." if problem.detail == BODY_REFUSED else problem.detail,
+        says=FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         faults=problem.errors,
         opened_at=opened_at,
     )

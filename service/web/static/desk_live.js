@@ -19,8 +19,10 @@
   let connectedAt = 0;
 
   function say(state, words) {
-    if (line.textContent !== words) line.textContent = words;
-    line.dataset.state = state;
+    still.watch(() => {
+      if (line.textContent !== words) line.textContent = words;
+      line.dataset.state = state;
+    });
   }
 
   function show() {
@@ -32,7 +34,7 @@
     } else if (failed) {
       say("lost", `The list could not be fetched. ${old} Trying again by itself.`);
     } else if (lives) {
-      say("live", "Live: what changes shows at once.");
+      say("live", "Live: what changes shows at once, or waits above the list while you are in it.");
     } else {
       say("trying", "Connecting …");
     }
@@ -43,7 +45,7 @@
     heard = event.data;
     lives = true;
     if (event.type === "changed") htmx.trigger(list(), "changed");
-    else if (!failed) listed = heard;
+    else if (!failed && !still.waits()) listed = heard;
     show();
   }
 
@@ -77,7 +79,11 @@
     if (event.detail.requestConfig.elt.id !== "open") return;
     failed = !event.detail.successful;
     if (failed) setTimeout(fetchAgain, AGAIN);
-    else if (event.detail.xhr.status === 200) listed = list().dataset.clock;
+    show();
+  });
+  document.body.addEventListener("htmx:load", (event) => {
+    if (event.detail.elt.id !== "open") return;
+    listed = list().dataset.clock;
     show();
   });
   window.addEventListener("offline", show);

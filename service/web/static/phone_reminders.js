@@ -26,7 +26,7 @@ function put() {
   const form = make("form", { id: "remind-form", noValidate: true, hidden: true });
   const email = say("E-mail, where this browser shows no messages (optional)");
   const rule = say(
-    "A reminder says only that this page is ready. It comes at most once a day, and not at all once you have answered.",
+    "A reminder says only that this page is ready. It comes at most once a day. Once you have answered, only a questionnaire that is new that day still brings one.",
   );
   form.append(
     ...labelled("remind-at", "time", say("Every day at"), {}),
@@ -56,38 +56,46 @@ function tell({ remind_time: at, email, push }) {
   element("remind-email").value = email || "";
   element("remind-off").hidden = !at;
   const by = push ? say("in this browser") : say("by e-mail");
-  const how = push || email ? by : say("Give an e-mail address, or allow messages of this page.");
-  element("remind-said").textContent = at ? `${say("On, every day you have not answered:")} ${how}` : say("Off.");
+  const on = push || email ? `${say("On, at most once a day:")} ${by}` : say("Not yet. Give an e-mail address, or allow messages of this page.");
+  element("remind-said").textContent = at ? on : say("Off.");
 }
 
-// This browser's subscription, or null where it has none to give or the client said no.
+const takesPush = "PushManager" in window && "Notification" in window;
+const mayShow = async () => takesPush && (await Notification.requestPermission()) === "granted";
+const WORKER_MILLISECONDS = 5000;
+
+// Where no worker starts, `ready` never comes.
+const worker = () =>
+  Promise.race([navigator.serviceWorker.ready, new Promise((_, reject) => setTimeout(reject, WORKER_MILLISECONDS))]);
+
+// This browser's subscription under the clinic's key: one under another key is of no use, and bars the way.
 async function subscription(key) {
-  if (!("PushManager" in window && "Notification" in window)) return null;
-  try {
-    if ((await Notification.requestPermission()) !== "granted") return null;
-    const { pushManager } = await navigator.serviceWorker.ready;
-    return (await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) })).toJSON();
-  } catch {
-    return null;
-  }
+  const { pushManager } = await worker();
+  const held = await pushManager.getSubscription();
+  const heldUnder = held && held.options && held.options.applicationServerKey;
+  if (heldUnder && String(new Uint8Array(heldUnder)) !== String(bytesOf(key))) await held.unsubscribe();
+  return (await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) })).toJSON();
+}
+
+// The clinic knows this browser, if it has a subscription to give.
+async function register({ push, push_key: key }) {
+  const found = await subscription(key).catch(() => null);
+  if (!found || (push && found.endpoint === (await page.store.kept("pushEndpoint")))) return;
+  const { endpoint, keys } = found;
+  await askAsDevice(page.store, "PUT", "/v1/phone-settings/push", { endpoint, keys });
+  await page.store.keep("pushEndpoint", endpoint);
 }
 
 async function keep(remindAt) {
   const fault = element("remind-fault");
   fault.textContent = "";
+  // Within the tap: after a round trip some browsers do not ask any more.
+  const allowed = remindAt && mayShow().catch(() => false);
   try {
-    if (remindAt) {
-      const { push_key: key } = await askAsDevice(page.store, "GET", "/v1/phone-settings");
-      const found = await subscription(key);
-      if (found) {
-        const { endpoint, keys } = found;
-        await askAsDevice(page.store, "PUT", "/v1/phone-settings/push", { endpoint, keys });
-      }
-    }
+    if (await allowed) await register(await askAsDevice(page.store, "GET", "/v1/phone-settings"));
     const email = element("remind-email").value.trim() || null;
     const body = { remind_time: remindAt, time_zone: zone(), email: remindAt ? email : null };
     tell(await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body));
-    await page.store.keep("remindZone", remindAt && zone());
   } catch (error) {
     fault.textContent =
       error instanceof Refused && error.status === 400
@@ -96,13 +104,17 @@ async function keep(remindAt) {
   }
 }
 
-// The client travels: the same hour, on the clock that they see now.
-export async function followZone() {
+// The client travels: the same hour, on the clock that they see now. And what this browser's push service has ended, or
+// was meant for another key, is made anew.
+export async function follow(remindZone) {
+  const granted = takesPush && Notification.permission === "granted";
+  if (remindZone === zone() && !granted) return;
   const kept = await askAsDevice(page.store, "GET", "/v1/phone-settings");
-  const { remind_time, email } = kept;
+  const { remind_time, time_zone, email } = kept;
+  if (!remind_time) return;
   const body = { remind_time, time_zone: zone(), email };
-  if (remind_time) await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body);
-  await page.store.keep("remindZone", remind_time && zone());
+  if (time_zone !== zone()) await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body);
+  if (granted) await register(kept);
 }
 
 export async function showReminders() {

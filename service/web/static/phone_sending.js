@@ -32,9 +32,21 @@ async function exchange() {
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
   await agreeOnLanguage();
-  const remindZone = await page.store.kept("remindZone");
-  if (remindZone && remindZone !== zone()) await (await import("./phone_reminders.js")).followZone();
   if (!today.due) await takeRemindersAway();
+  if (today.reminder_zone) await keepReminding();
+}
+
+// Once a page and zone. Answers do not wait for it: what goes wrong here is for another time.
+async function keepReminding() {
+  const here = zone();
+  if (sending.remindedIn === here) return;
+  sending.remindedIn = here;
+  try {
+    await (await import("./phone_reminders.js")).follow(page.today.reminder_zone);
+  } catch (error) {
+    if (!(error instanceof Refused)) sending.remindedIn = "";
+    report(error);
+  }
 }
 
 async function takeRemindersAway() {

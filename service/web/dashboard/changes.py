@@ -1,0 +1,64 @@
+"""Whether what a page shows changed since: it says so beside its time, and nothing moves until somebody asks for it.
+
+A page that people rest on is old from its first minute. It asks by itself every so often, as the number of open alerts
+does, and not by a stream of its own: a browser opens six connections to a server, and a stream keeps one for as long as
+its tab is open. What it is asked for is read under the reader's own session, and only a digest of it is compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
+
+from service.desk import caseload
+from service.people.access import Permission
+from service.web import page_problems
+from service.web.desk_session import Desk, open_desk
+from service.web.pages import HEADERS
+
+# To htmx: there is nothing more to ask for.
+STOP_ASKING = 286
+
+
+def version_of(lines: Sequence[caseload.Line]) -> str:
+    """A digest of all that these lines say: status and its reason, alerts, answers, appointments."""
+    return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+
+
+@get("/caseload/changed", opt={"access": Permission.SEE_CLIENTS})
+async def look_at_caseload(desk: NamedDependency[Desk], seen: FromQuery[str] = "") -> Response[Any]:
+    """Whether the caseload is another than the one that was seen."""
+    read = await caseload.read(desk.db, desk.reach(), now=desk.now)
+    return _told(desk, changed=version_of(read.lines) != seen)
+
+
+@get("/clients/{client_id:uuid}/changed", opt={"access": Permission.SEE_CLIENTS})
+async def look_at_client(
+    desk: NamedDependency[Desk], client_id: FromPath[UUID], seen: FromQuery[str] = ""
+) -> Response[Any]:
+    """Whether a client's status or alerts are others than those that were seen."""
+    await desk.require_client(client_id)
+    return _told(desk, changed=version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]) != seen)
+
+
+def _told(desk: Desk, *, changed: bool) -> Response[Any]:
+    if not changed:
+        return Response(None, status_code=204, headers=dict(HEADERS))
+    return desk.services.pages.show("changed.html", {}, status=STOP_ASKING)
+
+
+ROUTES = (
+    Router(
+        path="/",
+        route_handlers=[look_at_caseload, look_at_client],
+        dependencies={"desk": Provide(open_desk)},
+        exception_handlers={Exception: page_problems.handle},
+        include_in_schema=False,
+    ),
+)

@@ -1,0 +1,155 @@
+// The inbox keeps still under a hand: what arrives by itself puts no other button under a finger that is about to press.
+// A list with other buttons, or in another order, waits behind one button above it while the pointer is over the list,
+// while somebody goes through it by keyboard, and for some seconds after a press or a scroll; else it is put in at once.
+// Nobody looks and presses in less than half a second: a press so soon after the list changed was meant for what stood
+// there before, and is not taken. Without script nothing arrives by itself.
+const still = {};
+{
+  const RECENT = 4_000;
+  const SETTLING = 500;
+  const LOOK = 500;
+  // What can be pressed, and what takes the room of a line of its own.
+  const PLACES = "a[id], button[id]:not([id^=undo-]), form.undo[id]";
+
+  const bar = document.getElementById("news");
+  const list = () => document.getElementById("open");
+  const rows = (within) => [...within.querySelectorAll("li[data-alert]")];
+  const placesOf = (within) => [...within.querySelectorAll(PLACES)].map((each) => each.id).join();
+
+  let held = null;
+  let changedAt = 0;
+  let pressedAt = Date.now(); // whoever just came, often by a press, is about to press again
+  let down = false;
+  let keyed = false;
+
+  still.waits = () => held !== null;
+
+  // What is done above the list may move it.
+  still.watch = (act) => {
+    const stood = list().getBoundingClientRect().top;
+    act();
+    if (list().getBoundingClientRect().top !== stood) changedAt = Date.now();
+  };
+
+  function isBusy() {
+    const open = list();
+    if (!open.querySelector("a, button")) return false;
+    if (down || Date.now() - pressedAt < RECENT) return true;
+    if (matchMedia("(hover: hover)").matches && open.matches(":hover")) return true;
+    return keyed && open.contains(document.activeElement);
+  }
+
+  function parsed(html) {
+    return new DOMParser().parseFromString(html, "text/html");
+  }
+
+  function newIn(within) {
+    const known = new Set(rows(list()).map((row) => row.dataset.alert));
+    return rows(within).filter((row) => !known.has(row.dataset.alert));
+  }
+
+  function wordsOf(fresh, urgent) {
+    if (!fresh) return "The list changed: show it";
+    const alerts = fresh === 1 ? "alert" : "alerts";
+    const show = fresh === 1 ? "show it" : "show them";
+    if (urgent === fresh) return `${fresh} new urgent ${alerts}: ${show}`;
+    const so = urgent ? `, ${urgent} urgent` : "";
+    return `${fresh} new ${alerts}${so}: ${show}`;
+  }
+
+  function hold(html) {
+    held = html;
+    const fresh = newIn(parsed(html));
+    const urgent = fresh.filter((row) => row.classList.contains("urgent")).length;
+    let button = bar.querySelector("button");
+    if (!button) {
+      button = document.createElement("button");
+      button.type = "button";
+      button.addEventListener("click", showHeld);
+      bar.append(button);
+      changedAt = Date.now();
+    }
+    const words = wordsOf(fresh.length, urgent);
+    if (button.textContent !== words) button.textContent = words;
+    button.classList.toggle("urgent", urgent > 0);
+  }
+
+  function drop() {
+    held = null;
+    bar.replaceChildren();
+  }
+
+  function put(html) {
+    const before = list();
+    const fresh = newIn(parsed(html)).map((row) => row.dataset.alert);
+    const asking = before.classList.contains("htmx-request");
+    const at = before.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    drop();
+    if (placesOf(before) !== placesOf(parsed(html))) changedAt = Date.now();
+    htmx.swap(before, html, { swapStyle: "outerHTML" });
+    for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
+    if (at && !list().contains(document.activeElement)) follow(at);
+    // What answers a list that is gone would be lost.
+    if (asking) htmx.trigger(list(), "changed");
+  }
+
+  // The button that had the focus is gone: somebody else was faster.
+  function follow(row) {
+    const { alert } = row.dataset;
+    const now = document.getElementById(`name-${alert}`);
+    const whose = row.querySelector(".name").textContent;
+    document.getElementById("heard").textContent = now
+      ? `${whose}: somebody else did something here.`
+      : `${whose}: not open any more.`;
+    (now ?? list().querySelector(".name") ?? document.getElementById("main")).focus();
+  }
+
+  function showHeld() {
+    put(held);
+    (list().querySelector(".fresh .name") ?? list().querySelector(".name") ?? document.getElementById("main")).focus();
+  }
+
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    const { target, xhr } = event.detail;
+    if (target.id !== "open" || xhr.status !== 200) return;
+    event.detail.shouldSwap = false;
+    const html = xhr.responseText;
+    (isBusy() && placesOf(parsed(html)) !== placesOf(list()) ? hold : put)(html);
+  });
+  // It is again as it is shown.
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.requestConfig.elt.id === "open" && event.detail.xhr.status === 204) drop();
+  });
+  setInterval(() => {
+    if (held !== null && !isBusy()) put(held);
+  }, LOOK);
+
+  function pressed() {
+    pressedAt = Date.now();
+  }
+  document.addEventListener("pointerdown", () => {
+    down = true;
+    keyed = false;
+    pressed();
+  }, true);
+  for (const end of ["pointerup", "pointercancel"]) {
+    document.addEventListener(end, () => {
+      down = false;
+      pressed();
+    }, true);
+  }
+  document.addEventListener("keydown", () => {
+    keyed = true;
+    pressed();
+  }, true);
+  document.addEventListener("scroll", pressed, { capture: true, passive: true });
+
+  // By keyboard it is pressed what has the focus, which stays where it was.
+  document.addEventListener("click", (event) => {
+    if (event.detail === 0 || Date.now() - changedAt >= SETTLING || !event.target.closest("#open, #news")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    changedAt = Date.now();
+    document.getElementById("said").textContent = "The list changed at that moment, so nothing was pressed. Look, and press again.";
+  }, true);
+}

@@ -1,0 +1,62 @@
+"""Pages that people rest on say of what time they are, and that something changed since; nothing moves by itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from schemas.alert import Rule, Tier
+from tests.axe import faults
+from tests.browser import watched_context
+from tests.desk_browser import Desk
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+# How long something may take on a machine with other work.
+PATIENCE = 40_000
+ASKS_EVERY = 20_000
+
+
+@pytest.mark.parametrize("width", [1440, 320])
+@pytest.mark.parametrize("place", ["caseload", "client"])
+async def test_a_page_says_that_something_changed_since_and_shows_it_when_asked(
+    desk: Desk, place: str, width: int
+) -> None:
+    async with watched_context(desk.started, desk.address, width=width, height=900) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/caseload" if place == "caseload" else f"/clients/{desk.client_id}")
+        await expect(page.get_by_text("As of ")).to_have_text(re.compile(r"As of \d+ \w+ \d\d:\d\d\."))
+        async with page.expect_response("**/changed?seen=*") as asked:
+            await page.clock.fast_forward(ASKS_EVERY)
+        assert (await asked.value).status == 204
+        show = page.get_by_role("status").get_by_role("link", name="Something changed: show it")
+        await expect(show).to_have_count(0)
+        below = page.get_by_text("The band is what is usual" if place == "caseload" else "Care team").last
+        stood = await below.bounding_box()
+
+        await desk.alert(Rule.SAFETY, Tier.URGENT)
+        await page.clock.fast_forward(ASKS_EVERY)
+        await expect(show).to_be_visible(timeout=PATIENCE)
+        assert await below.bounding_box() == stood, "nothing moved"
+        await expect(page.get_by_role("main").get_by_text("Safety question")).to_have_count(0)
+        assert not await faults(page)
+        await show.click()
+        await expect(page.get_by_role("main").get_by_text("Safety question").first).to_be_visible()
+        await expect(show).to_have_count(0)
+
+
+async def test_what_was_searched_for_is_shown_again(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/caseload?status=not_on_track")
+        await desk.alert(Rule.SAFETY, Tier.URGENT)
+        await page.clock.fast_forward(ASKS_EVERY)
+        await page.get_by_role("link", name="Something changed: show it").click(timeout=PATIENCE)
+        await expect(page.get_by_label("Status")).to_have_value("not_on_track")
+        assert page.url == f"{desk.address}/caseload?status=not_on_track"
