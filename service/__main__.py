@@ -1,5 +1,6 @@
 """`python -m service COMMAND`: imports the one command it was asked for and runs it."""
 
+import argparse
 import signal
 import sys
 from types import FrameType
@@ -14,23 +15,10 @@ INTERRUPTED_STATUS = 130
 
 def main(arguments: list[str]) -> int:
     """Run a command; the result is the exit status, 2 when the settings or arguments are wrong."""
-    parser = OneLineParser(prog="python -m service", description="Neap: the service's commands.")
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    known = commands.names()
-    if arguments and not arguments[0].startswith("-"):
-        if arguments[0] not in known:
-            parser.error(f"no command {arguments[0]!r}; there are {', '.join(known)}")
-        known = [arguments[0]]
-    for name in known:
-        command = commands.command(name)
-        sentence = (command.__doc__ or "").split("\n", 1)[0]
-        subparser = subparsers.add_parser(name, help=sentence, description=sentence)
-        command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
-    parsed = parser.parse_args(arguments)
-    if arguments[0] != "web":  # its server stops in order by itself, and then ends as the signal says
-        signal.signal(signal.SIGTERM, _stop_as_ctrl_c_does)
     try:
+        if arguments[:1] != ["web"]:  # its server stops in order by itself, and then ends as the signal says
+            signal.signal(signal.SIGTERM, _stop_as_ctrl_c_does)
+        parsed = _parsed(arguments)
         status: int = parsed.run(parsed, config.load())
     except ConfigError as error:
         print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
@@ -47,6 +35,24 @@ def main(arguments: list[str]) -> int:
         print(f"neap: {_outside_fault(error)}", file=sys.stderr)
         return 1
     return status
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    """The arguments of the one command that is asked for; its import may take a second."""
+    parser = OneLineParser(prog="python -m service", description="Neap: the service's commands.")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    known = commands.names()
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in known:
+            parser.error(f"no command {arguments[0]!r}; there are {', '.join(known)}")
+        known = [arguments[0]]
+    for name in known:
+        command = commands.command(name)
+        sentence = (command.__doc__ or "").split("\n", 1)[0]
+        subparser = subparsers.add_parser(name, help=sentence, description=sentence)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser.parse_args(arguments)
 
 
 def _stop_as_ctrl_c_does(number: int, frame: FrameType | None) -> None:

@@ -22,10 +22,10 @@ ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 class BadFile(errors.Invalid):
-    """The file as a whole cannot be read; one line that names file, line and column."""
+    """The file as a whole cannot be read; one line that names file, line (unless none was read) and column."""
 
-    def __init__(self, path: Path, line: int, column: str, why: str) -> None:
-        super().__init__(f"{path}: line {line}, column {column}: {why}")
+    def __init__(self, path: Path, line: int | None, column: str, why: str) -> None:
+        super().__init__(f"{path}: {why}" if line is None else f"{path}: line {line}, column {column}: {why}")
 
 
 def rows_of(path: Path) -> Iterator[list[str]]:
@@ -43,10 +43,31 @@ def rows_of(path: Path) -> Iterator[list[str]]:
         yield from _tab_separated(text)
         return
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
     try:
-        yield from rows
+        for cells in rows:
+            yield cells
+            start = rows.line_num + 1
     except csv.Error as error:
-        raise BadFile(path, rows.line_num, "-", f"not a table ({error})") from error
+        raise BadFile(path, start, "-", f"not a table ({_why_no_row(error, start, rows.line_num)})") from error
+
+
+def _why_no_row(error: csv.Error, start: int, end: int) -> str:
+    """Where a quotation mark is left open, what breaks is found lines later, or at the end of the file only."""
+    if "unexpected end of data" in str(error):
+        return "a quotation mark opens here and never closes"
+    return f"a quotation mark opens here and closes inside of a cell in line {end}" if end > start else str(error)
+
+
+def header_of(path: Path, rows: Iterator[list[str]]) -> list[str]:
+    """Take the first of the rows, the names of the columns. Raises BadFile where there is none."""
+    first = next(rows, None)
+    if first is None:
+        raise BadFile(path, 1, "-", "the file is empty; the first line must name the columns")
+    names = [name.strip() for name in first]
+    if not any(names):
+        raise BadFile(path, 1, "-", "the line is empty; the first must name the columns")
+    return names
 
 
 def numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -61,7 +82,7 @@ def _text_of(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise BadFile(path, 0, "-", f"cannot be read ({error.strerror})") from error
+        raise BadFile(path, None, "-", f"cannot be read ({error.strerror})") from error
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

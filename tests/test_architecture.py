@@ -32,7 +32,7 @@ ALLOWED_IMPORTERS = {
 SCHEMA_LIBRARIES = {"msgspec", "schemas"}
 PURE_LIBRARIES = {"msgspec", "numpy", "numba", "schemas", "service.detection"}
 PURE_STANDARD = {
-    "__future__", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib",
+    "__future__", "bisect", "collections", "contextlib", "dataclasses", "datetime", "enum", "functools", "hashlib",
     "importlib.resources", "itertools", "json", "math", "operator", "pathlib", "statistics",
     "struct", "types", "typing",
 }  # fmt: skip

@@ -212,6 +212,24 @@ def test_a_back_test_loads_nothing_of_the_database(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_back_test_that_is_told_to_stop_while_it_begins_ends_as_quietly(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "history.csv")  # from which nothing comes, so that it never ends by itself
+    command = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "service", "backtest", "history.csv", "--alerts", "out.csv"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stderr is not None
+    begun = next(line for line in command.stderr if line.endswith(" numpy.version\n"))
+    assert begun, "it imports what it needs, and numpy is not whole yet"
+    command.send_signal(signal.SIGINT)
+    said = command.communicate(timeout=60)[1]
+    assert command.returncode == 130
+    assert "Traceback" not in said
+
+
 def test_a_back_test_that_is_told_to_stop_leaves_nothing_behind(tmp_path: Path) -> None:
     lines = [line for client in range(600) for line in lines_of(str(client), steady(200))]
     history = file_of(tmp_path, lines)

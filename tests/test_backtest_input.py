@@ -53,6 +53,14 @@ from tests.histories import (
         ("client,day,mood,mood\n", 1, "mood", "named twice"),
         ("client;day;mood\n", 1, "-", "split by semicolons"),
         ("", 1, "-", "the file is empty"),
+        (f"\n\n{HEADER}\na,2026-01-05,3,6,3,\n", 1, "-", "the line is empty; the first must name the columns"),
+        (f'{HEADER}\na,2026-01-05,3,6,3,\n"a,2026-01-06,3,6,3,\na,2026-01-07,3,6,3,\n', 3, "-", "never closes"),
+        (
+            f'{HEADER}\n"a,2026-01-06,3,6,3,\n"a",2026-01-07,3,6,3,\n',
+            2,
+            "-",
+            "a quotation mark opens here and closes inside of a cell in line 3",
+        ),
     ],
 )
 def test_what_cannot_be_taken_is_told_by_line_and_column(
@@ -81,9 +89,10 @@ def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nowhere.csv", "--alerts", "out.csv"], "nowhere.csv: line 0, column -: cannot be read"),
+        (["nowhere.csv", "--alerts", "out.csv"], "nowhere.csv: cannot be read (No such file or directory)"),
         (["history.csv", "--alerts", "nowhere/out.csv"], "--alerts: there is no folder"),
         (["history.csv", "--alerts", "."], "is a folder"),
+        (["bad.csv", "--alerts", "/proc/out.csv"], "--alerts: /proc/out.csv cannot be written ("),
         (["history.csv", "--alerts", "history.csv"], "--alerts: would write over the history itself"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "5"], "--budget-days: must lie in 20-365"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "nan"], "--budget-days: must lie in 20-365"),
@@ -99,6 +108,7 @@ def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
 ) -> None:
     file_of(tmp_path, lines_of("a", steady(3)))
     (tmp_path / "two.json").write_text('{"rules": 2}')
+    (tmp_path / "bad.csv").write_text("read only after the place is looked at")
     done = subprocess.run(
         [sys.executable, "-m", "service", "backtest", *arguments],
         capture_output=True,
@@ -110,7 +120,7 @@ def test_arguments_that_cannot_be_used_are_one_line_and_status_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "two.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "history.csv", "two.json"]
 
 
 def broken(tmp_path: Path, where: Sequence[str], value: object) -> Path:
@@ -133,7 +143,12 @@ def broken(tmp_path: Path, where: Sequence[str], value: object) -> Path:
         (["limits"], [-5.0] * 8),
         (["limits"], [1e300] * 8),
         (["budgets_days"], [60, 30]),
+        (["rules", "version"], ""),
+        (["rules", "version"], "two\nlines"),
+        (["rules", "version"], "\x1b[31mred"),
+        (["rules", "version"], "v" * 101),
         (["rules", "limit"], -1),
+        (["rules", "limit"], 2.0),
         (["rules", "cap_step"], -1),
         (["rules", "cap_step"], 1e308),
         (["rules", "prior", "correlation"], [[5, 0, 0], [0, 5, 0], [0, 0, 5]]),
@@ -161,6 +176,11 @@ def test_rules_that_make_no_sense_are_refused_by_their_place(tmp_path: Path, whe
     assert "\n" not in str(caught.value)
 
 
+def test_one_client_of_one_day_is_told_in_the_singular(tmp_path: Path) -> None:
+    done = backtest(file_of(tmp_path, lines_of("ada", steady(1))), "--alerts", tmp_path / "out.csv")
+    assert done.stdout.startswith("1 client, 1 client day, 1 answered; rules shipped-")
+
+
 def test_what_a_rules_file_lacks_is_named(tmp_path: Path) -> None:
     rules = json.loads((REPOSITORY / "service" / "detection" / "rules.json").read_text())
     del rules["rules"]["prior"]["mean"]
@@ -173,6 +193,9 @@ def test_what_a_rules_file_lacks_is_named(tmp_path: Path) -> None:
 def test_rules_from_a_file_are_the_rules_that_run(tmp_path: Path) -> None:
     history = file_of(tmp_path, lines_of("ada", relapsing()))
     path = broken(tmp_path, ["limits"], [99.0] * 8)
+    made = json.loads(path.read_text())
+    made["rules"]["limit"] = 99.0
+    path.write_text(json.dumps(made))
     done = backtest(history, "--alerts", tmp_path / "out.csv", "--rules", path)
     assert done.returncode == 0
     assert "worsening" not in {row["rule"] for row in alerts_in(tmp_path / "out.csv")}

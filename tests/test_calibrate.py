@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,6 +127,24 @@ def test_an_item_that_everybody_always_answers_alike_is_left_out(tmp_path: Path,
     assert "anxiety (never asked)" in made.kept
 
 
+def test_rules_of_other_people_or_made_otherwise_have_another_version(tmp_path: Path) -> None:
+    history = a_history(tmp_path, 12, length=30)
+
+    def version(*, clients: int = 30) -> str:
+        read = answers.read(history)
+        made = fitting.fit(read, history, budget_days=60, seed=1, clients=clients, tell=lambda _: None)
+        return made.shipped.rules.version
+
+    first = version()
+    assert re.fullmatch(r"history-1-[0-9a-f]{8}", first)
+    assert version() == first
+    of_more = version(clients=31)
+    *before, last = history.read_text().splitlines()
+    client, day, *_ = last.split(",")
+    history.write_text("\n".join([*before, f"{client},{day},10,0,10,", ""]))
+    assert len({first, of_more, version()}) == 3
+
+
 def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
     """Few people, few of them simulated: 150 days ask for less than 90 do."""
     history = a_history(tmp_path, 12, length=40)
@@ -142,10 +161,13 @@ def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["--from", "history.csv"], "--out: where the rules go"),
-        (["--from", "nowhere.csv", "--out", "rules.json"], "nowhere.csv: line 0, column -: cannot be read"),
+        (["--from", "nowhere.csv", "--out", "rules.json"], "nowhere.csv: cannot be read (No such file"),
         (["--from", "history.csv", "--out", "rules.json", "--budget-days", "7"], "--budget-days: must lie in 20-365"),
         (["--from", "history.csv", "--out", "history.csv"], "--out: would write over the history itself"),
         (["--out", "nowhere/rules.json"], "--out: there is no folder nowhere"),
+        # Of too few people, which would be found out only after its place.
+        (["--from", "history.csv", "--out", "/proc/rules.json"], "--out: /proc/rules.json cannot be written ("),
+        (["--from", "history.csv", "--out", "."], "--out: . is a folder"),
         (["--out", "rules.json", "--clients", "3"], "--clients: at least 30"),
         (["--out", "rules.json", "--seed", "-1"], "--seed: not below 0"),
     ],

@@ -127,7 +127,8 @@ def test_a_small_history_leans_on_people_simulated_from_it() -> None:
     assert rules.missingness == fit_missingness(history, rules.prior)
     assert rules.noise == fit_noise(history, rules)
     assert rules.surface == KNOWN.surface
-    assert (rules.version, rules.seed, rules.command, rules.numpy) == ("history-3", 3, "…", np.__version__)
+    assert rules.version.startswith("history-3-")
+    assert (rules.seed, rules.command, rules.numpy) == (3, "…", np.__version__)
     assert (made.people, made.client_days) == (12, 12 * 150)
     # Both limits at once: its own people have given 26 false alerts in their 1,548 days, and the simulated weigh 20.
     assert limits == (made.shipped.at(30).limit, rules.limit)

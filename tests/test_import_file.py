@@ -120,7 +120,11 @@ def test_rows_that_say_the_same_twice_count_once_and_contradicting_ones_are_all_
         (b"client,day,note\n", "line 1, column -: no column holds craving, mood or anxiety"),
         (b"client,day,craving,craving_other\n", "line 1, column craving_other: craving of the primary substance"),
         (b"client,day,mood\na,2026-11-01,3\n\xff,2026-11-01,3\n", "line 3, column at byte 1: not UTF-8 text"),
-        (b'client,day,mood\n"a,2026-11-01,3\n', "not a table"),
+        (b"\nclient,day,mood\n", "line 1, column -: the line is empty; the first must name the columns"),
+        (
+            b'client,day,mood\n"a,2026-11-01,3\n\n',
+            "line 2, column -: not a table (a quotation mark opens here and never",
+        ),
         (b"client;day;mood\n", "line 1, column -: split by semicolons; expected are commas (CSV) or tabs (TSV)"),
         (b"client|day|mood\n", "split by bars"),
     ],
@@ -137,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_one_line_naming_file_line_and_column(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=r"nowhere\.csv: line 0, column -: cannot be read"):
+    with pytest.raises(BadFile, match=r"nowhere\.csv: cannot be read"):
         import_file.read(tmp_path / "nowhere.csv", map_name=None, today=TODAY)
 
 

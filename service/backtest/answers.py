@@ -64,7 +64,7 @@ class Answers:
 def read(path: Path) -> Answers:
     """Read a whole file. Raises BadFile, naming line and column, for whatever cannot be taken."""
     rows = tables.rows_of(path)
-    header = [name.strip() for name in next(rows, [])]
+    header = tables.header_of(path, rows)
     _check_header(path, header)
     client_at, day_at = header.index(CLIENT), header.index(DAY)
     asked = [item for item in ITEMS if item in header]
@@ -87,8 +87,6 @@ def read(path: Path) -> Answers:
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:
-    if not any(header):
-        raise BadFile(path, 1, "-", "the file is empty; the first line must name the columns")
     for position, name in enumerate(header):
         if name in header[:position]:
             raise BadFile(path, 1, name or f"number {position + 1}", "named twice")

@@ -41,8 +41,8 @@ def fit(
     people = people_count(days)
     if people < LEAST_PEOPLE:
         raise errors.Invalid(
-            f"{path}: {people} clients answered everything asked on {LEAST_ANSWERS} days or more; "
-            f"a population takes {LEAST_PEOPLE}"
+            f"{path}: {people} {'client' if people == 1 else 'clients'} answered everything asked "
+            f"on {LEAST_ANSWERS} days or more; a population takes {LEAST_PEOPLE}"
         )
     command = f"python -m service calibrate --from {path.name} --budget-days {budget_days:g} --seed {seed}"
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from tqdm import tqdm
 
-from service import errors
+from service import errors, whole_files
 from service.backtest import answers, rules_file
 from service.backtest import run as backtest
 from service.config import Config
@@ -46,10 +46,6 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     """Raises Invalid for what would be found out only after all the work."""
     out: Path = arguments.alerts
-    if out.is_dir():
-        raise errors.Invalid(f"--alerts: {out} is a folder")
-    if not out.parent.is_dir():
-        raise errors.Invalid(f"--alerts: there is no folder {out.parent}")
     if out.exists() and arguments.file.exists() and out.samefile(arguments.file):
         raise errors.Invalid("--alerts: would write over the history itself")
     rules: Path | None = arguments.rules
@@ -57,6 +53,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid("--alerts: would write over the rules")
     if arguments.workers is not None and arguments.workers < 1:
         raise errors.Invalid("--workers: at least 1")
+    whole_files.refuse_unwritable("--alerts", out)
 
 
 def _told(summary: backtest.Summary, out: Path) -> str:
@@ -64,7 +61,8 @@ def _told(summary: backtest.Summary, out: Path) -> str:
     told = ", ".join(f"{count} {rule}" for rule, count in summary.alerts.items())
     often = "" if rate is None else f"; {rate:.2f} worsenings a 60 client days from day 21 on"
     return (
-        f"{summary.clients} clients, {summary.days} client days, {summary.answered} answered; "
+        f"{summary.clients} {'client' if summary.clients == 1 else 'clients'}, "
+        f"{summary.days} client {'day' if summary.days == 1 else 'days'}, {summary.answered} answered; "
         f"rules {summary.rules}, one false alert in {summary.budget_days:g} stable days\n"
         f"{told}{often}\n{out}"
     )

@@ -77,10 +77,6 @@ def _check(arguments: argparse.Namespace) -> None:
     out: Path | None = arguments.out
     if arguments.history is not None and out is None:
         raise errors.Invalid("--out: where the rules go; only the shipped ones have a place of their own")
-    if out is not None and out.is_dir():
-        raise errors.Invalid(f"--out: {out} is a folder")
-    if out is not None and not out.parent.is_dir():
-        raise errors.Invalid(f"--out: there is no folder {out.parent}")
     if arguments.history is not None and out is not None and out.exists() and arguments.history.exists():
         if out.samefile(arguments.history):
             raise errors.Invalid("--out: would write over the history itself")
@@ -90,6 +86,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid("--seed: not below 0")
     if arguments.clients is not None and arguments.clients < LEAST_CLIENTS:
         raise errors.Invalid(f"--clients: at least {LEAST_CLIENTS}")
+    if out is not None:
+        whole_files.refuse_unwritable("--out", out)
 
 
 def _tell(said: str) -> None:

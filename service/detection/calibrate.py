@@ -6,7 +6,9 @@ returns the data file. Same seed, numpy version and machine architecture: same f
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import fields
 
 import msgspec
 import numpy as np
@@ -54,6 +56,8 @@ SIMULATION_ALERTS = 20.0
 # One-step-ahead likelihood on made-up people chooses 200 degrees; 40 cost nothing there and let one odd answer count
 # by its surprise, where a close clip would cut a true jump off.
 NOISE = Noise(degrees=40.0, scale=1.0, drift=0.0, clip_sds=CLIP_SDS)
+
+DIGEST_LENGTH = 8
 
 Tell = Callable[[str], None]
 
@@ -135,7 +139,9 @@ def make_from(
     `budgets_days` ascends and holds `budget_days`, the budget of the rules as stored. Raises ValueError when nobody
     has enough answers.
     """
-    rules, kept = _fitted_to(history, replace(known, budget_days=budget_days, seed=seed, command=command))
+    digest = _digest(history, known.version, seed, simulated_clients, budgets_days, budget_days)
+    known = replace(known, version=f"history-{seed}-{digest}", budget_days=budget_days, seed=seed, command=command)
+    rules, kept = _fitted_to(history, known)
     tell(f"population fitted: {rules.noise}")
     own = gather(history, rules)
     simulated = gather(drawn_like(history, rules, seed, simulated_clients), rules)
@@ -164,6 +170,14 @@ def make_from(
     )
 
 
+def _digest(history: Days, *others: object) -> str:
+    """Tells rules apart that come from other numbers, though the seed be the same: of the days and all else given."""
+    hashed = hashlib.sha256(repr((history.scores.shape, others)).encode())
+    for field in fields(history):
+        hashed.update(np.nan_to_num(getattr(history, field.name), nan=-1).tobytes())
+    return hashed.hexdigest()[:DIGEST_LENGTH]
+
+
 def _fitted_to(history: Days, known: Rules) -> tuple[Rules, tuple[str, ...]]:
     """The rules with the history's population, noise and missed days, and what was kept of `known`."""
     prior = fit_prior(history, known.prior)
@@ -177,7 +191,6 @@ def _fitted_to(history: Days, known: Rules) -> tuple[Rules, tuple[str, ...]]:
         kept.append("missed days (none in the history)")
     rules = replace(
         known,
-        version=f"history-{known.seed}",
         numpy=np.__version__,
         prior=prior,
         missingness=missingness,

@@ -11,6 +11,7 @@ import numpy as np
 from service.detection.population import ITEM_COUNT, SCALE_TOP, Array, Shipped
 
 EFFECTS = 3 * ITEM_COUNT
+VERSION_CHARACTERS = 100
 LEAST_NUMBER = 1e-6
 ROUNDING = 1e-3
 # Rounding to four digits may leave an eigenvalue a little below nothing.
@@ -42,7 +43,9 @@ def estimating() -> Iterator[None]:
 
 def check(made: Shipped) -> None:
     """Raises ImplausibleError where numbers have the wrong shape or cannot be what they stand for."""
-    grid, prior = made.budgets_days, made.rules.prior
+    version, grid, prior = made.rules.version, made.budgets_days, made.rules.prior
+    if not (version.isprintable() and 0 < len(version) <= VERSION_CHARACTERS):
+        raise ImplausibleError("$.rules.version", f"must be 1 to {VERSION_CHARACTERS} printable characters")
     if not grid or list(grid) != sorted(set(grid)) or grid[0] <= 0 or len(grid) != len(made.limits):
         raise ImplausibleError("$.budgets_days", "must ascend, and have a limit each")
     if not grid[0] <= made.rules.budget_days <= grid[-1]:
@@ -97,6 +100,8 @@ def _check_ranges(made: Shipped) -> None:
             raise ImplausibleError(where, f"must lie between {least:g} and {most:g}")
     if list(made.limits) != sorted(made.limits):
         raise ImplausibleError("$.limits", "must not descend where the budget grows")
+    if abs(rules.limit - made.at(rules.budget_days).limit) > ROUNDING:
+        raise ImplausibleError("$.rules.limit", "must be that of $.limits for its budget")
     if not np.allclose(np.diag(np.array(prior.correlation)), 1, atol=ROUNDING):
         raise ImplausibleError("$.rules.prior.correlation", "must have ones on its diagonal")
 

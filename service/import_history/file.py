@@ -92,15 +92,13 @@ def read(path: Path, *, map_name: str | None, today: date) -> History:
     Raises BadFile when the file, its encoding or its header cannot be read, Invalid for an unknown map.
     """
     rows = tables.rows_of(path)
-    header = [name.strip() for name in next(rows, [])]
+    header = tables.header_of(path, rows)
     reading = maps.choose(map_name, header)
     _check_header(path, header, reading)
     return _sorted_out(path, reading, _days(rows, header, reading, today))
 
 
 def _check_header(path: Path, header: Sequence[str], reading: ImportMap) -> None:
-    if not any(header):
-        raise BadFile(path, 1, "-", "the file is empty; the first line must name the columns")
     for position, name in enumerate(header):
         if name in header[:position]:
             raise BadFile(path, 1, name or f"number {position + 1}", "named twice")

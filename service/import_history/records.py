@@ -198,7 +198,7 @@ def read(path: Path, *, zone: ZoneInfo, now: datetime) -> Treatment:
     Raises BadFile naming line and column of the first fault, never the cell's content.
     """
     rows = tables.rows_of(path)
-    header = [name.strip() for name in next(rows, [])]
+    header = tables.header_of(path, rows)
     _check_header(path, header)
     records = []
     for line, cells in tables.numbered(rows):

@@ -98,8 +98,9 @@ async def _made(gathering: _Gathering, *, version: int, now: datetime, simulated
 
 
 def _too_few(people: int) -> NoPopulationError:
+    who = "1 person" if people == 1 else f"{people} people"
     return NoPopulationError(
-        f"{people} people answered on {sums.MANY_ANSWERED_DAYS} days of the last year; it takes {LEAST_CLIENTS}"
+        f"{who} answered on {sums.MANY_ANSWERED_DAYS} days of the last year; it takes {LEAST_CLIENTS}"
     )
 
 
