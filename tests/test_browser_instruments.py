@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -171,7 +172,8 @@ async def test_a_refused_response_is_kept_until_the_client_decides(here: Here) -
         await check_in(page)
 
         async def refuse(route: Route) -> None:
-            await route.fulfill(status=400, json={"status": 400, "errors": [{"field": "answers.1", "message": "x"}]})
+            problem = json.dumps({"status": 400, "errors": [{"field": "answers.1", "message": "x"}]})
+            await route.fulfill(status=400, body=problem, content_type="application/problem+json")
 
         await page.route("**/v1/instrument-responses/*", refuse)
         await page.get_by_role("button", name=AUDIT_C).click()

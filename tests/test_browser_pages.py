@@ -41,7 +41,7 @@ HTTP_OK = 200
 # What is no page, or none here: spent links, half a sign-in, a calendar, pictures, scripts, the demonstration's mail.
 NO_PAGE = re.compile(
     r"^/(v1|health|static|link|calendar|messages|demo-mail|sessions)\b|\.(svg|js|webmanifest)$"
-    r"|^/inbox/(count|stream)$|^/sign-in/"
+    r"|^/inbox/(count|stream)$|^/sign-in/|/changed$"
 )
 
 
@@ -104,6 +104,8 @@ async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:
     assert reply is not None
     if reply.status != HTTP_OK:
         return [f"{address}: {reply.status}"]
+    # The client's page looks first at what the phone keeps.
+    await page.locator("h1:visible").first.wait_for()
     await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     faults = await violations(page, axe, {"runOnly": WCAG})
     await page.emulate_media(color_scheme="dark")
