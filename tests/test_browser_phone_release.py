@@ -31,6 +31,13 @@ def of_the_next_release(page: str) -> str:
     return re.sub(r"/static/[0-9a-f]{12}/", f"/static/{NEXT}/", page)
 
 
+async def as_the_next_release(route: Route) -> None:
+    """The server of the next release keeps its files for good."""
+    reply = await route.fetch()
+    kept = {"cache-control": "public, max-age=31536000, immutable"}
+    await route.fulfill(response=reply, headers=reply.headers | kept)
+
+
 async def test_an_update_over_a_slow_network_keeps_the_new_page_with_its_own_scripts(here: Here) -> None:
     async with here.connected() as page:
         await until(page, SHELL_IS_KEPT)
@@ -42,6 +49,7 @@ async def test_an_update_over_a_slow_network_keeps_the_new_page_with_its_own_scr
             await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
 
         await page.context.route(f"**/phone/{here.slug}", slowly)
+        await page.context.route(f"**/static/{NEXT}/**", as_the_next_release)
         await page.reload()
         # Nobody answered in time: it is the page of before.
         await expect(page.locator("#check-in")).to_be_visible()
@@ -76,7 +84,29 @@ async def test_a_new_page_whose_scripts_cannot_be_had_never_replaces_one_that_wo
             assert NEXT not in await page.content()
         assert refused
         await page.context.unroute(f"**/static/{NEXT}/**")
+        await page.context.route(f"**/static/{NEXT}/**", as_the_next_release)
         await page.reload()
         await expect(page.locator("#check-in")).to_be_visible()
         assert NEXT in await page.content()
         await until(page, KEPT_WHOLE, argument=NEXT)
+
+
+async def test_a_server_that_is_not_updated_yet_gives_no_file_that_is_kept_as_the_new_one(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+
+        async def renewed(route: Route) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
+
+        await page.context.route(f"**/phone/{here.slug}", renewed)
+        # The page is the next release's, its files come from this one.
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert not await page.evaluate(KEPT_WHOLE, NEXT)
+        await page.context.unroute(f"**/phone/{here.slug}")
+        await page.context.set_offline(True)
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert NEXT not in await page.content()
+        await page.context.set_offline(False)

@@ -21,13 +21,24 @@ const FILES = /(?:src|sheet" href|"icon" href)="(\/static\/[^"]+)/g;
 const PARTS = "parts";
 let keeping = Promise.resolve();
 
+// A file may be kept for good only by the release that its address names: while a clinic's servers are updated one after
+// the other, another one answers the same address with a file of its own.
+const isOurs = ({ ok, headers }) => ok && (headers.get("Cache-Control") || "").includes("immutable");
+
+async function ours(file) {
+  const response = await fetch(file);
+  if (!isOurs(response)) throw new Error("another release's file");
+  return [file, response];
+}
+
 // All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing.
 async function replace(path, response) {
   const files = Array.from((await response.clone().text()).matchAll(FILES), ([, file]) => file);
   if (!files.length) throw new Error("somebody else's page");
   const shell = await caches.open(`shell ${path}`);
   const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
-  await shell.addAll(files.filter((file) => !before.includes(file)));
+  const fetched = await Promise.all(files.filter((file) => !before.includes(file)).map(ours));
+  for (const [file, content] of fetched) await shell.put(file, content);
   await shell.put(path, response);
   const gone = before.filter((file) => file !== path && !files.includes(file));
   if (gone.length) await caches.delete(PARTS);
@@ -71,7 +82,7 @@ async function kept(request) {
   const found = await caches.match(request);
   if (found) return found;
   const response = await fetch(request);
-  if (response.ok) await (await caches.open(PARTS)).put(request, response.clone());
+  if (isOurs(response)) await (await caches.open(PARTS)).put(request, response.clone());
   return response;
 }
 
