@@ -22,6 +22,7 @@ RELAPSE_ON = 100
 REST_DAYS = 7
 UNDETECTED_DAYS = 31
 BY_ITEM = np.array((1.0, 0.7, 0.6))
+RULES = shipped_rules(60)
 
 
 def moved(people: Cohort, sds: Array) -> Array:
@@ -45,9 +46,6 @@ def folded(people: Cohort, scores: Array) -> Trends:
     """The trends of these answers under the shipped rules."""
     days: Days = dataclasses.replace(people.days, scores=scores)
     return fold(State.fresh(len(scores), RULES), days, RULES)[1]
-
-
-RULES = shipped_rules(60)
 
 
 def crossing_soon_after(trends: Trends, day: int, within: int) -> Array:

@@ -39,8 +39,9 @@ const still = {};
     return keyed && open.contains(document.activeElement);
   }
 
-  function parsed(html) {
-    return new DOMParser().parseFromString(html, "text/html");
+  // A list as it arrived, to be put in, and to be looked at before.
+  function arrived(html) {
+    return { html, page: new DOMParser().parseFromString(html, "text/html") };
   }
 
   function newIn(within) {
@@ -57,9 +58,9 @@ const still = {};
     return `${fresh} new ${alerts}${so}: ${show}`;
   }
 
-  function hold(html) {
-    held = html;
-    const fresh = newIn(parsed(html));
+  function hold(next) {
+    held = next;
+    const fresh = newIn(next.page);
     const urgent = fresh.filter((row) => row.classList.contains("urgent")).length;
     let button = bar.querySelector("button");
     if (!button) {
@@ -79,14 +80,14 @@ const still = {};
     bar.replaceChildren();
   }
 
-  function put(html) {
+  function put(next) {
     const before = list();
-    const fresh = newIn(parsed(html)).map((row) => row.dataset.alert);
+    const fresh = newIn(next.page).map((row) => row.dataset.alert);
     const asking = before.classList.contains("htmx-request");
     const at = before.contains(document.activeElement) ? document.activeElement.closest("li") : null;
     drop();
-    if (placesOf(before) !== placesOf(parsed(html))) changedAt = Date.now();
-    htmx.swap(before, html, { swapStyle: "outerHTML" });
+    if (placesOf(before) !== placesOf(next.page)) changedAt = Date.now();
+    htmx.swap(before, next.html, { swapStyle: "outerHTML" });
     for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
     if (at && !list().contains(document.activeElement)) follow(at);
     // What answers a list that is gone would be lost.
@@ -113,8 +114,8 @@ const still = {};
     const { target, xhr } = event.detail;
     if (target.id !== "open" || xhr.status !== 200) return;
     event.detail.shouldSwap = false;
-    const html = xhr.responseText;
-    (isBusy() && placesOf(parsed(html)) !== placesOf(list()) ? hold : put)(html);
+    const next = arrived(xhr.responseText);
+    (isBusy() && placesOf(next.page) !== placesOf(list()) ? hold : put)(next);
   });
   // It is again as it is shown.
   document.body.addEventListener("htmx:afterRequest", (event) => {

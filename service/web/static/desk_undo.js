@@ -1,6 +1,7 @@
 // An offer to take something back is led to when the page comes, for on a small screen or by keyboard it would come and go
 // unseen; and it goes away after its seconds, or, where somebody is about to press it, when it cannot be taken back any
-// more. The line that says what was done stays, for what stands below would move up under a finger. What has the focus is what was done and not the button beside it: whoever presses twice takes nothing back.
+// more. The line that says what was done stays, for what stands below would move up under a finger. What has the focus is
+// what was done and not the button beside it: whoever presses twice takes nothing back.
 {
   function leave(offer, end) {
     if (Date.now() < end && offer.matches(":hover, :has(button:focus)")) return setTimeout(leave, 1000, offer, end);

@@ -2,10 +2,11 @@
 import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
 import { keepDraft } from "./phone_draft.js";
 import { cardStays, questions } from "./phone_due.js";
+import { unmark } from "./phone_form.js";
 import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
-import { report, sendWhenItMay, then, wake } from "./phone_sending.js";
+import { sendWhenItMay, then, wake } from "./phone_sending.js";
 import { keepShell } from "./phone_shell.js";
 import { NO_STORE, openStore } from "./phone_store.js";
 import { language, say } from "./phone_words.js";
@@ -14,7 +15,7 @@ const on = (id, event, act) => element(id).addEventListener(event, act);
 
 function answerChanged({ target }) {
   element("answers-fault").textContent = "";
-  if (target.closest("fieldset")) target.closest("fieldset").classList.remove("left-out");
+  unmark(target);
   if (target.name === "safety") {
     if (target.value === "yes") showCrisis(element("crisis-place"));
     else hideCrisis();

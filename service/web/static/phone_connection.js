@@ -1,6 +1,6 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { mayGoOn } from "./phone_lock.js";
-import { clinic, element, leave, link, page, show } from "./phone_page.js";
+import { clinic, element, leave, link, loadAnew, page, show } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, waitingAnswers } from "./phone_server.js";
@@ -62,9 +62,6 @@ export async function end(store, deviceId, why, keys) {
   await ending(why).catch(() => ending(""));
   loadAnew();
 }
-
-// Whatever is on this page, in its forms or under way was that connection's; no browser fills forms in again after this.
-const loadAnew = () => location.replace(location.pathname);
 
 // Or its reminders would still come here. Not for long: that the clinic shows a phone too many does less harm than one
 // that is not connected.

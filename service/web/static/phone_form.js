@@ -62,6 +62,11 @@ export function mark(form, left) {
   for (const each of form.querySelectorAll("fieldset")) each.classList.toggle("left-out", left.includes(each));
 }
 
+export function unmark(input) {
+  const answered = input.closest("fieldset");
+  if (answered) answered.classList.remove("left-out");
+}
+
 // The scores of these substances, as far as they are chosen.
 export function readCravings(form, name, substances) {
   const craving = {};

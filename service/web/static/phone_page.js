@@ -7,6 +7,9 @@ export const page = { store: null, today: null, view: "", busy: false, leaveOut:
 export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
+// Whatever is on this page, in its forms or under way was that connection's; no browser fills forms in again after this.
+export const loadAnew = () => location.replace(location.pathname);
+
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
 export function show(view) {

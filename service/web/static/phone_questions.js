@@ -3,7 +3,7 @@
 import { save as saveBody } from "./phone_check_in.js";
 import { fill, keepDraft, keptDraft } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
-import { mark } from "./phone_form.js";
+import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
 import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
 import { sendSaved } from "./phone_sending.js";
@@ -45,7 +45,7 @@ function settleCrisis() {
 }
 
 export function changed({ target }) {
-  target.closest("fieldset").classList.remove("left-out");
+  unmark(target);
   element("questions-fault").textContent = "";
   showNeeded(questions.definition);
   settleCrisis();

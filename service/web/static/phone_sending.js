@@ -6,7 +6,7 @@ import { isDay, localTime, zone } from "./phone_days.js";
 import { scoresOf } from "./phone_form.js";
 import { keepDefinitions } from "./phone_instruments.js";
 import { agreeOnLanguage } from "./phone_language.js";
-import { clinic, page } from "./phone_page.js";
+import { clinic, loadAnew, page } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
 
@@ -87,7 +87,7 @@ async function tryAgainLater(most) {
 }
 
 // One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
-export async function synchronise() {
+async function synchronise() {
   let most = MOST_MILLISECONDS;
   if (page.store.deviceId && performance.now() >= sending.notBefore) {
     try {
@@ -107,7 +107,7 @@ export async function synchronise() {
     }
   }
   // Another tab connected this phone, or ended that: what stands here is perhaps somebody else's.
-  if (await page.store.isReplaced()) location.replace(location.pathname);
+  if (await page.store.isReplaced()) loadAnew();
   else if (page.store.deviceId) await roundIsOver(most);
 }
 

@@ -1,5 +1,7 @@
 // The phone's side of /v1: enrolment, tokens proved by the key, and the sending of the queue.
 
+import { idOf } from "./phone_store.js";
+
 // Refresh a little before the quarter of an hour is over, counted on this phone's own clock: a wrong clock does no harm.
 const ACCESS_MILLISECONDS = 14 * 60 * 1000;
 // The server takes 100 items and 1 MiB; stay well below both.
@@ -104,7 +106,7 @@ async function refresh(store, device) {
 // is asked for this page, and of what was asked nothing is told.
 export async function askAsDevice(store, method, path, body) {
   const device = await store.kept("device");
-  if (await store.isReplaced()) throw new Unreachable();
+  if (idOf(device) !== store.deviceId) throw new Unreachable();
   if (!device) throw new Disconnected(null);
   const answer = await askAs(device, store, method, path, body);
   if (method === "GET" && (await store.isReplaced())) throw new Unreachable();

@@ -19,7 +19,7 @@ function committed(transaction) {
   });
 }
 
-const idOf = (device) => (device ? device.deviceId : null);
+export const idOf = (device) => (device ? device.deviceId : null);
 
 // One database a clinic: two clinics' pages in one browser never see each other's answers.
 export async function openStore(clinic) {
