@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from schemas.alert import Rule, Tier
 from schemas.clinic import Clinic
@@ -21,6 +21,8 @@ from tests.browser import Web
 from tests.builders import a_client, a_clinic, an_answer
 from tests.desk import SignedInAs, a_person, a_session, a_trend, a_trend_day, an_alert
 from tests.house import House
+
+LIVE = "Live: what changes shows at once"
 
 
 class Desk(NamedTuple):
@@ -45,6 +47,24 @@ class Desk(NamedTuple):
     async def alert(self, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
         async with databases.transaction(self.owner, self.clinic.clinic_id) as db:
             return await an_alert(db, self.client_id, rule, tier)
+
+
+async def an_alert_of(desk: Desk, name: str, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
+    """An alert of another client of the person's, by this name."""
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_client(db, given_name=name, family_name="Marlow")
+        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
+        return await an_alert(db, client_id, rule, tier)
+
+
+async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
+    """The inbox as it listens, on a clock that the test moves."""
+    await desk.sign_in(context)
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto("/inbox")
+    await expect(page.get_by_text(LIVE)).to_be_visible()
+    return page
 
 
 @pytest_asyncio.fixture(loop_scope="session")

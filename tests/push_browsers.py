@@ -11,10 +11,20 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from service.notify.push import VapidKey
+from schemas.alert import Channel
+from service.alerting.writing import Sending
+from service.notify.push import Push, VapidKey
+from tests.builders import MASTER
+from tests.senders import an_email_channel
 from tests.sinks import Hook
 
 KEY = VapidKey(bytes(32))
+
+
+def push_and_email(*, push_port: int, mail_port: int) -> Sending:
+    """What sends to these browsers, and letters behind them."""
+    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{push_port}"})
+    return Sending({Channel.EMAIL: an_email_channel(mail_port), Channel.PUSH: push}, MASTER, "https://neap.example")
 
 
 @dataclass

@@ -11,21 +11,17 @@ import pytest
 
 from jobs import send_reminders
 from jobs.work import Tools
-from schemas.alert import Channel
 from schemas.clinic import Clinic
 from service import database
-from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import client_day
 from service.notify import email as email_channel
 from service.notify import outward
-from service.notify.push import Push
 from service.people import phone_settings
 from service.people.devices import DeviceClient
 from service.reminders import Reminded
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone
-from tests.push_browsers import KEY, Browser
-from tests.senders import an_email_channel
+from tests.push_browsers import Browser, push_and_email
 from tests.sinks import HookSink, MailSink, a_hook_sink
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -48,9 +44,7 @@ async def service() -> AsyncIterator[HookSink]:
 
 @pytest.fixture
 async def tools(jobs_pool: Pool, sweep_pool: Pool, service: HookSink, mail: MailSink) -> Tools:
-    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{service.port}"})
-    sending = Sending({Channel.EMAIL: an_email_channel(mail.port), Channel.PUSH: push}, MASTER, "https://neap.example")
-    return Tools(jobs_pool, sweep_pool, sending)
+    return Tools(jobs_pool, sweep_pool, push_and_email(push_port=service.port, mail_port=mail.port))
 
 
 async def a_reminded_client(

@@ -10,29 +10,19 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.async_api import BrowserContext, Dialog, Page, expect
+from playwright.async_api import Dialog, expect
 
 from schemas.alert import Rule, Tier
 from service import database as databases
 from service.alerting import alerts
 from tests.axe import faults
 from tests.browser import watched_context
-from tests.desk_browser import Desk
+from tests.desk_browser import LIVE, Desk, a_live_inbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # The browser's own waits, as in the neighbours: how long something may take on a machine with other work.
 PATIENCE = 40_000
-LIVE = "Live: what changes shows at once"
-
-
-async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
-    await desk.sign_in(context)
-    page = await context.new_page()
-    await page.clock.install()
-    await page.goto("/inbox")
-    await expect(page.get_by_text(LIVE)).to_be_visible()
-    return page
 
 
 async def state_of(desk: Desk, alert_id: UUID) -> str:

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 from playwright.async_api import Page, expect
 
 from schemas.alert import Outcome, Rule, Tier
-from schemas.staff import Role
 from service import database as databases
 from service.alerting import alerts
-from service.people import clients
 from tests.axe import faults
 from tests.browser import watched_context
-from tests.builders import a_client
-from tests.desk import a_person, an_alert
-from tests.desk_browser import Desk
+from tests.desk import a_person
+from tests.desk_browser import Desk, an_alert_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # How long something may take on a machine with other work.
 PATIENCE = 40_000
-
-
-async def an_alert_of(desk: Desk, name: str, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
-    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-        client_id = await a_client(db, given_name=name, family_name="Marlow")
-        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
-        return await an_alert(db, client_id, rule, tier)
 
 
 async def names_of(page: Page, role: str) -> list[str]:

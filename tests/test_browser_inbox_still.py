@@ -6,45 +6,24 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from schemas.alert import Rule, Tier
-from schemas.staff import Role
 from service import database as databases
 from service.alerting import alerts
-from service.people import clients
 from tests.axe import faults
 from tests.browser import watched_context
-from tests.builders import a_client
-from tests.desk import an_alert
-from tests.desk_browser import Desk
+from tests.desk_browser import LIVE, Desk, a_live_inbox, an_alert_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 # How long something may take on a machine with other work.
 PATIENCE = 40_000
-LIVE = "Live: what changes shows at once"
-
-
-async def an_alert_of(desk: Desk, name: str, rule: Rule = Rule.WORSENING, tier: Tier = Tier.TODAY) -> UUID:
-    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
-        client_id = await a_client(db, given_name=name, family_name="Marlow")
-        await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=datetime.now(UTC))
-        return await an_alert(db, client_id, rule, tier)
 
 
 async def has_it(desk: Desk, alert_id: UUID) -> UUID | None:
     async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
         return (await alerts.get(db, alert_id)).acknowledged_by
-
-
-async def a_live_inbox(desk: Desk, context: BrowserContext) -> Page:
-    await desk.sign_in(context)
-    page = await context.new_page()
-    await page.clock.install()
-    await page.goto("/inbox")
-    await expect(page.get_by_text(LIVE)).to_be_visible()
-    return page
 
 
 def acknowledge_of(page: Page, name: str) -> Locator:

@@ -62,6 +62,33 @@ async def live_devices(here: Here, client_id: UUID) -> int:
         return sum(each.revoked_at is None for each in await devices.devices_of(db, client_id))
 
 
+async def end_all_devices(here: Here) -> None:
+    """The clinic ends every phone of the client's."""
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        for device in await devices.devices_of(db, here.client_id):
+            await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
+
+
+async def connect_while_a_renewal_is_under_way(page: Page, link: str) -> None:
+    """Spend the link's code after the device before has begun to renew its token, and let that end afterwards."""
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        asked.set()
+        await gate.wait()
+        await route.continue_()
+
+    await page.route("**/v1/device/nonce", slow)
+    await page.goto(link)
+    await expect(page.locator("#connect-why")).to_contain_text("already connected")
+    await page.evaluate(LOOKED_AT)
+    await asyncio.wait_for(asked.wait(), 20)
+    await page.locator("#connect-form button[type=submit]").click()
+    await expect(page.locator("#pin")).to_be_visible(timeout=15000)
+    gate.set()
+    await page.locator("#pin-cancel").click()
+
+
 async def fill(page: Page, *, mood: int) -> None:
     for name, value in (("craving.cocaine", 9), ("craving.alcohol", 2), ("mood", mood), ("anxiety", 7)):
         await choose(page, name, value)
@@ -105,22 +132,7 @@ async def test_a_renewal_under_way_does_not_bring_the_client_before_back(here: H
         await page.evaluate(AN_HOUR_LATER, here.slug)
         link = await link_of(here, other)
         await page.goto("about:blank")
-        gate, asked = asyncio.Event(), asyncio.Event()
-
-        async def slow(route: Route) -> None:
-            asked.set()
-            await gate.wait()
-            await route.continue_()
-
-        await page.route("**/v1/device/nonce", slow)
-        await page.goto(link)
-        await expect(page.locator("#connect-why")).to_contain_text("already connected")
-        await page.evaluate(LOOKED_AT)
-        await asyncio.wait_for(asked.wait(), 20)
-        await page.locator("#connect-form button[type=submit]").click()
-        await expect(page.locator("#pin")).to_be_visible(timeout=15000)
-        gate.set()
-        await page.locator("#pin-cancel").click()
+        await connect_while_a_renewal_is_under_way(page, link)
         await answer(page, mood=5)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert await answered_by(here) == [(other, 5)]
@@ -129,26 +141,9 @@ async def test_a_renewal_under_way_does_not_bring_the_client_before_back(here: H
 async def test_the_end_of_the_device_before_does_not_end_the_new_one(here: Here) -> None:
     async with here.connected() as page:
         await page.evaluate(AN_HOUR_LATER, here.slug)
-        async with databases.transaction(here.owner, here.clinic_id) as db:
-            for device in await devices.devices_of(db, here.client_id):
-                await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
+        await end_all_devices(here)
         await page.goto("about:blank")
-        gate, asked = asyncio.Event(), asyncio.Event()
-
-        async def slow(route: Route) -> None:
-            asked.set()
-            await gate.wait()
-            await route.continue_()
-
-        await page.route("**/v1/device/nonce", slow)
-        await page.goto(f"/phone/{here.slug}#{await here.code()}")
-        await expect(page.locator("#connect-why")).to_contain_text("already connected")
-        await page.evaluate(LOOKED_AT)
-        await asyncio.wait_for(asked.wait(), 20)
-        await page.locator("#connect-form button[type=submit]").click()
-        await expect(page.locator("#pin")).to_be_visible(timeout=15000)
-        gate.set()
-        await page.locator("#pin-cancel").click()
+        await connect_while_a_renewal_is_under_way(page, f"/phone/{here.slug}#{await here.code()}")
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert await live_devices(here, here.client_id) == 1
@@ -215,9 +210,7 @@ async def test_a_form_that_was_begun_goes_with_the_connection(here: Here, other:
             await page.get_by_role("button", name="Disconnect this phone").click()
             await page.get_by_role("button", name="Disconnect this phone").click()
         else:
-            async with databases.transaction(here.owner, here.clinic_id) as db:
-                for device in await devices.devices_of(db, here.client_id):
-                    await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
+            await end_all_devices(here)
             await page.evaluate(LOOKED_AT)
         await expect(page.locator("#connect-why")).to_contain_text("connected")
         link = await link_of(here, other)
@@ -238,9 +231,7 @@ async def test_a_connection_that_ends_leaves_the_contacts_after_a_yes(here: Here
         await page.locator("input[name=safety][value=yes]").check()
         await answer(page)
         await expect(page.locator("#done #crisis")).to_be_visible()
-        async with databases.transaction(here.owner, here.clinic_id) as db:
-            for device in await devices.devices_of(db, here.client_id):
-                await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
+        await end_all_devices(here)
         await page.evaluate(LOOKED_AT)
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
 

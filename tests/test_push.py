@@ -16,15 +16,13 @@ from schemas.clinic import Clinic
 from schemas.staff import MessageTimes, Role
 from service import database, errors
 from service.alerting import alerts, channels, deliveries, receipts
-from service.alerting.writing import Sending
 from service.database import Db, Pool
-from service.notify.email import Email
 from service.notify.endpoint import Refused
 from service.notify.push import Push, VapidKey, read_subscription
 from service.people import clients, message_times, staff, staff_addresses
 from tests import senders
 from tests.builders import MASTER, NOW, a_client, a_clinic
-from tests.push_browsers import KEY, Browser, a_browser
+from tests.push_browsers import KEY, Browser, a_browser, push_and_email
 from tests.sinks import HookSink, MailSink, a_hook_sink
 from tests.wording import HEALTH_WORDS
 
@@ -43,10 +41,7 @@ async def service() -> AsyncIterator[HookSink]:
 
 @pytest.fixture
 async def tools(jobs_pool: Pool, sweep_pool: Pool, service: HookSink, mail: MailSink) -> Tools:
-    email = Email(host="127.0.0.1", port=mail.port, security="none", sender="neap@x.example", user=None, password=None)
-    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{service.port}"})
-    sending = Sending({Channel.EMAIL: email, Channel.PUSH: push}, MASTER, "https://neap.example")
-    return Tools(jobs_pool, sweep_pool, sending)
+    return Tools(jobs_pool, sweep_pool, push_and_email(push_port=service.port, mail_port=mail.port))
 
 
 async def subscribed(db: Db, staff_id: UUID, browser: Browser) -> UUID:
