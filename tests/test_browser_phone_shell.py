@@ -35,14 +35,16 @@ async def test_everything_that_an_opening_takes_is_at_most_20_kilobytes_in_every
         for language in languages.names():
             asked: set[str] = set()
             page.on("request", lambda request: asked.add(request.url))  # noqa: B023
-            await page.goto(f"/phone/{here.slug}?language={language}")
+            async with page.expect_request("**/phone_questions.js"):
+                await page.goto(f"/phone/{here.slug}?language={language}")
             await until(page, SHELL_IS_KEPT_IN, argument=language)
             kept = set(await page.evaluate(KEPT))
             assert f"{here.address}/phone/{here.slug}" in kept
             # The worker, the manifest, and whatever an opening asks for; not the answers of the API.
             beside = {url for url in asked if "/v1/" not in url and "language=" not in url}
             shell = kept | beside | {f"{here.address}/phone/worker.js", *await page.evaluate(WANTED)}
-            shell = {url for url in shell if not url.endswith(".png")}
+            # What asks a questionnaire is fetched where one is due, after the opening.
+            shell = {url for url in shell if not url.endswith((".png", "/phone_questions.js"))}
             sizes = {url: await wire_bytes(page, url) for url in shell}
             assert sum(sizes.values()) <= SHELL_BYTES, (sum(sizes.values()), sizes)
             assert any(url.endswith("/phone.js") for url in sizes)

@@ -185,6 +185,31 @@ async def test_after_a_reload_the_first_step_back_leaves_the_view(here: Here) ->
         assert await page.evaluate("history.state") is None
 
 
+# A tap while the page reads what to show after a round with the clinic.
+TAPS_WHILE_IT_READS = """
+() => {
+  const { get } = IDBObjectStore.prototype;
+  IDBObjectStore.prototype.get = function (key) {
+    if (key === "lastScores") {
+      IDBObjectStore.prototype.get = get;
+      document.getElementById("now").click();
+    }
+    return get.call(this, key);
+  };
+  window.dispatchEvent(new Event("online"));
+}
+"""
+
+
+async def test_a_round_with_the_clinic_closes_no_view_opened_meanwhile(here: Here) -> None:
+    async with here.connected() as page:
+        await page.evaluate(TAPS_WHILE_IT_READS)
+        await expect(page.locator("#moment")).to_be_visible()
+        await choose(page, "now.cocaine", 3)
+        await page.locator("#moment-form button[type=submit]").click()
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
 async def test_a_form_left_open_overnight_is_not_the_new_day_s(here: Here) -> None:
     async with here.page() as page:
         start = datetime.now(UTC)

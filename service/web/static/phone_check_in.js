@@ -30,11 +30,16 @@ export async function showDay() {
     : "";
   const due = await showDue();
   if (page.view === "") await showDraft(due);
-  // Never takes a form away that is on the screen; the questions of a new day replace an empty one.
-  if (["moment", "questions"].includes(page.view)) return;
-  if (page.view === "check-in" && asked(element("answers")) && !endYesterday()) return;
-  if (!page.again && (await answeredToday())) showDone();
-  else await showQuestions();
+  const { view } = page;
+  // Never takes away what is on the screen; the questions of a new day replace an empty form.
+  if (["moment", "questions", "history"].includes(view)) return;
+  if (view === "check-in" && asked(element("answers")) && !endYesterday()) return;
+  const isAnswered = await answeredToday();
+  const last = await lastScores();
+  // A tap meanwhile has opened another one.
+  if (page.view !== view) return;
+  if (!page.again && isAnswered) showDone();
+  else showQuestions(last);
 }
 
 // Who reads the answers, as long as somebody does.
@@ -54,7 +59,9 @@ function endYesterday() {
   return isOver;
 }
 
-async function showQuestions() {
+const lastScores = async () => (await page.store.kept("lastScores")) || page.today.last || {};
+
+function showQuestions(lastGiven) {
   if (!page.today.substances.length) {
     show("over");
     return;
@@ -66,7 +73,7 @@ async function showQuestions() {
   element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
   page.askedDay = dayOf(new Date());
   showDayCravings();
-  showLast((await page.store.kept("lastScores")) || page.today.last || {});
+  showLast(lastGiven);
   show("check-in");
 }
 
@@ -90,7 +97,7 @@ export async function answerAgain() {
   hideCrisis();
   page.again = true;
   enter("check-in");
-  await showQuestions();
+  showQuestions(await lastScores());
   window.scrollTo(0, 0);
   element("day").focus();
 }
@@ -141,7 +148,7 @@ export async function saveAnswer(event) {
   event.preventDefault();
   if (page.busy) return;
   if (endYesterday()) {
-    await showQuestions();
+    showQuestions(await lastScores());
     return;
   }
   const { answers, missing, nothing } = readAnswers(element("answers"), page.today.substances);
@@ -194,7 +201,7 @@ export async function closeMoment() {
 // Back to the day.
 export async function closeView() {
   leave();
-  if (page.again || !(await answeredToday())) await showQuestions();
+  if (page.again || !(await answeredToday())) showQuestions(await lastScores());
   else showDone();
 }
 

@@ -114,7 +114,7 @@ async function synchronise() {
 async function roundIsOver(most) {
   await holdingTaps(async () => {
     await showQueue(page.store, wake);
-    if (!["connect", "history", "moment"].includes(page.view)) await then.done();
+    if (page.view !== "connect") await then.done();
   });
   await tryAgainLater(most);
 }
