@@ -22,6 +22,19 @@ from tests.builders import a_client, a_clinic, an_infusion
 from tests.house import House
 
 NOT_SENT = "saved on this phone and not sent yet"
+# As if the phone had lain for an hour: its access token has to be renewed.
+AN_HOUR_LATER = """
+(slug) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = (event) => {
+    const writing = event.target.result.transaction("kept", "readwrite");
+    const kept = writing.objectStore("kept");
+    kept.get("device").onsuccess = ({ target: { result } }) =>
+      kept.put({ ...result, obtainedAt: result.obtainedAt - 3600000 }, "device");
+    writing.oncomplete = resolve;
+  };
+})
+"""
+PHQ9 = "The last two weeks: how you have been"
 ARRIVED = "Arrived at your clinic"
 SHELL_IS_KEPT = """
 async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
@@ -92,6 +105,15 @@ async def connect_without_a_pin(page: Page) -> None:
     """Spend the code that stands on the form, in whatever language."""
     await page.locator("#connect-form button[type=submit]").click()
     await page.locator("#pin-cancel").click()
+
+
+async def in_language(page: Page, language: str) -> None:
+    """The client, whose phone is connected, taps the page's other language, where this is another one."""
+    if await page.locator("html").get_attribute("lang") == language:
+        return
+    async with page.expect_response("**/v1/phone-settings/language"):
+        await page.locator(f"#language a[hreflang={language}]").click()
+    await expect(page.locator("html")).to_have_attribute("lang", language)
 
 
 async def choose(page: Page, name: str, value: int) -> None:

@@ -168,7 +168,9 @@ async def test_one_refused_answer_never_holds_up_the_others(here: Here) -> None:
         async def refuse_nine(route: Route) -> None:
             body = items_of(route.request)
             if len(body) > 1:
-                problem = json.dumps({"detail": "The batch was refused.", "status": 400})
+                problem = json.dumps(
+                    {"type": "/problems/bad-request", "detail": "The batch was refused.", "status": 400}
+                )
                 await route.fulfill(status=400, body=problem, content_type="application/problem+json")
             else:
                 await route.continue_(post_data=[item | ({"mood": "9"} if item["mood"] == 9 else {}) for item in body])

@@ -15,22 +15,10 @@ from service import database as databases
 from service.people import audit, devices
 from tests.browser import until
 from tests.builders import a_client
-from tests.phone_browser import ARRIVED, Here, answer, choose, connect_without_a_pin, no_network, online
+from tests.phone_browser import AN_HOUR_LATER, ARRIVED, Here, answer, choose, connect_without_a_pin, no_network, online
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-# As if the phone had lain for an hour: its access token has to be renewed.
-AN_HOUR_LATER = """
-(slug) => new Promise((resolve) => {
-  indexedDB.open(`neap-${slug}`).onsuccess = (event) => {
-    const writing = event.target.result.transaction("kept", "readwrite");
-    const kept = writing.objectStore("kept");
-    kept.get("device").onsuccess = ({ target: { result } }) =>
-      kept.put({ ...result, obtainedAt: result.obtainedAt - 3600000 }, "device");
-    writing.oncomplete = resolve;
-  };
-})
-"""
 LOOKED_AT = "document.dispatchEvent(new Event('visibilitychange'))"
 NEVER_PERSISTS = "navigator.storage.persist = () => new Promise(() => {})"
 
@@ -179,13 +167,44 @@ async def test_the_device_before_is_ended_and_an_answer_that_waited_asks_whose_i
             await answer(page, mood=1)
         await page.goto("about:blank")
         await page.goto(await link_of(here, other))
-        await connect_without_a_pin(page)
+        async with page.expect_response("**/v1/device/revoke"):
+            await connect_without_a_pin(page)
         await expect(page.locator("#check-in")).to_be_visible()
-        await page.unroute("**/v1/check-ins/batch")
         await online(page)
         await expect(page.locator("#earlier")).to_be_visible()
         assert await live_devices(here, here.client_id) == 0
         assert await answered_by(here) == []
+
+
+async def test_a_device_that_could_not_be_ended_at_once_is_ended_later(here: Here, other: UUID) -> None:
+    async with here.connected() as page:
+        await page.route("**/v1/device/revoke", no_network)
+        await page.goto("about:blank")
+        await page.goto(await link_of(here, other))
+        async with page.expect_event("requestfailed", lambda request: request.url.endswith("/revoke")):
+            await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert await live_devices(here, here.client_id) == 1
+        await page.unroute("**/v1/device/revoke")
+        async with page.expect_response("**/v1/device/revoke"):
+            await page.reload()
+        assert await live_devices(here, here.client_id) == 0
+        assert await live_devices(here, other) == 1
+
+
+async def test_what_waits_goes_out_as_the_device_before_when_the_same_client_connects_anew(here: Here) -> None:
+    async with here.connected() as page:
+        await page.route("**/v1/check-ins/batch", no_network)
+        async with page.expect_event("requestfailed", lambda request: request.url.endswith("/batch")):
+            await answer(page, mood=1)
+        await page.goto("about:blank")
+        await page.goto(await link_of(here, here.client_id))
+        await expect(page.locator("#connect-why")).to_contain_text("This phone is already connected.")
+        await page.unroute("**/v1/check-ins/batch")
+        await connect_without_a_pin(page)
+        await expect(page.locator("#done")).to_be_visible()
+        assert await answered_by(here) == [(here.client_id, 1)]
+        await expect(page.locator("#earlier")).to_be_hidden()
 
 
 async def test_a_link_followed_where_the_page_is_open_offers_its_code_and_leaves_the_address(here: Here) -> None:

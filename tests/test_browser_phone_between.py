@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from playwright.async_api import Route, expect
 
+from service import database as databases
 from tests.browser import until
-from tests.phone_browser import ARRIVED, NOT_SENT, SHELL_IS_KEPT, Here, answer, choose, online
+from tests.phone_browser import (
+    AN_HOUR_LATER,
+    ARRIVED,
+    NOT_SENT,
+    PHQ9,
+    SHELL_IS_KEPT,
+    Here,
+    answer,
+    choose,
+    connect_without_a_pin,
+    no_network,
+    online,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -24,23 +38,28 @@ NO_TODAY = """
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(401, ""), (401, '{"message": "Unauthorized"}'), (413, ""), (400, '{"error": "bad"}')]
+    ("status", "body"),
+    [
+        (401, ""),
+        (401, '{"message": "Unauthorized"}'),
+        (401, '{"type": "about:blank", "title": "Unauthorized"}'),
+        (413, ""),
+        (400, '{"error": "bad"}'),
+    ],
 )
 async def test_what_is_no_answer_of_the_clinic_ends_nothing_and_refuses_nothing(
     here: Here, status: int, body: str
 ) -> None:
     async with here.connected() as page:
-        asked: list[str] = []
 
         async def between(route: Route) -> None:
-            asked.append(route.request.url)
-            await route.fulfill(status=status, body=body, content_type="application/json")
+            await route.fulfill(status=status, body=body, content_type="application/problem+json")
 
         await page.route("**/v1/**", between)
-        await answer(page)
+        async with page.expect_response("**/v1/check-ins/batch"):
+            await answer(page)
         await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
         await expect(page.locator("#refused")).to_be_hidden()
-        assert asked
         await online(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 1
@@ -69,7 +88,7 @@ async def test_a_kept_day_that_is_none_heals_at_the_next_opening(here: Here) -> 
 
 async def test_a_rest_that_another_request_was_told_holds_up_no_answer(here: Here) -> None:
     async with here.connected() as page:
-        problem = json.dumps({"type": "about:blank", "title": "Too often", "status": 429})
+        problem = json.dumps({"type": "/problems/too-many-requests", "title": "Too often", "status": 429})
 
         async def busy(route: Route) -> None:
             await route.fulfill(
@@ -110,3 +129,145 @@ async def test_what_was_left_out_is_said_where_the_finger_is_and_marked_where_it
         await expect(page.locator("fieldset.left-out legend")).to_have_text("Craving for cocaine, strongest today")
         await choose(page, "craving.cocaine", 4)
         await expect(page.locator("fieldset.left-out")).to_have_count(0)
+
+
+async def say_yes(route: Route, status: int = 200, body: str = "") -> None:
+    await route.fulfill(status=status, body=body, content_type="application/json")
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, ""), (204, ""), (200, "{}"), (200, "null")])
+async def test_a_yes_that_is_not_the_clinic_s_takes_no_questionnaire(here: Here, status: int, body: str) -> None:
+    async with here.connected() as page:
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name=PHQ9).click()
+        for item in range(1, 10):
+            await page.locator(f'input[name="item.{item}"][value="3"]').check()
+        await page.route("**/v1/instrument-responses/**", lambda route: say_yes(route, status, body))
+        async with page.expect_response("**/v1/instrument-responses/**"):
+            await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
+        await page.unroute("**/v1/instrument-responses/**")
+        await online(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            assert await db.value("select count(*) from instrument_response where clinic_id = $1", here.clinic_id) == 1
+
+
+async def test_a_yes_that_is_not_the_clinic_s_ends_no_connection(here: Here) -> None:
+    async with here.connected() as page:
+        await page.route("**/v1/device/enrol", lambda route: say_yes(route))
+        await page.goto("about:blank")
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#connect-fault")).to_have_text(
+            "There is no connection to the clinic just now. Please try again."
+        )
+        await page.reload()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
+async def test_a_token_that_is_none_refuses_no_answer(here: Here) -> None:
+    async with here.connected() as page:
+        await page.route("**/v1/device/nonce", lambda route: say_yes(route, body="{}"))
+        await page.evaluate(AN_HOUR_LATER, here.slug)
+        await page.reload()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
+        await expect(page.locator("#refused")).to_be_hidden()
+        await page.unroute("**/v1/device/nonce")
+        await online(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
+async def test_an_answer_waits_for_nothing_that_the_clinic_has_to_say(here: Here) -> None:
+    async with here.connected() as page:
+        may_come = asyncio.Event()
+
+        async def hangs(route: Route) -> None:
+            await may_come.wait()
+            await route.continue_()
+
+        await page.route("**/v1/today*", hangs)
+        async with page.expect_request("**/v1/today*"):
+            await page.reload()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert len(await here.stored()) == 1
+        may_come.set()
+
+
+async def noted_language(here: Here) -> object:
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        return await db.value("select language from phone_setting where clinic_id = $1", here.clinic_id)
+
+
+async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        async with databases.transaction(here.owner, here.clinic_id) as db:
+            await db.execute("update phone_setting set language = 'es' where clinic_id = $1", here.clinic_id)
+        tried = page.wait_for_event("request", lambda request: request.url.endswith("?language=es"))
+        # Whatever is asked for in Spanish does not come: the kept page opens in its place.
+        await page.context.route(f"**/phone/{here.slug}?language=es", no_network)
+        async with page.expect_response("**/v1/today*"):
+            await page.reload()
+        await tried
+        await expect(page.locator("#language-said")).not_to_be_empty()
+        async with page.expect_response("**/v1/today*"):
+            await page.evaluate("window.dispatchEvent(new Event('online'))")
+        assert await noted_language(here) == "es"
+        await expect(page.locator("html")).to_have_attribute("lang", "en")
+        await page.context.unroute(f"**/phone/{here.slug}?language=es")
+        await page.goto(f"/phone/{here.slug}")
+        await expect(page.locator("html")).to_have_attribute("lang", "es")
+        assert await noted_language(here) == "es"
+
+
+@pytest.mark.parametrize("status", [400, 403, 413])
+async def test_an_answer_that_something_in_between_lets_not_through_holds_up_none_behind_it(
+    here: Here, status: int
+) -> None:
+    async with here.connected() as page:
+
+        async def firewall(route: Route) -> None:
+            if "drop table" in (route.request.post_data or ""):
+                await route.fulfill(status=status, body="<h1>Blocked</h1>", content_type="text/html")
+            else:
+                await route.continue_()
+
+        await page.route("**/v1/check-ins/batch", firewall)
+        await page.locator("#more summary").click()
+        await page.locator("#note").fill("select a chair; drop table manners")
+        await answer(page, mood=1)
+        await page.get_by_role("button", name="Answer again").click()
+        await answer(page, mood=2)
+        await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")
+        assert [row["mood"] for row in await here.stored()] == [2]
+        await page.unroute("**/v1/check-ins/batch")
+        await online(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+
+
+async def test_a_script_that_hangs_holds_up_no_answer_and_no_question(here: Here) -> None:
+    async with here.page() as page:
+        asked, may_come = asyncio.Event(), asyncio.Event()
+
+        async def hangs(route: Route) -> None:
+            asked.set()
+            await may_come.wait()
+            await route.continue_()
+
+        await page.context.route("**/phone_questions.js", hangs)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        async with asyncio.timeout(30):
+            await asked.wait()
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name="Answer again").click()
+        await answer(page, mood=5)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert len(await here.stored()) == 2
+        may_come.set()

@@ -15,12 +15,11 @@ from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import ARRIVED, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, PHQ9, Here, answer, choose, connect_without_a_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE = "Slept badly, argued with nobody."
-PHQ9 = "The last two weeks: how you have been"
 # The phone has written what the page shows.
 KEPT = """
 ([slug, wanted]) => new Promise((resolve) => {

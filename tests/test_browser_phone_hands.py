@@ -16,7 +16,7 @@ from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import SHELL_IS_KEPT, SHOWN, Here, answer, registration_of
+from tests.phone_browser import SHELL_IS_KEPT, SHOWN, Here, answer, in_language, registration_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -75,7 +75,7 @@ async def test_nothing_lies_over_anything_that_is_tapped_wherever_the_page_is_sc
     here: Here, language: str
 ) -> None:
     async with here.connected(width=NARROW) as page:
-        await page.goto(f"/phone/{here.slug}?language={language}")
+        await in_language(page, language)
         await expect(page.locator("#check-in")).to_be_visible()
         assert await covered_anywhere(page) == []
         for width in (320, 360, 384, 390, 412, 430):

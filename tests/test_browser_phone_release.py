@@ -32,10 +32,9 @@ def of_the_next_release(page: str) -> str:
 
 
 async def as_the_next_release(route: Route) -> None:
-    """The server of the next release keeps its files for good."""
+    """The server of the next release says so, whatever else was changed on the way."""
     reply = await route.fetch()
-    kept = {"cache-control": "public, max-age=31536000, immutable"}
-    await route.fulfill(response=reply, headers=reply.headers | kept)
+    await route.fulfill(response=reply, headers=reply.headers | {"neap-release": NEXT, "cache-control": "no-store"})
 
 
 async def test_an_update_over_a_slow_network_keeps_the_new_page_with_its_own_scripts(here: Here) -> None:
@@ -110,3 +109,22 @@ async def test_a_server_that_is_not_updated_yet_gives_no_file_that_is_kept_as_th
         await expect(page.locator("#check-in")).to_be_visible()
         assert NEXT not in await page.content()
         await page.context.set_offline(False)
+
+
+async def test_a_full_phone_shows_what_the_network_gives(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        session = await page.context.new_cdp_session(page)
+        await session.send("Storage.overrideQuotaForOrigin", {"origin": here.address, "quotaSize": 1000})
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#remind-form")).to_be_visible()
+
+        async def renewed(route: Route) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
+
+        await page.context.route(f"**/phone/{here.slug}", renewed)
+        await page.context.route(f"**/static/{NEXT}/**", as_the_next_release)
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        assert NEXT in await page.content()

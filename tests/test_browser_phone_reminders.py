@@ -123,7 +123,7 @@ async def test_a_zone_that_the_clinic_refuses_is_told_once_and_holds_up_no_answe
 
         async def refuse(route: Route) -> None:
             refused.append(route)
-            await route.fulfill(status=400, content_type="application/problem+json", body='{"title": "No."}')
+            await route.fulfill(status=400, content_type="application/problem+json", body='{"type": "/problems/no"}')
 
         await page.context.route("**/v1/phone-settings/reminder", refuse)
         async with databases.transaction(here.owner, here.clinic_id) as db:

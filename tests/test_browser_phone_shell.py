@@ -8,7 +8,7 @@ from playwright.async_api import Page
 
 from service.web import languages
 from tests.browser import until
-from tests.phone_browser import Here
+from tests.phone_browser import Here, in_language
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,10 +33,11 @@ async def as_asked(page: Page) -> dict[str, str]:
 async def test_everything_that_an_opening_takes_is_at_most_20_kilobytes_in_every_language(here: Here) -> None:
     async with here.connected() as page:
         for language in languages.names():
+            await in_language(page, language)
             asked: set[str] = set()
             page.on("request", lambda request: asked.add(request.url))  # noqa: B023
             async with page.expect_request("**/phone_questions.js"):
-                await page.goto(f"/phone/{here.slug}?language={language}")
+                await page.reload()
             await until(page, SHELL_IS_KEPT_IN, argument=language)
             kept = set(await page.evaluate(KEPT))
             assert f"{here.address}/phone/{here.slug}" in kept

@@ -65,8 +65,10 @@ def test_one_file_holds_what_every_opening_needs_and_the_rest_takes_it_from_ther
     served = phone_scripts.served(sources)
     assert sorted(served) == [
         "phone.js",
+        "phone_after.js",
         "phone_connection.js",
         "phone_history.js",
+        "phone_log.js",
         "phone_monitoring.js",
         "phone_pin.js",
         "phone_questions.js",

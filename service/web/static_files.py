@@ -18,11 +18,14 @@ from service.web.services import Services
 async def get_static_file(
     request: Request[Any, Any, Any], services: NamedDependency[Services], name: FromPath[str]
 ) -> Response[bytes]:
-    """One file; 304 where the browser has it."""
+    """One file; 304 where the browser has it. The phone keeps it where the release it names is this server's."""
     release, _, rest = name.lstrip("/").partition("/")
     assets = services.pages.assets
     asset = assets.get(rest if assets.is_release(release) else name.lstrip("/"))
-    return _reply(request, asset, caching=assets.caching(release))
+    reply = _reply(request, asset, caching=assets.caching(release))
+    # Not by Cache-Control, which what stands before a server often sets itself.
+    reply.headers["Neap-Release"] = assets.release
+    return reply
 
 
 def worker(request: Request[Any, Any, Any], services: Services, name: str) -> Response[bytes]:

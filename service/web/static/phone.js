@@ -1,5 +1,16 @@
 // The client's page: connect once, answer, and see whether it arrived. What is wired to what; the rest has its own files.
-import { answerAgain, closeAgain, closeMoment, closeView, openMoment, saveAnswer, saveMoment, showDay } from "./phone_check_in.js";
+import {
+  answerAgain,
+  closeAgain,
+  closeMoment,
+  closeView,
+  openMoment,
+  saveAnswer,
+  saveMoment,
+  showDay,
+  touchAnswers,
+  touchMoment,
+} from "./phone_check_in.js";
 import { keepDraft } from "./phone_draft.js";
 import { cardStays, questions } from "./phone_due.js";
 import { unmark } from "./phone_form.js";
@@ -44,7 +55,7 @@ async function connectView(why) {
   element("connect-cancel").hidden = !device;
   element("connect-why").textContent = why;
   element("connect-why").hidden = !why;
-  element("code").value = link.code;
+  if (link.code) element("code").value = link.code;
   (device ? enter : show)("connect");
   await showQueue(page.store, wake);
 }
@@ -71,11 +82,8 @@ async function closeHistory() {
   await closeView();
 }
 
-async function stayConnected() {
-  leave();
-  await coverAgain();
-  await showDay();
-}
+// As at an opening: with what was begun, what waits and the card.
+const stayConnected = () => location.reload();
 
 const CLOSED_BY_BACK = {
   "check-in": closeAgain,
@@ -113,17 +121,24 @@ function listen() {
   });
   on("history-open", "click", openHistory);
   on("history-close", "click", closeHistory);
-  // A code that came by the link is not lost by choosing another language.
-  on("language", "click", ({ target }) => target.href && link.code && (target.hash = link.code));
+  on("language", "click", ({ target }) => {
+    if (!target.href) return;
+    sessionStorage.language = target.hreflang;
+    // A code that came by the link is not lost by choosing another language.
+    if (link.code) target.hash = link.code;
+  });
+  on("log", "toggle", () => showQueue(page.store, wake));
   on("this-phone", "toggle", async () => {
     const part = await fetched("./phone_reminders.js", "reminders");
     if (part) await part.showReminders();
   });
   document.addEventListener("visibilitychange", () => {
-    // Covered in another tab.
-    coverAgain();
+    // Covered in another tab. Whoever forgot the PIN may be looking for the code.
+    if (!document.body.classList.contains("closed")) coverAgain();
     if (document.visibilityState === "hidden" && page.view === "history") closeHistory();
   });
+  on("answers", "input", touchAnswers);
+  on("moment-form", "input", touchMoment);
   for (const id of ["answers", "moment-form", "questions-form"]) on(id, "input", keepDraft);
   onBack(goBack);
   // A link with a new code, followed where this page is open already.
@@ -168,13 +183,13 @@ async function start() {
   const wanted = new URLSearchParams(location.search).get("language");
   // Without a network comes the page that was kept, in its own language.
   if (wanted && wanted !== language) element("language-said").textContent = say("This needs a connection. Please try again.");
-  if (!(await page.store.kept("device"))) {
-    const why = await page.store.kept("why");
+  const isConnected = await page.store.kept("device");
+  if (!isConnected || link.code) {
+    const why = isConnected ? "again" : await page.store.kept("why");
     const part = why && (await import("./phone_connection.js").catch(() => null));
-    await connectView(part ? part.ENDED[why]() : "");
+    await connectView(part ? part.WHY[why]() : "");
     if (await cardStays()) showCrisis(element("connect"));
-  } else if (link.code) {
-    await connectView(say("This phone is already connected. Connect it again only if your clinic asked you to."));
+    if (isConnected) await wake();
   } else {
     // Without a network it is offered at another opening.
     const part = (await page.store.kept("offerPin")) && (await import("./phone_pin.js").catch(() => null));

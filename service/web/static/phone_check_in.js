@@ -1,6 +1,6 @@
 // The day's questions, and "log a craving now".
 import { clock, dayOf, dayShifted, isDay, localTime, weekday, zone } from "./phone_days.js";
-import { fill, keepDraft, keptDraft } from "./phone_draft.js";
+import { fill, isLeft, keepDraft, keptDraft } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
 import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
@@ -8,6 +8,10 @@ import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
 import { newId } from "./phone_store.js";
 import { say } from "./phone_words.js";
+
+// The day's form on the screen: the client day that it asks about, when it was last touched, and when within that day.
+const form = { day: "", touchedAt: null, answeredAt: null };
+const moment = { touchedAt: null };
 
 async function answeredToday() {
   const answered = await page.store.kept("answeredDay");
@@ -31,9 +35,10 @@ export async function showDay() {
   const due = await showDue();
   if (page.view === "") await showDraft(due);
   const { view } = page;
+  const isOver = endYesterday();
   // Never takes away what is on the screen; the questions of a new day replace an empty form.
   if (["moment", "questions", "history"].includes(view)) return;
-  if (view === "check-in" && asked(element("answers")) && !endYesterday()) return;
+  if (view === "check-in" && asked(element("answers")) && !isOver) return;
   const isAnswered = await answeredToday();
   const last = await lastScores();
   // A tap meanwhile has opened another one.
@@ -49,14 +54,19 @@ export function showNotice() {
   for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
 }
 
-// A form that was left open is not the new day's: true where it was emptied.
+// A form that was left open is not the new day's, and goes: true where it did. What nobody has heard yet stays in sight,
+// for the client to send or not: a note, and a yes to the question of safety.
 function endYesterday() {
-  const isOver = page.askedDay !== dayOf(new Date());
-  if (isOver) {
-    emptyForm();
-    element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
-  }
-  return isOver;
+  if (form.day === dayOf(new Date()) || !form.touchedAt || !isLeft(form.touchedAt)) return false;
+  const { note, safety } = element("answers").elements;
+  const [words, answer] = [note.value, safety.value];
+  emptyForm();
+  note.value = words;
+  if (answer === "yes") safety.value = answer;
+  element("more").open = Boolean(words) || answer === "yes";
+  keepDraft();
+  element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
+  return true;
 }
 
 const lastScores = async () => (await page.store.kept("lastScores")) || page.today.last || {};
@@ -66,15 +76,27 @@ function showQuestions(lastGiven) {
     show("over");
     return;
   }
+  endYesterday();
+  // What is being filled in stays the day's for which it was begun.
+  const shown = (asked(element("answers")) && form.answeredAt) || new Date();
+  form.day = dayOf(shown);
   const { last_infusion: last } = page.today;
-  const isToday = last && dayOf(new Date()) === page.today.client_day;
+  const isToday = last && form.day === page.today.client_day;
   const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
-  element("day").textContent = weekday(dayShifted(new Date()));
+  element("day").textContent = weekday(dayShifted(shown));
   element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
-  page.askedDay = dayOf(new Date());
   showDayCravings();
   showLast(lastGiven);
   show("check-in");
+}
+
+// Something was chosen or written. A form that was empty asks about the day on which it is begun.
+export async function touchAnswers() {
+  const now = new Date();
+  const isNew = !form.touchedAt && form.day !== dayOf(now);
+  form.touchedAt = now;
+  if (isNew || form.day === dayOf(now)) form.answeredAt = now;
+  if (isNew) showQuestions(await lastScores());
 }
 
 const showDayCravings = () => showCravings(element("cravings"), "craving", page.today.substances, say("strongest today"));
@@ -85,12 +107,15 @@ async function showDraft(due) {
   if (!draft) return;
   showDayCravings();
   fill(draft, "answers");
+  const at = new Date(draft.at);
+  if (asked(element("answers"))) Object.assign(form, { day: dayOf(at), touchedAt: at, answeredAt: at });
   page.again = draft.view === "check-in" && Boolean(await answeredToday());
   const begun = due.find(({ code }) => code === draft.code);
   if (draft.view === "questions" && begun) await openQuestions(begun);
   if (draft.view !== "moment") return;
   openMoment();
   fill(draft, "moment-form");
+  moment.touchedAt = at;
 }
 
 export async function answerAgain() {
@@ -108,6 +133,7 @@ function emptyForm() {
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
+  form.touchedAt = form.answeredAt = null;
   endAgain();
   keepDraft();
 }
@@ -124,13 +150,13 @@ export async function closeAgain() {
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
-export async function save(now, body, fault, alsoKeep) {
+export async function save(at, body, fault, alsoKeep) {
   page.busy = true;
   try {
-    const stamped = { answered_at: localTime(now), time_zone: zone(), ...body };
+    const stamped = { answered_at: localTime(at), time_zone: zone(), ...body };
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
-    await page.store.enqueue({ id: newId(now.getTime()), deviceId, body: stamped }, ["draft"]);
+    await page.store.enqueue({ id: newId(at.getTime()), deviceId, body: stamped }, ["draft"]);
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
@@ -167,10 +193,10 @@ export async function saveAnswer(event) {
     );
     return;
   }
-  const now = new Date();
-  const saved = await save(now, { kind: "daily", ...answers }, fault, async () => {
+  const answeredAt = (form.day !== dayOf(new Date()) && form.answeredAt) || new Date();
+  const saved = await save(answeredAt, { kind: "daily", ...answers }, fault, async () => {
     await page.store.keep("lastScores", scoresOf(answers));
-    await page.store.keep("answeredDay", dayOf(now));
+    await page.store.keep("answeredDay", dayOf(answeredAt));
     if (answers.safety) await keepCard();
     else if (answers.safety === false) await page.store.forget("card");
   });
@@ -189,7 +215,12 @@ export function openMoment() {
   showCravings(element("moment-cravings"), "now", page.today.substances, say("right now"));
   element("moment-form").reset();
   element("moment-fault").textContent = "";
+  moment.touchedAt = null;
   enter("moment");
+}
+
+export function touchMoment() {
+  moment.touchedAt = new Date();
 }
 
 export async function closeMoment() {
@@ -208,6 +239,7 @@ export async function closeView() {
 export async function saveMoment(event) {
   event.preventDefault();
   if (page.busy) return;
+  if (moment.touchedAt && isLeft(moment.touchedAt)) element("moment-form").reset();
   const craving = readCravings(element("moment-form"), "now", page.today.substances);
   const fault = element("moment-fault");
   if (!Object.keys(craving).length) {

@@ -1,19 +1,21 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
+import { localTime } from "./phone_days.js";
 import { mayGoOn } from "./phone_lock.js";
 import { clinic, element, leave, link, loadAnew, page, show } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
-import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, waitingAnswers } from "./phone_server.js";
+import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, sendQueue, waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
 // So long a second tap is the answer to the question.
 const ASKING_MILLISECONDS = 60 * 1000;
-const REVOKING_MILLISECONDS = 3000;
+const PATIENCE_MILLISECONDS = 3000;
 
 let asksAgain = false;
 
 async function enrol(store, code) {
   const [before, replaced] = [await store.kept("key"), await store.kept("device")];
+  if (replaced) await sendBefore(store);
   // The same key for the same code: should the clinic's answer have been lost, it gives it again to this key alone.
   const key =
     before && before.code === code
@@ -22,8 +24,15 @@ async function enrol(store, code) {
   // Kept before the code is spent: a phone that cannot keep keys must not use up the client's one code.
   await store.change((kept) => kept.put({ code, key }, "key"));
   const point = await crypto.subtle.exportKey("raw", key.publicKey);
-  const enrolled = await ask("POST", "/v1/device/enrol", { body: { clinic, code, public_key: base64url(point) } });
-  if (replaced && replaced.deviceId !== enrolled.device_id) await revoke(store, replaced);
+  const enrolled = await ask("POST", "/v1/device/enrol", {
+    body: { clinic, code, public_key: base64url(point) },
+    holds: ["device_id", "refresh_token", "access_token"],
+  });
+  const left = (await store.kept("replaced")) || [];
+  if (replaced && replaced.deviceId !== enrolled.device_id) {
+    left.push(replaced);
+    await soon(unsubscribe());
+  }
   const device = {
     deviceId: enrolled.device_id,
     key: key.privateKey,
@@ -39,12 +48,33 @@ async function enrol(store, code) {
     kept.clear();
     kept.put(device, "device");
     kept.put(Number(sessionStorage.offerPin), "offerPin");
+    kept.put(left, "replaced");
   });
   store.deviceId = device.deviceId;
 }
 
-// Why this phone is connected no more, also at later openings; answers that wait or were refused stay.
-export const ENDED = {
+// What was answered on this phone before goes out as what it is, as far as that is known for certain and quickly done.
+const sendBefore = (store) => soon(sendQueue(store, () => localTime(new Date())));
+
+// A device that this phone was before: the clinic would show it for 90 days more. Tried again at each round.
+export async function revoke(store, device) {
+  try {
+    await askAs(device, store, "POST", "/v1/device/revoke");
+  } catch (error) {
+    if (!(error instanceof Disconnected)) throw error;
+  }
+}
+
+// Reminders of the connection before would still come here. Whoever is connected now subscribes anew.
+async function unsubscribe() {
+  const worker = navigator.serviceWorker && (await navigator.serviceWorker.getRegistration());
+  const held = worker && worker.pushManager && (await worker.pushManager.getSubscription());
+  if (held) await held.unsubscribe();
+}
+
+// Why this phone is asked for a code, also at later openings; answers that wait or were refused stay.
+export const WHY = {
+  again: () => say("This phone is already connected. Connect it again only if your clinic asked you to."),
   lost: () =>
     `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
   left: () => say("This phone is disconnected. What it kept is deleted, but for answers that were not sent."),
@@ -58,18 +88,18 @@ export async function end(store, deviceId, why, keys) {
       else kept.clear();
       if (said) kept.put(said, "why");
     });
+  await soon(unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));
   loadAnew();
 }
 
-// Or its reminders would still come here. Not for long: that the clinic shows a phone too many does less harm than one
-// that is not connected.
-async function revoke(store, device) {
+// Done, failed, or left alone after a while.
+async function soon(task) {
   const patience = new Promise((resolve) => {
-    setTimeout(resolve, REVOKING_MILLISECONDS);
+    setTimeout(resolve, PATIENCE_MILLISECONDS);
   });
-  await Promise.race([askAs(device, store, "POST", "/v1/device/revoke").catch(() => {}), patience]);
+  await Promise.race([task.catch(() => {}), patience]);
 }
 
 function connectFault(error) {

@@ -1,13 +1,16 @@
 // What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it; sending it, covering
-// the page and the end of the client day do. Nothing of it is ever sent from here.
+// the page and, an hour after the last tap, the end of the client day do. Nothing of it is ever sent from here.
 import { dayOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 
 const FORMS = ["answers", "moment-form", "questions-form"];
-// After an hour "right now" was some other moment.
-const MOMENT_MILLISECONDS = 60 * 60 * 1000;
+// So long after the last tap a form is still what somebody is doing; after it, "right now" was some other moment.
+const LEFT_MILLISECONDS = 60 * 60 * 1000;
 
 const drafting = { busy: false, again: false };
+
+// Also where the phone's clock was set meanwhile.
+export const isLeft = (touchedAt) => Math.abs(Date.now() - touchedAt) > LEFT_MILLISECONDS;
 
 const chosenIn = (id) =>
   Array.from(element(id).elements)
@@ -33,11 +36,11 @@ export async function keepDraft() {
   drafting.busy = false;
 }
 
-// This client day's, or nothing.
+// This client day's or the last hour's, or nothing.
 export async function keptDraft() {
   const draft = await page.store.kept("draft");
-  if (!draft || dayOf(new Date(draft.at)) !== dayOf(new Date())) return page.store.forget("draft");
-  if (draft.view === "moment" && Date.now() - draft.at > MOMENT_MILLISECONDS) draft.view = "";
+  if (!draft || (dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at))) return page.store.forget("draft");
+  if (draft.view === "moment" && isLeft(draft.at)) draft.view = "";
   return draft;
 }
 

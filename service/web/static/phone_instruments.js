@@ -13,8 +13,8 @@ export async function keepDefinitions(store, today, fetchOne) {
   const missing = today.instruments.filter(({ code, version }) => (kept[code] || {}).version !== version);
   for (const { code } of missing) kept[code] = await fetchOne(code);
   if (missing.length) await store.keep("instruments", kept);
-  // And with it the part that asks.
-  if (today.instruments.length) await asking();
+  // And with it the part that asks, for which nothing waits: a script may hang.
+  if (today.instruments.length) asking();
 }
 
 // In the page's language where it was translated; `language` says in whose words it is.

@@ -4,8 +4,6 @@ import { element } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
-export const when = (answer) => dayAndTime(new Date(answer.body.answered_at));
-
 export async function showQueue(store, wake) {
   const queue = await store.queue();
   const waiting = await waitingAnswers(store);
@@ -27,38 +25,18 @@ export async function showQueue(store, wake) {
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
-  showLog(queue, (await store.kept("sentLog")) || []);
-  // The two lists are no part of what an opening takes: nothing gets into them without a network, and then the worker
-  // keeps them.
+  // The lists are no part of what an opening takes. Nothing gets into these two without a network, and then the worker
+  // keeps what shows them.
   const part = refused.length + earlier.length && (await import("./phone_unsent.js").catch(() => null));
   for (const [id, some] of [["refused", refused], ["earlier", earlier]]) element(id).hidden = !part || !some.length;
   if (part) part.showUnsent(refused, earlier, device, store, wake);
+  await showLog(queue, (await store.kept("sentLog")) || []);
 }
 
-export const kindOf = (body) => {
-  if (body.instrument) return say("Questions");
-  return body.kind === "moment" ? say("Craving now") : say("Check-in");
-};
-
-// Every answer that this phone knows of, newest first, each with what became of it.
-function showLog(queue, sent) {
-  const lines = queue.map((answer) => ({
-    id: answer.id,
-    state: answer.refused ? "refused" : "waiting",
-    words: `${kindOf(answer.body)}, ${when(answer)}: ${answer.refused ? say("not accepted") : say("waiting")}`,
-  }));
-  for (const { id, body, arrivedAt } of sent) {
-    const arrived = say("sent, arrived {when}", { when: dayAndTime(new Date(arrivedAt)) });
-    lines.push({ id, state: "arrived", words: `${kindOf(body)}, ${when({ body })}: ${arrived}` });
-  }
-  lines.sort((one, other) => (one.id < other.id ? 1 : -1));
-  element("log").hidden = !lines.length;
-  element("log-list").replaceChildren(
-    ...lines.map(({ state, words }) => {
-      const item = document.createElement("li");
-      item.className = state;
-      item.textContent = words;
-      return item;
-    }),
-  );
+async function showLog(queue, sent) {
+  const log = element("log");
+  log.hidden = !(queue.length + sent.length);
+  const part = log.open && (await import("./phone_log.js").catch(() => null));
+  if (part) part.listAll(queue, sent);
+  element("log-fault").textContent = part || !log.open ? "" : say("This needs a connection. Please try again.");
 }

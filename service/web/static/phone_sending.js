@@ -5,10 +5,10 @@
 import { isDay, localTime, zone } from "./phone_days.js";
 import { scoresOf } from "./phone_form.js";
 import { keepDefinitions } from "./phone_instruments.js";
-import { agreeOnLanguage } from "./phone_language.js";
 import { clinic, loadAnew, page } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
+import { language } from "./phone_words.js";
 
 const FIRST_WAIT_MILLISECONDS = 1000;
 // Without a network a try costs nothing; a clinic that does answer, but not well, is left in peace for longer.
@@ -21,9 +21,14 @@ const sending = { wait: FIRST_WAIT_MILLISECONDS, notBefore: 0, timer: 0 };
 // What the other parts do when a round is over, and when this phone is connected no more; phone.js says.
 export const then = { done: null, ended: null };
 
+// Apart, so that no answer waits for what the clinic has to say.
 async function exchange() {
-  await sendQueue(page.store, () => localTime(new Date()));
+  await alone("send", () => sendQueue(page.store, () => localTime(new Date())));
   await holdingTaps(() => showQueue(page.store, wake));
+  await alone("hear", hear);
+}
+
+async function hear() {
   const today = await askAsDevice(page.store, "GET", `/v1/today?time_zone=${encodeURIComponent(zone())}`);
   if (!isDay(today)) throw new Unreachable();
   // Of the last answer nothing but what the scales mark: a note has no place on this phone once it is sent.
@@ -31,28 +36,12 @@ async function exchange() {
   await page.store.keep("today", today);
   page.today = today;
   await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
-  await agreeOnLanguage();
-  if (!today.due) await takeRemindersAway();
-  if (today.reminder_zone) await keepReminding();
-}
-
-// Once a page and zone. Answers do not wait for it: what goes wrong here is for another time.
-async function keepReminding() {
-  const here = zone();
-  if (sending.remindedIn === here) return;
-  sending.remindedIn = here;
-  try {
-    await (await import("./phone_reminders.js")).follow(page.today.reminder_zone);
-  } catch (error) {
-    if (!(error instanceof Refused)) sending.remindedIn = "";
-    report(error);
+  const replaced = (await page.store.kept("replaced")) || [];
+  const isOther = today.language !== language || sessionStorage.language;
+  // Nothing waits for these, and what goes wrong there is for another time.
+  if (!today.due || today.reminder_zone || isOther || replaced.length) {
+    import("./phone_after.js").then((part) => part.follow(today, replaced)).catch(report);
   }
-}
-
-async function takeRemindersAway() {
-  const worker = navigator.serviceWorker && (await navigator.serviceWorker.getRegistration());
-  if (!worker || !worker.getNotifications) return;
-  for (const shown of await worker.getNotifications({ tag: "reminder" })) shown.close();
 }
 
 const HELD_MILLISECONDS = 350;
@@ -73,8 +62,8 @@ export function report(error) {
   console.warn(error);
 }
 
-// Old browsers have no locks: two tabs may send the same answer, which is stored once.
-const alone = (task) => (navigator.locks ? navigator.locks.request(`neap-send-${clinic}`, task) : task());
+// One tab at a time. Old browsers have no locks: two tabs may send the same answer, which is stored once.
+const alone = (name, task) => (navigator.locks ? navigator.locks.request(`neap-${name}-${clinic}`, task) : task());
 
 async function tryAgainLater(most) {
   clearTimeout(sending.timer);
@@ -86,12 +75,12 @@ async function tryAgainLater(most) {
   sending.wait = Math.min(sending.wait * 2, most);
 }
 
-// One tab at a time, whatever woke it; whoever comes second finds nothing left to send.
+// Whatever woke it; whoever comes second finds nothing left to send.
 async function synchronise() {
   let most = MOST_MILLISECONDS;
   if (page.store.deviceId && performance.now() >= sending.notBefore) {
     try {
-      await alone(exchange);
+      await exchange();
       sending.wait = FIRST_WAIT_MILLISECONDS;
     } catch (error) {
       if (error instanceof Disconnected) {

@@ -12,11 +12,12 @@ const AT_ONCE_MILLISECONDS = 500;
 // As many answers as the list of what was sent goes back.
 const REMEMBERED = 20;
 
-// Nobody answered: `atOnce` where the phone itself has no way out, which costs no waiting and no server anything.
+// The clinic did not answer: `atOnce` where the phone itself has no way out, which costs no waiting and no server
+// anything; `status` of something in between that answered in its place.
 export class Unreachable extends Error {
-  constructor(atOnce = false) {
+  constructor({ atOnce = false, status = 0 } = {}) {
     super();
-    this.atOnce = atOnce;
+    Object.assign(this, { atOnce, status });
   }
 }
 
@@ -43,7 +44,8 @@ export class Disconnected extends Error {
   }
 }
 
-export async function ask(method, path, { body, token } = {}) {
+// `holds`: the texts without which an answer is not the clinic's, whatever its status.
+export async function ask(method, path, { body, token, holds = [] } = {}) {
   const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -64,30 +66,32 @@ export async function ask(method, path, { body, token } = {}) {
     answer = await response.text();
   } catch {
     // No network, a reply cut short, or none in time: whether it arrived is not known, so it will be sent again.
-    throw new Unreachable(performance.now() - askedAt < AT_ONCE_MILLISECONDS);
+    throw new Unreachable({ atOnce: performance.now() - askedAt < AT_ONCE_MILLISECONDS });
   } finally {
     clearTimeout(timer);
   }
   let content = {};
   try {
-    content = answer ? JSON.parse(answer) : {};
+    content = response.status === 204 ? {} : JSON.parse(answer);
   } catch {
-    // A page of some gateway in between instead of an answer of ours.
-    throw new Unreachable();
+    content = null;
   }
   if (!response.ok) {
-    const type = response.headers.get("Content-Type") || "";
     // Of something in between, which knows nothing of this phone and its answers: no end, and no refusal.
-    if (!type.startsWith("application/problem+json")) throw new Unreachable();
+    if (!content || !String(content.type).startsWith("/problems/")) throw new Unreachable(response);
     throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
   }
+  // A page of some gateway instead of an answer of ours.
+  if (!content) throw new Unreachable();
+  if (!holds.every((name) => typeof content[name] === "string")) throw new Unreachable();
   return content;
 }
 
 async function refresh(store, device) {
   let nonce;
   try {
-    ({ nonce } = await ask("POST", "/v1/device/nonce", { body: { refresh_token: device.refreshToken } }));
+    const body = { refresh_token: device.refreshToken };
+    ({ nonce } = await ask("POST", "/v1/device/nonce", { body, holds: ["nonce"] }));
   } catch (error) {
     throw error instanceof Refused && error.status === 401 ? new Disconnected(device.deviceId) : error;
   }
@@ -95,6 +99,7 @@ async function refresh(store, device) {
   const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, device.key, text);
   const access = await ask("POST", "/v1/device/token", {
     body: { refresh_token: device.refreshToken, nonce, signature: base64url(signature) },
+    holds: ["access_token"],
   });
   const fresh = { ...device, accessToken: access.access_token, obtainedAt: Date.now() };
   // On a full phone it holds for this request.
@@ -161,6 +166,12 @@ async function settle(store, answer, result) {
   await store.enqueue({ ...answer, refused: { status: result.status, problem: result.problem || {} } });
 }
 
+const REFUSALS = [400, 409, 413, 422];
+// By something in between: a firewall that dislikes a note, a proxy that takes no long ones.
+const BLOCKS = [400, 403, 406, 413, 422];
+// Of these answers in particular, and not of everything that would be sent.
+const isOfThese = (error) => (error instanceof Refused ? REFUSALS : BLOCKS).includes(error.status);
+
 // A refusal of this very answer, which no repetition will change; all else is worth another try later.
 function isFinal(status) {
   return status < 500 && ![401, 408, 425, 429].includes(status);
@@ -177,9 +188,12 @@ export async function waitingAnswers(store) {
 async function sendResponse(store, answer, sentAt) {
   let result = { status: 200 };
   try {
-    await askAsDevice(store, "PUT", `/v1/instrument-responses/${answer.id}`, { ...answer.body, sent_at: sentAt });
+    const body = { ...answer.body, sent_at: sentAt };
+    const { response } = await askAsDevice(store, "PUT", `/v1/instrument-responses/${answer.id}`, body);
+    // Something in between may have said yes to it.
+    if (!response || response.id !== answer.id) throw new Unreachable();
   } catch (error) {
-    if (!(error instanceof Refused) || ![400, 409, 413, 422].includes(error.status)) throw error;
+    if (!(error instanceof Refused) || !isOfThese(error)) throw error;
     result = { status: error.status, problem: error.problem };
   }
   await settle(store, answer, result);
@@ -197,7 +211,7 @@ export async function sendQueue(store, now) {
       try {
         await sendResponse(store, waiting[0], now());
       } catch (error) {
-        if (!(error instanceof Refused) || [401, 429, 503].includes(error.status)) throw error;
+        if (error instanceof Refused ? [401, 429, 503].includes(error.status) : !isOfThese(error)) throw error;
         // Whatever is wrong with this one holds up none behind it.
         passed.set(waiting[0].id, error);
       }
@@ -208,11 +222,14 @@ export async function sendQueue(store, now) {
     try {
       ({ results } = await askAsDevice(store, "POST", "/v1/check-ins/batch", batch));
     } catch (error) {
-      // Only these speak of the answers themselves; a 404 or 403 may come from something in between.
-      if (!(error instanceof Refused) || ![400, 413, 422].includes(error.status)) throw error;
-      // The whole batch was refused: one by one, so that a single bad answer never holds up the others.
+      if (!isOfThese(error)) throw error;
+      // One by one, so that a single answer never holds up the others.
       if (batch.length > 1) {
         mostItems = 1;
+        continue;
+      }
+      if (!(error instanceof Refused)) {
+        passed.set(batch[0].id, error);
         continue;
       }
       results = [{ status: error.status, problem: error.problem }];

@@ -70,7 +70,10 @@ export async function openStore(clinic) {
     enqueue: async (answer, spent = []) => {
       const writing = database.transaction(["queue", "kept"], "readwrite", { durability: "strict" });
       writing.objectStore("queue").put(answer);
-      for (const key of spent) writing.objectStore("kept").delete(key);
+      const kept = writing.objectStore("kept");
+      kept.get("device").onsuccess = ({ target }) => {
+        if (idOf(target.result) === own.deviceId) for (const key of spent) kept.delete(key);
+      };
       await committed(writing);
     },
     drop: (id) => write("queue", (store) => store.delete(id)),

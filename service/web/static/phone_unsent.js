@@ -1,6 +1,7 @@
 // What does not go out by itself: what the clinic did not accept, and what was answered under an earlier enrolment.
+import { kindOf, when } from "./phone_log.js";
 import { element } from "./phone_page.js";
-import { kindOf, showQueue, when } from "./phone_queue.js";
+import { showQueue } from "./phone_queue.js";
 import { say } from "./phone_words.js";
 
 const FIELDS = {

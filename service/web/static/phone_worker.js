@@ -21,9 +21,9 @@ const FILES = /(?:src|sheet" href|"icon" href)="(\/static\/[^"]+)/g;
 const PARTS = "parts";
 let keeping = Promise.resolve();
 
-// A file may be kept for good only by the release that its address names: while a clinic's servers are updated one after
-// the other, another one answers the same address with a file of its own.
-const isOurs = ({ ok, headers }) => ok && (headers.get("Cache-Control") || "").includes("immutable");
+// A file is kept only from the release that its address names: while a clinic's servers are updated one after the other,
+// another one answers the same address with a file of its own.
+const isOurs = ({ ok, headers, url }) => ok && url.includes(`/static/${headers.get("Neap-Release")}/`);
 
 async function ours(file) {
   const response = await fetch(file);
@@ -31,15 +31,20 @@ async function ours(file) {
   return [file, response];
 }
 
-// All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing.
+// All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing. Whoever
+// waits for it is told that all of it is there; where this phone has no room, nothing of it is kept.
 async function replace(path, response) {
   const files = Array.from((await response.clone().text()).matchAll(FILES), ([, file]) => file);
   if (!files.length) throw new Error("somebody else's page");
   const shell = await caches.open(`shell ${path}`);
   const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
   const fetched = await Promise.all(files.filter((file) => !before.includes(file)).map(ours));
-  for (const [file, content] of fetched) await shell.put(file, content);
-  await shell.put(path, response);
+  try {
+    for (const [file, content] of fetched) await shell.put(file, content);
+    await shell.put(path, response);
+  } catch {
+    return;
+  }
   const gone = before.filter((file) => file !== path && !files.includes(file));
   if (gone.length) await caches.delete(PARTS);
   for (const file of gone) await shell.delete(file);
@@ -82,9 +87,12 @@ async function kept(request) {
   const found = await caches.match(request);
   if (found) return found;
   const response = await fetch(request);
-  if (isOurs(response)) await (await caches.open(PARTS)).put(request, response.clone());
+  // Without room it is there with a network only.
+  if (isOurs(response)) await shelve(request, response.clone()).catch(() => {});
   return response;
 }
+
+const shelve = async (request, response) => (await caches.open(PARTS)).put(request, response);
 
 // A reminder. Its words come from the server, in the client's language, and say nothing of what it is about; the same
 // tag for all of them, so that one that was not looked at is replaced and never joined by a second.

@@ -1,0 +1,53 @@
+// What a round with the clinic leads to beside the page's view: language, reminders, devices that this phone was before.
+import { zone } from "./phone_days.js";
+import { page } from "./phone_page.js";
+import { Refused, askAsDevice } from "./phone_server.js";
+import { language } from "./phone_words.js";
+
+let remindedIn = "";
+
+export async function follow(today, replaced) {
+  await agreeOnLanguage(today.language);
+  if (!today.due) await takeRemindersAway();
+  if (replaced.length) await revoke(replaced);
+  if (today.reminder_zone) await keepReminding(today.reminder_zone);
+}
+
+async function revoke(replaced) {
+  const connection = await import("./phone_connection.js");
+  for (const device of replaced) await connection.revoke(page.store, device);
+  await page.store.forget("replaced");
+}
+
+// The client's language: what was just tapped here, else what the clinic has noted, which is the page's where nothing is
+// yet. The page's own says nothing: it may be the kept one.
+async function agreeOnLanguage(noted) {
+  // Reminders come in the language that is noted.
+  if (!noted || sessionStorage.language === language) {
+    await askAsDevice(page.store, "PUT", "/v1/phone-settings/language", { language });
+    sessionStorage.removeItem("language");
+    return;
+  }
+  const address = `?language=${noted}`;
+  // Once: where that page cannot be had just now, this one comes again.
+  if (noted !== language && location.search !== address) location.replace(address);
+}
+
+// Once a page and zone.
+async function keepReminding(remindZone) {
+  const here = zone();
+  if (remindedIn === here) return;
+  remindedIn = here;
+  try {
+    await (await import("./phone_reminders.js")).follow(remindZone);
+  } catch (error) {
+    if (!(error instanceof Refused)) remindedIn = "";
+    throw error;
+  }
+}
+
+async function takeRemindersAway() {
+  const worker = navigator.serviceWorker && (await navigator.serviceWorker.getRegistration());
+  if (!worker || !worker.getNotifications) return;
+  for (const shown of await worker.getNotifications({ tag: "reminder" })) shown.close();
+}
