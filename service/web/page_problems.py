@@ -37,6 +37,9 @@ WHAT_NEXT_HERE = {
     409: "Somebody may have been faster. Load the page again and look at it.",
     429: "Wait a little, then press again.",
 }
+# Of what was overtaken the message says all there is to do.
+MEANWHILE = "Something came meanwhile"
+LOOK = "Load the page again to see how it stands."
 LATER = "Try again in a moment; if it stays so, tell whoever runs this server."
 
 
@@ -50,16 +53,19 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return _to_sign_in(request, error)
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
-    said_here = form_replies.SENT_BY_PAGE in request.headers
+    overtaken = isinstance(error, errors.Overtaken)
+    anew = overtaken and request.headers.get(form_replies.SENT_BY_PAGE) == form_replies.ANEW
+    said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
-        refused_forms.note(request, problem)
+        refused_forms.note(request, problem, overtaken=overtaken)
+    what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER)
     context = {
         **({} if said_here else _frame_of(request, services)),
-        "title": problem.title,
+        "title": MEANWHILE if overtaken else problem.title,
         "detail": FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         "faults": problem.errors,
-        "next": (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER),
+        "next": LOOK if overtaken else what_next,
     }
     page = services.pages.show("said.html" if said_here else "error.html", context, status=problem.status)
     page.headers.update(headers)

@@ -13,15 +13,10 @@
     document.getElementById("said").textContent = words;
   }
 
-  function differs(field) {
-    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-    if (field.type !== "select-one") return "defaultValue" in field && field.value !== field.defaultValue;
-    const given = [...field.options].findIndex((option) => option.defaultSelected);
-    return field.selectedIndex !== Math.max(given, 0);
-  }
-
+  // What came back with the page stands in it as if it had always been there.
   function isHalfWritten(form) {
-    return form.method === "post" && form.getAttribute("role") !== "search" && [...form.elements].some(differs);
+    const cameBack = form.elements.namedItem("form_page") && [...form.querySelectorAll("textarea")].some((field) => field.value);
+    return Boolean(cameBack) || (kept.forms().includes(form) && [...form.elements].some(kept.differs));
   }
 
   // What else was typed on the page would be lost with it, and is asked about; not when somebody signs out.
@@ -35,15 +30,27 @@
     location.reload();
   }
 
-  // A page instead of an address: what is shown once, or asked for by a form.
-  function show(html) {
+  function put(html) {
     const page = new DOMParser().parseFromString(html, "text/html");
-    history.pushState(null, "", location.href);
     document.title = page.title;
     document.body.replaceWith(document.adoptNode(page.body));
     htmx.process(document.body);
     scrollTo(0, 0);
+  }
+
+  // A page instead of an address: what is shown once, or asked for by a form.
+  function show(html) {
+    history.pushState(null, "", location.href);
+    put(html);
     document.getElementById("main").focus();
+  }
+
+  // The page as it is by now, for something came meanwhile: what this form held comes back with it, the rest stays.
+  function showAnew(form, html) {
+    const typed = kept.typed(form);
+    put(html);
+    kept.give(typed);
+    (document.querySelector("[autofocus]") ?? document.getElementById("main")).focus();
   }
 
   function problemOf(form, error) {
@@ -62,7 +69,7 @@
     const reply = await fetch(form.getAttribute("action"), {
       method: "POST",
       body,
-      headers: { "Neap-Form": "yes" },
+      headers: { "Neap-Form": "anew" in form.dataset ? "anew" : "yes" },
       signal: AbortSignal.timeout(PATIENCE),
     });
     const to = reply.headers.get("Neap-Go-To");
@@ -71,7 +78,8 @@
     if (reply.headers.has("Neap-Said")) {
       document.getElementById("said").innerHTML = text;
       refused.mark(form, document.getElementById("said"));
-    } else if (text.includes('id="main"')) show(text);
+    } else if (reply.status === 409 && text.includes('id="main"')) showAnew(form, text);
+    else if (text.includes('id="main"')) show(text);
     else throw new TypeError(`status ${reply.status}`);
   }
 
