@@ -22,6 +22,7 @@
   // What else was typed on the page would be lost with it, and is asked about; not when somebody signs out.
   function go(form, to) {
     sent.add(form);
+    twice.leaves();
     leaving = !form.closest("main");
     const target = new URL(to, location.href);
     const here = target.pathname === location.pathname && target.search === location.search;
@@ -36,6 +37,7 @@
     document.body.replaceWith(document.adoptNode(page.body));
     htmx.process(document.body);
     scrollTo(0, 0);
+    twice.arrives();
   }
 
   // A page instead of an address: what is shown once, or asked for by a form.
