@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
@@ -115,13 +116,15 @@ class Two(NamedTuple):
         assert found is not None
         return found[1]
 
-    async def does(self, what: str, headers: dict[str, str] | None = None, **form: str) -> httpx.Response:
-        """By the first of the two, from the alert's page."""
+    async def does(self, what: str, sent_as: str | None = None, **form: str) -> httpx.Response:
+        """By the first of the two, from the alert's page; by its script, where `sent_as` says how."""
         person = self.desk.person
         origin = {"Referer": str(self.desk.http.base_url.join(self.path))}
         form["csrf_token"] = person.csrf_token
         return await self.desk.http.post(
-            f"{self.path}/{what}", data=form, headers=person.cookie | origin | (headers or {})
+            f"{self.path}/{what}",
+            data=form,
+            headers=person.cookie | origin | ({} if sent_as is None else {"Neap-Form": sent_as}),
         )
 
     async def other_does(self, what: str, **form: str) -> None:
@@ -152,7 +155,7 @@ async def test_the_page_comes_anew_with_what_joined_and_with_what_was_typed(two:
     seen = await two.seen()
     await two.joins()
     sent = {"outcome": "false_alarm", "note": "Pressed the <wrong> button.", "seen": seen}
-    reply = await two.does("resolve", {"Neap-Form": "anew"} if by_script else {}, **sent)
+    reply = await two.does("resolve", "anew" if by_script else None, **sent)
     assert reply.status_code == 409
     assert re.search(
         r"Since you opened this page: a new reason joined at \d\d:\d\d. Look at it, then press again.", reply.text
@@ -171,8 +174,59 @@ async def test_other_pages_take_on_no_more_than_they_showed(two: Two, page: str)
     found = re.search(r'name="seen" value="(\d+)"', shown)
     assert found is not None
     await two.joins()
-    reply = await two.does("acknowledge", {"Neap-Form": "yes"}, seen=found[1])
+    reply = await two.does("acknowledge", "yes", seen=found[1])
     assert reply.status_code == 409
     assert "a new reason joined" in reply.text
     assert 'id="main"' not in reply.text
     assert EventKind.ACKNOWLEDGED not in await two.kinds()
+
+
+async def test_the_second_is_told_who_was_first_and_until_when(two: Two) -> None:
+    seen = await two.seen()
+    await two.other_does("acknowledge")
+    for sent_as, of_the_page in (("anew", True), ("yes", False), (None, True)):
+        reply = await two.does("acknowledge", sent_as, seen=seen)
+        assert reply.status_code == 409
+        assert re.search(r"Ada Brandt took it on at \d\d:\d\d and has it until \d\d:\d\d\.", reply.text)
+        assert ('id="main"' in reply.text) is of_the_page
+        assert "contradicts" not in reply.text
+
+
+WRITTEN = {"resolve": "note", "snooze": "reason"}
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+async def test_what_was_typed_for_an_alert_that_is_closed_by_now_can_be_kept_as_a_note(two: Two, what: str) -> None:
+    async with database.transaction(two.desk.owner, two.desk.clinic.clinic_id) as db:
+        two = two._replace(alert_id=await an_alert_of(db, two.client_id))
+    seen = await two.seen()
+    await two.other_does("resolve", outcome="no_action_needed")
+    typed = "Rang her: she is with her sister."
+    until = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    reply = await two.does(what, seen=seen, outcome="called", until=until, **{WRITTEN[what]: typed})
+    assert reply.status_code == 409
+    assert re.search(r"Ada Brandt closed it at \d\d:\d\d\. What you typed stands here\.", reply.text)
+    form = reply.text[reply.text.index(f'action="{two.path}/note"') :]
+    assert "Rang her: she is with her sister.</textarea>" in form[: form.index("</form>")]
+    assert "resolved" in reply.text
+    assert "no action needed" in reply.text
+
+
+async def test_a_page_says_what_came_since_once_and_goes_on_asking(two: Two) -> None:
+    asks = f"{two.path}/changed?seen={await two.seen()}"
+    by_itself = {"Neap-By-Itself": "yes"}
+    assert (await two.desk.get(asks, **by_itself)).status_code == 204
+    await two.other_does("acknowledge")
+    told = await two.desk.get(asks, **by_itself)
+    assert told.status_code == 286
+    assert re.search(r"Since you opened this page: Ada Brandt took it on at \d\d:\d\d\. ", told.text)
+    again = re.search(r'hx-get="([^"]+)"', told.text)
+    assert again is not None
+    asks = unescape(again[1])
+    assert (await two.desk.get(asks, **by_itself)).status_code == 204
+    await two.joins()
+    told = await two.desk.get(asks, **by_itself)
+    assert told.status_code == 200
+    assert "Ada Brandt took it on" in told.text
+    assert "a new reason joined" in told.text
+    assert (await two.desk.get(f"{two.path}/changed?seen=-1")).status_code == 400

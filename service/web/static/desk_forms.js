@@ -119,6 +119,22 @@
     event.preventDefault();
     if (!form.dataset.sending) send(form, event.submitter);
   });
+  // Something changed, says the page: it comes as it is by now, with what was typed.
+  async function showNow() {
+    try {
+      const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      if (reply.redirected) return location.assign(reply.url);
+      if (!reply.ok) throw new TypeError(`status ${reply.status}`);
+      showAnew(null, await reply.text());
+    } catch {
+      tell("This could not be shown: the server does not answer. What you typed still stands here. Press again in a moment.");
+    }
+  }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("a[data-anew]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    showNow();
+  });
   window.addEventListener("popstate", () => location.reload());
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && [...document.forms].some((form) => !sent.has(form) && isHalfWritten(form))) event.preventDefault();
