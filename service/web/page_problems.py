@@ -58,7 +58,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
-        refused_forms.note(request, problem, overtaken=overtaken)
+        refused_forms.note(request, problem, contradicted=isinstance(error, errors.Conflict))
     what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER)
     context = {
         **({} if said_here else _frame_of(request, services)),

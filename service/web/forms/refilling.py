@@ -62,12 +62,14 @@ class Control:
 
 @dataclass
 class Form:
-    """A form that is sent by POST, with the folds (`details`) around it that are shut, and the addresses of forms whose
-    texts it takes where they do not stand on the page any more (`data-instead`)."""
+    """A form that is sent by POST, with the folds (`details`) around it that are shut; whether it makes something under
+    an id that is another on each page (`data-makes`); and the addresses of forms whose texts it takes where they do not
+    stand on the page any more (`data-instead`)."""
 
     action: str
     tag_end: int
     shut: list[int]
+    makes: bool
     instead: list[str]
     controls: list[Control] = field(default_factory=list)
 
@@ -114,7 +116,7 @@ class _Reader(HTMLParser):
         elif tag == "form" and (attributes.get("method") or "").lower() == "post":
             shut = [at for at, is_open in self._folds if not is_open]
             instead = (attributes.get("data-instead") or "").split()
-            self._form = Form(attributes.get("action") or "", tag_end, shut, instead)
+            self._form = Form(attributes.get("action") or "", tag_end, shut, "data-makes" in attributes, instead)
             self.forms.append(self._form)
         elif self._form is not None and tag in ("input", "select", "textarea", "option"):
             label = self._label if self._label >= 0 else begin
@@ -177,8 +179,11 @@ def refill(
 
 
 def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
-    """The form that was sent. A page gives a form that makes something a fresh id each time, so ids may differ."""
-    like = [each for each in forms if UUID_TEXT.sub("*", each.action) == UUID_TEXT.sub("*", sent_to)]
+    """The form that was sent, and no other that is like it: what was typed for one record is not put to the next.
+
+    Only the id of a form that makes something may differ, for a page gives it a fresh one each time.
+    """
+    like = [each for each in forms if each.action == sent_to or (each.makes and _like(each.action, sent_to))]
     names, sent = {name for name, _ in texts}, set(texts)
 
     def fits(form: Form) -> tuple[bool, int, int]:
@@ -186,6 +191,10 @@ def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
         return form.action == sent_to, -len(names - own), len(form.hidden() & sent)
 
     return max(like, key=fits, default=None)
+
+
+def _like(action: str, sent_to: str) -> bool:
+    return UUID_TEXT.sub("*", action) == UUID_TEXT.sub("*", sent_to)
 
 
 def _instead(forms: Sequence[Form], sent_to: str) -> Form | None:

@@ -18,21 +18,21 @@ from service.web.forms.refilling import PAGE_FIELD, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
-# On the state of a request whose form was refused: the problem; and whether the page is another by now.
+# On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
 REFUSED = "refused_form"
-OVERTAKEN = "overtaken_form"
+CONTRADICTED = "contradicted_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
-def note(request: Request[Any, Any, Any], problem: Problem, *, overtaken: bool = False) -> None:
+def note(request: Request[Any, Any, Any], problem: Problem, *, contradicted: bool = False) -> None:
     """Say that this request's form was refused. Only where it is known to come from a page of ours: what another site
     made a browser send is not shown as if somebody had typed it.
 
-    `overtaken`: the page has changed since, so it is shown even where the form does not stand on it any more.
+    `contradicted`: the page may be another by now, so it is shown even where the form does not stand on it any more.
     """
     if request.method == "POST" and request.headers.get("hx-request") != "true":
         request.state[REFUSED] = problem
-        request.state[OVERTAKEN] = overtaken
+        request.state[CONTRADICTED] = contradicted
 
 
 def carried(app: ASGIApp) -> ASGIApp:
@@ -82,7 +82,7 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         faults=problem.errors,
         opened_at=opened_at,
     )
-    if page is None and refused.state.get(OVERTAKEN):
+    if page is None and refused.state.get(CONTRADICTED):
         page = told_at_head(content.decode(), says)
     if page is None:
         return None

@@ -27,12 +27,12 @@ const kept = {};
       value: field.value,
     })));
 
-  // A page gives a form that makes something a fresh id each time.
+  // A page gives a form that makes something a fresh id each time; any other is of one record, and of no other.
   function formOf(action) {
     const forms = kept.forms();
     const like = (address) => address.replace(UUID, "*");
     return forms.find((form) => form.getAttribute("action") === action)
-      ?? forms.find((form) => like(form.getAttribute("action")) === like(action));
+      ?? forms.find((form) => "makes" in form.dataset && like(form.getAttribute("action")) === like(action));
   }
 
   function fieldOf({ action, name, long, ticked, value }) {
