@@ -163,7 +163,7 @@ async def test_the_page_comes_anew_with_what_joined_and_with_what_was_typed(two:
     assert "Pressed the &lt;wrong&gt; button.</textarea>" in reply.text
     assert reply.text.count('class="finding"') == 2, "the page shows the reason"
     assert EventKind.RESOLVED not in await two.kinds()
-    now_seen = re.search(r'/resolve" data-anew>.*?name="seen" value="(\d+)"', reply.text, re.DOTALL)
+    now_seen = re.search(r'/note" data-anew.*?name="seen" value="(\d+)"', reply.text, re.DOTALL)
     assert now_seen is not None
     assert (await two.does("resolve", outcome="called", seen=now_seen[1])).status_code == 303
 

@@ -112,7 +112,7 @@ async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: D
         await page.get_by_role("link", name="Craving 2.1 points above usual").press("Enter")
         await page.get_by_role("button", name="Acknowledge").press("Enter")
         await expect(page.get_by_text("acknowledged by Maren Holt")).to_be_visible()
-        await page.get_by_label("Note (optional)").fill("Reached in the evening.")
+        await page.get_by_label("Write down something").fill("Reached in the evening.")
         await page.get_by_role("button", name="Called the client").press("Enter")
         await expect(page.get_by_text("Reached in the evening.")).to_be_visible()
         await page.goto("/inbox")

@@ -62,7 +62,8 @@ class Control:
 
 @dataclass
 class Form:
-    """A form that is sent by POST, with the folds (`details`) around it that are shut; whether it makes something under
+    """A form that is sent by POST, to its address or to that of a button of its own (`formaction`), with the folds
+    (`details`) around it that are shut; whether it makes something under
     an id that is another on each page (`data-makes`); and the addresses of forms whose texts it takes where they do not
     stand on the page any more (`data-instead`)."""
 
@@ -72,9 +73,13 @@ class Form:
     makes: bool
     instead: list[str]
     controls: list[Control] = field(default_factory=list)
+    of_buttons: list[str] = field(default_factory=list)
 
     def hidden(self) -> set[tuple[str, str]]:
         return {(each.name, each.value) for each in self.controls if each.kind == "hidden"}
+
+    def goes_to(self, sent_to: str) -> bool:
+        return sent_to in (self.action, *self.of_buttons) or (self.makes and _like(self.action, sent_to))
 
     def fillable(self) -> list[Control]:
         return [each for each in self.controls if each.name and each.kind not in LEFT_ALONE]
@@ -118,6 +123,8 @@ class _Reader(HTMLParser):
             instead = (attributes.get("data-instead") or "").split()
             self._form = Form(attributes.get("action") or "", tag_end, shut, "data-makes" in attributes, instead)
             self.forms.append(self._form)
+        elif self._form is not None and tag == "button":
+            self._form.of_buttons.append(attributes.get("formaction") or "")
         elif self._form is not None and tag in ("input", "select", "textarea", "option"):
             label = self._label if self._label >= 0 else begin
             control = Control(tag, attributes, begin, tag_end, tag_end, tag_end, label)
@@ -183,7 +190,7 @@ def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
 
     Only the id of a form that makes something may differ, for a page gives it a fresh one each time.
     """
-    like = [each for each in forms if each.action == sent_to or (each.makes and _like(each.action, sent_to))]
+    like = [each for each in forms if each.goes_to(sent_to)]
     names, sent = {name for name, _ in texts}, set(texts)
 
     def fits(form: Form) -> tuple[bool, int, int]:

@@ -68,7 +68,7 @@
   async function post(form, submitter) {
     const body = new URLSearchParams(new FormData(form));
     if (submitter?.name) body.append(submitter.name, submitter.value);
-    const reply = await fetch(form.getAttribute("action"), {
+    const reply = await fetch(submitter?.getAttribute("formaction") ?? form.getAttribute("action"), {
       method: "POST",
       body,
       headers: { "Neap-Form": "anew" in form.dataset ? "anew" : "yes" },
