@@ -51,6 +51,10 @@ class Conflict(DomainError):
     kind = "conflict"
 
 
+class Overtaken(Conflict):
+    """Somebody was faster, or something came since the page was opened: the message says what, and who, for people."""
+
+
 class Gone(DomainError):
     """A one-time thing that was spent or ran out."""
 

@@ -112,7 +112,7 @@ async def test_an_alert_is_worked_through_without_script_and_by_keyboard(desk: D
         await page.get_by_role("link", name="Craving 2.1 points above usual").press("Enter")
         await page.get_by_role("button", name="Acknowledge").press("Enter")
         await expect(page.get_by_text("acknowledged by Maren Holt")).to_be_visible()
-        await page.get_by_label("Note (optional)").fill("Reached in the evening.")
+        await page.get_by_label("Write down something").fill("Reached in the evening.")
         await page.get_by_role("button", name="Called the client").press("Enter")
         await expect(page.get_by_text("Reached in the evening.")).to_be_visible()
         await page.goto("/inbox")
@@ -258,7 +258,7 @@ async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> No
             await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
         # What asks by itself does so every twenty seconds.
         await page.clock.fast_forward(25_000)
-        await page.wait_for_url("**/sign-in?ended=idle", timeout=REFRESH_MILLISECONDS)
+        await page.wait_for_url("**/sign-in?ended=idle&next=/inbox", timeout=REFRESH_MILLISECONDS)
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

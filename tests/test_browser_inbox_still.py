@@ -103,6 +103,30 @@ async def test_a_press_just_after_the_list_changed_is_not_taken_and_says_so(desk
         assert await has_it(desk, unread) == desk.person.staff_id
 
 
+async def test_who_presses_again_because_nothing_seems_to_happen_takes_on_no_other_alert(desk: Desk) -> None:
+    wanted = await an_alert_of(desk, "Greta", Rule.SAFETY, Tier.URGENT)
+    others = [await an_alert_of(desk, name, Rule.SAFETY, Tier.URGENT) for name in ("Thea", "Wanda", "Bruno")]
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await a_live_inbox(desk, context)
+        place = await acknowledge_of(page, "Greta").bounding_box()
+        assert place is not None
+        x, y = place["x"] + 20, place["y"] + 15
+        # The clock of the page stands, and of the one that comes: it comes just now, however slow the machine is.
+        await page.clock.pause_at(datetime.now(UTC).timestamp() * 1_000 + 60_000)
+        async with page.expect_navigation():
+            await page.mouse.click(x, y)
+        under = await page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('button').textContent", [x, y])
+        assert under == "Acknowledge"
+        await page.mouse.click(x, y)
+        await expect(page.get_by_role("alert")).to_contain_text("nothing more was pressed. Look, and press again.")
+        assert await has_it(desk, wanted) == desk.person.staff_id
+        assert [await has_it(desk, each) for each in others] == [None, None, None]
+        await page.clock.run_for(800)
+        async with page.expect_navigation():
+            await page.mouse.click(x, y)
+        assert [await has_it(desk, each) for each in others].count(desk.person.staff_id) == 1
+
+
 async def test_an_offer_that_runs_out_moves_no_button(desk: Desk) -> None:
     await an_alert_of(desk, "Greta")
     await an_alert_of(desk, "Thea")

@@ -213,7 +213,7 @@ async def test_an_alert_is_acknowledged_noted_and_resolved_by_plain_forms(desk: 
     assert "resolved: called" in history
     again = await desk.post(f"/alerts/{alert_id}/acknowledge")
     assert again.status_code == 409
-    assert "Somebody may have been faster" in again.text
+    assert "You closed it at" in again.text
 
 
 async def test_inbox_answers_nothing_new_while_nothing_changed(desk: Desk) -> None:

@@ -18,7 +18,7 @@ from service.database import Pool
 from service.desk import gate_words
 from service.people import clients
 from service.web.forms import refilling
-from tests.appointments import a_planned_infusion
+from tests.appointments import a_planned_infusion, a_session_of
 from tests.builders import a_client, a_clinic
 from tests.desk import SignedInAs, a_person, a_session
 
@@ -272,6 +272,16 @@ async def test_secrets_and_what_the_page_hides_are_not_sent_back() -> None:
     assert 'value="Jo"' in filled
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "\r\n", "\n"])
+def test_whatever_ends_a_line_in_what_people_wrote_the_form_is_found_where_it_stands(end: str) -> None:
+    before = f'T</title><p>one{end}two{end}three</p>\n<form method="post" action="/x">'
+    page = f'<title>{before}<input name="name" value=""></form>'
+    filled = refilling.refill(page, sent_to="/x", texts=[("name", "Jo")], says="No.", faults=[], opened_at="/x")
+    assert filled is not None
+    assert filled.startswith(f"<title>Refused: {before}<")
+    assert filled.endswith('<input name="name" value="Jo"></form>')
+
+
 async def test_a_form_behind_a_fold_is_opened_and_only_that_one(scene: Scene) -> None:
     form: dict[str, object] = {"from_on": "2030-01-02", "until_on": "2030-01-01", "reason": "travel"}
     reply = await scene.send("/clients/{client}/treatment", "/clients/{client}/treatment/pauses/{fresh}", form)
@@ -281,6 +291,27 @@ async def test_a_form_behind_a_fold_is_opened_and_only_that_one(scene: Scene) ->
         if part.partition(">")[0].split()[-1:] == ["open"]
     ]
     assert [each[1] for each in opened if each] == ["Pause"]
+
+
+async def test_what_was_typed_for_a_record_that_is_gone_stands_in_the_form_of_no_other(
+    scene: Scene, owner_pool: Pool, clinic: Clinic
+) -> None:
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        gone, stays = [await a_session_of(db, scene.client_id, hours_ahead=hours) for hours in (20, 44)]
+    page = "/clients/{client}/sessions"
+    shown = (await scene.http.get(scene.path(page), headers=scene.person.bearer)).text
+    found = re.search(rf'/sessions/{gone}/change">.*?name="version" value="(.*?)"', shown)
+    assert found is not None
+    version = found[1]
+    assert (await scene.send(page, f"/sessions/{gone}/state", {"state": "cancelled", "version": version})).is_redirect
+    form = {"at": "2030-01-01T09:00", "modality": "group", "minutes": "55", "version": version, "meant": "yes"}
+    reply = await scene.send(page, f"/sessions/{gone}/change", form)
+    assert reply.status_code == 409
+    assert f'action="/sessions/{stays}/change"' in reply.text
+    assert "2030-01-01T09:00" not in reply.text
+    told = re.search(r'id="said" role="alert"><p [^>]*>(.*?)</p>', reply.text)
+    assert told is not None
+    assert "meanwhile" in told[1]
 
 
 async def test_programs_are_refused_as_before(scene: Scene) -> None:

@@ -57,6 +57,10 @@ TRANSITIONS: Mapping[EventKind, Transition] = {
 }
 
 
+class MovedOn(errors.Conflict):
+    """The alert is in a state in which this cannot happen to it: somebody was faster."""
+
+
 class Stood(msgspec.Struct, frozen=True, kw_only=True):
     """How an alert stood when somebody took it on: kept with that event, so that it can go on from there."""
 
@@ -74,7 +78,7 @@ def after(state: AlertState, event: EventKind, tier: Tier) -> AlertState:
     if tier not in transition.tiers:
         raise errors.Conflict(f"An alert of tier {tier} cannot be {event.replace('_', ' ')}.")
     if state not in transition.states:
-        raise errors.Conflict(f"The alert is {state.replace('_', ' ')}; it cannot be {event.replace('_', ' ')}.")
+        raise MovedOn(f"The alert is {state.replace('_', ' ')}; it cannot be {event.replace('_', ' ')}.")
     return transition.leads_to or state
 
 

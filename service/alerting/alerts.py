@@ -12,7 +12,7 @@ import msgspec
 from schemas.alert import Alert, AlertEvent, AlertState, EventKind, Finding, NewFinding, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from service import errors, ids
-from service.alerting import alert_states, deliveries, findings, leases, notes, rounds
+from service.alerting import alert_states, deliveries, findings, leases, news, notes, rounds
 from service.alerting.alert_states import Stood
 from service.database import Db
 from service.facts import client_day, client_zone, fold_queue
@@ -178,14 +178,16 @@ returning
 """
 
 
-async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datetime:
-    """Take it on, as a lease; until when. Raises NotFound, Conflict where the state does not allow it.
+async def acknowledge(db: Db, alert_id: UUID, *, by: UUID, now: datetime, seen: int | None = None) -> datetime:
+    """Take it on, as a lease; until when. Raises NotFound, Conflict where the state does not allow it, Unread where
+    a reason joined after the `seen` events (`news`).
 
     What somebody took on and let lapse can be taken on as if it were open.
     """
     alert = await _lock(db, alert_id)
     taken_over = leases.lapsed(alert, now)
     state = alert_states.after(AlertState.OPEN if taken_over else alert.state, EventKind.ACKNOWLEDGED, alert.tier)
+    await news.refuse_unread(db, alert_id, seen=seen, by=by, reasons_only=True)
     lease_until = await leases.until(db, alert.tier, now=now)
     stood = await db.get(Stood, ACKNOWLEDGE, db.clinic_id, alert_id, state, by, now, lease_until)
     detail = {"lease_until": lease_until.isoformat(), "stood": msgspec.to_builtins(stood)}
@@ -210,11 +212,20 @@ where clinic_id = $1
 
 
 async def snooze(
-    db: Db, alert_id: UUID, until: datetime, reason: str, *, by: UUID, now: datetime, sealer: Sealer
+    db: Db,
+    alert_id: UUID,
+    until: datetime,
+    reason: str,
+    *,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+    seen: int | None = None,
 ) -> None:
     """Put it off: nobody is told of it until then, and then it is told again. The reason is sealed like a note.
 
-    Raises NotFound, Invalid for a time past or too far ahead and for no reason, Conflict for tier 1 and by its state.
+    Raises NotFound, Invalid for a time past or too far ahead and for no reason, Conflict for tier 1 and by its state,
+    Unread where something came after the `seen` events (`news`).
     """
     if not now < until <= now + LONGEST_SNOOZE:
         fault = errors.FieldFault("until", f"within the next {LONGEST_SNOOZE.days} days")
@@ -223,6 +234,7 @@ async def snooze(
         raise errors.Invalid("Say why.", fields=(errors.FieldFault("reason", "at least one character"),))
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.SNOOZED, alert.tier)
+    await news.refuse_unread(db, alert_id, seen=seen, by=by)
     await notes.append(
         db, alert_id, EventKind.SNOOZED, reason, detail={"until": until.isoformat()}, by=by, now=now, sealer=sealer
     )
@@ -270,12 +282,13 @@ async def resolve(
     now: datetime,
     note: str | None = None,
     sealer: Sealer | None = None,
+    seen: int | None = None,
 ) -> None:
     """Close it with what came of it; a `note` needs the client's `sealer`.
 
     The outcome is a dated fact that the fold reads: "new usual" restarts the baseline from today's client day on, and
-    an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already, Invalid for "new usual"
-    where no worsening stands.
+    an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already, Unread where something
+    came after the `seen` events (`news`), Invalid for "new usual" where no worsening stands.
     """
     client_id = (await get(db, alert_id)).client_id
     today = await _client_day_of(db, client_id, now=now)
@@ -284,6 +297,7 @@ async def resolve(
         await fold_queue.mark_due(db, client_id, from_day=today, now=now)
     alert = await _lock(db, alert_id)
     state = alert_states.after(alert.state, EventKind.RESOLVED, alert.tier)
+    await news.refuse_unread(db, alert_id, seen=seen, by=by)
     if outcome is Outcome.NEW_USUAL and not offers_new_usual(await findings.of_alerts(db, [alert_id])):
         fault = errors.FieldFault("outcome", "another one: no worsening stands here")
         raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))

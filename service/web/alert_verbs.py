@@ -8,6 +8,7 @@ from uuid import UUID
 from schemas.alert import Outcome
 from service.alerting import alerts, undo
 from service.people import access, clients
+from service.web import alert_news
 from service.web.desk_session import Desk
 
 
@@ -19,9 +20,11 @@ async def reached(desk: Desk, alert_id: UUID) -> UUID:
     return await access.require_alert(desk.db, desk.reach(), alert_id, now=desk.now)
 
 
-async def acknowledge(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime:
-    """Take an alert on; until when. Raises as `alerts.acknowledge` does."""
-    lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+async def acknowledge(desk: Desk, client_id: UUID, alert_id: UUID, *, seen: int | None = None) -> datetime:
+    """Take an alert on of which so many events were `seen`; until when. Raises as `alerts.acknowledge` does, and
+    Overtaken for what came meanwhile."""
+    async with alert_news.in_words(desk, alert_id, seen):
+        lease_until = await alerts.acknowledge(desk.db, alert_id, by=desk.who.staff_id, now=desk.now, seen=seen)
     await desk.record("alert.acknowledge", client_id=client_id, object_id=alert_id)
     return lease_until
 
@@ -33,17 +36,26 @@ async def note(desk: Desk, client_id: UUID, alert_id: UUID, text: str) -> None:
     await desk.record("alert.note", client_id=client_id, object_id=alert_id)
 
 
-async def snooze(desk: Desk, client_id: UUID, alert_id: UUID, until: datetime, reason: str) -> None:
-    """Put it off for a reason. Raises as `alerts.snooze` does."""
+async def snooze(
+    desk: Desk, client_id: UUID, alert_id: UUID, until: datetime, reason: str, *, seen: int | None = None
+) -> None:
+    """Put it off for a reason. Raises as `alerts.snooze` does, and Overtaken for what came after what was `seen`."""
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.snooze(desk.db, alert_id, until, reason, by=desk.who.staff_id, now=desk.now, sealer=sealer)
+    by, now = desk.who.staff_id, desk.now
+    async with alert_news.in_words(desk, alert_id, seen):
+        await alerts.snooze(desk.db, alert_id, until, reason, by=by, now=now, sealer=sealer, seen=seen)
     await desk.record("alert.snooze", client_id=client_id, object_id=alert_id)
 
 
-async def resolve(desk: Desk, client_id: UUID, alert_id: UUID, outcome: Outcome, text: str | None) -> None:
-    """Close it with what came of it. Raises as `alerts.resolve` does."""
+async def resolve(
+    desk: Desk, client_id: UUID, alert_id: UUID, outcome: Outcome, text: str | None, *, seen: int | None = None
+) -> None:
+    """Close it with what came of it. Raises as `alerts.resolve` does, and Overtaken for what came after what was
+    `seen`."""
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.resolve(desk.db, alert_id, outcome, by=desk.who.staff_id, now=desk.now, note=text, sealer=sealer)
+    by, now = desk.who.staff_id, desk.now
+    async with alert_news.in_words(desk, alert_id, seen):
+        await alerts.resolve(desk.db, alert_id, outcome, by=by, now=now, note=text, sealer=sealer, seen=seen)
     await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
 
 

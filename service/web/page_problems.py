@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 from litestar import Request, Response
 
@@ -13,7 +13,7 @@ from service.people import staff_sessions
 from service.web import desk_page, problems
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.forms import form_replies, refused_forms
-from service.web.pages import go_to
+from service.web.pages import go_to, local_path
 from service.web.services import Services
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
@@ -37,6 +37,9 @@ WHAT_NEXT_HERE = {
     409: "Somebody may have been faster. Load the page again and look at it.",
     429: "Wait a little, then press again.",
 }
+# Of what was overtaken the message says all there is to do.
+MEANWHILE = "Something came meanwhile"
+LOOK = "Load the page again to see how it stands."
 LATER = "Try again in a moment; if it stays so, tell whoever runs this server."
 
 
@@ -50,16 +53,19 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return _to_sign_in(request, error)
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
-    said_here = form_replies.SENT_BY_PAGE in request.headers
+    overtaken = isinstance(error, errors.Overtaken)
+    anew = overtaken and request.headers.get(form_replies.SENT_BY_PAGE) == form_replies.ANEW
+    said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
-        refused_forms.note(request, problem)
+        refused_forms.note(request, problem, contradicted=isinstance(error, errors.Conflict))
+    what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER)
     context = {
         **({} if said_here else _frame_of(request, services)),
-        "title": problem.title,
+        "title": MEANWHILE if overtaken else problem.title,
         "detail": FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         "faults": problem.errors,
-        "next": (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER),
+        "next": LOOK if overtaken else what_next,
     }
     page = services.pages.show("said.html" if said_here else "error.html", context, status=problem.status)
     page.headers.update(headers)
@@ -87,13 +93,26 @@ def _frame_of(request: Request[Any, Any, Any], services: Services) -> dict[str, 
 def _to_sign_in(request: Request[Any, Any, Any], error: errors.Unauthenticated) -> Response[Any]:
     slug = request.cookies.get(CLINIC_COOKIE, "")
     path = f"/{quote(slug, safe='')}/sign-in" if slug else "/sign-in"
-    if request.headers.get("hx-request") == "true":
-        ended = error.because if isinstance(error, staff_sessions.RanOut) else "yes"
-        return Response(
-            None,
-            status_code=HTTPStatus.UNAUTHORIZED,
-            headers={"HX-Redirect": f"{path}?ended={ended}", "Cache-Control": "no-store"},
-        )
-    asked_for = request.url.path if request.method in SAFE_METHODS else ""
-    wanted = f"?next={quote(asked_for, safe='/')}" if asked_for not in ("", "/") else ""
-    return go_to(path + wanted)
+    by_itself = request.headers.get("hx-request") == "true"
+    told: dict[str, str] = {}
+    if isinstance(error, staff_sessions.RanOut):
+        told["ended"] = error.because
+    elif by_itself:
+        told["ended"] = "yes"
+    if (page := _page_of(request)) not in ("", "/"):
+        told["next"] = page
+    path += f"?{urlencode(told, safe='/')}" if told else ""
+    if by_itself:
+        headers = {"HX-Redirect": path, "Cache-Control": "no-store"}
+        return Response(None, status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
+    return go_to(path)
+
+
+def _page_of(request: Request[Any, Any, Any]) -> str:
+    """The path of the page that was asked for, or from which a form or a part of it was: there one goes on."""
+    by_itself = request.headers.get("hx-request") == "true"
+    if request.method in SAFE_METHODS and not by_itself:
+        return request.url.path
+    asked_from = urlsplit(request.headers.get("hx-current-url" if by_itself else "referer", ""))
+    ours = asked_from.netloc == request.headers.get("host")
+    return local_path(asked_from.path, "") if ours else ""

@@ -17,7 +17,7 @@ from service.desk import inbox, reasons, sentences
 from service.people import clients
 from service.people.access import Permission
 from service.web import alert_verbs, desk_page, local_times, page_problems
-from service.web.desk_session import Desk, form_of, open_desk
+from service.web.desk_session import Desk, form_of, open_desk, typed_number
 from service.web.pages import go_to, how_long, local_path
 
 OUTCOMES = {
@@ -49,6 +49,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
     told = {finding.finding_id: sentences.of_finding(finding, desk.today) for finding in view.findings}
     context = {
         "view": view,
+        "seen": len(view.events),
         "alert": view.alert,
         "is_open": view.alert.closed_at is None,
         "sees_findings": sees_findings,
@@ -89,8 +90,15 @@ async def acknowledge(
 ) -> Response[Any]:
     """Take it on."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    await alert_verbs.acknowledge(desk, client_id, alert_id)
-    return go_to(local_path((await form_of(request)).get("next"), f"/alerts/{alert_id}"))
+    form = await form_of(request)
+    await alert_verbs.acknowledge(desk, client_id, alert_id, seen=_seen_of(form))
+    return go_to(local_path(form.get("next"), f"/alerts/{alert_id}"))
+
+
+def _seen_of(form: dict[str, str]) -> int | None:
+    """Of how many events of the alert the page told on which the form stood; None where it does not say."""
+    number = typed_number(form.get("seen", ""))
+    return number if isinstance(number, int) else None
 
 
 @post("/alerts/{alert_id:uuid}/note", opt={"access": Permission.RESOLVE_ALERTS})
@@ -109,7 +117,7 @@ async def snooze(
     client_id = await alert_verbs.reached(desk, alert_id)
     form = await form_of(request)
     until = local_times.instant_of(form.get("until", ""), desk.view.zone, "until")
-    await alert_verbs.snooze(desk, client_id, alert_id, until, form.get("reason", ""))
+    await alert_verbs.snooze(desk, client_id, alert_id, until, form.get("reason", ""), seen=_seen_of(form))
     return go_to(f"/alerts/{alert_id}")
 
 
@@ -123,7 +131,8 @@ async def resolve(
     outcome = next((each for each in Outcome if each == form.get("outcome")), None)
     if outcome is None:
         raise errors.Invalid("Say what came of it.", fields=(errors.FieldFault("outcome", "choose one"),))
-    await alert_verbs.resolve(desk, client_id, alert_id, outcome, form.get("note", "").strip() or None)
+    text = form.get("note", "").strip() or None
+    await alert_verbs.resolve(desk, client_id, alert_id, outcome, text, seen=_seen_of(form))
     return go_to(f"/alerts/{alert_id}")
 
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, QueryParameter
 
+from service.alerting import news
 from service.desk import caseload
 from service.people.access import Permission
-from service.web import page_problems
+from service.web import alert_news, alert_verbs, page_problems
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import HEADERS
 
 # To htmx: there is nothing more to ask for.
 STOP_ASKING = 286
+Number = Annotated[int | None, QueryParameter(ge=0, le=1_000_000)]
 
 
 def version_of(lines: Sequence[caseload.Line]) -> str:
@@ -47,6 +49,25 @@ async def look_at_client(
     return _told(desk, changed=version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]) != seen)
 
 
+@get("/alerts/{alert_id:uuid}/changed", opt={"access": Permission.SEE_ALERTS})
+async def look_at_alert(
+    desk: NamedDependency[Desk], alert_id: FromPath[UUID], seen: Number = None, told: Number = None
+) -> Response[Any]:
+    """What came to an alert since so many of its events were seen, and who did it; nothing where all of it was told.
+
+    The page that was told something goes on asking, with how far it was `told`.
+    """
+    await alert_verbs.reached(desk, alert_id)
+    seen = seen or 0
+    so_far = (await news.counts(desk.db, [alert_id]))[alert_id]
+    if not await alert_news.since(desk, alert_id, seen if told is None else told):
+        return _told(desk, changed=False)
+    came = await alert_news.since(desk, alert_id, seen)
+    context = {"alert_id": alert_id, "seen": seen, "told": so_far, "came": "; ".join(came)}
+    # The page itself asks no more: what it is told asks in its place.
+    return desk.services.pages.show("alert_changed.html", context, status=STOP_ASKING if told is None else 200)
+
+
 def _told(desk: Desk, *, changed: bool) -> Response[Any]:
     if not changed:
         return Response(None, status_code=204, headers=dict(HEADERS))
@@ -56,7 +77,7 @@ def _told(desk: Desk, *, changed: bool) -> Response[Any]:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[look_at_caseload, look_at_client],
+        route_handlers=[look_at_caseload, look_at_client, look_at_alert],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

@@ -14,7 +14,7 @@ from litestar.params import FromPath, FromQuery
 from schemas.alert import Finding
 from schemas.client import RecordOrigin
 from schemas.gate import GateLine
-from service.alerting import leases, undo
+from service.alerting import leases, news, undo
 from service.desk import brief, caseload, client_page, curves, gate_words, instruments_page, reasons, sentences, told
 from service.facts import client_day
 from service.gate import read as gates
@@ -49,6 +49,7 @@ async def show_client(
     )
     await desk.record("client.read", client_id=client_id)
     in_short = await _in_short(desk, view, sealer)
+    open_ids = [alert.alert_id for alert, _ in view.open_alerts]
     context = {
         "view": view,
         "version": changes.version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]),
@@ -60,9 +61,8 @@ async def show_client(
         "brief": in_short,
         "gate": await _gate(desk, view),
         "gate_open": gate_words.still_open,
-        "just_done": await undo.told_of(
-            desk.db, [alert.alert_id for alert, _ in view.open_alerts], to=desk.who.staff_id, now=desk.now
-        ),
+        "just_done": await undo.told_of(desk.db, open_ids, to=desk.who.staff_id, now=desk.now),
+        "seen_of": await news.counts(desk.db, open_ids),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "dated": lambda day: sentences.day(day, desk.today),
         "between": lambda before, after: sentences.span(before + DAY, after - DAY, desk.today),

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery
 
 from schemas.client import RecordOrigin
-from service.alerting import leases, undo
+from service.alerting import leases, news, undo
 from service.desk import caseload, caseload_filter, inbox, sentences
 from service.people import access
 from service.people.access import Permission, Reach, Scope
@@ -117,7 +117,8 @@ async def show_inbox(
         return Response(None, status_code=204, headers=dict(HEADERS))
     await desk.record("inbox.read")
     mine = await undo.told_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
-    context = {"page": page, "version": version, "just_done": mine, **_inbox_words(desk)}
+    seen_of = await news.counts(desk.db, page.alert_ids)
+    context = {"page": page, "version": version, "just_done": mine, "seen_of": seen_of, **_inbox_words(desk)}
     if by_itself:
         frame = await desk_page.frame_of(desk, "/inbox")
         return desk.services.pages.show("inbox_open.html", {**frame, **context})

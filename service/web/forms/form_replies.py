@@ -2,7 +2,8 @@
 
 `desk_forms.js` sends forms with a header of ours, so that what fails is told beside what was typed. A redirection would
 be followed on the way, and the page there read twice: so its address goes in a header. What was refused comes as a
-part of a page (`page_problems.handle`). Without the script forms are answered as ever.
+part of a page (`page_problems.handle`); what was overtaken as the page as it is by now, where the page asks for that.
+Without the script forms are answered as ever.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from http import HTTPStatus
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 SENT_BY_PAGE = "neap-form"
+# The header's value where the page takes itself anew in place of words beside the form.
+ANEW = "anew"
 GO_TO = b"neap-go-to"
 
 

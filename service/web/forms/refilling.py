@@ -62,30 +62,41 @@ class Control:
 
 @dataclass
 class Form:
-    """A form that is sent by POST, with the folds (`details`) around it that are shut."""
+    """A form that is sent by POST, to its address or to that of a button of its own (`formaction`), with the folds
+    (`details`) around it that are shut; whether it makes something under
+    an id that is another on each page (`data-makes`); and the addresses of forms whose texts it takes where they do not
+    stand on the page any more (`data-instead`)."""
 
     action: str
     tag_end: int
     shut: list[int]
+    makes: bool
+    instead: list[str]
     controls: list[Control] = field(default_factory=list)
+    of_buttons: list[str] = field(default_factory=list)
 
     def hidden(self) -> set[tuple[str, str]]:
         return {(each.name, each.value) for each in self.controls if each.kind == "hidden"}
+
+    def goes_to(self, sent_to: str) -> bool:
+        return sent_to in (self.action, *self.of_buttons) or (self.makes and _like(self.action, sent_to))
 
     def fillable(self) -> list[Control]:
         return [each for each in self.controls if each.name and each.kind not in LEFT_ALONE]
 
 
 class _Reader(HTMLParser):
-    """The forms of a page, and where its title begins."""
+    """The forms of a page, where its title begins, and the place where it tells what went wrong."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
         self.forms: list[Form] = []
         self.title_end = 0
+        self.said_end = 0
+        # As `getpos` counts them: other characters that end a line for Python, such as a pasted U+2028, end none here.
         self._lines = [0]
-        for line in page.splitlines(keepends=True):
-            self._lines.append(self._lines[-1] + len(line))
+        for line in page.split("\n"):
+            self._lines.append(self._lines[-1] + len(line) + 1)
         self._form: Form | None = None
         self._open: list[Control] = []
         self._label = -1
@@ -102,14 +113,19 @@ class _Reader(HTMLParser):
         attributes = dict(attrs)
         if tag == "title":
             self.title_end = tag_end
+        elif attributes.get("id") == "said":
+            self.said_end = tag_end
         elif tag == "details":
             self._folds.append((tag_end - 1, "open" in attributes))
         elif tag == "label":
             self._label = begin
         elif tag == "form" and (attributes.get("method") or "").lower() == "post":
             shut = [at for at, is_open in self._folds if not is_open]
-            self._form = Form(attributes.get("action") or "", tag_end, shut)
+            instead = (attributes.get("data-instead") or "").split()
+            self._form = Form(attributes.get("action") or "", tag_end, shut, "data-makes" in attributes, instead)
             self.forms.append(self._form)
+        elif self._form is not None and tag == "button":
+            self._form.of_buttons.append(attributes.get("formaction") or "")
         elif self._form is not None and tag in ("input", "select", "textarea", "option"):
             label = self._label if self._label >= 0 else begin
             control = Control(tag, attributes, begin, tag_end, tag_end, tag_end, label)
@@ -142,13 +158,20 @@ def refill(
 ) -> str | None:
     """The page with its form as it was filled in; None where there is no such form, or nothing in it to fill.
 
+    Where the form is gone, a text that was typed into it stands in the one that takes it instead.
+
     `sent_to` is the path that the form was sent to; `texts` are its fields in their order, several by one name where
     several boxes were ticked; `says` is what was wrong as a whole. A fold around the form is opened.
     """
     read = _Reader(page)
-    form = _sent(read.forms, sent_to, texts)
+    form = _sent(read.forms, sent_to, texts) or _instead(read.forms, sent_to)
     if form is None or not form.fillable():
         return None
+    if sent_to in form.instead:
+        texts = _taken_over(texts, form)
+        if not texts:
+            return None
+        says += " What you typed stands here."
     beside = _beside(form, faults)
     head = _head(says, [each for each in faults if each not in beside.values()], opened_at, seen=not beside)
     changes: list[Change] = [(at, at, " open") for at in form.shut]
@@ -164,8 +187,11 @@ def refill(
 
 
 def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
-    """The form that was sent. A page gives a form that makes something a fresh id each time, so ids may differ."""
-    like = [each for each in forms if UUID_TEXT.sub("*", each.action) == UUID_TEXT.sub("*", sent_to)]
+    """The form that was sent, and no other that is like it: what was typed for one record is not put to the next.
+
+    Only the id of a form that makes something may differ, for a page gives it a fresh one each time.
+    """
+    like = [each for each in forms if each.goes_to(sent_to)]
     names, sent = {name for name, _ in texts}, set(texts)
 
     def fits(form: Form) -> tuple[bool, int, int]:
@@ -173,6 +199,31 @@ def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
         return form.action == sent_to, -len(names - own), len(form.hidden() & sent)
 
     return max(like, key=fits, default=None)
+
+
+def _like(action: str, sent_to: str) -> bool:
+    return UUID_TEXT.sub("*", action) == UUID_TEXT.sub("*", sent_to)
+
+
+def _instead(forms: Sequence[Form], sent_to: str) -> Form | None:
+    """The form that takes the texts of one that is gone."""
+    return next((form for form in forms if sent_to in form.instead), None)
+
+
+def _taken_over(texts: Texts, form: Form) -> Texts:
+    """What was typed into the form that is gone, under the name of the field that takes it."""
+    taken = [(control.name, text) for control in form.fillable() for name, text in texts if control.answers_to(name)]
+    return [(name, text) for name, text in taken if text.strip()]
+
+
+def told_at_head(page: str, says: str) -> str | None:
+    """The page, with what was wrong where it tells such things; None where it has no such place."""
+    read = _Reader(page)
+    if not read.said_end:
+        return None
+    told = f'<p tabindex="-1" autofocus>{escape(says)}</p>'
+    page = page[: read.said_end] + told + page[read.said_end :]
+    return page[: read.title_end] + "Refused: " + page[read.title_end :]
 
 
 def _beside(form: Form, faults: Sequence[FieldProblem]) -> dict[int, FieldProblem]:

@@ -14,20 +14,25 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from schemas.problem import Problem
-from service.web.forms.refilling import PAGE_FIELD, refill
+from service.web.forms.refilling import PAGE_FIELD, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
-# On the state of a request whose form was refused: the problem.
+# On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
 REFUSED = "refused_form"
+CONTRADICTED = "contradicted_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
-def note(request: Request[Any, Any, Any], problem: Problem) -> None:
+def note(request: Request[Any, Any, Any], problem: Problem, *, contradicted: bool = False) -> None:
     """Say that this request's form was refused. Only where it is known to come from a page of ours: what another site
-    made a browser send is not shown as if somebody had typed it."""
+    made a browser send is not shown as if somebody had typed it.
+
+    `contradicted`: the page may be another by now, so it is shown even where the form does not stand on it any more.
+    """
     if request.method == "POST" and request.headers.get("hx-request") != "true":
         request.state[REFUSED] = problem
+        request.state[CONTRADICTED] = contradicted
 
 
 def carried(app: ASGIApp) -> ASGIApp:
@@ -68,14 +73,17 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
     start, content = await _asked(app, scope, opened_at)
     if start is None or start["status"] != HTTPStatus.OK:
         return None
+    says = FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail
     page = refill(
         content.decode(),
         sent_to=refused.url.path,
         texts=texts,
-        says=FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
+        says=says,
         faults=problem.errors,
         opened_at=opened_at,
     )
+    if page is None and refused.state.get(CONTRADICTED):
+        page = told_at_head(content.decode(), says)
     if page is None:
         return None
     octets = page.encode()

@@ -1,6 +1,7 @@
 // What is pressed at the desk is sent by the page itself, so that what does not arrive is told in the page: no error
 // page of the browser, nothing lost of what was typed, and no doubt about what to do. Without script forms go as ever.
-// Half-written texts are kept nowhere, for they are about clients and the machine may be shared: whoever leaves is warned.
+// Half-written texts are about clients and the machine may be shared: whoever leaves is warned, and nothing is kept but
+// where a session ends by itself (`desk_kept.js`).
 {
   const SLOW = 700;
   const PATIENCE = 30_000;
@@ -13,21 +14,16 @@
     document.getElementById("said").textContent = words;
   }
 
-  function differs(field) {
-    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-    if (field.type !== "select-one") return "defaultValue" in field && field.value !== field.defaultValue;
-    const given = [...field.options].findIndex((option) => option.defaultSelected);
-    return field.selectedIndex !== Math.max(given, 0);
-  }
-
   function isHalfWritten(form) {
-    return form.method === "post" && form.getAttribute("role") !== "search" && [...form.elements].some(differs);
+    return kept.forms().includes(form) && [...form.elements].some(kept.differs);
   }
 
   // What else was typed on the page would be lost with it, and is asked about; not when somebody signs out.
   function go(form, to) {
     sent.add(form);
+    twice.leaves();
     leaving = !form.closest("main");
+    if (leaving) kept.forget();
     const target = new URL(to, location.href);
     const here = target.pathname === location.pathname && target.search === location.search;
     if (!here || !target.hash) return location.assign(target);
@@ -35,15 +31,44 @@
     location.reload();
   }
 
-  // A page instead of an address: what is shown once, or asked for by a form.
-  function show(html) {
+  // To signing in again, without asking: the desk is cleared. Who was not signed out on purpose has their texts back then.
+  async function signedOut(to) {
+    leaving = true;
+    try {
+      if (/[?&]ended=(idle|over)/.test(to)) await kept.keep();
+    } finally {
+      location.assign(to);
+    }
+  }
+
+  function put(html) {
     const page = new DOMParser().parseFromString(html, "text/html");
-    history.pushState(null, "", location.href);
     document.title = page.title;
     document.body.replaceWith(document.adoptNode(page.body));
     htmx.process(document.body);
     scrollTo(0, 0);
+    twice.arrives();
+  }
+
+  // A page instead of an address: what is shown once, or asked for by a form.
+  function show(html) {
+    history.pushState(null, "", location.href);
+    put(html);
     document.getElementById("main").focus();
+  }
+
+  // The page as it is by now, for something came meanwhile: what this form held comes back with it, the rest stays.
+  function showAnew(form, html) {
+    const typed = kept.typed(form);
+    put(html);
+    // What came back stands in the page as if it had always been there: it is half written all the same.
+    for (const field of document.querySelectorAll("form:has([name=form_page]) textarea")) {
+      const { value } = field;
+      field.defaultValue = "";
+      field.value = value;
+    }
+    kept.give(typed);
+    (document.querySelector("[autofocus]") ?? document.getElementById("main")).focus();
   }
 
   function problemOf(form, error) {
@@ -59,19 +84,21 @@
   async function post(form, submitter) {
     const body = new URLSearchParams(new FormData(form));
     if (submitter?.name) body.append(submitter.name, submitter.value);
-    const reply = await fetch(form.getAttribute("action"), {
+    const reply = await fetch(submitter?.getAttribute("formaction") ?? form.getAttribute("action"), {
       method: "POST",
       body,
-      headers: { "Neap-Form": "yes" },
+      headers: { "Neap-Form": "anew" in form.dataset ? "anew" : "yes" },
       signal: AbortSignal.timeout(PATIENCE),
     });
     const to = reply.headers.get("Neap-Go-To");
+    if (to && /[?&]ended=/.test(to)) return signedOut(to);
     if (to) return go(form, to);
     const text = await reply.text();
     if (reply.headers.has("Neap-Said")) {
       document.getElementById("said").innerHTML = text;
       refused.mark(form, document.getElementById("said"));
-    } else if (text.includes('id="main"')) show(text);
+    } else if (reply.status === 409 && text.includes('id="main"')) showAnew(form, text);
+    else if (text.includes('id="main"')) show(text);
     else throw new TypeError(`status ${reply.status}`);
   }
 
@@ -109,6 +136,22 @@
     event.preventDefault();
     if (!form.dataset.sending) send(form, event.submitter);
   });
+  // Something changed, says the page: it comes as it is by now, with what was typed.
+  async function showNow() {
+    try {
+      const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      if (reply.redirected) return signedOut(reply.url);
+      if (!reply.ok) throw new TypeError(`status ${reply.status}`);
+      showAnew(null, await reply.text());
+    } catch {
+      tell("This could not be shown: the server does not answer. What you typed still stands here. Press again in a moment.");
+    }
+  }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("a[data-anew]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    showNow();
+  });
   window.addEventListener("popstate", () => location.reload());
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && [...document.forms].some((form) => !sent.has(form) && isHalfWritten(form))) event.preventDefault();
@@ -122,8 +165,13 @@
     if (typing) delete event.detail.headers["Neap-By-Itself"];
     typing = false;
   });
-  // A session that ended clears the desk without asking.
   document.addEventListener("htmx:beforeOnLoad", (event) => {
-    if (event.detail.xhr.getResponseHeader("HX-Redirect")) leaving = true;
+    const to = event.detail.xhr.getResponseHeader("HX-Redirect");
+    if (!to) return;
+    event.preventDefault();
+    if (!leaving) signedOut(to);
+  });
+  kept.giveBack().then((given) => {
+    if (given) tell("You were signed out in between. What you had typed stands here again; nothing of it was sent yet.");
   });
 }
