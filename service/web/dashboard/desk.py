@@ -149,7 +149,6 @@ def _inbox_words(desk: Desk) -> dict[str, object]:
     return {
         "lapsed": lambda row: leases.lapsed(row, desk.now),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
-        "ago": lambda at: how_long(desk.now - at),
     }
 
 
