@@ -74,7 +74,7 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     soon = read.next_session_at
     context = {
         "caseload": read,
-        "version": changes.version_of(read.lines),
+        "version": changes.digest_of(read.lines),
         "lines": lines,
         "asked": asked,
         "statuses": caseload_filter.STATUSES,
