@@ -60,6 +60,7 @@ class Pages:
             "printed": printed,
             "slot": slot,
             "clock": clock,
+            "how_long": how_long,
             "count_word": count_word,
             "words": words,
             "score": score,

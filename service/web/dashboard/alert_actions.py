@@ -18,7 +18,7 @@ from service.people import clients
 from service.people.access import Permission
 from service.web import alert_verbs, desk_page, local_times, page_problems
 from service.web.desk_session import Desk, form_of, open_desk, typed_number
-from service.web.pages import go_to, how_long, local_path
+from service.web.pages import go_to, local_path
 
 OUTCOMES = {
     Outcome.CALLED: "Called the client",
@@ -74,7 +74,6 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
         "evidence_of": sentences.evidence_of,
         "changes_of": sentences.changes_of,
         "precision_of": lambda finding: sentences.precision_of(finding, desk.today),
-        "ago": lambda at: how_long(desk.now - at),
     }
     return await desk_page.show(desk, "alert.html", context, here="/inbox")
 

@@ -8,10 +8,10 @@ its tab is open. What it is asked for is read under the reader's own session, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
@@ -28,25 +28,17 @@ STOP_ASKING = 286
 Number = Annotated[int | None, QueryParameter(ge=0, le=1_000_000)]
 
 
-def version_of(lines: Sequence[caseload.Line]) -> str:
-    """A digest of all that these lines say: status and its reason, alerts, answers, appointments."""
-    return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+def digest_of(shown: object) -> str:
+    """A digest of what a page shows, the same in every process: Structs, tuples and what they hold."""
+    plain = msgspec.to_builtins(shown, str_keys=True, order="deterministic")
+    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()[:16]
 
 
 @get("/caseload/changed", opt={"access": Permission.SEE_CLIENTS})
 async def look_at_caseload(desk: NamedDependency[Desk], seen: FromQuery[str] = "") -> Response[Any]:
     """Whether the caseload is another than the one that was seen."""
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
-    return _told(desk, changed=version_of(read.lines) != seen)
-
-
-@get("/clients/{client_id:uuid}/changed", opt={"access": Permission.SEE_CLIENTS})
-async def look_at_client(
-    desk: NamedDependency[Desk], client_id: FromPath[UUID], seen: FromQuery[str] = ""
-) -> Response[Any]:
-    """Whether a client's status or alerts are others than those that were seen."""
-    await desk.require_client(client_id)
-    return _told(desk, changed=version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]) != seen)
+    return answer(desk, changed=digest_of(read.lines) != seen)
 
 
 @get("/alerts/{alert_id:uuid}/changed", opt={"access": Permission.SEE_ALERTS})
@@ -61,14 +53,15 @@ async def look_at_alert(
     seen = seen or 0
     so_far = (await news.counts(desk.db, [alert_id]))[alert_id]
     if not await alert_news.since(desk, alert_id, seen if told is None else told):
-        return _told(desk, changed=False)
+        return answer(desk, changed=False)
     came = await alert_news.since(desk, alert_id, seen)
     context = {"alert_id": alert_id, "seen": seen, "told": so_far, "came": "; ".join(came)}
     # The page itself asks no more: what it is told asks in its place.
     return desk.services.pages.show("alert_changed.html", context, status=STOP_ASKING if told is None else 200)
 
 
-def _told(desk: Desk, *, changed: bool) -> Response[Any]:
+def answer(desk: Desk, *, changed: bool) -> Response[Any]:
+    """To a page that asks whether what it shows changed."""
     if not changed:
         return Response(None, status_code=204, headers=dict(HEADERS))
     return desk.services.pages.show("changed.html", {}, status=STOP_ASKING)
@@ -77,7 +70,7 @@ def _told(desk: Desk, *, changed: bool) -> Response[Any]:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[look_at_caseload, look_at_client, look_at_alert],
+        route_handlers=[look_at_caseload, look_at_alert],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

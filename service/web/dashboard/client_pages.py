@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from litestar import Response, Router, get
@@ -14,6 +14,7 @@ from litestar.params import FromPath, FromQuery
 from schemas.alert import Finding
 from schemas.client import RecordOrigin
 from schemas.gate import GateLine
+from schemas.instrument_response import InstrumentSeries
 from service.alerting import leases, news, undo
 from service.desk import brief, caseload, client_page, curves, gate_words, instruments_page, reasons, sentences, told
 from service.facts import client_day
@@ -29,6 +30,7 @@ from service.web.desk_session import Desk, open_desk
 from service.web.pages import day
 
 DAY = timedelta(days=1)
+NO_CHART = client_page.Chart([], {}, [], [], None)
 
 # The days after each infusion, laid over each other, in place of days one after the other.
 BY_INFUSION = "infusion"
@@ -42,24 +44,20 @@ async def show_client(
     """One client: status and reasons, charts, alerts, check-ins."""
     await desk.require_client(client_id)
     span = days if days in (*SPANS, BY_INFUSION) else DEFAULT_SPAN
-    sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
-    view = await client_page.read(
-        desk.db, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]), zone=desk.view.zone, sealer=sealer, now=desk.now
-    )
+    shown = await _read(desk, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]))
+    view, in_short = shown.view, shown.in_short
     await desk.record("client.read", client_id=client_id)
-    in_short = await _in_short(desk, view, sealer)
     open_ids = [alert.alert_id for alert, _ in view.open_alerts]
     context = {
         "view": view,
-        "version": changes.version_of([await caseload.line_of(desk.db, client_id, now=desk.now)]),
+        "version": _version_of(shown),
         "span": span,
         "spans": SPAN_WORDS,
         "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,
         "overlay_days": overlay_spec.DAYS,
-        "sees_notes": sees_notes,
+        "sees_notes": shown.sees_notes,
         "brief": in_short,
-        "gate": await _gate(desk, view),
+        "gate": shown.gate,
         "gate_open": gate_words.still_open,
         "just_done": await undo.told_of(desk.db, open_ids, to=desk.who.staff_id, now=desk.now),
         "seen_of": await news.counts(desk.db, open_ids),
@@ -72,12 +70,52 @@ async def show_client(
         "lapsed": lambda alert: leases.lapsed(alert, desk.now),
         "status_sentence": _status_sentence(view, desk.today, in_brief=in_short is not None),
         "treatment": _treatment_line(view, desk),
-        "instruments": (await instruments_page.read(desk.db, client_id, now=desk.now)).series,
+        "instruments": shown.instruments,
         "is_outside": chart_spec.is_outside,
         "sessions_on": set(view.chart.sessions),
         "infusion_on": dict(view.chart.infusions),
     }
     return await desk_page.show(desk, "client.html", context, here="/caseload")
+
+
+@get("/clients/{client_id:uuid}/changed", opt={"access": Permission.SEE_CLIENTS})
+async def look_at_client(
+    desk: NamedDependency[Desk], client_id: FromPath[UUID], seen: FromQuery[str] = ""
+) -> Response[Any]:
+    """Whether the client's page would show anything else than what was seen."""
+    await desk.require_client(client_id)
+    return changes.answer(desk, changed=_version_of(await _read(desk, client_id, days=1)) != seen)
+
+
+class _Shown(NamedTuple):
+    """What stands on a client's page; of the chart what the caseload's line says of it, too."""
+
+    view: client_page.ClientView
+    line: caseload.Line
+    in_short: brief.InShort | None
+    gate: GateLine | None
+    instruments: list[InstrumentSeries]
+    sees_notes: bool
+
+
+async def _read(desk: Desk, client_id: UUID, *, days: int) -> _Shown:
+    sees_notes = await desk.reaches(Permission.SEE_NOTES, client_id)
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id) if sees_notes else None
+    view = await client_page.read(desk.db, client_id, days=days, zone=desk.view.zone, sealer=sealer, now=desk.now)
+    return _Shown(
+        view,
+        await caseload.line_of(desk.db, client_id, now=desk.now),
+        await _in_short(desk, view, sealer),
+        await _gate(desk, view),
+        (await instruments_page.read(desk.db, client_id, now=desk.now)).series,
+        sees_notes,
+    )
+
+
+def _version_of(shown: _Shown) -> str:
+    """A digest of all of it that does not depend on how many days are drawn; a phone is heard all the time."""
+    view = shown.view._replace(chart=NO_CHART, devices=[])
+    return changes.digest_of((shown._replace(view=view), bool(shown.view.devices)))
 
 
 def _said_of(found: Sequence[Finding], today: date) -> list[tuple[UUID, str]]:
@@ -146,7 +184,7 @@ def _day(desk: Desk, moment: datetime) -> str:
 ROUTES = (
     Router(
         path="/",
-        route_handlers=[show_client],
+        route_handlers=[show_client, look_at_client],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},
         include_in_schema=False,

@@ -74,7 +74,7 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     soon = read.next_session_at
     context = {
         "caseload": read,
-        "version": changes.version_of(read.lines),
+        "version": changes.digest_of(read.lines),
         "lines": lines,
         "asked": asked,
         "statuses": caseload_filter.STATUSES,
@@ -149,7 +149,6 @@ def _inbox_words(desk: Desk) -> dict[str, object]:
     return {
         "lapsed": lambda row: leases.lapsed(row, desk.now),
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
-        "ago": lambda at: how_long(desk.now - at),
     }
 
 

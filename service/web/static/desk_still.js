@@ -1,6 +1,7 @@
 // The inbox keeps still under a hand: what arrives by itself puts no other button under a finger that is about to press.
 // A list with other buttons, or in another order, waits behind one button above it while the pointer is over the list,
 // while somebody goes through it by keyboard, and for some seconds after a press or a scroll; else it is put in at once.
+// What the lines that stand say is never held back: whose an alert is by now, and that it is not to be taken on any more.
 // Nobody looks and presses in less than half a second: a press so soon after the list changed was meant for what stood
 // there before, and is not taken. Without script nothing arrives by itself.
 const still = {};
@@ -17,6 +18,7 @@ const still = {};
   const placesOf = (within) => [...within.querySelectorAll(PLACES)].map((each) => each.id).join();
 
   let held = null;
+  let before = null; // the list as it was shown, while another one waits
   let changedAt = 0;
   let pressedAt = Date.now(); // whoever just came, often by a press, is about to press again
   let down = false;
@@ -24,11 +26,12 @@ const still = {};
 
   still.waits = () => held !== null;
 
-  // What is done above the list may move it.
+  // What is done above the list may move it, and what is said in it makes lines longer.
   still.watch = (act) => {
-    const stood = list().getBoundingClientRect().top;
+    const placed = () => `${list().getBoundingClientRect().top} ${list().getBoundingClientRect().bottom}`;
+    const stood = placed();
     act();
-    if (list().getBoundingClientRect().top !== stood) changedAt = Date.now();
+    if (placed() !== stood) changedAt = Date.now();
   };
 
   function isBusy() {
@@ -58,8 +61,41 @@ const still = {};
     return `${fresh} new ${alerts}${so}: ${show}`;
   }
 
+  const isTaken = (button) => button.getAttribute("aria-disabled") === "true";
+
+  // A line says what it says in the other list, and its buttons stay where they are.
+  function sayOf(row, as) {
+    for (const part of [".reason", ".what > .small"]) {
+      const [here, there] = [row.querySelector(part), as?.querySelector(part)];
+      if (here && there && here.textContent !== there.textContent) here.innerHTML = there.innerHTML;
+    }
+    const [seen, seenThere] = [row.querySelector("[name=seen]"), as?.querySelector("[name=seen]")];
+    if (seen && seenThere) seen.value = seenThere.value;
+    if (!as) row.querySelector(".what > .small").textContent = "not open any more";
+    const button = row.querySelector("button.pri");
+    if (!button) return;
+    const offered = Boolean(as?.querySelector("button.pri"));
+    if (!offered && !isTaken(button) && document.activeElement === button) tellOf(row, Boolean(as));
+    if (offered) button.removeAttribute("aria-disabled");
+    else button.setAttribute("aria-disabled", "true");
+  }
+
+  function say(page) {
+    still.watch(() => {
+      for (const row of rows(list())) sayOf(row, page.querySelector(`li[data-alert="${row.dataset.alert}"]`));
+    });
+  }
+
+  function tellOf(row, isOpen) {
+    const whose = row.querySelector(".name").textContent;
+    const words = isOpen ? "somebody else did something here." : "not open any more.";
+    document.getElementById("heard").textContent = `${whose}: ${words}`;
+  }
+
   function hold(next) {
     held = next;
+    before ??= arrived(list().outerHTML);
+    say(next.page);
     const fresh = newIn(next.page);
     const urgent = fresh.filter((row) => row.classList.contains("urgent")).length;
     let button = bar.querySelector("button");
@@ -76,18 +112,18 @@ const still = {};
   }
 
   function drop() {
-    held = null;
+    held = before = null;
     bar.replaceChildren();
   }
 
   function put(next) {
-    const before = list();
+    const old = list();
     const fresh = newIn(next.page).map((row) => row.dataset.alert);
-    const asking = before.classList.contains("htmx-request");
-    const at = before.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    const asking = old.classList.contains("htmx-request");
+    const at = old.contains(document.activeElement) ? document.activeElement.closest("li") : null;
     drop();
-    if (placesOf(before) !== placesOf(next.page)) changedAt = Date.now();
-    htmx.swap(before, next.html, { swapStyle: "outerHTML" });
+    if (placesOf(old) !== placesOf(next.page)) changedAt = Date.now();
+    htmx.swap(old, next.html, { swapStyle: "outerHTML" });
     for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
     if (at && !list().contains(document.activeElement)) follow(at);
     // What answers a list that is gone would be lost.
@@ -98,10 +134,7 @@ const still = {};
   function follow(row) {
     const { alert } = row.dataset;
     const now = document.getElementById(`name-${alert}`);
-    const whose = row.querySelector(".name").textContent;
-    document.getElementById("heard").textContent = now
-      ? `${whose}: somebody else did something here.`
-      : `${whose}: not open any more.`;
+    tellOf(row, now !== null);
     (now ?? list().querySelector(".name") ?? document.getElementById("main")).focus();
   }
 
@@ -119,7 +152,10 @@ const still = {};
   });
   // It is again as it is shown.
   document.body.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.requestConfig.elt.id === "open" && event.detail.xhr.status === 204) drop();
+    if (event.detail.requestConfig.elt.id === "open" && event.detail.xhr.status === 204) {
+      if (before) say(before.page);
+      drop();
+    }
   });
   setInterval(() => {
     if (held !== null && !isBusy()) put(held);
@@ -147,6 +183,16 @@ const still = {};
 
   // By keyboard it is pressed what has the focus, which stays where it was.
   document.addEventListener("click", (event) => {
+    const button = event.target.closest("#open button");
+    if (button && isTaken(button)) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const row = button.closest("li");
+      const name = row.querySelector(".name").textContent;
+      const says = row.querySelector(".what > .small").textContent.replaceAll(/\s+/g, " ").trim();
+      document.getElementById("said").textContent = `${name}: ${says}. Nothing was pressed.`;
+      return;
+    }
     if (event.detail === 0 || Date.now() - changedAt >= SETTLING || !event.target.closest("#open, #news")) return;
     event.preventDefault();
     event.stopImmediatePropagation();
