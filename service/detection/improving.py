@@ -23,7 +23,8 @@ from service.detection.state import Rows
 LIMIT_SDS = 2.0
 """On stable made-up people one finding in about 225 days; a lasting relief of 1.5 sd is found after 9 days or so."""
 RELIEF_DRIFT = 0.05
-"""Daily variance of the baseline's random walk in relief, in units of the person's variance."""
+"""Daily variance of the baseline's random walk in relief, of the item that is most relieved, in units of the person's
+variance; the others move with it, each as far as it is relieved itself."""
 _WORSE = np.array([-1.0 if item == "mood" else 1.0 for item in ITEMS])
 
 
@@ -50,11 +51,15 @@ def better_of(trends: Trends, rules: Rules) -> Better:
 
 def follow(rows: Rows, person: Person, known: Constants) -> None:
     """Lets the baseline drift today for whoever answered yesterday and was better than usual beyond chance."""
-    better = _in_own_sds((rows["mean"][:, 0] - rows["level"]) / person.sd, known.correlation, _level_sd(known.phi))
+    distance = (rows["mean"][:, 0] - rows["level"]) / person.sd
+    better = _in_own_sds(distance, known.correlation, _level_sd(known.phi))
     relieved = (better > LIMIT_SDS) & (rows["silent_days"] == 0)
     if relieved.any():
-        diagonal = np.arange(len(ITEMS))
-        rows["cov"][:, diagonal, diagonal] += relieved[:, None] * RELIEF_DRIFT * person.sd**2
+        # As the items have moved, in one direction: an item that did not is known as well as before.
+        moved = np.where(relieved[:, None], np.clip(np.nan_to_num(distance), 0.0, None), 0.0)
+        drift = moved / np.maximum(moved.max(axis=1, keepdims=True), 1e-9) * person.sd
+        base = slice(0, len(ITEMS))
+        rows["cov"][:, base, base] += RELIEF_DRIFT * drift[:, :, None] * drift[:, None, :]
 
 
 def _level_sd(phi: float) -> float:
