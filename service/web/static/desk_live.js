@@ -10,6 +10,8 @@
   const line = document.getElementById("live");
   const list = () => document.getElementById("open");
 
+  const ahead = Number(line.dataset.now) - Date.now(); // the clinic's clock before this machine's
+
   let source = null;
   let heardAt = Date.now(); // by this machine's clock: how long ago
   let heard = line.dataset.clock; // by the clinic's clock: what is said
@@ -62,7 +64,23 @@
     });
   }
 
+  // As `how_long` says it. What an alert's line says of now is true of now, although nothing else changed.
+  function howLong(minutes) {
+    const hours = Math.floor(minutes / 60);
+    if (hours < 1) return `${minutes} min`;
+    if (hours >= 48) return `${Math.floor(hours / 24)} days`;
+    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  }
+
+  function age() {
+    for (const told of list().querySelectorAll("[data-since]")) {
+      const words = howLong(Math.max(0, Math.floor((Date.now() + ahead - told.dataset.since) / 60_000)));
+      if (told.textContent !== words) told.textContent = words;
+    }
+  }
+
   function look() {
+    age();
     const now = Date.now();
     // The browser never tries again what was refused, and does not know that what is silent is over.
     const refused = source.readyState === EventSource.CLOSED && now - connectedAt > AGAIN;
