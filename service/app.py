@@ -63,6 +63,7 @@ from service.web.dashboard import (
     session_pages,
     staff_admin,
     staff_auth,
+    staying,
     treatment_forms,
     treatment_pages,
 )
@@ -80,6 +81,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *phone.ROUTES,
     *static_files.ROUTES,
     *staff_auth.ROUTES,
+    *staying.ROUTES,
     *link_pages.ROUTES,
     *account.ROUTES,
     *message_pages.ROUTES,

@@ -18,7 +18,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database
-from service.alerting import alerts, news
+from service.alerting import alerts, deliveries, news, writing
 from service.config import Config
 from service.database import Db, Pool
 from service.people import clients
@@ -230,3 +230,18 @@ async def test_a_page_says_what_came_since_once_and_goes_on_asking(two: Two) -> 
     assert "Ada Brandt took it on" in told.text
     assert "a new reason joined" in told.text
     assert (await two.desk.get(f"{two.path}/changed?seen=-1")).status_code == 400
+
+
+@pytest.mark.parametrize(("problem", "failed"), [(deliveries.TAKEN_ON, False), (writing.UNREADABLE, True)])
+async def test_a_message_that_was_rightly_not_sent_does_not_look_like_a_failure(
+    two: Two, problem: str, failed: bool
+) -> None:
+    blocked = (
+        "update delivery set state = 'blocked', problem = $2, attempts = 1, settled_at = now() where clinic_id = $1"
+    )
+    async with database.transaction(two.desk.owner, two.desk.clinic.clinic_id) as db:
+        await db.execute(blocked, db.clinic_id, problem)
+    told = (await two.desk.get(two.path)).text.partition("Who was told")[2]
+    assert problem in unescape(told)
+    assert ('<b class="bad">not sent</b>' in told, "1 try" in told, "1 tries" in told) == (failed, failed, False)
+    assert ("not delivered" in (await two.desk.get("/inbox")).text) is failed

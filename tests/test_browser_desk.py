@@ -258,7 +258,7 @@ async def test_a_desk_whose_session_ended_is_cleared_by_itself(desk: Desk) -> No
             await db.execute("update staff_session set last_seen_at = now() - interval '16 minutes'")
         # What asks by itself does so every twenty seconds.
         await page.clock.fast_forward(25_000)
-        await page.wait_for_url("**/sign-in?ended=idle", timeout=REFRESH_MILLISECONDS)
+        await page.wait_for_url("**/sign-in?ended=idle&next=/inbox", timeout=REFRESH_MILLISECONDS)
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

@@ -272,6 +272,16 @@ async def test_secrets_and_what_the_page_hides_are_not_sent_back() -> None:
     assert 'value="Jo"' in filled
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\r", "\r\n", "\n"])
+def test_whatever_ends_a_line_in_what_people_wrote_the_form_is_found_where_it_stands(end: str) -> None:
+    before = f'T</title><p>one{end}two{end}three</p>\n<form method="post" action="/x">'
+    page = f'<title>{before}<input name="name" value=""></form>'
+    filled = refilling.refill(page, sent_to="/x", texts=[("name", "Jo")], says="No.", faults=[], opened_at="/x")
+    assert filled is not None
+    assert filled.startswith(f"<title>Refused: {before}<")
+    assert filled.endswith('<input name="name" value="Jo"></form>')
+
+
 async def test_a_form_behind_a_fold_is_opened_and_only_that_one(scene: Scene) -> None:
     form: dict[str, object] = {"from_on": "2030-01-02", "until_on": "2030-01-01", "reason": "travel"}
     reply = await scene.send("/clients/{client}/treatment", "/clients/{client}/treatment/pauses/{fresh}", form)

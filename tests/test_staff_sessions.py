@@ -87,6 +87,58 @@ async def test_a_session_ends_by_itself(
     assert page.status_code == 303
 
 
+IDLE = "update staff_session set last_seen_at = now() - interval '15 minutes 1 second'"
+
+
+@pytest.mark.parametrize("by_script", [True, False])
+async def test_a_form_of_a_session_that_ended_by_itself_leads_to_the_reason_and_back_to_its_page(
+    http: httpx.AsyncClient, account: Account, owner_pool: Pool, by_script: bool
+) -> None:
+    async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
+        await db.execute(IDLE)
+    headers = as_browser(account.session) | {"Referer": str(http.base_url.join("/account?x=1"))}
+    headers |= {"Neap-Form": "yes"} if by_script else {}
+    led = await http.post("/account/language", data={"language": "es"}, headers=headers)
+    assert led.headers["neap-go-to" if by_script else "location"] == "/sign-in?ended=idle&next=/account"
+
+
+async def test_a_page_that_asks_by_itself_leads_back_to_where_it_stood(
+    http: httpx.AsyncClient, account: Account, owner_pool: Pool
+) -> None:
+    async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
+        await db.execute(IDLE)
+    headers = as_browser(account.session) | {"HX-Request": "true", BY_ITSELF: "yes"}
+    for page, led_to in (
+        (http.base_url.join("/rota"), "/sign-in?ended=idle&next=/rota"),
+        ("https://elsewhere.example/rota", "/sign-in?ended=idle"),
+    ):
+        led = await http.get("/inbox/count", headers=headers | {"HX-Current-URL": str(page)})
+        assert led.headers["hx-redirect"] == led_to
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "goes_on"),
+    [
+        ("last_seen_at = now() - interval '11 minutes'", False, True),
+        ("last_seen_at = now() - interval '13 minutes'", True, True),
+        ("created_at = now() - interval '11 hours 58 minutes'", True, False),
+    ],
+)
+async def test_the_end_of_a_session_is_told_before_it_comes_and_whoever_is_there_goes_on(
+    http: httpx.AsyncClient, account: Account, owner_pool: Pool, change: str, told: bool, goes_on: bool
+) -> None:
+    async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
+        await db.execute(f"update staff_session set {change} where stage = 'full'")
+    headers = as_browser(account.session)
+    for _ in range(2):  # asking by itself keeps nobody signed in
+        page = (await http.get("/account/stay", headers=headers | {BY_ITSELF: "yes"})).text
+        assert ("You will be signed out at" in page) is told
+        assert ("Go on" in page) is (told and goes_on)
+    assert ("signed out" in (await http.get("/account/stay", headers=headers)).text) is not goes_on
+    page = (await http.get("/account/stay", headers=headers | {BY_ITSELF: "yes"})).text
+    assert ("signed out" in page) is not goes_on
+
+
 async def test_a_session_lasts_twelve_hours_at_most(account: Account, owner_pool: Pool) -> None:
     async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
         lasts = await db.value("select expires_at - created_at from staff_session where stage = 'full'")

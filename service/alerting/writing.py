@@ -28,6 +28,8 @@ SUPERSEDED = "a later round tells it again"
 NOT_TO_BE_TOLD = "no longer one of those to be told"
 ENDPOINT_DISABLED = "the endpoint is disabled"
 UNREADABLE = "what was sealed for this address does not open with this deployment's key"
+NEEDLESS = frozenset({CLOSED, deliveries.TAKEN_ON, PUT_OFF, SUPERSEDED, NOT_TO_BE_TOLD})
+"""Why a message is rightly not sent: nothing failed."""
 NOTHING_SEALED = "nothing of the audit trail is sealed yet"
 NO_ADDRESS = "the person has no address there any more"
 # What can begin a round, and what a machine is told then.

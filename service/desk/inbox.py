@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.alert import Alert, AlertEvent, AlertState, Finding, Outcome, Tier
 from schemas.client import RecordOrigin
-from service.alerting import alerts, deliveries, findings, notes
+from service.alerting import alerts, deliveries, findings, notes, writing
 from service.database import Db
 from service.desk import reasons, told
 from service.desk.told import Told
@@ -29,7 +29,7 @@ class InboxRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Of people, on whichever channel: `told`, and of them those who `opened` a message. `webhooks`: the endpoints that
     took it. `queued` and `failed`: people and endpoints whom no message has reached yet, or could not; what is
-    withheld for want of consent has not failed.
+    withheld for want of consent, or not needed any more, has not failed.
     """
 
     alert_id: UUID
@@ -102,7 +102,9 @@ left join lateral (
       bool_or(d.state in ('sent', 'delivered', 'opened')) as reached,
       bool_or(d.state = 'opened') as opened,
       bool_or(d.state = 'queued') as waits,
-      bool_or(d.state in ('failed', 'dead') or (d.state = 'blocked' and d.problem is distinct from $9)) as failed
+      bool_or(
+        d.state in ('failed', 'dead') or (d.state = 'blocked' and (d.problem = any ($9::text[])) is not true)
+      ) as failed
     from delivery d
     where d.clinic_id = $1
       and d.alert_id = a.alert_id
@@ -164,7 +166,7 @@ async def read(
         opened_before,
         id_before,
         limit + 1,
-        consents.NOT_GIVEN,
+        [consents.NOT_GIVEN, *sorted(writing.NEEDLESS)],
         now,
     )
     shown = rows[:limit]

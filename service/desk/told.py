@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from schemas.alert import Alert, Delivery, DeliveryState
-from service.alerting import deliveries
+from service.alerting import deliveries, writing
 from service.database import Db
 from service.people import consents
 
@@ -51,6 +51,11 @@ class Told(NamedTuple):
     def withheld(self) -> bool:
         """Whether it was not to leave the house, because the client has not consented."""
         return self.delivery.state is DeliveryState.BLOCKED and self.delivery.problem == consents.NOT_GIVEN
+
+    @property
+    def needless(self) -> bool:
+        """Whether it was rightly not sent: nothing failed."""
+        return self.delivery.state is DeliveryState.BLOCKED and self.delivery.problem in writing.NEEDLESS
 
 
 def together(messages: Sequence[Told]) -> list[tuple[list[str], Told]]:

@@ -117,6 +117,13 @@ async def current(db: Db, digest: bytes, *, now: datetime, by_hand: bool = True)
     return found
 
 
+def ends(who: SignedIn, *, now: datetime, by_hand: bool) -> tuple[datetime, Literal["idle", "over"]]:
+    """When this session ends by itself if nothing more is done, and why; `by_hand` as of `current`."""
+    over = who.created_at + ABSOLUTE
+    idle = (now if by_hand else who.last_seen_at) + IDLE
+    return (idle, "idle") if idle < over else (over, "over")
+
+
 RAN_OUT = """
 select least(s.last_seen_at + $4::interval, s.expires_at) = s.expires_at
 from staff_session s

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from litestar import Response
 
+from service import base64url
 from service.desk import first_steps, inbox
 from service.people import access
 from service.people.access import Permission
@@ -37,6 +38,7 @@ PLACES = (
     Place("Operations", "/operator", Permission.SEE_OPERATIONS),
 )
 ACCOUNT = "/account"
+KEPT_TEXTS = "texts kept in a tab"
 # Where first steps are done: from there a page leads back to them while there are any.
 PLACES_OF_STEPS = frozenset({"/settings", "/staff", "/rota", "/caseload", "/rules"})
 
@@ -74,11 +76,21 @@ def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[st
         "fictional": view.fictional,
         "demo": services.config.demo_mail_dir is not None,
         "csrf_token": who.csrf_token,
+        "keeps": _key_of_texts(who, view, services),
         "places": places_of(who.parties),
         "here": "",
         "open_alerts": None,
         "steps_left": 0,
     }
+
+
+def _key_of_texts(who: SignedIn, view: ClinicView, services: Services) -> str:
+    """Under which a tab keeps what somebody had typed when their session ended by itself (`desk_kept.js`).
+
+    Only pages of theirs have it, so nobody else reads what lies there.
+    """
+    whose = f"{view.clinic.clinic_id}:{who.staff_id}".encode()
+    return base64url.encode(services.master.keyed_hash(whose, purpose=KEPT_TEXTS))
 
 
 async def _steps_left(desk: Desk) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 from litestar import Request, Response
 
@@ -13,7 +13,7 @@ from service.people import staff_sessions
 from service.web import desk_page, problems
 from service.web.desk_session import SAFE_METHODS, SignedInAt
 from service.web.forms import form_replies, refused_forms
-from service.web.pages import go_to
+from service.web.pages import go_to, local_path
 from service.web.services import Services
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
@@ -93,13 +93,26 @@ def _frame_of(request: Request[Any, Any, Any], services: Services) -> dict[str, 
 def _to_sign_in(request: Request[Any, Any, Any], error: errors.Unauthenticated) -> Response[Any]:
     slug = request.cookies.get(CLINIC_COOKIE, "")
     path = f"/{quote(slug, safe='')}/sign-in" if slug else "/sign-in"
-    if request.headers.get("hx-request") == "true":
-        ended = error.because if isinstance(error, staff_sessions.RanOut) else "yes"
-        return Response(
-            None,
-            status_code=HTTPStatus.UNAUTHORIZED,
-            headers={"HX-Redirect": f"{path}?ended={ended}", "Cache-Control": "no-store"},
-        )
-    asked_for = request.url.path if request.method in SAFE_METHODS else ""
-    wanted = f"?next={quote(asked_for, safe='/')}" if asked_for not in ("", "/") else ""
-    return go_to(path + wanted)
+    by_itself = request.headers.get("hx-request") == "true"
+    told: dict[str, str] = {}
+    if isinstance(error, staff_sessions.RanOut):
+        told["ended"] = error.because
+    elif by_itself:
+        told["ended"] = "yes"
+    if (page := _page_of(request)) not in ("", "/"):
+        told["next"] = page
+    path += f"?{urlencode(told, safe='/')}" if told else ""
+    if by_itself:
+        headers = {"HX-Redirect": path, "Cache-Control": "no-store"}
+        return Response(None, status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
+    return go_to(path)
+
+
+def _page_of(request: Request[Any, Any, Any]) -> str:
+    """The path of the page that was asked for, or from which a form or a part of it was: there one goes on."""
+    by_itself = request.headers.get("hx-request") == "true"
+    if request.method in SAFE_METHODS and not by_itself:
+        return request.url.path
+    asked_from = urlsplit(request.headers.get("hx-current-url" if by_itself else "referer", ""))
+    ours = asked_from.netloc == request.headers.get("host")
+    return local_path(asked_from.path, "") if ours else ""

@@ -93,9 +93,10 @@ class _Reader(HTMLParser):
         self.forms: list[Form] = []
         self.title_end = 0
         self.said_end = 0
+        # As `getpos` counts them: other characters that end a line for Python, such as a pasted U+2028, end none here.
         self._lines = [0]
-        for line in page.splitlines(keepends=True):
-            self._lines.append(self._lines[-1] + len(line))
+        for line in page.split("\n"):
+            self._lines.append(self._lines[-1] + len(line) + 1)
         self._form: Form | None = None
         self._open: list[Control] = []
         self._label = -1

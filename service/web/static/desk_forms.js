@@ -1,6 +1,7 @@
 // What is pressed at the desk is sent by the page itself, so that what does not arrive is told in the page: no error
 // page of the browser, nothing lost of what was typed, and no doubt about what to do. Without script forms go as ever.
-// Half-written texts are kept nowhere, for they are about clients and the machine may be shared: whoever leaves is warned.
+// Half-written texts are about clients and the machine may be shared: whoever leaves is warned, and nothing is kept but
+// where a session ends by itself (`desk_kept.js`).
 {
   const SLOW = 700;
   const PATIENCE = 30_000;
@@ -13,10 +14,8 @@
     document.getElementById("said").textContent = words;
   }
 
-  // What came back with the page stands in it as if it had always been there.
   function isHalfWritten(form) {
-    const cameBack = form.elements.namedItem("form_page") && [...form.querySelectorAll("textarea")].some((field) => field.value);
-    return Boolean(cameBack) || (kept.forms().includes(form) && [...form.elements].some(kept.differs));
+    return kept.forms().includes(form) && [...form.elements].some(kept.differs);
   }
 
   // What else was typed on the page would be lost with it, and is asked about; not when somebody signs out.
@@ -24,11 +23,22 @@
     sent.add(form);
     twice.leaves();
     leaving = !form.closest("main");
+    if (leaving) kept.forget();
     const target = new URL(to, location.href);
     const here = target.pathname === location.pathname && target.search === location.search;
     if (!here || !target.hash) return location.assign(target);
     location.hash = target.hash;
     location.reload();
+  }
+
+  // To signing in again, without asking: the desk is cleared. Who was not signed out on purpose has their texts back then.
+  async function signedOut(to) {
+    leaving = true;
+    try {
+      if (/[?&]ended=(idle|over)/.test(to)) await kept.keep();
+    } finally {
+      location.assign(to);
+    }
   }
 
   function put(html) {
@@ -51,6 +61,12 @@
   function showAnew(form, html) {
     const typed = kept.typed(form);
     put(html);
+    // What came back stands in the page as if it had always been there: it is half written all the same.
+    for (const field of document.querySelectorAll("form:has([name=form_page]) textarea")) {
+      const { value } = field;
+      field.defaultValue = "";
+      field.value = value;
+    }
     kept.give(typed);
     (document.querySelector("[autofocus]") ?? document.getElementById("main")).focus();
   }
@@ -75,6 +91,7 @@
       signal: AbortSignal.timeout(PATIENCE),
     });
     const to = reply.headers.get("Neap-Go-To");
+    if (to && /[?&]ended=/.test(to)) return signedOut(to);
     if (to) return go(form, to);
     const text = await reply.text();
     if (reply.headers.has("Neap-Said")) {
@@ -123,7 +140,7 @@
   async function showNow() {
     try {
       const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-      if (reply.redirected) return location.assign(reply.url);
+      if (reply.redirected) return signedOut(reply.url);
       if (!reply.ok) throw new TypeError(`status ${reply.status}`);
       showAnew(null, await reply.text());
     } catch {
@@ -148,8 +165,13 @@
     if (typing) delete event.detail.headers["Neap-By-Itself"];
     typing = false;
   });
-  // A session that ended clears the desk without asking.
   document.addEventListener("htmx:beforeOnLoad", (event) => {
-    if (event.detail.xhr.getResponseHeader("HX-Redirect")) leaving = true;
+    const to = event.detail.xhr.getResponseHeader("HX-Redirect");
+    if (!to) return;
+    event.preventDefault();
+    if (!leaving) signedOut(to);
+  });
+  kept.giveBack().then((given) => {
+    if (given) tell("You were signed out in between. What you had typed stands here again; nothing of it was sent yet.");
   });
 }

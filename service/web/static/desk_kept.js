@@ -1,9 +1,12 @@
 // What somebody typed on a page of the desk, to be put into the same page when it comes anew: each text into its field.
 // A form that is gone by then (the alert was closed) leaves its text to the form that takes it instead, `data-instead`.
+// Where a session ends by itself it lies in this tab alone until they are signed in again, sealed under a key that only a
+// page of their own has; it is deleted once given back, when they sign out, or when somebody else signs in here.
 const kept = {};
 {
   const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
   const NEVER = ["hidden", "password", "file"];
+  const NAME = "neap-kept";
 
   const isTicked = (field) => field.type === "checkbox" || field.type === "radio";
 
@@ -51,5 +54,44 @@ const kept = {};
       else field.value = each.value;
       for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     }
+  };
+
+  function bytesOf(letters) {
+    return Uint8Array.from(atob(letters.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+  }
+
+  function keyOfPage() {
+    const { keeps } = document.getElementById("stay").dataset;
+    return crypto.subtle.importKey("raw", bytesOf(keeps), "AES-GCM", false, ["encrypt", "decrypt"]);
+  }
+
+  kept.forget = () => sessionStorage.removeItem(NAME);
+
+  kept.keep = async () => {
+    const typed = kept.typed(null);
+    if (!typed.length || !crypto.subtle) return;
+    const iv = crypto.getRandomValues(new Uint8Array(12));
+    const plain = new TextEncoder().encode(JSON.stringify(typed));
+    const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, await keyOfPage(), plain));
+    const letters = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    sessionStorage.setItem(NAME, JSON.stringify({ page: location.pathname, iv: letters(iv), sealed: letters(sealed) }));
+  };
+
+  // Whether something was given back to this page. What cannot be opened is somebody else's.
+  kept.giveBack = async () => {
+    const lies = JSON.parse(sessionStorage.getItem(NAME));
+    if (!lies) return false;
+    let typed;
+    try {
+      const plain = await crypto.subtle.decrypt({ name: "AES-GCM", iv: bytesOf(lies.iv) }, await keyOfPage(), bytesOf(lies.sealed));
+      typed = JSON.parse(new TextDecoder().decode(plain));
+    } catch {
+      kept.forget();
+      return false;
+    }
+    if (lies.page !== location.pathname) return false;
+    kept.forget();
+    kept.give(typed);
+    return true;
   };
 }
