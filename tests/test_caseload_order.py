@@ -17,7 +17,7 @@ from schemas.trend import Status, Trend
 from service import database
 from service.alerting import alerts
 from service.database import Db, Pool
-from service.desk import caseload
+from service.desk import caseload, caseload_filter
 from service.desk.caseload import Caseload, Line
 from service.facts import pauses
 from service.people import access, clients
@@ -193,3 +193,10 @@ async def test_what_somebody_took_on_or_put_off_is_in_hand_until_it_lapses_and_s
     later = await caseload.line_of(db, made["Ada"], now=NOW + timedelta(days=3))
     assert not later.in_hand
     assert re.search(r" Maren Holt had it until 2\d Nov \d\d:\d\d: lapsed\.$", later.why)
+
+
+@pytest.mark.parametrize("find", ["nunez", "NÚÑEZ", "Nu\u0301nez, jose", "josé", "Jose núñ"])
+def test_a_name_is_found_with_its_accents_and_without_them(find: str) -> None:
+    named = msgspec.structs.replace(SOMEBODY.client, given_name="José", family_name="Núñez")
+    lines = [SOMEBODY, SOMEBODY._replace(client=named)]
+    assert caseload_filter.of(lines, find=find, status="", own=None) == lines[1:]
