@@ -58,6 +58,17 @@ async def test_an_inbox_says_at_once_that_the_device_is_offline_and_catches_up_w
         await expect(page.get_by_text(LIVE)).to_be_visible(timeout=PATIENCE)
 
 
+async def test_how_long_an_alert_has_been_open_goes_on_in_an_inbox_in_which_nothing_changes(desk: Desk) -> None:
+    await desk.alert(Rule.SAFETY, Tier.URGENT)
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await a_live_inbox(desk, context)
+        opened = page.get_by_role("listitem").filter(has_text="nobody has it yet")
+        await expect(opened).to_contain_text(re.compile(r", [01] min ago"))
+        for further, said in ((20, "2[01] min"), (65, r"1 h 2[5-7] min"), (60 * 47, "2 days")):
+            await page.clock.fast_forward(further * 60_000)
+            await expect(opened).to_contain_text(re.compile(f", {said} ago"), timeout=PATIENCE)
+
+
 async def test_an_inbox_says_that_its_list_could_not_be_fetched_although_it_hears(desk: Desk) -> None:
     async with watched_context(desk.started, desk.address, width=1440) as context:
         page = await a_live_inbox(desk, context)

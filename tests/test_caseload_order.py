@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -14,14 +15,15 @@ from schemas.course import PauseReason
 from schemas.staff import Role
 from schemas.trend import Status, Trend
 from service import database
+from service.alerting import alerts
 from service.database import Db, Pool
-from service.desk import caseload
+from service.desk import caseload, caseload_filter
 from service.desk.caseload import Caseload, Line
 from service.facts import pauses
-from service.people import access
+from service.people import access, clients
 from service.people.access import Permission
 from tests.appointments import a_session_of
-from tests.builders import a_client, a_clinic
+from tests.builders import MASTER, a_client, a_clinic
 from tests.desk import a_person, a_trend, a_trend_day, an_alert
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -123,6 +125,7 @@ SOMEBODY = Line(
     why="",
     urgency=6,
     needs=False,
+    in_hand=False,
     days_since_infusion=None,
     pause=None,
     today=TODAY,
@@ -165,5 +168,35 @@ async def test_what_asks_for_somebody_is_told_by_kind_and_adds_up_also_in_a_paus
             await pauses.begin(db, client_id, from_on=TODAY, until_on=None, reason=travel, by=None, now=NOW)
     await followed(db, "Tomas", Status.ON_TRACK)
     read = await the_caseload(db)
-    assert read.needing_by_mark == {"not_on_track": 1, "no_data": 1, "alert": 3}
-    assert sum(read.needing_by_mark.values()) == len(read.needing) == 5
+    assert read.waiting_by_mark == {"not_on_track": 1, "no_data": 1, "alert": 3}
+    assert sum(read.waiting_by_mark.values()) == len(read.waiting) == len(read.needing) == 5
+
+
+async def test_what_somebody_took_on_or_put_off_is_in_hand_until_it_lapses_and_says_so(db: Db) -> None:
+    maren = await a_person(db, name="Maren Holt", email="maren@clinic.example")
+    made = {name: await followed(db, name, Status.ON_TRACK) for name in ("Ada", "Bea", "Cleo", "Dora")}
+    alert_of = {name: await an_alert(db, client_id, now=NOW) for name, client_id in made.items()}
+    await an_alert(db, made["Dora"], Rule.SAFETY, Tier.URGENT, now=NOW)
+    for name in ("Ada", "Dora"):
+        await alerts.acknowledge(db, alert_of[name], by=maren, now=NOW)
+    until = NOW + timedelta(days=1, minutes=7)
+    sealer = await clients.sealer_of(db, MASTER, made["Bea"])
+    await alerts.snooze(db, alert_of["Bea"], until, reason="on holiday", by=maren, now=NOW, sealer=sealer)
+    read = await the_caseload(db)
+    assert [line.client.given_name for line in read.lines] == ["Dora", "Cleo", "Ada", "Bea"], "whom nobody has, first"
+    assert [line.client.given_name for line in read.waiting] == ["Dora", "Cleo"], "something else is open, too"
+    assert read.waiting_by_mark == {"urgent": 1, "alert": 1}
+    said = {line.client.given_name: line.why for line in read.lines}
+    assert said["Ada"].endswith(" Maren Holt has it.")
+    assert re.search(r" Put off until 23 Nov \d\d:07\.$", said["Bea"])
+    assert said["Cleo"].endswith(" Not yet acknowledged.")
+    later = await caseload.line_of(db, made["Ada"], now=NOW + timedelta(days=3))
+    assert not later.in_hand
+    assert re.search(r" Maren Holt had it until 2\d Nov \d\d:\d\d: lapsed\.$", later.why)
+
+
+@pytest.mark.parametrize("find", ["nunez", "NÚÑEZ", "Nu\u0301nez, jose", "josé", "Jose núñ"])
+def test_a_name_is_found_with_its_accents_and_without_them(find: str) -> None:
+    named = msgspec.structs.replace(SOMEBODY.client, given_name="José", family_name="Núñez")
+    lines = [SOMEBODY, SOMEBODY._replace(client=named)]
+    assert caseload_filter.of(lines, find=find, status="", own=None) == lines[1:]

@@ -170,3 +170,25 @@ async def test_the_page_takes_the_same_number_of_queries_however_much_there_is_o
             await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=desk.person.staff_id, now=datetime.now(UTC))
             await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT, now=datetime.now(UTC) - timedelta(days=hours))
         assert await asked_by(db, client_id) == once
+
+
+async def test_an_urgent_alert_marks_the_page_as_it_marks_the_caseload_and_the_status_comes_after_it(
+    desk: Desk,
+) -> None:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+        new_id = await a_client(db, given_name="Alma")
+    head = re.compile(r'<p class="statusline">(.*?)</p>', re.DOTALL)
+    marks = re.compile(r'class="mark (\w+)"')
+
+    async def marked(client: UUID) -> list[str]:
+        found = head.search((await desk.get(f"/clients/{client}")).text)
+        return marks.findall(found[1]) if found else []
+
+    assert await marked(client_id) == ["on_track"]
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        for each in (client_id, new_id):
+            await an_alert(db, each, Rule.SAFETY, Tier.URGENT)
+    assert await marked(client_id) == ["urgent", "on_track"]
+    assert await marked(new_id) == ["urgent"], "before the first day was folded, too"
+    assert (await desk.get("/caseload")).text.count('<td class="st"><span class="mark urgent">') == 2

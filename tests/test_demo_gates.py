@@ -11,7 +11,8 @@ import pytest
 
 from schemas.course import InfusionState
 from schemas.gate import GateState, Proposal
-from service import database
+from schemas.rota import CoverForm, ShiftForm
+from service import database, ids
 from service.appointments import watch
 from service.database import Pool
 from service.demo import clinic, fresh, player, rota, staged
@@ -58,6 +59,22 @@ async def test_nights_are_on_call_and_a_holiday_is_covered_however_often_the_dem
         assert len(nights) in (rota.NIGHTS, rota.NIGHTS + 1)
         assert len(holidays) == 1
     assert today < holidays[0].from_at.date()
+
+
+async def test_what_a_visitor_arranged_stands_and_the_demo_starts_all_the_same(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    by, until = demo.staff_ids[rota.ARRANGES], NOW + timedelta(days=9)
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        for name in (clinic.PRESCRIBER, clinic.NURSE):
+            week = ShiftForm(staff_id=demo.staff_ids[name], from_at=NOW, until_at=until)
+            await shifts.give(db, ids.new(), week, zone=demo.zone, by=by, now=NOW)
+        away, stands_in = demo.staff_ids[rota.STANDS_IN], demo.staff_ids["maren.holt"]
+        ill = CoverForm(staff_id=away, covered_by=stands_in, from_at=NOW, until_at=until)
+        await covers.arrange(db, ids.new(), ill, by=by, now=NOW)
+        await rota.arrange(db, demo, client_day.of(NOW, demo.zone), now=NOW)
+        assert len(await shifts.standing(db, now=NOW)) == 2
+        assert len(await covers.standing(db, now=NOW)) == 1
 
 
 async def test_played_infusions_went_through_a_gate_that_people_decided(owner_pool: Pool, demo: DemoClinic) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas.staff import Role
@@ -107,3 +108,30 @@ async def test_backup_and_disk_are_told_and_where_the_rest_is_known(desk: Desk, 
     base_backup.folder_of(folder).write_text("no folder")
     with pytest.raises(OSError, match="base"):
         machine.backup_and_disk(here)
+
+
+FAILED = """
+insert into job_run (clinic_id, job, local_date, local_time, state, claimed_at, finished_at, claimed_by)
+values ($1, 'seal_audit', '2026-11-26', '03:00', 'failed', $2, $2, 'a')
+"""
+
+
+async def test_a_backup_that_does_not_exist_and_a_run_that_failed_stand_at_the_head(
+    settings: Config, owner_pool: Pool, jobs_pool: Pool, tmp_path: Path
+) -> None:
+    data = tmp_path / "house"
+    data.mkdir()
+    here = config.load({"NEAP_DATA_DIR": str(data)})
+    await all_well(jobs_pool)
+    async with a_desk(settings, owner_pool, tmp_path) as desk:
+        state = desk.application.state
+        state.services = msgspec.structs.replace(state.services, config=here)
+        page = (await desk.get("/operator")).text
+        head = page[: page.index("<section>")]
+        assert "<h1>Nothing is late, but something is wrong</h1>" in head
+        assert '<b>Backup: none is kept</b>: <a href="#machine">' in head
+        assert 'id="machine"' in page
+        async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+            await db.execute(FAILED, db.clinic_id, datetime.now(UTC))
+        page = (await desk.get("/operator")).text
+        assert '<b>The run of seal audit for 26 Nov failed</b>: <a href="#runs">' in page[: page.index("<section>")]

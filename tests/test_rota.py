@@ -207,6 +207,27 @@ async def test_nobody_is_covered_twice_at_one_time(db: Db, house: House) -> None
         await cover(db, house, by="nurse", begin=NOW + DAY)
 
 
+async def test_nobody_covers_who_is_away_at_that_time(db: Db, house: House) -> None:
+    await cover(db, house, of="colleague", by="nurse", begin=NOW + 10 * DAY)
+    for begin in (NOW, NOW + 20 * DAY):
+        with pytest.raises(errors.Invalid) as refusal:
+            await cover(db, house, begin=begin)
+        assert [each.field for each in refusal.value.fields] == ["covered_by"]
+    await cover(db, house, begin=NOW + 24 * DAY)
+
+
+async def test_nobody_is_put_on_call_twice_at_one_time(db: Db, house: House) -> None:
+    await put_on_call(db, house, "nurse", begin=NOW + 7 * DAY)
+    await put_on_call(db, house, "colleague", begin=NOW + 7 * DAY)
+    people = house.people
+    for weeks, begin in ((1, NOW + 7 * DAY + 11 * HOUR), (2, NOW + HOUR)):
+        form = ShiftForm(staff_id=people["nurse"], from_at=begin, until_at=begin + 2 * HOUR, weeks=weeks)
+        with pytest.raises(errors.Conflict) as refusal:
+            await shifts.give(db, ids.new(), form, zone=CHICAGO, by=people["admin"], now=NOW)
+        assert [each.field for each in refusal.value.fields] == ["from_at", "until_at"]
+    await put_on_call(db, house, "nurse", begin=NOW + 7 * DAY + 12 * HOUR)
+
+
 @pytest.fixture
 async def desk(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Desk]:
     async with a_desk(settings, owner_pool, tmp_path) as running:
@@ -237,3 +258,38 @@ async def test_the_page_arranges_cover_and_shifts_and_ends_them(desk: Desk) -> N
     page = (await desk.get("/rota")).text
     assert "Nobody is away" in page
     assert "Nobody is on call now" in page
+
+
+async def test_the_page_says_whose_cover_and_who_on_call_is_away_too(desk: Desk) -> None:
+    now, own = datetime.now(UTC), desk.person.staff_id
+    begin, until = now + DAY, now + 3 * DAY
+
+    async def arrange(db: Db, of: UUID, by: UUID) -> None:
+        form = CoverForm(staff_id=of, covered_by=by, from_at=begin, until_at=until)
+        await covers.arrange(db, ids.new(), form, by=own, now=now)
+
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        tamsin = await staff.add(db, email="c@x.example", name="Tamsin Vale", roles=[Role.THERAPIST], now=NOW)
+        jonas = await staff.add(db, email="j@x.example", name="Jonas Feld", roles=[Role.THERAPIST], now=NOW)
+        await arrange(db, own, tamsin)
+        shift = ShiftForm(staff_id=tamsin, from_at=begin, until_at=begin + HOUR)
+        await shifts.give(db, ids.new(), shift, zone=CHICAGO, by=own, now=now)
+    page = (await desk.get("/rota")).text
+    assert "covered by <b>Tamsin Vale</b>" in page
+    assert "Tamsin Vale is away" not in page
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await arrange(db, tamsin, jonas)
+    page = (await desk.get("/rota")).text
+    assert "Tamsin Vale is away, too, " in page
+    assert "nobody is told in Maren Holt’s place then. Arrange another cover." in page
+    assert "and is not told then. Put somebody else on call." in page
+    assert "Jonas Feld is away" not in page
+    refused = await desk.post(
+        f"/rota/covers/{ids.new()}",
+        staff_id=str(jonas),
+        covered_by=str(tamsin),
+        from_at=f"{begin.astimezone(CHICAGO):%Y-%m-%dT%H:%M}",
+        until_at=f"{until.astimezone(CHICAGO):%Y-%m-%dT%H:%M}",
+    )
+    assert refused.status_code == 400
+    assert "somebody who is not away, and covered, at that time" in refused.text

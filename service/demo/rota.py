@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from schemas.rota import CoverForm, ShiftForm
+from service import errors
 from service.database import Db
 from service.demo.clinic import NURSE, PRESCRIBER, DemoClinic
 from service.people import covers, shifts
@@ -17,7 +19,10 @@ HOLIDAY_BEGINS, HOLIDAY = timedelta(days=2), timedelta(days=9)
 
 
 async def arrange(db: Db, demo: DemoClinic, today: date, *, now: datetime) -> None:
-    """Put somebody on call for each of the nights to come, and let a holiday be covered; each once."""
+    """Put somebody on call for each of the nights to come, and let a holiday be covered; each once.
+
+    What somebody who tries the demonstration arranged at that time stands as it is.
+    """
     by = demo.staff_ids[ARRANGES]
     for ahead in range(NIGHTS):
         day = today + timedelta(days=ahead)
@@ -26,7 +31,8 @@ async def arrange(db: Db, demo: DemoClinic, today: date, *, now: datetime) -> No
             from_at=datetime.combine(day, EVENING, demo.zone),
             until_at=datetime.combine(day + timedelta(days=1), MORNING, demo.zone),
         )
-        await shifts.give(db, _id_of(demo, "night", day), night, zone=demo.zone, by=by, now=now)
+        with suppress(errors.Conflict):
+            await shifts.give(db, _id_of(demo, "night", day), night, zone=demo.zone, by=by, now=now)
     if not await covers.of_staff(db, demo.staff_ids[AWAY], now=now):
         begins = datetime.combine(today + HOLIDAY_BEGINS, MORNING, demo.zone)
         holiday = CoverForm(
@@ -35,7 +41,8 @@ async def arrange(db: Db, demo: DemoClinic, today: date, *, now: datetime) -> No
             from_at=begins,
             until_at=begins + HOLIDAY,
         )
-        await covers.arrange(db, _id_of(demo, "holiday", today), holiday, by=by, now=now)
+        with suppress(errors.Invalid):
+            await covers.arrange(db, _id_of(demo, "holiday", today), holiday, by=by, now=now)
 
 
 def _id_of(demo: DemoClinic, what: str, day: date) -> UUID:

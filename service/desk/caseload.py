@@ -11,14 +11,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from schemas.alert import AlertState, Finding, Tier
+from schemas.alert import Finding, Tier
 from schemas.client import RecordOrigin
 from schemas.course import Pause, Phase, Substance
 from schemas.trend import Status
 from service import errors
 from service.alerting import findings
 from service.database import Db
-from service.desk import reasons, sentences
+from service.desk import open_alerts, reasons, sentences
+from service.desk.open_alerts import OpenAlert
 from service.facts import client_day, pauses
 from service.people import access, clinics
 from service.people.access import Reach
@@ -69,18 +70,9 @@ class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None
 
 
-class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert nobody has closed yet."""
-
-    alert_id: UUID
-    client_id: UUID
-    tier: Tier
-    state: AlertState
-    opened_at: datetime
-
-
 class Line(NamedTuple):
-    """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody."""
+    """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody,
+    `in_hand` whether all that it asks for was taken on or put off."""
 
     client: ClientLine
     spark: list[SparkDay]
@@ -88,6 +80,7 @@ class Line(NamedTuple):
     why: str
     urgency: int
     needs: bool
+    in_hand: bool
     days_since_infusion: int | None
     pause: Pause | None
     today: date
@@ -138,11 +131,16 @@ class Caseload(NamedTuple):
         return [line for line in self.lines if line.needs]
 
     @property
-    def needing_by_mark(self) -> dict[str, int]:
-        """How many of those that need somebody bear each mark, in the order of the lines; "alert": otherwise well, or
-        paused, but with an open alert. The numbers add up to `needing`."""
+    def waiting(self) -> list[Line]:
+        """Those of them whom nobody has in hand."""
+        return [line for line in self.needing if not line.in_hand]
+
+    @property
+    def waiting_by_mark(self) -> dict[str, int]:
+        """How many of those that wait bear each mark, in the order of the lines; "alert": otherwise well, or paused,
+        but with an open alert. The numbers add up to `waiting`."""
         own = ("urgent", Status.NOT_ON_TRACK, Status.NO_DATA)
-        return dict(Counter(str(line.mark) if line.mark in own else "alert" for line in self.needing))
+        return dict(Counter(str(line.mark) if line.mark in own else "alert" for line in self.waiting))
 
     @property
     def next_session_at(self) -> datetime | None:
@@ -156,11 +154,11 @@ async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
     return Caseload(sorted(lines, key=_place))
 
 
-def _place(line: Line) -> tuple[int, bool, float, str, str]:
-    """By urgency, then whoever is seen next, then by name."""
+def _place(line: Line) -> tuple[int, bool, bool, float, str, str]:
+    """By urgency, whom nobody has in hand first; then whoever is seen next, then by name."""
     session = line.next_session_at
     at = session.timestamp() if session is not None else 0.0
-    return line.urgency, session is None, at, line.client.family_name, line.client.given_name
+    return line.urgency, line.in_hand, session is None, at, line.client.family_name, line.client.given_name
 
 
 async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:
@@ -259,14 +257,6 @@ where t.clinic_id = $1
   and t.client_day > newest.last_day - $3::integer
 order by t.client_id, t.client_day
 """
-OPEN_ALERTS = """
-select alert_id, client_id, tier, state, opened_at
-from alert
-where clinic_id = $1
-  and client_id = any ($2::uuid[])
-  and state not in ('resolved', 'auto_resolved')
-order by tier, opened_at
-"""
 
 
 async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]:
@@ -275,7 +265,7 @@ async def _lines_of(db: Db, visible: list[UUID], *, now: datetime) -> list[Line]
     for day in await db.rows(SparkDay, SPARKS, db.clinic_id, visible, SPARK_DAYS):
         sparks[day.client_id].append(day)
     alerts: defaultdict[UUID, list[OpenAlert]] = defaultdict(list)
-    for alert in await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, visible):
+    for alert in await open_alerts.of(db, visible):
         alerts[alert.client_id].append(alert)
     said = await _reasons_of(db, [alert.alert_id for each in alerts.values() for alert in each])
     clinic_zone = ZoneInfo((await clinics.get(db)).time_zone)
@@ -324,9 +314,10 @@ def _line(
         client,
         spark,
         alerts,
-        _why(client, alerts, pause, said, today),
+        _why(client, alerts, pause, said, today, clinic_zone, now=now),
         _urgency(client, alerts, pause),
         _needs(client, alerts, pause),
+        bool(alerts) and all(alert.in_hand(now) for alert in alerts),
         (today - given_on).days if given_on else None,
         pause,
         today,
@@ -377,10 +368,13 @@ def _why(
     pause: Pause | None,
     said: Mapping[UUID, Finding],
     today: date,
+    clinic_zone: ZoneInfo,
+    *,
+    now: datetime,
 ) -> str:
     if alerts and alerts[0].alert_id in said:
-        waiting = alerts[0].state in (AlertState.OPEN, AlertState.DISPATCHED)
-        return sentences.of_finding(said[alerts[0].alert_id], today) + (" Not yet acknowledged." if waiting else "")
+        whose = open_alerts.whose(alerts[0], clinic_zone, now=now)
+        return f"{sentences.of_finding(said[alerts[0].alert_id], today)} {whose}"
     if client.discharged:
         return ""
     if pause is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,8 +24,8 @@ on conflict (clinic_id, cover_id) do nothing
 async def arrange(db: Db, cover_id: UUID, form: CoverForm, *, by: UUID, now: datetime) -> bool:
     """Arrange cover, once for each id; whether it was arranged just now.
 
-    Raises Invalid for people or times that cannot be, Conflict for an id in use otherwise or for two covers of one
-    person at one time.
+    Raises Invalid for people or times that cannot be, or a cover who is away then; Conflict for an id in use otherwise
+    or for two covers of one person at one time.
     """
     await staff.hold(db, form.staff_id)
     if (before := await find(db, cover_id)) is not None:
@@ -32,8 +33,9 @@ async def arrange(db: Db, cover_id: UUID, form: CoverForm, *, by: UUID, now: dat
             raise errors.Conflict("This id is already in use for another cover.")
         return False
     await _refuse_odd(db, form, now=now)
-    if any(_overlap(each, form) for each in await of_staff(db, form.staff_id, now=now)):
-        raise errors.Conflict("This person is covered at that time already. End that first.")
+    if await _is_away(db, form.staff_id, form, now=now):
+        faults = [errors.FieldFault(name, "outside the cover that is arranged") for name in ("from_at", "until_at")]
+        raise errors.Conflict("This person is covered at that time already. End that first.", fields=faults)
     args = (form.staff_id, form.covered_by, form.from_at, form.until_at, by, now)
     await db.execute(INSERT, db.clinic_id, cover_id, *args)
     return True
@@ -49,12 +51,23 @@ async def _refuse_odd(db: Db, form: CoverForm, *, now: datetime) -> None:
     stands_in = people.get(form.covered_by)
     if stands_in is None or not set(CLINICAL_ROLES) & set(stands_in.roles):
         faults.append(errors.FieldFault("covered_by", "a therapist, prescriber or nurse who works here"))
+    # Nobody covers for a cover: of these clients no therapist would be told at all. Who is to cover somebody may still
+    # fall ill, so the other way round it is arranged, and the rota says what it leaves open.
+    elif await _is_away(db, form.covered_by, form, now=now):
+        faults.append(errors.FieldFault("covered_by", "somebody who is not away, and covered, at that time"))
     if faults:
         raise errors.Invalid("This cover cannot be arranged.", fields=faults)
 
 
-def _overlap(standing: Cover, form: CoverForm) -> bool:
-    return standing.from_at < form.until_at and form.from_at < standing.until_at
+def away_during(standing: Sequence[Cover], staff_id: UUID, from_at: datetime, until_at: datetime) -> list[Cover]:
+    """The covers under which somebody is away at some time between two instants."""
+    return [
+        each for each in standing if each.staff_id == staff_id and each.from_at < until_at and from_at < each.until_at
+    ]
+
+
+async def _is_away(db: Db, staff_id: UUID, form: CoverForm, *, now: datetime) -> bool:
+    return bool(away_during(await of_staff(db, staff_id, now=now), staff_id, form.from_at, form.until_at))
 
 
 END = """

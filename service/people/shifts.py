@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -28,7 +29,8 @@ async def give(
     """Put somebody on call, once for each id; the shifts, and whether they were given just now.
 
     Of several weeks, each begins and ends at the same times of the clinic's clock; the id of each further one follows
-    from the first. Raises Invalid for a person or times that cannot be, Conflict for an id in use otherwise.
+    from the first. Raises Invalid for a person or times that cannot be, Conflict for an id in use otherwise or for
+    somebody who is on call then already.
     """
     await staff.hold(db, form.staff_id)
     if (before := await find(db, shift_id)) is not None:
@@ -48,6 +50,7 @@ async def give(
         )
         for week in range(form.weeks)
     ]
+    await _refuse_twice(db, wanted, now=now)
     for each in wanted:
         args = (each.shift_id, each.staff_id, each.from_at, each.until_at, by, now)
         await db.execute(INSERT, db.clinic_id, *args)
@@ -73,6 +76,15 @@ async def _refuse_odd(db: Db, form: ShiftForm, *, now: datetime) -> None:
         faults.append(errors.FieldFault("staff_id", "a therapist, prescriber, nurse or coordinator who works here"))
     if faults:
         raise errors.Invalid("This shift cannot be given.", fields=faults)
+
+
+async def _refuse_twice(db: Db, wanted: Sequence[Shift], *, now: datetime) -> None:
+    own = [each for each in await standing(db, now=now) if each.staff_id == wanted[0].staff_id]
+    if any(one.from_at < other.until_at and other.from_at < one.until_at for one in own for other in wanted):
+        faults = [
+            errors.FieldFault(name, "outside the shifts that this person has") for name in ("from_at", "until_at")
+        ]
+        raise errors.Conflict("This person is on call at that time already. End that first.", fields=faults)
 
 
 END = """

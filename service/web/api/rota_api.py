@@ -25,7 +25,7 @@ async def rota_of(desk: Desk) -> Rota:
     """What holds now or is to come."""
     given = await shifts.standing(desk.db, now=desk.now)
     return Rota(
-        on_call_now=[each.staff_id for each in given if each.from_at <= desk.now],
+        on_call_now=list(dict.fromkeys(each.staff_id for each in given if each.from_at <= desk.now)),
         shifts=given,
         covers=await covers.standing(desk.db, now=desk.now),
     )

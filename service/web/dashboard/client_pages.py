@@ -51,6 +51,7 @@ async def show_client(
     context = {
         "view": view,
         "version": _version_of(shown),
+        "mark": shown.line.mark,
         "span": span,
         "spans": SPAN_WORDS,
         "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,

@@ -49,15 +49,18 @@ class JobLine(NamedTuple):
 
 @get("/operator", opt={"access": Permission.SEE_OPERATIONS})
 async def show_operations(desk: NamedDependency[Desk]) -> Response[Any]:
-    """Is anything late? Of the whole deployment by name, of this clinic by number."""
+    """Is anything late, or wrong? Of the whole deployment by name, of this clinic by number."""
     said = await watch.reports(desk.db.connection, now=desk.now)
     shown = await operations.read(desk.db, now=desk.now)
+    seen = await _machine(desk.services.config)
     context = {
         "late": {name: _word_of(name) for name in watch.overdue_in(said, now=desk.now)},
         "lost_today": [each for each in shown.dead if desk.now - each.settled_at < watch.A_DAY],
         "operations": shown,
         "jobs": jobs_of(said),
-        "machine": await _machine(desk.services.config),
+        "machine": seen,
+        "wrong": [each for each in seen if each.is_problem],
+        "failed": [each for each in shown.runs if each.state == "failed"],
         "silent": lambda line: desk.now - line.seen_at > watch.SILENT_AFTER,
         "looked_at": next((each.seen_at for each in said if each.process == watch.SEEN_LAST), None),
         "ago": lambda at: how_long(desk.now - at),

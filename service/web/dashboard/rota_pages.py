@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from schemas.rota import CoverForm, ShiftForm
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES
 from service import errors, ids
-from service.people import staff
+from service.people import covers, staff
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
 from service.web.api import rota_api
@@ -30,8 +30,10 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
     """Who is on call now and next, who is away and covered, and the forms."""
     people = await staff.all_of(desk.db)
     working = [each for each in people if each.disabled_at is None]
+    rota = await rota_api.rota_of(desk)
     context = {
-        "rota": await rota_api.rota_of(desk),
+        "rota": rota,
+        "away": lambda staff_id, each: covers.away_during(rota.covers, staff_id, each.from_at, each.until_at),
         "names": {each.staff_id: each.name for each in people},
         "working": working,
         "clinical": [each for each in working if set(CLINICAL_ROLES) & set(each.roles)],

@@ -1,0 +1,70 @@
+"""The alerts of some clients that nobody has closed, and who has each in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.alert import AlertState, Tier
+from service.alerting import leases
+from service.database import Db
+from service.desk import sentences
+
+
+class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert nobody has closed yet."""
+
+    alert_id: UUID
+    client_id: UUID
+    tier: Tier
+    state: AlertState
+    opened_at: datetime
+    lease_until: datetime | None
+    snoozed_until: datetime | None
+    acknowledged_by_name: str | None
+
+    def in_hand(self, now: datetime) -> bool:
+        """Whether somebody has it, or put it off: nobody else has to look now."""
+        taken = self.state is AlertState.ACKNOWLEDGED and not leases.lapsed(self, now)
+        return taken or self.state is AlertState.SNOOZED
+
+
+OPEN_ALERTS = """
+select
+  a.alert_id, a.client_id, a.tier, a.state, a.opened_at, a.lease_until, a.snoozed_until,
+  s.name as acknowledged_by_name
+from alert a
+left join staff s
+  on s.clinic_id = a.clinic_id
+  and s.staff_id = a.acknowledged_by
+where a.clinic_id = $1
+  and a.client_id = any ($2::uuid[])
+  and a.state not in ('resolved', 'auto_resolved')
+order by a.tier, a.opened_at
+"""
+
+
+async def of(db: Db, client_ids: Sequence[UUID]) -> list[OpenAlert]:
+    """Those of these clients, the most urgent first."""
+    return await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, client_ids)
+
+
+def whose(alert: OpenAlert, clinic_zone: ZoneInfo, *, now: datetime) -> str:
+    """Who has an alert in hand, or until when it was put off."""
+    if alert.state in (AlertState.OPEN, AlertState.DISPATCHED):
+        return "Not yet acknowledged."
+    if alert.state is AlertState.SNOOZED:
+        return f"Put off until {_clock(alert.snoozed_until, clinic_zone, now)}." if alert.snoozed_until else "Put off."
+    name = alert.acknowledged_by_name or "Somebody"
+    if alert.lease_until is not None and leases.lapsed(alert, now):
+        return f"{name} had it until {_clock(alert.lease_until, clinic_zone, now)}: lapsed."
+    return f"{name} has it."
+
+
+def _clock(at: datetime, zone: ZoneInfo, now: datetime) -> str:
+    local = at.astimezone(zone)
+    return f"{sentences.day(local.date(), now.astimezone(zone).date())} {local:%H:%M}"
