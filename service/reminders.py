@@ -61,7 +61,6 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     remind_time: time
     time_zone: str
     email_sealed: bytes | None
-    next_at: datetime
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +77,12 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
 
 
+# Also what lies further ahead than any next hour can: a clock that was wrong for a moment ends nobody's reminders.
 DUE = """
-select client_id, language, remind_time, time_zone, email_sealed, next_at
+select client_id, language, remind_time, time_zone, email_sealed
 from phone_setting
 where clinic_id = $1
-  and next_at <= $2
+  and (next_at <= $2 or next_at > $3)
 order by next_at, client_id
 limit 1
 for update skip locked
@@ -97,15 +97,15 @@ where clinic_id = $1
 
 async def claim(db: Db, sending: Sending, *, now: datetime) -> Claimed | Unsent | None:
     """Claim what has been due longest in this clinic: what to send, or why nothing is sent; None: nothing is due."""
-    due = await db.find(_Due, DUE, db.clinic_id, now)
+    due = await db.find(_Due, DUE, db.clinic_id, now, now + phone_settings.FURTHEST)
     if due is None:
         return None
     clinic = await clinics.get(db)
     zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
     moved_to = phone_settings.next_after(now, due.remind_time, zone)
     await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
-    # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
-    due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
+    # A try may come at any minute; day, lateness and end go by the hour that the client chose.
+    due_at = phone_settings.latest_at(now, due.remind_time, zone)
     day = client_day.of(due_at, zone)
     ready = Claimed(
         client_id=due.client_id,

@@ -14,6 +14,9 @@ from service.people import clients
 from service.people.devices import DeviceClient
 
 A_DAY = timedelta(days=1)
+# The longest day between two of them has 26 hours (Antarctica/Troll), and two machines' clocks may differ by as much as
+# one more. What is further ahead was written while a clock was wrong.
+FURTHEST = timedelta(hours=27)
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +81,8 @@ async def choose_language(db: Db, client_id: UUID, language: str, *, now: dateti
     await db.execute(CHOOSE_LANGUAGE, db.clinic_id, client_id, language, now)
 
 
-# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again.
+# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again. Later
+# than the hour itself it is only where a clock was wrong.
 CHOOSE_REMINDER = """
 insert into phone_setting (clinic_id, client_id, remind_time, time_zone, email_sealed, next_at, changed_at)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -88,7 +92,7 @@ set remind_time = excluded.remind_time,
     email_sealed = excluded.email_sealed,
     next_at = case
       when (phone_setting.remind_time, phone_setting.time_zone) = (excluded.remind_time, excluded.time_zone)
-        then phone_setting.next_at
+        then least(phone_setting.next_at, excluded.next_at)
       else excluded.next_at
     end,
     changed_at = excluded.changed_at
