@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
@@ -25,6 +25,7 @@ from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
 from service.notify import Disable, Message, Result, Retry, Sent, Template
 from service.people import clinics, phone_settings
+from service.people.phone_settings import Browser
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     moved_to: datetime
     language: str
-    browsers: dict[UUID, str]
+    browsers: dict[UUID, Browser]
     email: str | None
     slug: str
 
@@ -159,7 +160,7 @@ async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: d
         return "not_needed"
     phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
     email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
-    browsers = {device_id: text for device_id, text in phones.items() if text is not None}
+    browsers = {device_id: browser for device_id, browser in phones.items() if browser is not None}
     if not phones or not (browsers or email):
         return "not_needed"
     return msgspec.structs.replace(ready, browsers=browsers, email=email)
@@ -211,24 +212,50 @@ async def _next(pool: Pool, clinic_id: UUID, sending: Sending, *, clock: Clock) 
     return await _send(pool, clinic_id, sending, claimed, clock=clock) if isinstance(claimed, Claimed) else claimed
 
 
-async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome:
-    gone: list[UUID] = []
-    results = []
-    for device_id, subscription in claimed.browsers.items():
-        result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=clock())
-        results.append(result)
-        if isinstance(result, Disable):
-            gone.append(device_id)
+async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome | Unsent:
+    results, gone = await _to_browsers(clinic_id, sending, claimed, clock=clock)
+    stands: Claimed | Unsent = claimed
     # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
     if _outcome_of(results) == "failed" and claimed.email is not None:
-        results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=clock()))
-    outcome, now = _outcome_of(results), clock()
+        if results:
+            async with database.transaction(pool, clinic_id) as db:
+                stands = await _as_it_stands(db, sending, claimed, now=clock())
+        if isinstance(stands, Claimed) and stands.email is not None:
+            results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, stands.email, now=clock()))
+    outcome = _outcome_of(results) if isinstance(stands, Claimed) else stands
+    now, wait = clock(), _wait_after(results)
     async with database.transaction(pool, clinic_id) as db:
         await _settle(db, claimed, outcome, gone, now=now)
-        wait = _wait_after(results)
         if outcome == "failed" and wait is not None:
             await _try_again(db, claimed, at=now + wait)
     return outcome
+
+
+async def _to_browsers(
+    clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock
+) -> tuple[list[Result], dict[UUID, Browser]]:
+    """What became of it in each browser, and those that are gone."""
+    results, gone = list[Result](), dict[UUID, Browser]()
+    for device_id, browser in claimed.browsers.items():
+        results.append(await _one(clinic_id, sending, Channel.PUSH, claimed, browser.subscription, now=clock()))
+        if isinstance(results[-1], Disable):
+            gone[device_id] = browser
+    return results, gone
+
+
+STANDS = """
+select client_id, language, remind_time, time_zone, email_sealed
+from phone_setting
+where clinic_id = $1
+  and client_id = $2
+  and next_at = $3
+"""
+
+
+async def _as_it_stands(db: Db, sending: Sending, claimed: Claimed, *, now: datetime) -> Claimed | Unsent:
+    """The same, read again after browsers took their time; not needed where it was turned off or chosen anew."""
+    due = await db.find(_Due, STANDS, db.clinic_id, claimed.client_id, claimed.moved_to)
+    return "not_needed" if due is None else await _decided(db, sending, due, claimed, now=now)
 
 
 def _outcome_of(results: Sequence[Result]) -> Outcome:
@@ -283,12 +310,14 @@ where clinic_id = $1
 """
 
 
-async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
+async def _settle(
+    db: Db, claimed: Claimed, state: Outcome | Unsent, gone: Mapping[UUID, Browser], *, now: datetime
+) -> None:
     # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
     if state != "perhaps_sent":
         await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
-    for device_id in gone:
-        await phone_settings.forget_push(db, device_id)
+    for device_id, browser in gone.items():
+        await phone_settings.forget_push(db, device_id, browser)
 
 
 # Not where the client chose anew meanwhile: their new hour holds.
