@@ -139,6 +139,20 @@ async def test_a_browser_that_is_gone_is_dropped_and_the_e_mail_goes_at_once(
         assert (await channels.of_each(db, DeliveryKind.ALERT, [tamsin]))[tamsin] == [Channel.EMAIL]
 
 
+@pytest.mark.parametrize("answer", ["400", "401", "403", "413"])
+async def test_a_push_service_that_would_say_no_each_time_is_asked_once_and_the_e_mail_goes_at_once(
+    web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, answer: str
+) -> None:
+    alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port))
+    service.answers = [answer]
+    await send(tools)
+    told = {Channel.PUSH: DeliveryState.DEAD, Channel.EMAIL: DeliveryState.SENT}
+    assert await states(web_pool, clinic, alert_id) == told
+    assert (len(service.hooks), mail.recipients) == (1, ["tamsin@x.example"])
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert len(await staff_addresses.of(db, [tamsin])) == 1, "it may be our clock that is wrong"
+
+
 async def test_one_of_two_browsers_is_enough_and_only_the_one_that_is_gone_is_dropped(
     web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
 ) -> None:

@@ -30,6 +30,17 @@ MINUTE = 60
 # Whoever has their browser closed for longer has had an e-mail by then.
 TTL_SECONDS = 4 * 60 * MINUTE
 TOKEN_LASTS = timedelta(hours=12)
+# What another try would have the same of: a message that is not taken, a signature by a key that the browser did not
+# subscribe with (RFC 8030, 5; RFC 8292, 4.2). The browser is not gone by it: a clock of ours that is wrong brings these
+# answers, too, and from every push service at once.
+FINAL = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    }
+)
 POINT_BYTES, AUTH_BYTES = 65, 16
 # The order of P-256's group (FIPS 186-5, D.1.2.3).
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -68,7 +79,7 @@ def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscripti
 
 
 class Push:
-    """Sends to browsers; one whose push service says 404 or 410 is gone for good."""
+    """Sends to browsers; one whose push service says 404 or 410 is gone for good, and `FINAL` is not asked again."""
 
     channel = Channel.PUSH
     at_once = 20
@@ -79,7 +90,7 @@ class Push:
         self._vapid = Vapid02(key.private)
         self._contact = f"mailto:{parseaddr(contact or '')[1] or 'neap@localhost'}"
         self._allowed = allowed
-        self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+        self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, final=FINAL)
 
     async def send(self, message: Message, *, now: datetime) -> Result:
         """One attempt at one browser."""
