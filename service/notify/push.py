@@ -78,6 +78,16 @@ def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscripti
     return subscription
 
 
+def contact_of(*, mail_from: str | None, base_url: str) -> str:
+    """Whom a push service may ask about us (RFC 8292, 2.1): the sender of letters, else the page.
+
+    Apple's answers 403 to an address at localhost, which is left where the page is not https: on one machine alone.
+    """
+    if mail_from is not None:
+        return f"mailto:{parseaddr(mail_from)[1]}"
+    return base_url if base_url.startswith("https://") else "mailto:neap@localhost"
+
+
 class Push:
     """Sends to browsers; one whose push service says 404 or 410 is gone for good, and `FINAL` is not asked again."""
 
@@ -86,9 +96,10 @@ class Push:
     # Short: the person's next channel waits behind it.
     retry_after_seconds = (5, 30, 2 * MINUTE)
 
-    def __init__(self, *, key: VapidKey, contact: str | None, allowed: AbstractSet[str]) -> None:
-        self._vapid = Vapid02(key.private)
-        self._contact = f"mailto:{parseaddr(contact or '')[1] or 'neap@localhost'}"
+    def __init__(self, *, key: VapidKey, contact: str, allowed: AbstractSet[str]) -> None:
+        # Not py-vapid's own look at the contact: it knows no https address with a port.
+        self._vapid = Vapid02(key.private, conf={"no-strict": True})
+        self._contact = contact
         self._allowed = allowed
         self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, final=FINAL)
 
