@@ -64,16 +64,31 @@ class VapidKey:
         return base64url.encode(point)
 
 
+class NoSubscription(Refused):
+    """No browser gave this; `field`: what it would have given otherwise."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("the subscription is none")
+        self.field = field
+
+
 def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscription:
-    """A browser's subscription. Raises Refused for what could never be sent to."""
+    """A browser's subscription. Raises Refused for what could never be sent to, NoSubscription for what is none."""
     try:
         subscription = msgspec.json.decode(text, type=PushSubscription)
-        point, auth = base64url.decode(subscription.keys.p256dh), base64url.decode(subscription.keys.auth)
+    except msgspec.DecodeError as error:
+        raise NoSubscription("") from error
+    try:
+        if len(point := base64url.decode(subscription.keys.p256dh)) != POINT_BYTES:
+            raise NoSubscription("keys.p256dh")
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Refused("the subscription is none") from error
-    if len(point) != POINT_BYTES or len(auth) != AUTH_BYTES:
-        raise Refused("the subscription is none")
+    except ValueError as error:
+        raise NoSubscription("keys.p256dh") from error
+    try:
+        if len(base64url.decode(subscription.keys.auth)) != AUTH_BYTES:
+            raise NoSubscription("keys.auth")
+    except ValueError as error:
+        raise NoSubscription("keys.auth") from error
     endpoint.read(subscription.endpoint, allowed=allowed)
     return subscription
 
