@@ -37,8 +37,9 @@ AGAIN_AFTER = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
 Outcome = Literal["sent", "perhaps_sent", "failed"]
-# Why nothing is sent; "had": this day has had its reminder.
-Unsent = Literal["failed", "not_needed", "late", "had"]
+# Why nothing is sent; "unreachable": there is something to answer, and neither a browser nor an address; "had": the day
+# has had its reminder.
+Unsent = Literal["failed", "not_needed", "unreachable", "late", "had"]
 
 
 class Reminded(msgspec.Struct, kw_only=True):
@@ -48,6 +49,7 @@ class Reminded(msgspec.Struct, kw_only=True):
     perhaps_sent: int = 0
     failed: int = 0
     not_needed: int = 0
+    unreachable: int = 0
     late: int = 0
 
     def count(self, what: Outcome | Unsent) -> None:
@@ -133,7 +135,7 @@ on conflict (clinic_id, client_id, client_day) do update
 set due_at = excluded.due_at,
     state = excluded.state,
     claimed_at = excluded.claimed_at
-where reminder.state in ('failed', 'not_needed', 'late')
+where reminder.state in ('failed', 'not_needed', 'unreachable', 'late')
 """
 
 
@@ -159,10 +161,12 @@ async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: d
     if not await _is_needed(db, due.client_id, ready.day):
         return "not_needed"
     phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
+    if not phones:
+        return "not_needed"
     email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
     browsers = {device_id: browser for device_id, browser in phones.items() if browser is not None}
-    if not phones or not (browsers or email):
-        return "not_needed"
+    if not (browsers or email):
+        return "unreachable"
     return msgspec.structs.replace(ready, browsers=browsers, email=email)
 
 

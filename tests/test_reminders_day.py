@@ -99,7 +99,8 @@ async def test_another_hour_holds_while_nothing_went_out_that_day(
     owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
 ) -> None:
     client_id = await a_reminded_client(owner_pool, clinic)
-    assert await run(tools) == counted(not_needed=1), "there is nowhere to send it"
+    assert await run(tools) == counted(unreachable=1), "there is nowhere to send it"
+    assert [each.state for each in await kept(owner_pool, clinic)] == ["unreachable"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await choose(db, client_id, time(21), email=EMAIL, now=DUE_AT + 5 * MINUTE)
     assert await run(tools, at=DUE_AT + 2 * HOURS) == counted(sent=1)
