@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from jobs import prune_expired
 from jobs.work import Tools
 from schemas.alert import Channel
 from schemas.clinic import Clinic
@@ -15,6 +16,7 @@ from service import database
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.notify import Disable, Message, Result, Retry
+from service.people import audit, devices
 from service.people.devices import DeviceClient
 from tests.builders import MASTER, NOW, a_client, a_clinic, a_phone, an_answer
 from tests.push_browsers import Browser, a_browser
@@ -113,6 +115,22 @@ async def test_turning_reminders_off_leaves_no_address_behind(
         await choose(db, client_id, None, now=NOW)
         left = "select (select count(*) from phone_push where clinic_id = $1) + count(email_sealed) from phone_setting"
         assert await db.value(left, db.clinic_id) == 0
+
+
+async def test_where_a_phone_took_messages_is_forgotten_within_a_day_of_its_end(
+    owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools
+) -> None:
+    client_id = await connect_in(web_pool, clinic, a_browser(9, "ended"))
+    connected = await connect_in(web_pool, clinic, a_browser(9, "connected"))
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        of_client = "select device_id from device where clinic_id = $1 and client_id = $2"
+        ended = await db.value(of_client, db.clinic_id, client_id)
+        assert isinstance(ended, UUID)
+        await devices.revoke(db, ended, by=audit.COMMAND, why="by_client", now=NOW)
+    assert (await prune_expired.run_once(tools, clinic.clinic_id, now=NOW)).counts["browsers"] == 1
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        left = await db.connection.fetch("select client_id from phone_push where clinic_id = $1", db.clinic_id)
+    assert [row["client_id"] for row in left] == [connected]
 
 
 class Busy:
