@@ -38,8 +38,8 @@ AGAIN_AFTER = timedelta(minutes=10)
 Clock = Callable[[], datetime]
 Outcome = Literal["sent", "perhaps_sent", "failed"]
 # Why nothing is sent; "unreachable": there is something to answer, and neither a browser nor an address; "had": the day
-# has had its reminder.
-Unsent = Literal["failed", "not_needed", "unreachable", "late", "had"]
+# has had its reminder; "ahead": it was set by a clock that was wrong, or this one is.
+Unsent = Literal["failed", "not_needed", "unreachable", "late", "had", "ahead"]
 
 
 class Reminded(msgspec.Struct, kw_only=True):
@@ -53,8 +53,8 @@ class Reminded(msgspec.Struct, kw_only=True):
     late: int = 0
 
     def count(self, what: Outcome | Unsent) -> None:
-        """Count one; a day that has had its reminder was counted then."""
-        if what != "had":
+        """Count one; a day that has had its reminder was counted then, and one that is ahead will be."""
+        if what not in ("had", "ahead"):
             setattr(self, what, getattr(self, what) + 1)
 
 
@@ -64,6 +64,7 @@ class _Due(msgspec.Struct, frozen=True, kw_only=True):
     remind_time: time
     time_zone: str
     email_sealed: bytes | None
+    next_at: datetime
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 # Also what lies further ahead than any next hour can: a clock that was wrong for a moment ends nobody's reminders.
 DUE = """
-select client_id, language, remind_time, time_zone, email_sealed
+select client_id, language, remind_time, time_zone, email_sealed, next_at
 from phone_setting
 where clinic_id = $1
   and (next_at <= $2 or next_at > $3)
@@ -107,6 +108,9 @@ async def claim(db: Db, sending: Sending, *, now: datetime) -> Claimed | Unsent 
     zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
     moved_to = phone_settings.next_after(now, due.remind_time, zone)
     await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
+    # By a clock of which nobody knows whether it is right, nothing is sent.
+    if due.next_at > now + phone_settings.FURTHEST:
+        return "ahead"
     # A try may come at any minute; day, lateness and end go by the hour that the client chose.
     due_at = phone_settings.latest_at(now, due.remind_time, zone)
     day = client_day.of(due_at, zone)
@@ -248,7 +252,7 @@ async def _to_browsers(
 
 
 STANDS = """
-select client_id, language, remind_time, time_zone, email_sealed
+select client_id, language, remind_time, time_zone, email_sealed, next_at
 from phone_setting
 where clinic_id = $1
   and client_id = $2

@@ -37,15 +37,26 @@ async def test_a_clock_that_was_wrong_for_one_run_costs_no_reminder(
         assert await run(tools, at=DUE_AT + days * A_DAY + timedelta(minutes=1)) == counted()
 
 
-async def test_a_clock_that_was_wrong_at_the_hour_itself_brings_no_second_reminder_and_keeps_the_first(
-    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
+async def test_a_clock_that_ran_ahead_at_the_hour_itself_costs_that_day_s_reminder_and_no_other(
+    owner_pool: Pool, clinic: Clinic, tools: Tools
 ) -> None:
     await a_reminded_client(owner_pool, clinic, email=EMAIL)
     assert await run(tools, at=DUE_AT + A_YEAR + timedelta(hours=5)) == counted(late=1)
-    assert await run(tools, at=DUE_AT + timedelta(minutes=1)) == counted(sent=1)
-    assert await run(tools, at=DUE_AT + A_YEAR + timedelta(hours=5)) == counted(late=1)
-    assert await run(tools, at=DUE_AT + timedelta(minutes=2)) == counted()
+    assert [await run(tools, at=DUE_AT + timedelta(minutes=each)) for each in (1, 2)] == [counted()] * 2
+    assert await run(tools, at=DUE_AT + A_DAY) == counted(sent=1)
+
+
+@pytest.mark.parametrize("already_sent", [True, False])
+async def test_by_a_clock_that_stands_days_back_nobody_is_reminded_and_by_the_right_one_once(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink, already_sent: bool
+) -> None:
+    await a_reminded_client(owner_pool, clinic, email=EMAIL)
+    if already_sent:
+        assert await run(tools) == counted(sent=1)
+    assert await run(tools, at=DUE_AT - 3 * A_DAY + timedelta(minutes=1)) == counted()
+    await run(tools, at=DUE_AT + timedelta(minutes=2))
     assert len(mail.messages) == 1
+    assert await run(tools, at=DUE_AT + A_DAY) == counted(sent=1)
 
 
 async def test_the_same_hour_saved_again_is_never_later_than_the_hour(
