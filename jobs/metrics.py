@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from service import invariants
 from service.watch import Figures
@@ -26,12 +26,17 @@ BROKEN = Gauge(
 JOB_ENDED = Gauge(
     "neap_job_ended_timestamp_seconds", "When a run of the job ended last in this process.", ["job"], registry=REGISTRY
 )
+JOB_DONE = Counter(
+    "neap_job_done", "What the runs of the job have counted in this process.", ["job", "what"], registry=REGISTRY
+)
 LOOKED_AT = Gauge("neap_reconciled_timestamp_seconds", "When promises were looked at last.", registry=REGISTRY)
 
 
-def ended(job: str, *, now: datetime) -> None:
-    """A run of the job ended: its lag is the time since, and nothing else has to be counted."""
+def ended(job: str, counts: Mapping[str, int], *, now: datetime) -> None:
+    """A run of the job ended: its lag is the time since; and what it counted, such as reminders that reached nobody."""
     JOB_ENDED.labels(job).set(now.timestamp())
+    for what, count in counts.items():
+        JOB_DONE.labels(job, what).inc(count)
 
 
 def show(figures: Figures, broken: Mapping[str, int], *, now: datetime) -> None:

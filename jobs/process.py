@@ -150,7 +150,7 @@ class Process:
         async def work() -> None:
             result = await period.run_once(self._tools, now=self._clock())
             self._heart.count(period.name, result, now=self._clock())
-            metrics.ended(period.name, now=self._clock())
+            metrics.ended(period.name, result.counts, now=self._clock())
             # What one job does is often another's work: a fold that opened an alert leaves messages to send.
             if any(result.counts.values()):
                 self._wake_hinted(but=period.name)

@@ -16,6 +16,7 @@ import msgspec
 
 from jobs.work import Clock, Result, Tools, going_on_from
 from service import database, reminders
+from service.people import phone_settings
 from service.reminders import Reminded
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ CLINICS_WITH_WORK = """
 select clinic_id
 from phone_setting
 where next_at <= $1
+  or next_at > $2
 group by clinic_id
 order by min(next_at)
 """
@@ -35,7 +37,8 @@ order by min(next_at)
 async def run_once(tools: Tools, *, now: datetime, clock_from: Callable[[datetime], Clock] = going_on_from) -> Result:
     """Send what is due in every clinic; trouble in one holds up no other."""
     async with database.across_clinics(tools.sweep) as connection:
-        clinic_ids = [record["clinic_id"] for record in await connection.fetch(CLINICS_WITH_WORK, now)]
+        found = await connection.fetch(CLINICS_WITH_WORK, now, now + phone_settings.FURTHEST)
+    clinic_ids = [record["clinic_id"] for record in found]
     totals = dict.fromkeys(Reminded.__struct_fields__, 0)
     places, clock = asyncio.Semaphore(AT_ONCE), clock_from(now)
     async with asyncio.TaskGroup() as group:

@@ -27,6 +27,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     throttles: int
     job_runs: int
     reminders: int
+    browsers: int
     devices_revoked: int
 
 
@@ -67,6 +68,15 @@ delete from reminder
 where clinic_id = $1
   and client_day < $2
 """
+# Where a phone took messages, while it was connected.
+DELETE_BROWSERS = """
+delete from phone_push p
+using device d
+where p.clinic_id = $1
+  and d.clinic_id = $1
+  and d.device_id = p.device_id
+  and d.revoked_at is not null
+"""
 
 
 async def prune(db: Db, *, now: datetime) -> Pruned:
@@ -80,4 +90,5 @@ async def prune(db: Db, *, now: datetime) -> Pruned:
         throttles=await db.execute(DELETE_THROTTLES, db.clinic_id, now - THROTTLE_KEPT),
         job_runs=await db.execute(DELETE_JOB_RUNS, db.clinic_id, (now - JOB_RUNS_KEPT).date()),
         reminders=await db.execute(DELETE_REMINDERS, db.clinic_id, (now - JOB_RUNS_KEPT).date()),
+        browsers=await db.execute(DELETE_BROWSERS, db.clinic_id),
     )

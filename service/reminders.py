@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 from uuid import UUID, uuid5
@@ -25,6 +25,7 @@ from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
 from service.notify import Disable, Message, Result, Retry, Sent, Template
 from service.people import clinics, phone_settings
+from service.people.phone_settings import Browser
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ AGAIN_AFTER = timedelta(minutes=10)
 
 Clock = Callable[[], datetime]
 Outcome = Literal["sent", "perhaps_sent", "failed"]
-# Why nothing is sent; "had": this day has had its reminder.
-Unsent = Literal["failed", "not_needed", "late", "had"]
+# Why nothing is sent; "unreachable": there is something to answer, and neither a browser nor an address; "had": the day
+# has had its reminder; "ahead": it was set by a clock that was wrong, or this one is.
+Unsent = Literal["failed", "not_needed", "unreachable", "late", "had", "ahead"]
 
 
 class Reminded(msgspec.Struct, kw_only=True):
@@ -47,11 +49,12 @@ class Reminded(msgspec.Struct, kw_only=True):
     perhaps_sent: int = 0
     failed: int = 0
     not_needed: int = 0
+    unreachable: int = 0
     late: int = 0
 
     def count(self, what: Outcome | Unsent) -> None:
-        """Count one; a day that has had its reminder was counted then."""
-        if what != "had":
+        """Count one; a day that has had its reminder was counted then, and one that is ahead will be."""
+        if what not in ("had", "ahead"):
             setattr(self, what, getattr(self, what) + 1)
 
 
@@ -73,16 +76,17 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime
     moved_to: datetime
     language: str
-    browsers: dict[UUID, str]
+    browsers: dict[UUID, Browser]
     email: str | None
     slug: str
 
 
+# Also what lies further ahead than any next hour can: a clock that was wrong for a moment ends nobody's reminders.
 DUE = """
 select client_id, language, remind_time, time_zone, email_sealed, next_at
 from phone_setting
 where clinic_id = $1
-  and next_at <= $2
+  and (next_at <= $2 or next_at > $3)
 order by next_at, client_id
 limit 1
 for update skip locked
@@ -97,15 +101,18 @@ where clinic_id = $1
 
 async def claim(db: Db, sending: Sending, *, now: datetime) -> Claimed | Unsent | None:
     """Claim what has been due longest in this clinic: what to send, or why nothing is sent; None: nothing is due."""
-    due = await db.find(_Due, DUE, db.clinic_id, now)
+    due = await db.find(_Due, DUE, db.clinic_id, now, now + phone_settings.FURTHEST)
     if due is None:
         return None
     clinic = await clinics.get(db)
     zone = client_day.zone_or_none(due.time_zone) or ZoneInfo(clinic.time_zone)
     moved_to = phone_settings.next_after(now, due.remind_time, zone)
     await db.execute(MOVE_ON, db.clinic_id, due.client_id, moved_to)
-    # Another try comes at another minute; day, lateness and end go by the hour that the client chose.
-    due_at = phone_settings.latest_at(due.next_at, due.remind_time, zone)
+    # By a clock of which nobody knows whether it is right, nothing is sent.
+    if due.next_at > now + phone_settings.FURTHEST:
+        return "ahead"
+    # A try may come at any minute; day, lateness and end go by the hour that the client chose.
+    due_at = phone_settings.latest_at(now, due.remind_time, zone)
     day = client_day.of(due_at, zone)
     ready = Claimed(
         client_id=due.client_id,
@@ -132,7 +139,7 @@ on conflict (clinic_id, client_id, client_day) do update
 set due_at = excluded.due_at,
     state = excluded.state,
     claimed_at = excluded.claimed_at
-where reminder.state in ('failed', 'not_needed', 'late')
+where reminder.state in ('failed', 'not_needed', 'unreachable', 'late')
 """
 
 
@@ -158,10 +165,12 @@ async def _decide(db: Db, sending: Sending, due: _Due, ready: Claimed, *, now: d
     if not await _is_needed(db, due.client_id, ready.day):
         return "not_needed"
     phones = await phone_settings.browsers_of(db, sending.master, due.client_id)
-    email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
-    browsers = {device_id: text for device_id, text in phones.items() if text is not None}
-    if not phones or not (browsers or email):
+    if not phones:
         return "not_needed"
+    email = await phone_settings.email_of(db, sending.master, due.client_id, due.email_sealed)
+    browsers = {device_id: browser for device_id, browser in phones.items() if browser is not None}
+    if not (browsers or email):
+        return "unreachable"
     return msgspec.structs.replace(ready, browsers=browsers, email=email)
 
 
@@ -211,24 +220,50 @@ async def _next(pool: Pool, clinic_id: UUID, sending: Sending, *, clock: Clock) 
     return await _send(pool, clinic_id, sending, claimed, clock=clock) if isinstance(claimed, Claimed) else claimed
 
 
-async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome:
-    gone: list[UUID] = []
-    results = []
-    for device_id, subscription in claimed.browsers.items():
-        result = await _one(clinic_id, sending, Channel.PUSH, claimed, subscription, now=clock())
-        results.append(result)
-        if isinstance(result, Disable):
-            gone.append(device_id)
+async def _send(pool: Pool, clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock) -> Outcome | Unsent:
+    results, gone = await _to_browsers(clinic_id, sending, claimed, clock=clock)
+    stands: Claimed | Unsent = claimed
     # The fall-back, and only that: who has it in a browser, or may have it there, gets no letter.
     if _outcome_of(results) == "failed" and claimed.email is not None:
-        results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, claimed.email, now=clock()))
-    outcome, now = _outcome_of(results), clock()
+        if results:
+            async with database.transaction(pool, clinic_id) as db:
+                stands = await _as_it_stands(db, sending, claimed, now=clock())
+        if isinstance(stands, Claimed) and stands.email is not None:
+            results.append(await _one(clinic_id, sending, Channel.EMAIL, claimed, stands.email, now=clock()))
+    outcome = _outcome_of(results) if isinstance(stands, Claimed) else stands
+    now, wait = clock(), _wait_after(results)
     async with database.transaction(pool, clinic_id) as db:
         await _settle(db, claimed, outcome, gone, now=now)
-        wait = _wait_after(results)
         if outcome == "failed" and wait is not None:
             await _try_again(db, claimed, at=now + wait)
     return outcome
+
+
+async def _to_browsers(
+    clinic_id: UUID, sending: Sending, claimed: Claimed, *, clock: Clock
+) -> tuple[list[Result], dict[UUID, Browser]]:
+    """What became of it in each browser, and those that are gone."""
+    results, gone = list[Result](), dict[UUID, Browser]()
+    for device_id, browser in claimed.browsers.items():
+        results.append(await _one(clinic_id, sending, Channel.PUSH, claimed, browser.subscription, now=clock()))
+        if isinstance(results[-1], Disable):
+            gone[device_id] = browser
+    return results, gone
+
+
+STANDS = """
+select client_id, language, remind_time, time_zone, email_sealed, next_at
+from phone_setting
+where clinic_id = $1
+  and client_id = $2
+  and next_at = $3
+"""
+
+
+async def _as_it_stands(db: Db, sending: Sending, claimed: Claimed, *, now: datetime) -> Claimed | Unsent:
+    """The same, read again after browsers took their time; not needed where it was turned off or chosen anew."""
+    due = await db.find(_Due, STANDS, db.clinic_id, claimed.client_id, claimed.moved_to)
+    return "not_needed" if due is None else await _decided(db, sending, due, claimed, now=now)
 
 
 def _outcome_of(results: Sequence[Result]) -> Outcome:
@@ -283,12 +318,14 @@ where clinic_id = $1
 """
 
 
-async def _settle(db: Db, claimed: Claimed, state: Outcome, gone: Sequence[UUID], *, now: datetime) -> None:
+async def _settle(
+    db: Db, claimed: Claimed, state: Outcome | Unsent, gone: Mapping[UUID, Browser], *, now: datetime
+) -> None:
     # What may have been sent stays claimed, as if the process had been killed: the claim is what keeps off a second.
     if state != "perhaps_sent":
         await db.execute(SETTLE, db.clinic_id, claimed.client_id, claimed.day, state, now)
-    for device_id in gone:
-        await phone_settings.forget_push(db, device_id)
+    for device_id, browser in gone.items():
+        await phone_settings.forget_push(db, device_id, browser)
 
 
 # Not where the client chose anew meanwhile: their new hour holds.

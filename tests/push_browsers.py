@@ -23,7 +23,7 @@ KEY = VapidKey(bytes(32))
 
 def push_and_email(*, push_port: int, mail_port: int) -> Sending:
     """What sends to these browsers, and letters behind them."""
-    push = Push(key=KEY, contact="Neap <neap@x.example>", allowed={f"127.0.0.1:{push_port}"})
+    push = Push(key=KEY, contact="mailto:neap@x.example", allowed={f"127.0.0.1:{push_port}"})
     return Sending({Channel.EMAIL: an_email_channel(mail_port), Channel.PUSH: push}, MASTER, "https://neap.example")
 
 

@@ -173,6 +173,36 @@ async def test_an_address_that_the_mail_server_does_not_know_is_dead() -> None:
     assert result == Dead("the mail server refused it (550)")
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a,b@c.example",
+        "a;b@c.example",
+        "a:b@c.example",
+        "<x>@c.example",
+        "Ann <a@c.example>",
+        "=?utf-8?q?a?=@c.example",
+        "root",
+        "a@c.example\nb@c.example",
+        "a@c.example\x00",
+        "",
+    ],
+)
+async def test_what_is_more_or_less_than_one_address_is_given_to_no_mail_server(to: str) -> None:
+    async with a_mail_sink() as sink:
+        result = await an_email_channel(sink.port).send(a_message(to), now=NOW)
+    assert isinstance(result, Dead)
+    assert sink.messages == []
+
+
+async def test_letters_that_a_mail_server_does_not_take_in_an_address_are_a_no_for_good() -> None:
+    async with a_mail_sink() as sink:
+        channel = an_email_channel(sink.port)
+        result = await channel.send(a_message("josé@c.example"), now=NOW)
+    assert isinstance(result, Dead)
+    assert sink.messages == []
+
+
 async def test_a_mail_server_out_of_reach_or_not_set_is_tried_again(unused_port: int) -> None:
     result = await an_email_channel(unused_port).send(a_message("a@harbour.example"), now=NOW)
     assert isinstance(result, Retry)

@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import pytest
 
 from service import database
 from service.database import Pool
 from tests.checking_in import Setting, a_setting
+from tests.push_browsers import a_browser, base64url
 
 pytestmark = pytest.mark.usefixtures("settings")
 
@@ -73,3 +75,35 @@ async def test_a_zone_that_only_the_phone_knows_counts_as_the_clinic_s_and_can_b
     off = await put_reminder(http, here, remind_time=None, time_zone="Mars/Olympus")
     assert off.json()["remind_time"] is None
     assert (await http.get("/v1/today", headers=here.phone.headers)).json()["reminder_zone"] is None
+
+
+def a_subscription() -> dict[str, object]:
+    """As a browser writes it, with the time at which it ends."""
+    written = msgspec.json.decode(a_browser(9).subscription, type=dict[str, object])
+    return written | {"endpoint": "https://push.example/x"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "endpoint", "blamed"),
+    [
+        ({"p256dh": "AAAA"}, "https://push.example/x", ["keys.p256dh"]),
+        ({"p256dh": "!"}, "https://push.example/x", ["keys.p256dh"]),
+        ({"p256dh": base64url(b"\x04" + bytes(64))}, "https://push.example/x", ["keys.p256dh"]),
+        ({"auth": "AAAA"}, "https://push.example/x", ["keys.auth"]),
+        ({"auth": "!"}, "https://push.example/x", ["keys.auth"]),
+        ({}, "http://push.example/x", ["endpoint"]),
+        ({}, 7, ["endpoint"]),
+        ({"auth": 7}, "https://push.example/x", ["keys.auth"]),
+    ],
+)
+async def test_of_a_subscription_the_field_that_is_wrong_is_named_and_no_other(
+    http: httpx.AsyncClient, here: Setting, keys: dict[str, object], endpoint: object, blamed: list[str]
+) -> None:
+    good = a_subscription()
+    assert isinstance(good["keys"], dict)
+    body = good | {"endpoint": endpoint, "keys": good["keys"] | keys}
+    headers = here.phone.headers
+    refused = await http.put("/v1/phone-settings/push", headers=headers, json=body)
+    assert refused.status_code == 400, refused.text
+    assert [each["field"] for each in refused.json()["errors"]] == blamed
+    assert (await http.put("/v1/phone-settings/push", headers=headers, json=good)).status_code == 200

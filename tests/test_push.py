@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from py_vapid import Vapid02
 
@@ -14,9 +15,11 @@ from jobs.work import Tools
 from schemas.alert import Channel, DeliveryKind, DeliveryState, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.staff import MessageTimes, Role
-from service import database, errors
+from service import base64url, database, errors, notify
 from service.alerting import alerts, channels, deliveries, receipts
+from service.config import Config
 from service.database import Db, Pool
+from service.notify import Message, Sent
 from service.notify.endpoint import Refused
 from service.notify.push import Push, VapidKey, read_subscription
 from service.people import clients, message_times, staff, staff_addresses
@@ -139,6 +142,20 @@ async def test_a_browser_that_is_gone_is_dropped_and_the_e_mail_goes_at_once(
         assert (await channels.of_each(db, DeliveryKind.ALERT, [tamsin]))[tamsin] == [Channel.EMAIL]
 
 
+@pytest.mark.parametrize("answer", ["400", "401", "403", "413"])
+async def test_a_push_service_that_would_say_no_each_time_is_asked_once_and_the_e_mail_goes_at_once(
+    web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, answer: str
+) -> None:
+    alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port))
+    service.answers = [answer]
+    await send(tools)
+    told = {Channel.PUSH: DeliveryState.DEAD, Channel.EMAIL: DeliveryState.SENT}
+    assert await states(web_pool, clinic, alert_id) == told
+    assert (len(service.hooks), mail.recipients) == (1, ["tamsin@x.example"])
+    async with database.transaction(web_pool, clinic.clinic_id) as db:
+        assert len(await staff_addresses.of(db, [tamsin])) == 1, "it may be our clock that is wrong"
+
+
 async def test_one_of_two_browsers_is_enough_and_only_the_one_that_is_gone_is_dropped(
     web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink
 ) -> None:
@@ -253,6 +270,27 @@ def test_the_deployment_s_key_is_the_same_after_every_start_and_another_s_is_ano
     assert VapidKey(bytes(32)).public == KEY.public
     assert VapidKey(b"\x01" * 32).public != KEY.public
     assert len(KEY.public) == 87
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "base_url", "contact"),
+    [
+        ("Neap <neap@x.example>", "https://neap.example", "mailto:neap@x.example"),
+        (None, "https://neap.example:8443", "https://neap.example:8443"),
+        (None, "http://127.0.0.1:8080", "mailto:neap@localhost"),
+    ],
+)
+async def test_a_push_service_is_told_whom_to_ask_about_us_also_where_no_mail_is_sent(
+    service: HookSink, mail_from: str | None, base_url: str, contact: str
+) -> None:
+    allowed = f"127.0.0.1:{service.port}"
+    config = Config(mail_from=mail_from, base_url=base_url, webhook_allow=frozenset({allowed}))
+    browser = a_browser(service.port)
+    message = Message(delivery_id=UUID(int=1), to=browser.subscription, link="https://neap.example", written_at=NOW)
+    assert await notify.notifiers(config, KEY)[Channel.PUSH].send(message, now=NOW) == Sent()
+    token = service.hooks[0].headers["authorization"].partition("t=")[2].partition(",")[0]
+    claims = msgspec.json.decode(base64url.decode(token.split(".")[1]), type=dict[str, str | int])
+    assert (claims["sub"], claims["aud"]) == (contact, f"http://{allowed}")
 
 
 NO_SUBSCRIPTION = [

@@ -99,7 +99,8 @@ async def test_another_hour_holds_while_nothing_went_out_that_day(
     owner_pool: Pool, web_pool: Pool, clinic: Clinic, tools: Tools, mail: MailSink
 ) -> None:
     client_id = await a_reminded_client(owner_pool, clinic)
-    assert await run(tools) == counted(not_needed=1), "there is nowhere to send it"
+    assert await run(tools) == counted(unreachable=1), "there is nowhere to send it"
+    assert [each.state for each in await kept(owner_pool, clinic)] == ["unreachable"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         await choose(db, client_id, time(21), email=EMAIL, now=DUE_AT + 5 * MINUTE)
     assert await run(tools, at=DUE_AT + 2 * HOURS) == counted(sent=1)
@@ -187,6 +188,19 @@ async def test_an_address_that_the_mail_server_does_not_know_is_tried_once_a_day
         at = DUE_AT + timedelta(days=days)
         assert await run(tools, at=at) == counted(failed=1)
         assert [await run(tools, at=at + each * 10 * MINUTE) for each in range(1, TRIES)] == [counted()] * (TRIES - 1)
+
+
+@pytest.mark.parametrize("answer", ["400", "401", "403", "413"])
+async def test_a_push_service_that_would_say_no_each_time_is_asked_once_a_day(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, answer: str
+) -> None:
+    service.answers = [answer] * TRIES
+    await a_reminded_client(owner_pool, clinic, browser=a_browser(service.port))
+    assert await run(tools) == counted(failed=1)
+    assert [await run(tools, at=DUE_AT + each * 10 * MINUTE) for each in range(1, TRIES)] == [counted()] * (TRIES - 1)
+    assert len(service.hooks) == 1
+    service.answers = []
+    assert await run(tools, at=DUE_AT + timedelta(days=1)) == counted(sent=1), "the key may be the right one again"
 
 
 async def test_saving_the_same_hour_again_drops_neither_what_is_due_nor_another_try(

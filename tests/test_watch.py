@@ -287,11 +287,16 @@ async def test_the_metrics_are_numbers_of_the_whole_deployment(
     assert 'neap_invariant_broken_clinics{invariant="message_overdue"} 1.0' in shown
     assert 'neap_invariant_broken_clinics{invariant="run_overdue"} 1.0' in shown
     assert str(clinic.clinic_id) not in shown
-    metrics.ended("fold_check_ins", now=NOW)
+    metrics.ended("fold_check_ins", {"clients": 2}, now=NOW)
     assert (
         metrics.REGISTRY.get_sample_value("neap_job_ended_timestamp_seconds", {"job": "fold_check_ins"})
         == NOW.timestamp()
     )
+    done = {"job": "fold_check_ins", "what": "clients"}
+    before = metrics.REGISTRY.get_sample_value("neap_job_done_total", done)
+    metrics.ended("fold_check_ins", {"clients": 3}, now=NOW)
+    assert before is not None
+    assert metrics.REGISTRY.get_sample_value("neap_job_done_total", done) == before + 3
 
 
 async def test_the_time_to_acknowledge_is_that_of_whoever_took_it_on_first(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from schemas.alert import Channel
 from service.config import Config
+from service.notify import push
 from service.notify.email import Email
 from service.notify.message import (
     Attachment,
@@ -47,7 +48,11 @@ VAPID = "push.vapid"
 def notifiers(config: Config, vapid: VapidKey) -> Mapping[Channel, Notifier]:
     """Every channel, ready to send as the settings say."""
     channels: tuple[Notifier, ...] = (
-        Push(key=vapid, contact=config.mail_from, allowed=config.webhook_allow),
+        Push(
+            key=vapid,
+            contact=push.contact_of(mail_from=config.mail_from, base_url=config.base_url),
+            allowed=config.webhook_allow,
+        ),
         Email.of(config),
         Webhook(allowed=config.webhook_allow),
     )

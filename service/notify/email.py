@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from typing import Literal, Self
 
 import aiosmtplib
@@ -110,14 +110,20 @@ class Email:
         del now
         if self._host is None:
             return Retry("no mail server is set")
+        # What a header would read as two, or as another, is no address: the mail server is given this one or none.
+        if not _is_one_address(message.to):
+            return Dead("the address is none")
         talk = self.conversation(timeout_seconds=TIMEOUT_SECONDS)
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), talk:
-                await talk.send_message(self.written(message))
+                await talk.send_message(self.written(message), recipients=[message.to])
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(max(each.code for each in error.recipients))
         except aiosmtplib.SMTPDataError as error:
             return _refused(error.code)
+        except aiosmtplib.SMTPNotSupported:
+            # RFC 6531: letters outside ASCII, which this server does not take today, nor in ten minutes.
+            return Dead("the mail server takes no address of such letters")
         except aiosmtplib.SMTPResponseException as error:
             # Also -1, an answer that is none: to the message itself it says neither yes nor no.
             if not talk.taken:
@@ -149,6 +155,11 @@ class Email:
             # Python draws one; the same message looks the same on every attempt.
             email.set_boundary(f"neap-{message.delivery_id}")
         return email
+
+
+def _is_one_address(text: str) -> bool:
+    # An encoded word (RFC 2047) would be decoded on its way.
+    return "@" in text and text.isprintable() and "=?" not in text and parseaddr(text) == ("", text)
 
 
 def _refused(code: int) -> Result:

@@ -48,18 +48,21 @@ class _Way:
 
 
 class Outward:
-    """Posts. `allowed` host:port pairs may also be private and plain http; `gone`: the answers that end an address."""
+    """Posts. `allowed` host:port pairs may also be private and plain http; `gone`: the answers that end an address;
+    `final`: those that only say that another try would have the same."""
 
     def __init__(
         self,
         *,
         allowed: AbstractSet[str],
         gone: AbstractSet[int],
+        final: AbstractSet[int] = frozenset(),
         tls: ssl.SSLContext | None = None,
         resolve: Resolve = resolved,
     ) -> None:
         self._allowed = allowed
         self._gone = gone
+        self._final = final
         self._tls = tls or ssl.create_default_context()
         self._resolve = resolve
 
@@ -106,5 +109,7 @@ class Outward:
         problem = f"the endpoint answered {response.status_code}"
         if response.status_code in self._gone:
             return Disable(problem)
+        if response.status_code in self._final:
+            return Dead(problem)
         after = response.headers.get("retry-after", "")
         return Retry(problem, min(float(after), LONGEST_WAIT_SECONDS) if after.isdecimal() else None)

@@ -30,6 +30,17 @@ MINUTE = 60
 # Whoever has their browser closed for longer has had an e-mail by then.
 TTL_SECONDS = 4 * 60 * MINUTE
 TOKEN_LASTS = timedelta(hours=12)
+# What another try would have the same of: a message that is not taken, a signature by a key that the browser did not
+# subscribe with (RFC 8030, 5; RFC 8292, 4.2). The browser is not gone by it: a clock of ours that is wrong brings these
+# answers, too, and from every push service at once.
+FINAL = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    }
+)
 POINT_BYTES, AUTH_BYTES = 65, 16
 # The order of P-256's group (FIPS 186-5, D.1.2.3).
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -53,33 +64,59 @@ class VapidKey:
         return base64url.encode(point)
 
 
+class NoSubscription(Refused):
+    """No browser gave this; `field`: what it would have given otherwise."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("the subscription is none")
+        self.field = field
+
+
 def read_subscription(text: str, *, allowed: AbstractSet[str]) -> PushSubscription:
-    """A browser's subscription. Raises Refused for what could never be sent to."""
+    """A browser's subscription. Raises Refused for what could never be sent to, NoSubscription for what is none."""
     try:
         subscription = msgspec.json.decode(text, type=PushSubscription)
-        point, auth = base64url.decode(subscription.keys.p256dh), base64url.decode(subscription.keys.auth)
+    except msgspec.DecodeError as error:
+        raise NoSubscription("") from error
+    try:
+        if len(point := base64url.decode(subscription.keys.p256dh)) != POINT_BYTES:
+            raise NoSubscription("keys.p256dh")
         ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Refused("the subscription is none") from error
-    if len(point) != POINT_BYTES or len(auth) != AUTH_BYTES:
-        raise Refused("the subscription is none")
+    except ValueError as error:
+        raise NoSubscription("keys.p256dh") from error
+    try:
+        if len(base64url.decode(subscription.keys.auth)) != AUTH_BYTES:
+            raise NoSubscription("keys.auth")
+    except ValueError as error:
+        raise NoSubscription("keys.auth") from error
     endpoint.read(subscription.endpoint, allowed=allowed)
     return subscription
 
 
+def contact_of(*, mail_from: str | None, base_url: str) -> str:
+    """Whom a push service may ask about us (RFC 8292, 2.1): the sender of letters, else the page.
+
+    Apple's answers 403 to an address at localhost, which is left where the page is not https: on one machine alone.
+    """
+    if mail_from is not None:
+        return f"mailto:{parseaddr(mail_from)[1]}"
+    return base_url if base_url.startswith("https://") else "mailto:neap@localhost"
+
+
 class Push:
-    """Sends to browsers; one whose push service says 404 or 410 is gone for good."""
+    """Sends to browsers; one whose push service says 404 or 410 is gone for good, and `FINAL` is not asked again."""
 
     channel = Channel.PUSH
     at_once = 20
     # Short: the person's next channel waits behind it.
     retry_after_seconds = (5, 30, 2 * MINUTE)
 
-    def __init__(self, *, key: VapidKey, contact: str | None, allowed: AbstractSet[str]) -> None:
-        self._vapid = Vapid02(key.private)
-        self._contact = f"mailto:{parseaddr(contact or '')[1] or 'neap@localhost'}"
+    def __init__(self, *, key: VapidKey, contact: str, allowed: AbstractSet[str]) -> None:
+        # Not py-vapid's own look at the contact: it knows no https address with a port.
+        self._vapid = Vapid02(key.private, conf={"no-strict": True})
+        self._contact = contact
         self._allowed = allowed
-        self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+        self._outward = Outward(allowed=allowed, gone={HTTPStatus.NOT_FOUND, HTTPStatus.GONE}, final=FINAL)
 
     async def send(self, message: Message, *, now: datetime) -> Result:
         """One attempt at one browser."""

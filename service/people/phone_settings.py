@@ -14,6 +14,9 @@ from service.people import clients
 from service.people.devices import DeviceClient
 
 A_DAY = timedelta(days=1)
+# The longest day between two of them has 26 hours (Antarctica/Troll), and two machines' clocks may differ by as much as
+# one more. What is further ahead was written while a clock was wrong.
+FURTHEST = timedelta(hours=27)
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +81,8 @@ async def choose_language(db: Db, client_id: UUID, language: str, *, now: dateti
     await db.execute(CHOOSE_LANGUAGE, db.clinic_id, client_id, language, now)
 
 
-# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again.
+# The same hour once more, as for another address, is no new one: what is due stays due, also to be tried again. Later
+# than the hour itself it is only where a clock was wrong.
 CHOOSE_REMINDER = """
 insert into phone_setting (clinic_id, client_id, remind_time, time_zone, email_sealed, next_at, changed_at)
 values ($1, $2, $3, $4, $5, $6, $7)
@@ -88,7 +92,7 @@ set remind_time = excluded.remind_time,
     email_sealed = excluded.email_sealed,
     next_at = case
       when (phone_setting.remind_time, phone_setting.time_zone) = (excluded.remind_time, excluded.time_zone)
-        then phone_setting.next_at
+        then least(phone_setting.next_at, excluded.next_at)
       else excluded.next_at
     end,
     changed_at = excluded.changed_at
@@ -180,14 +184,22 @@ async def has_push(db: Db, device_id: UUID) -> bool:
     return await db.value(HAS_PUSH, db.clinic_id, device_id) is not None
 
 
-class _Browser(msgspec.Struct, frozen=True):
+class Browser(msgspec.Struct, frozen=True, kw_only=True):
+    """One that takes messages: its subscription, and the keyed hash of its endpoint (None: from before them)."""
+
+    subscription: str
+    endpoint_hash: bytes | None
+
+
+class _Phone(msgspec.Struct, frozen=True):
     device_id: UUID
     subscription_sealed: bytes | None
+    endpoint_hash: bytes | None
 
 
 # Of phones that are connected; one whose browser takes nothing still says that somebody is there to be reminded.
 BROWSERS = """
-select d.device_id, p.subscription_sealed
+select d.device_id, p.subscription_sealed, p.endpoint_hash
 from device d
 left join phone_push p
   on p.clinic_id = $1
@@ -199,30 +211,34 @@ order by d.device_id
 """
 
 
-async def browsers_of(db: Db, master: Sealer, client_id: UUID) -> dict[UUID, str | None]:
-    """The client's connected phones, each with its browser's subscription, where it has one."""
-    found = await db.rows(_Browser, BROWSERS, db.clinic_id, client_id)
+async def browsers_of(db: Db, master: Sealer, client_id: UUID) -> dict[UUID, Browser | None]:
+    """The client's connected phones, each with its browser, where that takes messages."""
+    found = await db.rows(_Phone, BROWSERS, db.clinic_id, client_id)
     if not any(each.subscription_sealed for each in found):
         return {each.device_id: None for each in found}
     sealer = await clients.sealer_of(db, master, client_id)
-    return {
-        each.device_id: sealer.open(each.subscription_sealed, bound_to=_push_binding(db, each.device_id)).decode()
-        if each.subscription_sealed
-        else None
-        for each in found
-    }
+
+    def opened(phone: _Phone) -> Browser | None:
+        if not phone.subscription_sealed:
+            return None
+        text = sealer.open(phone.subscription_sealed, bound_to=_push_binding(db, phone.device_id)).decode()
+        return Browser(subscription=text, endpoint_hash=phone.endpoint_hash)
+
+    return {each.device_id: opened(each) for each in found}
 
 
+# By what it was told of: the page may have given a newer one meanwhile.
 FORGET_PUSH = """
 delete from phone_push
 where clinic_id = $1
   and device_id = $2
+  and endpoint_hash is not distinct from $3
 """
 
 
-async def forget_push(db: Db, device_id: UUID) -> None:
-    """The browser's push service says that it is gone."""
-    await db.execute(FORGET_PUSH, db.clinic_id, device_id)
+async def forget_push(db: Db, device_id: UUID, browser: Browser) -> None:
+    """The push service of this phone's browser says that it is gone."""
+    await db.execute(FORGET_PUSH, db.clinic_id, device_id, browser.endpoint_hash)
 
 
 def _email_binding(db: Db, client_id: UUID) -> str:

@@ -95,7 +95,9 @@ def refusal(value: object, shape: type[msgspec.Struct], first: msgspec.Validatio
 
 def _faults_of_struct(value: dict[object, object], shape: type[msgspec.Struct]) -> list[FieldFault]:
     known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    faults = [FieldFault(str(name)[:64], "unknown field") for name in value if name not in known]
+    # Where a shape passes over what it does not know, that is no fault beside another one either.
+    unknown = (name for name in value if name not in known) if shape.__struct_config__.forbid_unknown_fields else ()
+    faults = [FieldFault(str(name)[:64], "unknown field") for name in unknown]
     for name, field in known.items():
         if name in value:
             faults += _faults_of(name, value[name], field.type)

@@ -17,14 +17,12 @@ from schemas.phone_setting import LanguageForm, PhoneSettings, ReminderForm
 from service import database, errors
 from service.database import Db
 from service.facts import client_day
-from service.notify import push
-from service.notify.endpoint import Refused
 from service.people import audit, clinics, devices, phone_settings
 from service.people.access import Permission
 from service.people.devices import DeviceClient
 from service.web import languages, strict
 from service.web.api.phone_api import JSON, access_token
-from service.web.api.push_api import key_of
+from service.web.api.push_api import key_of, subscription_of
 from service.web.limits import Limit
 from service.web.services import Services
 
@@ -130,12 +128,7 @@ async def put_push(request: Request[Any, Any, Any], services: NamedDependency[Se
     now = datetime.now(UTC)
     raw = await request.body()
     async with _own(request, services, now=now) as (db, whose):
-        text = msgspec.json.encode(strict.decode(raw, PushForm)).decode()
-        try:
-            endpoint = push.read_subscription(text, allowed=services.config.webhook_allow).endpoint
-        except Refused as error:
-            fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
-            raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
+        text, endpoint = subscription_of(raw, services)
         await phone_settings.keep_push(db, services.master, whose, text, endpoint=endpoint, now=now)
         await _record(db, whose, "phone_setting.push", now=now)
         return await _reply(db, services, whose)

@@ -41,6 +41,19 @@ def label_of(user_agent: str) -> str:
     return f"{browser} on {next((name for mark, name in SYSTEMS.items() if mark in user_agent), 'a computer')}"
 
 
+def subscription_of(raw: bytes, services: Services) -> tuple[str, str]:
+    """A browser's subscription out of a body, as it is kept, and its endpoint. Raises Invalid naming the field."""
+    form = strict.decode(raw, PushForm)
+    text = msgspec.json.encode(form).decode()
+    try:
+        push.read_subscription(text, allowed=services.config.webhook_allow)
+    except Refused as error:
+        field = error.field if isinstance(error, push.NoSubscription) else "endpoint"
+        fault = errors.FieldFault(field, "a subscription as a browser gives it")
+        raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
+    return text, form.endpoint
+
+
 async def lines_of(desk: Desk) -> list[PushLine]:
     """The browsers of the person at the desk."""
     return [
@@ -63,13 +76,7 @@ async def list_subscriptions(desk: NamedDependency[Desk]) -> Response[bytes]:
 )
 async def subscribe(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[bytes]:
     """Push messages to this browser, too; the same one again changes nothing. Whoever subscribes it last has it."""
-    form = strict.decode(await request.body(), PushForm)
-    text = msgspec.json.encode(form).decode()
-    try:
-        push.read_subscription(text, allowed=desk.services.config.webhook_allow)
-    except Refused as error:
-        fault = errors.FieldFault("endpoint", "a subscription as a browser gives it")
-        raise errors.Invalid("This subscription cannot be used.", fields=(fault,)) from error
+    text, endpoint = subscription_of(await request.body(), desk.services)
     label = label_of(request.headers.get("user-agent", ""))
     address_id, is_new = await staff_addresses.add(
         desk.db,
@@ -77,7 +84,7 @@ async def subscribe(request: Request[Any, Any, Any], desk: NamedDependency[Desk]
         desk.who.staff_id,
         Channel.PUSH,
         text,
-        known_by=form.endpoint,
+        known_by=endpoint,
         label=label,
         now=desk.now,
     )
