@@ -10,7 +10,7 @@ import pytest
 
 from schemas.clinic import Clinic
 from schemas.staff import Role, SessionStage
-from service import database
+from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.people import staff
@@ -100,6 +100,28 @@ async def test_a_form_of_a_session_that_ended_by_itself_leads_to_the_reason_and_
     headers |= {"Neap-Form": "yes"} if by_script else {}
     led = await http.post("/account/language", data={"language": "es"}, headers=headers)
     assert led.headers["neap-go-to" if by_script else "location"] == "/sign-in?ended=idle&next=/account"
+
+
+@pytest.mark.parametrize(
+    ("sent_as", "given_back"),
+    [({}, True), ({"Neap-Form": "yes"}, False), ({"Sec-Fetch-Site": "cross-site"}, False)],
+    ids=["without script", "by the page", "by another site"],
+)
+async def test_without_script_what_was_written_comes_back_to_whoever_was_signed_out(
+    http: httpx.AsyncClient, account: Account, owner_pool: Pool, sent_as: dict[str, str], given_back: bool
+) -> None:
+    async with database.transaction(owner_pool, account.clinic.clinic_id) as db:
+        await db.execute(IDLE)
+    path = f"/alerts/{ids.new()}"
+    headers = as_browser(account.session) | {"Referer": str(http.base_url.join(path))} | sent_as
+    form = {"csrf_token": "any", "note": "Rang <b>her</b>.\nShe is well."}
+    reply = await http.post(f"{path}/note", data=form, headers=headers)
+    assert ("Rang &lt;b&gt;her&lt;/b&gt;.\nShe is well.</textarea>" in reply.text) is given_back
+    if given_back:
+        assert (reply.status_code, reply.headers["cache-control"]) == (401, "no-store")
+        assert f'href="/sign-in?ended=idle&amp;next={path}"' in reply.text
+    reply = await http.post(f"{path}/note", data={"note": " "}, headers=headers)
+    assert reply.status_code == (204 if "Neap-Form" in sent_as else 303)
 
 
 async def test_a_page_that_asks_by_itself_leads_back_to_where_it_stood(

@@ -14,6 +14,8 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from schemas.problem import Problem
+from service import errors
+from service.web.desk_session import LONG_TEXTS, refuse_cross_site
 from service.web.forms.refilling import PAGE_FIELD, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
@@ -21,6 +23,8 @@ from service.web.strict import BODY_REFUSED, FORM_REFUSED
 # On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
 REFUSED = "refused_form"
 CONTRADICTED = "contradicted_form"
+# Likewise of one whose sender's session had ended by itself: where to sign in again.
+SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
@@ -35,8 +39,19 @@ def note(request: Request[Any, Any, Any], problem: Problem, *, contradicted: boo
         request.state[CONTRADICTED] = contradicted
 
 
+def note_signed_out(request: Request[Any, Any, Any], sign_in: str) -> None:
+    """Say that the session of whoever sent this form had ended, and where they sign in again. Not of what another site
+    made a browser send."""
+    try:
+        refuse_cross_site(request)
+    except errors.Invalid:
+        return
+    if request.method == "POST":
+        request.state[SIGNED_OUT] = sign_in
+
+
 def carried(app: ASGIApp) -> ASGIApp:
-    """The application, which gives refused forms back."""
+    """The application, which gives refused forms back, and what was written at length to whoever was signed out."""
 
     async def with_forms(scope: Any, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
@@ -45,18 +60,34 @@ def carried(app: ASGIApp) -> ASGIApp:
         again, held = _copy(scope), list[Any]()
 
         async def hold(message: Any) -> None:
-            if REFUSED in scope["state"]:
+            if not {REFUSED, SIGNED_OUT}.isdisjoint(scope["state"]):
                 held.append(message)
             else:
                 await send(message)
 
         await app(scope, receive, hold)
-        if held:
+        if held and SIGNED_OUT in scope["state"]:
+            await _written(Request(scope), held, receive, send)
+        elif held:
             problem = scope["state"][REFUSED]
             for message in await _page(app, again, Request(scope), problem) or held:
                 await send(message)
 
     return with_forms
+
+
+async def _written(request: Request[Any, Any, Any], held: list[Any], receive: Receive, send: Send) -> None:
+    """What was written at length, to be copied by whoever wrote it: it is kept nowhere. Else the way to sign in."""
+    form = await request.form()
+    texts = [text for name, text in form.multi_items() if name in LONG_TEXTS and isinstance(text, str) and text.strip()]
+    if not texts:
+        for message in held:
+            await send(message)
+        return
+    services = request.app.state.services
+    context = {"texts": texts, "sign_in": request.state[SIGNED_OUT], "fictional": services.config.demo}
+    page = services.pages.show("signed_out.html", context, status=HTTPStatus.UNAUTHORIZED)
+    await page.to_asgi_response(app=None, request=request)(request.scope, receive, send)
 
 
 def _copy(scope: dict[str, Any]) -> dict[str, Any]:
