@@ -11,7 +11,7 @@ from litestar import Request, Response
 from service import errors
 from service.people import staff_sessions
 from service.web import desk_page, problems
-from service.web.desk_session import SAFE_METHODS, SignedInAt
+from service.web.desk_session import LONG_TEXTS, SAFE_METHODS, SignedInAt, refuse_cross_site
 from service.web.forms import form_replies, refused_forms
 from service.web.pages import go_to, local_path
 from service.web.services import Services
@@ -105,9 +105,18 @@ def _to_sign_in(request: Request[Any, Any, Any], error: errors.Unauthenticated) 
     if by_itself:
         headers = {"HX-Redirect": path, "Cache-Control": "no-store"}
         return Response(None, status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
-    if isinstance(error, staff_sessions.RanOut) and form_replies.SENT_BY_PAGE not in request.headers:
-        refused_forms.note_signed_out(request, path)
+    if isinstance(error, staff_sessions.RanOut) and form_replies.SENT_BY_PAGE not in request.headers and _ours(request):
+        refused_forms.note_signed_out(request, path, long_texts=LONG_TEXTS)
     return go_to(path)
+
+
+def _ours(request: Request[Any, Any, Any]) -> bool:
+    """Whether no other site made the browser send this."""
+    try:
+        refuse_cross_site(request)
+    except errors.Invalid:
+        return False
+    return True
 
 
 def _page_of(request: Request[Any, Any, Any]) -> str:

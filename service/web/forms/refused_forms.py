@@ -6,6 +6,7 @@ person, and `refilling` puts in what was typed. Without a script, and without a 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,6 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from schemas.problem import Problem
-from service import errors
-from service.web.desk_session import LONG_TEXTS, refuse_cross_site
 from service.web.forms.refilling import PAGE_FIELD, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
@@ -23,7 +22,7 @@ from service.web.strict import BODY_REFUSED, FORM_REFUSED
 # On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
 REFUSED = "refused_form"
 CONTRADICTED = "contradicted_form"
-# Likewise of one whose sender's session had ended by itself: where to sign in again.
+# Likewise of one whose sender's session had ended by itself: where to sign in again, and its fields that may be long.
 SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
@@ -39,15 +38,11 @@ def note(request: Request[Any, Any, Any], problem: Problem, *, contradicted: boo
         request.state[CONTRADICTED] = contradicted
 
 
-def note_signed_out(request: Request[Any, Any, Any], sign_in: str) -> None:
-    """Say that the session of whoever sent this form had ended, and where they sign in again. Not of what another site
-    made a browser send."""
-    try:
-        refuse_cross_site(request)
-    except errors.Invalid:
-        return
+def note_signed_out(request: Request[Any, Any, Any], sign_in: str, *, long_texts: Collection[str]) -> None:
+    """Say that the session of whoever sent this form had ended, where they sign in again, and which of its fields may
+    be long. As `note`, only where it is known to come from a page of ours."""
     if request.method == "POST":
-        request.state[SIGNED_OUT] = sign_in
+        request.state[SIGNED_OUT] = sign_in, long_texts
 
 
 def carried(app: ASGIApp) -> ASGIApp:
@@ -78,14 +73,15 @@ def carried(app: ASGIApp) -> ASGIApp:
 
 async def _written(request: Request[Any, Any, Any], held: list[Any], receive: Receive, send: Send) -> None:
     """What was written at length, to be copied by whoever wrote it: it is kept nowhere. Else the way to sign in."""
+    sign_in, long_texts = request.state[SIGNED_OUT]
     form = await request.form()
-    texts = [text for name, text in form.multi_items() if name in LONG_TEXTS and isinstance(text, str) and text.strip()]
+    texts = [text for name, text in form.multi_items() if name in long_texts and isinstance(text, str) and text.strip()]
     if not texts:
         for message in held:
             await send(message)
         return
     services = request.app.state.services
-    context = {"texts": texts, "sign_in": request.state[SIGNED_OUT], "fictional": services.config.demo}
+    context = {"texts": texts, "sign_in": sign_in, "fictional": services.config.demo}
     page = services.pages.show("signed_out.html", context, status=HTTPStatus.UNAUTHORIZED)
     await page.to_asgi_response(app=None, request=request)(request.scope, receive, send)
 
