@@ -33,7 +33,7 @@ async def test_a_page_says_that_something_changed_since_and_shows_it_when_asked(
         async with page.expect_response("**/changed?seen=*") as asked:
             await page.clock.fast_forward(ASKS_EVERY)
         assert (await asked.value).status == 204
-        show = page.get_by_role("status").get_by_role("link", name="Something changed: show it")
+        show = page.get_by_role("status").get_by_role("link", name="1 new urgent alert: show it")
         await expect(show).to_have_count(0)
         below = page.get_by_text("The band is what is usual" if place == "caseload" else "Care team").last
         stood = await below.bounding_box()
@@ -42,6 +42,10 @@ async def test_a_page_says_that_something_changed_since_and_shows_it_when_asked(
         await page.clock.fast_forward(ASKS_EVERY)
         await expect(show).to_be_visible(timeout=PATIENCE)
         assert await below.bounding_box() == stood, "nothing moved"
+        await page.mouse.wheel(0, 4_000)
+        await expect(show).to_be_in_viewport()
+        await expect(page).to_have_title("1 new urgent alert · Neap")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
         await expect(page.get_by_role("main").get_by_text("Safety question")).to_have_count(0)
         assert not await faults(page)
         await show.click()
@@ -57,6 +61,19 @@ async def test_what_was_searched_for_is_shown_again(desk: Desk) -> None:
         await page.goto("/caseload?status=not_on_track")
         await desk.alert(Rule.SAFETY, Tier.URGENT)
         await page.clock.fast_forward(ASKS_EVERY)
-        await page.get_by_role("link", name="Something changed: show it").click(timeout=PATIENCE)
+        await page.get_by_role("link", name="1 new urgent alert: show it").click(timeout=PATIENCE)
         await expect(page.get_by_label("Status")).to_have_value("not_on_track")
         assert page.url == f"{desk.address}/caseload?status=not_on_track"
+
+
+async def test_what_is_not_urgent_is_said_beside_the_time_alone(desk: Desk) -> None:
+    await desk.alert(Rule.SAFETY, Tier.URGENT)
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto("/caseload")
+        await desk.alert()
+        await page.clock.fast_forward(ASKS_EVERY)
+        await expect(page.get_by_role("link", name="Something changed: show it")).to_be_visible(timeout=PATIENCE)
+        await expect(page).to_have_title("Caseload · Neap")

@@ -120,12 +120,15 @@ def difference(value: float) -> str:
     return f"{value:+.0f}" if float(value).is_integer() else f"{value:+.1f}"
 
 
-def slot(value: datetime, zone: ZoneInfo, now: datetime) -> str:
-    """A coming appointment as one says it: "Today 14:00", "Tomorrow 10:30", "Wed 09:00", "7 Dec 09:00"."""
+def slot(value: datetime, zone: ZoneInfo, now: datetime, *, inside: bool = False) -> str:
+    """A coming appointment as one says it: "Today 14:00", "Tomorrow 10:30", "Wed 09:00", "7 Dec 09:00"; `inside` a
+    sentence "tomorrow 10:30".
+    """
     local, today = value.astimezone(zone), now.astimezone(zone).date()
     ahead = (local.date() - today).days
     if ahead in (0, 1):
-        return f"{('Today', 'Tomorrow')[ahead]} {local:%H:%M}"
+        name = ("Today", "Tomorrow")[ahead]
+        return f"{name.lower() if inside else name} {local:%H:%M}"
     name = WEEKDAYS[local.weekday()] if 0 < ahead < A_WEEK else day(local.date())
     return f"{name} {local:%H:%M}"
 

@@ -8,6 +8,7 @@ its tab is open. What it is asked for is read under the reader's own session, an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from litestar import Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from schemas.alert import Tier
 from service.alerting import news
 from service.desk import caseload
 from service.people.access import Permission
@@ -25,6 +27,7 @@ from service.web.pages import HEADERS
 
 # To htmx: there is nothing more to ask for.
 STOP_ASKING = 286
+Milliseconds = Annotated[int | None, QueryParameter(ge=0, le=10**14)]
 Number = Annotated[int | None, QueryParameter(ge=0, le=1_000_000)]
 
 
@@ -35,10 +38,12 @@ def digest_of(shown: object) -> str:
 
 
 @get("/caseload/changed", opt={"access": Permission.SEE_CLIENTS})
-async def look_at_caseload(desk: NamedDependency[Desk], seen: FromQuery[str] = "") -> Response[Any]:
+async def look_at_caseload(
+    desk: NamedDependency[Desk], seen: FromQuery[str] = "", since: Milliseconds = None
+) -> Response[Any]:
     """Whether the caseload is another than the one that was seen."""
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
-    return answer(desk, changed=digest_of(read.lines) != seen)
+    return answer(desk, changed=digest_of(read.lines) != seen, urgent=urgent_since(read.lines, since))
 
 
 @get("/alerts/{alert_id:uuid}/changed", opt={"access": Permission.SEE_ALERTS})
@@ -60,11 +65,19 @@ async def look_at_alert(
     return desk.services.pages.show("alert_changed.html", context, status=STOP_ASKING if told is None else 200)
 
 
-def answer(desk: Desk, *, changed: bool) -> Response[Any]:
-    """To a page that asks whether what it shows changed."""
+def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
+    """How many urgent alerts of these lines were opened since then (milliseconds since 1970 UTC)."""
+    if since is None:
+        return 0
+    every = [alert for line in lines for alert in line.alerts if alert.tier is Tier.URGENT]
+    return sum(alert.opened_at.timestamp() * 1_000 > since for alert in every)
+
+
+def answer(desk: Desk, *, changed: bool, urgent: int = 0) -> Response[Any]:
+    """To a page that asks whether what it shows changed; `urgent` alerts are new."""
     if not changed:
         return Response(None, status_code=204, headers=dict(HEADERS))
-    return desk.services.pages.show("changed.html", {}, status=STOP_ASKING)
+    return desk.services.pages.show("changed.html", {"urgent": urgent}, status=STOP_ASKING)
 
 
 ROUTES = (

@@ -81,11 +81,15 @@ async def show_client(
 
 @get("/clients/{client_id:uuid}/changed", opt={"access": Permission.SEE_CLIENTS})
 async def look_at_client(
-    desk: NamedDependency[Desk], client_id: FromPath[UUID], seen: FromQuery[str] = ""
+    desk: NamedDependency[Desk],
+    client_id: FromPath[UUID],
+    seen: FromQuery[str] = "",
+    since: changes.Milliseconds = None,
 ) -> Response[Any]:
     """Whether the client's page would show anything else than what was seen."""
     await desk.require_client(client_id)
-    return changes.answer(desk, changed=_version_of(await _read(desk, client_id, days=1)) != seen)
+    shown = await _read(desk, client_id, days=1)
+    return changes.answer(desk, changed=_version_of(shown) != seen, urgent=changes.urgent_since([shown.line], since))
 
 
 class _Shown(NamedTuple):
