@@ -41,6 +41,12 @@ async () => navigator.serviceWorker.controller !== null && (await caches.match(l
 """
 
 
+async def an_hour_later(page: Page, slug: str) -> None:
+    """As AN_HOUR_LATER, once the page has ended: a round that is under way there would renew the token."""
+    await page.goto("/openapi.json")
+    await page.evaluate(AN_HOUR_LATER, slug)
+
+
 # The messages that the system shows for the page.
 SHOWN = """
 async () => {

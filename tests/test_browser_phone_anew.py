@@ -15,7 +15,7 @@ from service import database as databases
 from service.people import audit, devices
 from tests.browser import until
 from tests.builders import a_client
-from tests.phone_browser import AN_HOUR_LATER, ARRIVED, Here, answer, choose, connect_without_a_pin, no_network, online
+from tests.phone_browser import ARRIVED, Here, an_hour_later, answer, choose, connect_without_a_pin, no_network, online
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -117,7 +117,7 @@ async def test_a_tab_of_the_client_before_is_loaded_anew_and_keeps_no_draft(here
 
 async def test_a_renewal_under_way_does_not_bring_the_client_before_back(here: Here, other: UUID) -> None:
     async with here.connected() as page:
-        await page.evaluate(AN_HOUR_LATER, here.slug)
+        await an_hour_later(page, here.slug)
         link = await link_of(here, other)
         await page.goto("about:blank")
         await connect_while_a_renewal_is_under_way(page, link)
@@ -128,7 +128,7 @@ async def test_a_renewal_under_way_does_not_bring_the_client_before_back(here: H
 
 async def test_the_end_of_the_device_before_does_not_end_the_new_one(here: Here) -> None:
     async with here.connected() as page:
-        await page.evaluate(AN_HOUR_LATER, here.slug)
+        await an_hour_later(page, here.slug)
         await end_all_devices(here)
         await page.goto("about:blank")
         await connect_while_a_renewal_is_under_way(page, f"/phone/{here.slug}#{await here.code()}")

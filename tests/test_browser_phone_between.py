@@ -11,15 +11,16 @@ from playwright.async_api import Route, expect
 from service import database as databases
 from tests.browser import until
 from tests.phone_browser import (
-    AN_HOUR_LATER,
     ARRIVED,
     NOT_SENT,
     PHQ9,
     SHELL_IS_KEPT,
     Here,
+    an_hour_later,
     answer,
     choose,
     connect_without_a_pin,
+    items_of,
     no_network,
     online,
 )
@@ -171,8 +172,8 @@ async def test_a_yes_that_is_not_the_clinic_s_ends_no_connection(here: Here) -> 
 async def test_a_token_that_is_none_refuses_no_answer(here: Here) -> None:
     async with here.connected() as page:
         await page.route("**/v1/device/nonce", lambda route: say_yes(route, body="{}"))
-        await page.evaluate(AN_HOUR_LATER, here.slug)
-        await page.reload()
+        await an_hour_later(page, here.slug)
+        await page.goto(f"/phone/{here.slug}")
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(NOT_SENT)
         await expect(page.locator("#refused")).to_be_hidden()
@@ -244,6 +245,9 @@ async def test_an_answer_that_something_in_between_lets_not_through_holds_up_non
         await page.get_by_role("button", name="Answer again").click()
         await answer(page, mood=2)
         await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")
+        # And what the clinic has to say is heard.
+        async with page.expect_response("**/v1/today*"):
+            await page.reload()
         assert [row["mood"] for row in await here.stored()] == [2]
         await page.unroute("**/v1/check-ins/batch")
         await online(page)
@@ -271,3 +275,31 @@ async def test_a_script_that_hangs_holds_up_no_answer_and_no_question(here: Here
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert len(await here.stored()) == 2
         may_come.set()
+
+
+@pytest.mark.parametrize("part", ["phone_unsent.js", "phone_log.js"])
+async def test_a_list_whose_script_hangs_holds_up_no_answer(here: Here, part: str) -> None:
+    async with here.connected() as page:
+        may_come = asyncio.Event()
+
+        async def hangs(route: Route) -> None:
+            await may_come.wait()
+            await route.continue_()
+
+        await page.context.route(f"**/{part}", hangs)
+        await page.route("**/v1/check-ins/batch", refuse_each)
+        async with page.expect_response("**/v1/check-ins/batch"):
+            await answer(page, mood=1)
+        await page.unroute("**/v1/check-ins/batch")
+        await page.locator("#log summary").click()
+        await page.get_by_role("button", name="Answer again").click()
+        await answer(page, mood=2)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert [row["mood"] for row in await here.stored()] == [2]
+        may_come.set()
+        await expect(page.locator("#refused")).to_be_visible()
+
+
+async def refuse_each(route: Route) -> None:
+    results = [{"status": 422, "problem": {}} for _ in items_of(route.request)]
+    await route.fulfill(body=json.dumps({"results": results}), content_type="application/json")

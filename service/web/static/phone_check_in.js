@@ -57,7 +57,7 @@ export function showNotice() {
 // A form that was left open is not the new day's, and goes: true where it did. What nobody has heard yet stays in sight,
 // for the client to send or not: a note, and a yes to the question of safety.
 function endYesterday() {
-  if (form.day === dayOf(new Date()) || !form.touchedAt || !isLeft(form.touchedAt)) return false;
+  if (form.day === dayOf(new Date()) || !isLeft(form.touchedAt)) return false;
   const { note, safety } = element("answers").elements;
   const [words, answer] = [note.value, safety.value];
   emptyForm();
@@ -239,7 +239,7 @@ export async function closeView() {
 export async function saveMoment(event) {
   event.preventDefault();
   if (page.busy) return;
-  if (moment.touchedAt && isLeft(moment.touchedAt)) element("moment-form").reset();
+  if (isLeft(moment.touchedAt)) element("moment-form").reset();
   const craving = readCravings(element("moment-form"), "now", page.today.substances);
   const fault = element("moment-fault");
   if (!Object.keys(craving).length) {

@@ -1,7 +1,7 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { localTime } from "./phone_days.js";
 import { mayGoOn } from "./phone_lock.js";
-import { clinic, element, leave, link, loadAnew, page, show } from "./phone_page.js";
+import { clinic, element, leave, link, loadAnew, page, show, soon } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, sendQueue, waitingAnswers } from "./phone_server.js";
@@ -31,7 +31,7 @@ async function enrol(store, code) {
   const left = (await store.kept("replaced")) || [];
   if (replaced && replaced.deviceId !== enrolled.device_id) {
     left.push(replaced);
-    await soon(unsubscribe());
+    await soon(PATIENCE_MILLISECONDS, unsubscribe());
   }
   const device = {
     deviceId: enrolled.device_id,
@@ -54,7 +54,7 @@ async function enrol(store, code) {
 }
 
 // What was answered on this phone before goes out as what it is, as far as that is known for certain and quickly done.
-const sendBefore = (store) => soon(sendQueue(store, () => localTime(new Date())));
+const sendBefore = (store) => soon(PATIENCE_MILLISECONDS, sendQueue(store, () => localTime(new Date())));
 
 // A device that this phone was before: the clinic would show it for 90 days more. Tried again at each round.
 export async function revoke(store, device) {
@@ -88,18 +88,10 @@ export async function end(store, deviceId, why, keys) {
       else kept.clear();
       if (said) kept.put(said, "why");
     });
-  await soon(unsubscribe());
+  await soon(PATIENCE_MILLISECONDS, unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));
   loadAnew();
-}
-
-// Done, failed, or left alone after a while.
-async function soon(task) {
-  const patience = new Promise((resolve) => {
-    setTimeout(resolve, PATIENCE_MILLISECONDS);
-  });
-  await Promise.race([task.catch(() => {}), patience]);
 }
 
 function connectFault(error) {

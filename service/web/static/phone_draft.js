@@ -9,8 +9,8 @@ const LEFT_MILLISECONDS = 60 * 60 * 1000;
 
 const drafting = { busy: false, again: false };
 
-// Also where the phone's clock was set meanwhile.
-export const isLeft = (touchedAt) => Math.abs(Date.now() - touchedAt) > LEFT_MILLISECONDS;
+// Also where the phone's clock was set meanwhile; not one that was never touched.
+export const isLeft = (touchedAt) => touchedAt && Math.abs(Date.now() - touchedAt) > LEFT_MILLISECONDS;
 
 const chosenIn = (id) =>
   Array.from(element(id).elements)

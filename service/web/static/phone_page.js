@@ -48,6 +48,10 @@ export function onBack(close) {
   });
 }
 
+// Done, failed, or left to itself after a while.
+export const soon = (milliseconds, task) =>
+  Promise.race([task.catch(() => {}), new Promise((go) => setTimeout(go, milliseconds))]);
+
 // ---- the crisis card: what the page brought with it, shown without asking anybody
 
 export function showCrisis(place) {

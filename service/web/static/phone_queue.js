@@ -1,8 +1,10 @@
 // What was sent, what waits and what was refused, in words.
 import { dayAndTime } from "./phone_days.js";
-import { element } from "./phone_page.js";
+import { element, soon } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
+
+const A_WHILE_MILLISECONDS = 500;
 
 export async function showQueue(store, wake) {
   const queue = await store.queue();
@@ -25,18 +27,18 @@ export async function showQueue(store, wake) {
   const sent = element("sent");
   if (sent.textContent !== words) sent.textContent = words;
   sent.classList.toggle("arrived", !waiting.length && words !== "");
-  // The lists are no part of what an opening takes. Nothing gets into these two without a network, and then the worker
-  // keeps what shows them.
-  const part = refused.length + earlier.length && (await import("./phone_unsent.js").catch(() => null));
-  for (const [id, some] of [["refused", refused], ["earlier", earlier]]) element(id).hidden = !part || !some.length;
-  if (part) part.showUnsent(refused, earlier, device, store, wake);
-  await showLog(queue, (await store.kept("sentLog")) || []);
+  if (!refused.length) element("refused").hidden = true;
+  if (!earlier.length) element("earlier").hidden = true;
+  const log = (await store.kept("sentLog")) || [];
+  element("log").hidden = !(queue.length + log.length);
+  // The lists are no part of what an opening takes, and no answer waits for a script.
+  const unsent = refused.length + earlier.length && import("./phone_unsent.js");
+  const shown = unsent && unsent.then((part) => part.showUnsent(refused, earlier, device, store, wake));
+  await soon(A_WHILE_MILLISECONDS, Promise.all([shown, element("log").open && showLog(queue, log)]));
 }
 
 async function showLog(queue, sent) {
-  const log = element("log");
-  log.hidden = !(queue.length + sent.length);
-  const part = log.open && (await import("./phone_log.js").catch(() => null));
+  const part = await import("./phone_log.js").catch(() => null);
   if (part) part.listAll(queue, sent);
-  element("log-fault").textContent = part || !log.open ? "" : say("This needs a connection. Please try again.");
+  element("log-fault").textContent = part ? "" : say("This needs a connection. Please try again.");
 }

@@ -21,11 +21,12 @@ const sending = { wait: FIRST_WAIT_MILLISECONDS, notBefore: 0, timer: 0 };
 // What the other parts do when a round is over, and when this phone is connected no more; phone.js says.
 export const then = { done: null, ended: null };
 
-// Apart, so that no answer waits for what the clinic has to say.
+// Apart: no answer waits for what the clinic has to say, and that for no answer which something in between dislikes.
 async function exchange() {
-  await alone("send", () => sendQueue(page.store, () => localTime(new Date())));
+  const passed = await alone("send", () => sendQueue(page.store, () => localTime(new Date())));
   await holdingTaps(() => showQueue(page.store, wake));
   await alone("hear", hear);
+  for (const error of passed) throw error;
 }
 
 async function hear() {

@@ -15,9 +15,9 @@ const REMEMBERED = 20;
 // The clinic did not answer: `atOnce` where the phone itself has no way out, which costs no waiting and no server
 // anything; `status` of something in between that answered in its place.
 export class Unreachable extends Error {
-  constructor({ atOnce = false, status = 0 } = {}) {
+  constructor(why) {
     super();
-    Object.assign(this, { atOnce, status });
+    Object.assign(this, why);
   }
 }
 
@@ -78,7 +78,7 @@ export async function ask(method, path, { body, token, holds = [] } = {}) {
   }
   if (!response.ok) {
     // Of something in between, which knows nothing of this phone and its answers: no end, and no refusal.
-    if (!content || !String(content.type).startsWith("/problems/")) throw new Unreachable(response);
+    if (!content || !String(content.type).startsWith("/problems/")) throw new Unreachable({ status: response.status });
     throw new Refused(response.status, content, Number(response.headers.get("Retry-After")) || 0);
   }
   // A page of some gateway instead of an answer of ours.
@@ -199,8 +199,8 @@ async function sendResponse(store, answer, sentAt) {
   await settle(store, answer, result);
 }
 
-// Send what waits, oldest first. An answer the server refuses stays, marked with why; after any
-// other failure the answers wait on, and the failure is thrown.
+// Send what waits, oldest first. An answer the server refuses stays, marked with why; after a failure that is of this
+// answer alone it waits on, and the failure is among those returned; after any other all wait on, and it is thrown.
 export async function sendQueue(store, now) {
   let mostItems = BATCH_ITEMS;
   const passed = new Map();
@@ -241,5 +241,5 @@ export async function sendQueue(store, now) {
     }
     if (later) throw new Unreachable();
   }
-  for (const error of passed.values()) throw error;
+  return Array.from(passed.values());
 }

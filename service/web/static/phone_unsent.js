@@ -25,8 +25,10 @@ function reasonOf({ status, problem }) {
 }
 
 export function showUnsent(refused, earlier, device, store, wake) {
-  showRefused(refused, store, wake);
+  if (refused.length) showRefused(refused, store, wake);
   if (earlier.length) showEarlier(earlier, device, store, wake);
+  element("refused").hidden = !refused.length;
+  element("earlier").hidden = !earlier.length;
 }
 
 function showRefused(refused, store, wake) {
