@@ -27,7 +27,8 @@ const isOurs = ({ ok, headers, url }) => ok && url.includes(`/static/${headers.g
 
 async function ours(file) {
   const response = await fetch(file);
-  if (!isOurs(response)) throw new Error("another release's file");
+  // Nobody reads why.
+  if (!isOurs(response)) throw new Error();
   return [file, response];
 }
 
@@ -35,7 +36,8 @@ async function ours(file) {
 // waits for it is told that all of it is there; where this phone has no room, nothing of it is kept.
 async function replace(path, response) {
   const files = Array.from((await response.clone().text()).matchAll(FILES), ([, file]) => file);
-  if (!files.length) throw new Error("somebody else's page");
+  // Somebody else's page.
+  if (!files.length) throw new Error();
   const shell = await caches.open(`shell ${path}`);
   const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
   const fetched = await Promise.all(files.filter((file) => !before.includes(file)).map(ours));
