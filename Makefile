@@ -33,7 +33,7 @@ demo-reset: $(RUNTIME) ## forget the demo's data, so that the next start begins 
 	@exec $(BIN)/python -m service demo --reset
 
 test: $(DEVELOPMENT) browser lint ## everything the continuous integration runs
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not slow" --durations=25 --durations-min=5
 
 quick: $(DEVELOPMENT) ## the tests without the browser, until the first failure
 	$(BIN)/pytest -n $(WORKERS) -m "not slow and not browser" -x -q
