@@ -163,6 +163,8 @@ async def watched_context(
     )
     context.on("page", watched.follow)
     yield context
+    # A request that is still under way fails no other test.
+    await context.unroute_all(behavior="ignoreErrors")
     await context.close()
     assert not watched.faults, watched.faults
 

@@ -141,7 +141,8 @@ async def rota_values(db: Db, house: House, route: Route, party: Party) -> dict[
     now, shift_id, cover_id = datetime.now(UTC), ids.new(), ids.new()
     away = house.people.get(party, house.people[Party.NURSE])
     if route.path.endswith("/end") and "{shift_id" in route.path:
-        shift = ShiftForm(staff_id=house.people[Party.NURSE], from_at=now, until_at=now + HOUR)
+        stands_by = await a_person(db, email=f"{shift_id}@clinic.example")
+        shift = ShiftForm(staff_id=stands_by, from_at=now, until_at=now + HOUR)
         await shifts.give(db, shift_id, shift, zone=ZoneInfo("UTC"), by=house.people[Party.ADMIN], now=now)
     elif route.path.endswith("/end"):
         stands_in = await a_person(db, email=f"{cover_id}@clinic.example")

@@ -172,7 +172,9 @@ async def test_a_refused_response_is_kept_until_the_client_decides(here: Here) -
         await check_in(page)
 
         async def refuse(route: Route) -> None:
-            problem = json.dumps({"status": 400, "errors": [{"field": "answers.1", "message": "x"}]})
+            problem = json.dumps(
+                {"type": "/problems/invalid", "status": 400, "errors": [{"field": "answers.1", "message": "x"}]}
+            )
             await route.fulfill(status=400, body=problem, content_type="application/problem+json")
 
         await page.route("**/v1/instrument-responses/*", refuse)

@@ -41,7 +41,7 @@ HTTP_OK = 200
 # What is no page, or none here: spent links, half a sign-in, a calendar, pictures, scripts, the demonstration's mail.
 NO_PAGE = re.compile(
     r"^/(v1|health|static|link|calendar|messages|demo-mail|sessions)\b|\.(svg|js|webmanifest)$"
-    r"|^/inbox/(count|stream)$|^/sign-in/|/changed$"
+    r"|^/inbox/(count|stream)$|^/sign-in/|^/account/stay$|/changed$"
 )
 
 

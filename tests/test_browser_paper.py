@@ -71,7 +71,7 @@ async def named(page: Page) -> int:
     return int(await page.locator("table.list tbody td").count())
 
 
-@pytest.mark.parametrize("width", [390, 320])
+@pytest.mark.parametrize("width", [pytest.param(390, marks=pytest.mark.slow), 320])
 async def test_on_a_narrow_screen_every_number_of_a_table_bears_its_columns_name(desk: Desk, width: int) -> None:
     async with watched_context(desk.started, desk.address, width=width) as context:
         await desk.sign_in(context)

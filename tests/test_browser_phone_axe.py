@@ -128,7 +128,7 @@ async def look_at_trouble(page: Page, looked: Looked) -> None:
     await looked.at("connect again", "#connect-cancel")
 
 
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", ["en", pytest.param("es", marks=pytest.mark.slow)])
 async def test_every_state_of_a_connected_phone_can_be_read_and_used(here: Here, language: str) -> None:
     async with here.page(width=320) as page:
         await page.emulate_media(reduced_motion="reduce")

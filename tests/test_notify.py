@@ -114,7 +114,10 @@ async def test_an_e_mail_without_an_answer_says_whether_it_may_have_arrived(
 
 
 @pytest.mark.parametrize(("data", "message"), [(b"what?", b"250 Kept"), (b"354 go on", b"what?")])
-async def test_an_answer_that_is_none_says_nothing_of_what_came_before_it(data: bytes, message: bytes) -> None:
+async def test_an_answer_that_is_none_says_nothing_of_what_came_before_it(
+    data: bytes, message: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(email, "TIMEOUT_SECONDS", 1.0)
     ended = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
