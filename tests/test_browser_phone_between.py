@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Page, Route, expect
 
 from service import database as databases
 from tests.browser import until
@@ -199,16 +199,24 @@ async def test_an_answer_waits_for_nothing_that_the_clinic_has_to_say(here: Here
         may_come.set()
 
 
+async def connect_and_choose_elsewhere(page: Page, here: Here) -> None:
+    """An English page whose client has chosen Spanish on another phone."""
+    await page.goto(f"/phone/{here.slug}#{await here.code()}")
+    async with page.expect_response("**/v1/phone-settings/language"):
+        await connect_without_a_pin(page)
+    await until(page, SHELL_IS_KEPT)
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        await db.execute("update phone_setting set language = 'es' where clinic_id = $1", here.clinic_id)
+
+
 async def noted_language(here: Here) -> object:
     async with databases.transaction(here.owner, here.clinic_id) as db:
         return await db.value("select language from phone_setting where clinic_id = $1", here.clinic_id)
 
 
 async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s(here: Here) -> None:
-    async with here.connected() as page:
-        await until(page, SHELL_IS_KEPT)
-        async with databases.transaction(here.owner, here.clinic_id) as db:
-            await db.execute("update phone_setting set language = 'es' where clinic_id = $1", here.clinic_id)
+    async with here.page() as page:
+        await connect_and_choose_elsewhere(page, here)
         tried = page.wait_for_event("request", lambda request: request.url.endswith("?language=es"))
         # Whatever is asked for in Spanish does not come: the kept page opens in its place.
         await page.context.route(f"**/phone/{here.slug}?language=es", no_network)
@@ -221,9 +229,46 @@ async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s
         assert await noted_language(here) == "es"
         await expect(page.locator("html")).to_have_attribute("lang", "en")
         await page.context.unroute(f"**/phone/{here.slug}?language=es")
-        await page.goto(f"/phone/{here.slug}")
+        # As at another opening.
+        await page.evaluate("sessionStorage.clear()")
+        await page.reload()
         await expect(page.locator("html")).to_have_attribute("lang", "es")
         assert await noted_language(here) == "es"
+
+
+async def test_a_language_whose_scripts_cannot_be_had_is_tried_once_and_the_page_stays(here: Here) -> None:
+    async with here.page() as page:
+        await connect_and_choose_elsewhere(page, here)
+        tried: list[str] = []
+        has_tried = asyncio.Event()
+
+        async def count(route: Route) -> None:
+            tried.append(route.request.url)
+            has_tried.set()
+            await route.continue_()
+
+        await page.context.route(f"**/phone/{here.slug}?language=es", count)
+        await page.context.route("**/static/*/es/**", no_network)
+        await page.reload()
+        async with asyncio.timeout(30):
+            await has_tried.wait()
+        await page.goto("about:blank")
+        for _ in range(2):
+            async with page.expect_response("**/v1/today*"):
+                await page.goto(f"/phone/{here.slug}")
+            await answer_or_again(page)
+        assert len(tried) == 1
+        assert await noted_language(here) == "es"
+
+
+async def answer_or_again(page: Page) -> None:
+    """An answer takes two rounds with the clinic: whatever those lead to has begun."""
+    again = page.get_by_role("button", name="Answer again")
+    if await again.is_visible():
+        await again.click()
+    async with page.expect_response("**/v1/today*"):
+        await answer(page)
+    await expect(page.locator("#sent")).to_contain_text(ARRIVED)
 
 
 @pytest.mark.parametrize("status", [400, 403, 413])

@@ -4,6 +4,8 @@ import { page } from "./phone_page.js";
 import { Refused, askAsDevice } from "./phone_server.js";
 import { language } from "./phone_words.js";
 
+const AGAIN_MILLISECONDS = 60 * 60 * 1000;
+
 let remindedIn = "";
 
 export async function follow(today, replaced) {
@@ -28,9 +30,10 @@ async function agreeOnLanguage(noted) {
     sessionStorage.removeItem("language");
     return;
   }
-  const address = `?language=${noted}`;
-  // Once: where that page cannot be had just now, this one comes again.
-  if (noted !== language && location.search !== address) location.replace(address);
+  // Not again and again: where that page cannot be had just now, or not be kept, this one comes in its place.
+  if (noted === language || Date.now() - (sessionStorage.triedAt || 0) < AGAIN_MILLISECONDS) return;
+  sessionStorage.triedAt = Date.now();
+  location.replace(`?language=${noted}`);
 }
 
 // Once a page and zone.
