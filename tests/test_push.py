@@ -127,15 +127,21 @@ async def test_a_browser_decrypts_a_neutral_message_and_its_service_knows_who_se
     assert mail.messages == [], "one channel is enough while it works"
 
 
-@pytest.mark.parametrize("answer", ["404", "410"])
-async def test_a_browser_that_is_gone_is_dropped_and_the_e_mail_goes_at_once(
-    web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, answer: str
-) -> None:
+async def told_by_e_mail_at_once(web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, answer: str) -> UUID:
+    """Who is told of an alert whose push was answered like that: by e-mail, in the same run."""
     alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port))
     service.answers = [answer]
     await send(tools)
     told = {Channel.PUSH: DeliveryState.DEAD, Channel.EMAIL: DeliveryState.SENT}
     assert await states(web_pool, clinic, alert_id) == told
+    return tamsin
+
+
+@pytest.mark.parametrize("answer", ["404", "410"])
+async def test_a_browser_that_is_gone_is_dropped_and_the_e_mail_goes_at_once(
+    web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, answer: str
+) -> None:
+    tamsin = await told_by_e_mail_at_once(web_pool, clinic, tools, service, answer)
     assert mail.recipients == ["tamsin@x.example"]
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert await staff_addresses.of(db, [tamsin]) == []
@@ -146,11 +152,7 @@ async def test_a_browser_that_is_gone_is_dropped_and_the_e_mail_goes_at_once(
 async def test_a_push_service_that_would_say_no_each_time_is_asked_once_and_the_e_mail_goes_at_once(
     web_pool: Pool, clinic: Clinic, tools: Tools, service: HookSink, mail: MailSink, answer: str
 ) -> None:
-    alert_id, tamsin = await an_alert(web_pool, clinic, a_browser(service.port))
-    service.answers = [answer]
-    await send(tools)
-    told = {Channel.PUSH: DeliveryState.DEAD, Channel.EMAIL: DeliveryState.SENT}
-    assert await states(web_pool, clinic, alert_id) == told
+    tamsin = await told_by_e_mail_at_once(web_pool, clinic, tools, service, answer)
     assert (len(service.hooks), mail.recipients) == (1, ["tamsin@x.example"])
     async with database.transaction(web_pool, clinic.clinic_id) as db:
         assert len(await staff_addresses.of(db, [tamsin])) == 1, "it may be our clock that is wrong"
