@@ -267,10 +267,15 @@ async def test_page_fits_320_pixels_and_answers_by_keyboard_with_the_last_answer
         await page.keyboard.press("Space")
         await page.get_by_role("button", name="Send", exact=True).press("Enter")
         await expect(page.get_by_text("Not answered: anxiety")).to_be_visible()
+        # Past the summary and the question of safety.
+        for _ in range(3):
+            await page.keyboard.press("Shift+Tab")
         await page.keyboard.press("Space")
+        await expect(page.get_by_text("Not answered: anxiety")).to_be_hidden()
         await page.get_by_role("button", name="Send", exact=True).press("Enter")
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
-        assert (await here.stored())[0]["craving"] == {"cocaine": 1, "alcohol": 0}
+        stored = (await here.stored())[0]
+        assert (stored["craving"], stored["anxiety"]) == ({"cocaine": 1, "alcohol": 0}, 10)
         await page.get_by_role("button", name="Answer again").click()
         group = page.get_by_role("group", name="Craving for cocaine, strongest today")
         await expect(group.get_by_role("radio", name="1 your last answer")).to_have_count(1)

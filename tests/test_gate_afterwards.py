@@ -86,11 +86,12 @@ async def test_what_is_given_against_a_hold_answers_no_other(ward: Ward) -> None
 async def test_another_course_undoes_no_hold(ward: Ward) -> None:
     await ward.send("hold", {"reason": "Not today."})
     prescriber, course = ward.people[Role.PRESCRIBER].bearer, f"/v1/clients/{ward.client_id}"
-    today = datetime.now(ZONE).date()
-    left = {"last_day": (today - timedelta(days=1)).isoformat(), "reason": "completed"}
+    # Until four in the morning the client's day is yesterday.
+    begins = datetime.now(ZONE).date() - timedelta(days=1)
+    left = {"last_day": (begins - timedelta(days=1)).isoformat(), "reason": "completed"}
     reply = await ward.http.post(f"{course}/course/discharge", json=left, headers=prescriber)
     assert reply.status_code == 200, reply.text
-    begun = {"substances": ["alcohol"], "started_on": today.isoformat()}
+    begun = {"substances": ["alcohol"], "started_on": begins.isoformat()}
     reply = await ward.http.put(f"{course}/courses/{ids.new()}", json=begun, headers=prescriber)
     assert reply.status_code == 201, reply.text
     assert await proposals(await another_planned(ward, hours_ahead=70)) == ["held_elsewhere"]
