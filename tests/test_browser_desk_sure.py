@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import expect
 
 from schemas.staff import Role
 from service import database
+from service.facts import sessions
 from service.people import clients
 from tests.browser import watched_context
 from tests.desk import a_person
@@ -62,3 +64,28 @@ async def test_who_is_shut_out_is_asked_about_first(desk: Desk, script: bool) ->
         await page.keyboard.press("Enter")
         await expect(person).to_contain_text("disabled")
         assert await page.locator("html").evaluate("page => page.scrollWidth") == 390
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_box_ticked_for_one_odd_time_is_ticked_for_no_other(desk: Desk, script: bool) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=9)
+    async with watched_context(desk.started, desk.address, width=390, script=script) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/clients/{desk.client_id}/sessions")
+        form = page.locator("form", has=page.get_by_role("button", name="Book it"))
+        when, meant = form.get_by_label("When, on the clinic's clock"), form.get_by_label("Book it all the same")
+        await expect(meant).to_be_hidden()
+        for hour in ("03:15", "04:15"):
+            await when.fill(f"{day}T{hour}")
+            await form.get_by_role("button", name="Book it").click()
+            await expect(form).to_contain_text(f"{hour} is at night.")
+            await expect(meant).not_to_be_checked()
+            await meant.check()
+        await form.get_by_role("button", name="Book it").click()
+        await expect(page.locator("#main, main").first).to_contain_text("04:15")
+        async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            [booked] = await sessions.of(db, desk.client_id)
+        assert f"{booked.planned_at.astimezone(ZoneInfo(desk.clinic.time_zone)):%H:%M}" == "04:15"

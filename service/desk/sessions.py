@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from schemas.client import Client
-from schemas.course import Modality, TherapySession
+from schemas.course import InfusionState, Modality, TherapySession
 from schemas.session import Coverage, CoverageReply, SessionEvent
 from schemas.staff import Staff
 from service import errors
@@ -20,6 +20,11 @@ from service.people import calendar_feeds, clients, staff
 
 # What was held yesterday is written down today; an earlier time is more often a slip than a record.
 PAST_UNASKED = timedelta(days=1)
+# Three in the morning is more often three in the afternoon.
+DAY_BEGINS, DAY_ENDS = time(6), time(22)
+# Forty minutes of infusion, and two hours until somebody may go home.
+WITH_INFUSION = timedelta(minutes=160)
+AT_THE_CLINIC = frozenset({InfusionState.PLANNED, InfusionState.HELD, InfusionState.GIVEN})
 
 
 class SessionsView(NamedTuple):
@@ -77,25 +82,47 @@ async def doubts_of(db: Db, session: TherapySession, *, zone: ZoneInfo, now: dat
 
     Raises Invalid for a time in the past before the client's first course began.
     """
-    past = session.planned_at < now - PAST_UNASKED
+    at = session.planned_at.astimezone(zone)
     today = now.astimezone(zone).date()
-    on = session.planned_at.astimezone(zone).date()
+    client = await clients.get(db, session.client_id)
+    doubts = await _past(db, session, at.date(), today) if session.planned_at < now - PAST_UNASKED else []
+    if not DAY_BEGINS <= at.time() < DAY_ENDS:
+        doubts.append(f"{sentences.day(at.date(), today)} {at:%H:%M} is at night.")
+    for infusion in await infusions.of(db, session.client_id):
+        begins = infusion.given_at or infusion.planned_at
+        is_on = infusion.state in AT_THE_CLINIC and begins < session.planned_at + timedelta(minutes=session.minutes)
+        if is_on and session.planned_at < begins + WITH_INFUSION:
+            doubts.append(f"{_name(client)} has an infusion then: {_moment(begins.astimezone(zone), today)}.")
+    return doubts + await _sessions_then(db, session, client, zone, today)
+
+
+async def _past(db: Db, session: TherapySession, on: date, today: date) -> list[str]:
     began = min((each.started_on for each in await courses.of(db, session.client_id)), default=None)
-    if past and began is not None and on < began:
+    if began is not None and on < began:
         fault = errors.FieldFault("planned_at", f"not before {sentences.day(began, today)}, when the course began")
         raise errors.Invalid("The course had not begun then.", fields=(fault,))
-    doubts = [f"{sentences.day(on, today)} is {(today - on).days} days ago."] if past else []
-    client = await clients.get(db, session.client_id)
+    return [f"{sentences.day(on, today)} is {(today - on).days} days ago."]
+
+
+async def _sessions_then(db: Db, session: TherapySession, client: Client, zone: ZoneInfo, today: date) -> list[str]:
+    doubts = []
     names = {each.staff_id: each.name for each in await staff.all_of(db)}
     for other in await sessions.at_that_time(db, session):
-        who = [f"{client.given_name} {client.family_name}".strip()] if other.client_id == session.client_id else []
+        who = [_name(client)] if other.client_id == session.client_id else []
         # A group is several clients with one therapist.
         alone = Modality.GROUP not in (session.modality, other.modality)
         if other.staff_id is not None and other.staff_id == session.staff_id and (who or alone):
             who.append(names[other.staff_id])
         if who:
             verb = "has" if len(who) == 1 else "have"
-            at = other.planned_at.astimezone(zone)
-            when = f"{sentences.day(at.date(), today)} {at:%H:%M}, {other.minutes} minutes"
+            when = f"{_moment(other.planned_at.astimezone(zone), today)}, {other.minutes} minutes"
             doubts.append(f"{' and '.join(who)} {verb} a session then already: {when}.")
     return doubts
+
+
+def _name(client: Client) -> str:
+    return f"{client.given_name} {client.family_name}".strip()
+
+
+def _moment(at: datetime, today: date) -> str:
+    return f"{sentences.day(at.date(), today)} {at:%H:%M}"

@@ -28,7 +28,7 @@ Caller = Request[Any, Any, Any]
 SEE, BOOK = {"access": Permission.SEE_SESSIONS}, {"access": Permission.BOOK_SESSIONS}
 OWN, MANAGE = {"access": Permission.USE_OWN_ACCOUNT}, {"access": Permission.MANAGE_CLIENTS}
 MOST_MINUTES = 480
-# The box that a form shows once it was asked about; ticked, the session is kept as it was typed.
+# The box that a form shows once it was asked about. It says what it was asked: ticked for one time it is for no other.
 MEANT = "meant"
 
 
@@ -83,6 +83,9 @@ async def record_state(request: Caller, desk: NamedDependency[Desk], session_id:
     state = next((each for each in SessionState if each == form.get("state")), None)
     if state is None:
         raise errors.Invalid("Say what became of it.", fields=(errors.FieldFault("state", "choose one"),))
+    before = await stored.get(desk.db, session_id)
+    if state is SessionState.PLANNED and before.state is SessionState.CANCELLED and before.planned_at > desk.now:
+        await _ask(desk, form, before, beside=MEANT)
     await changed(desk, client_id, session_id, SessionChange(state=state, version=_version(form)))
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
@@ -125,12 +128,17 @@ def _as_booked(form: SessionForm, client_id: UUID, session_id: UUID) -> TherapyS
     )
 
 
-async def _ask(desk: Desk, form: Mapping[str, str], session: TherapySession) -> None:
-    """Have the form come back with what is odd about the time, unless whoever sent it says that it is meant so."""
-    doubts = await sessions.doubts_of(desk.db, session, zone=desk.view.zone, now=desk.now)
-    if doubts and form.get(MEANT) != "yes":
-        faults = (errors.FieldFault("at", " ".join(doubts)), errors.FieldFault(MEANT, "If it is meant so, say it:"))
-        raise errors.Invalid("Please look at the time once more.", fields=faults)
+async def _ask(desk: Desk, form: Mapping[str, str], session: TherapySession, *, beside: str = "at") -> None:
+    """Have the form come back with what is odd about the time, unless whoever sent it says that just this is meant.
+
+    The words stand `beside` a field of this name.
+    """
+    doubts = " ".join(await sessions.doubts_of(desk.db, session, zone=desk.view.zone, now=desk.now))
+    if doubts and form.get(MEANT) != doubts:
+        faults = [errors.FieldFault(beside, doubts)]
+        if beside != MEANT:
+            faults.append(errors.FieldFault(MEANT, "If it is meant so, say it:"))
+        raise errors.Invalid("Please look at the time once more.", fields=tuple(faults))
 
 
 def _person(text: str) -> UUID | None:

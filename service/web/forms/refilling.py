@@ -1,7 +1,8 @@
 """A page's form with what somebody typed into it, and beside each refused field why: pure, on the page's own HTML.
 
 Templates stay as they are, for every form there is and will be. A field is found by its name; what is refused under
-another one is named in `data-refused`, as several words where it goes by several.
+another one is named in `data-refused`, as several words where it goes by several. A box that says "all the same" names
+in `data-answers` the field that it answers for: ticked, it says what was said of that, and stands for nothing else.
 """
 
 from __future__ import annotations
@@ -177,6 +178,7 @@ def refill(
     changes: list[Change] = [(at, at, " open") for at in form.shut]
     changes += [(read.title_end, read.title_end, "Refused: "), (form.tag_end, form.tag_end, head)]
     for number, control in enumerate(form.fillable()):
+        _ask_anew(control, faults)
         given = [text for name, text in texts if name == control.name]
         first = number == min(beside, default=None)
         changes += _changes(control, given, number, beside.get(number), first=first)
@@ -235,6 +237,14 @@ def _beside(form: Form, faults: Sequence[FieldProblem]) -> dict[int, FieldProble
                 placed[number] = fault
                 break
     return placed
+
+
+def _ask_anew(control: Control, faults: Sequence[FieldProblem]) -> None:
+    """A box that says "all the same" says it of what is refused now, and is not ticked for it yet."""
+    of = control.attributes.get("data-answers")
+    for fault in faults:
+        if of and fault.field == of:
+            control.attributes["value"] = fault.message
 
 
 def _head(says: str, elsewhere: Sequence[FieldProblem], opened_at: str, *, seen: bool) -> str:

@@ -16,16 +16,29 @@ const refused = {
     }
   },
 
+  // A box that says "all the same" says it of what is refused now, and is not ticked for it yet.
+  askAnew(form, said) {
+    for (const box of form.querySelectorAll("[data-answers]")) {
+      const fault = said.querySelector(`[data-field="${box.dataset.answers}"]`);
+      if (!fault) continue;
+      box.value = refused.wordsOf(fault);
+      box.checked = false;
+    }
+  },
+
+  wordsOf: (fault) => fault.lastChild.textContent.replace(/^: /, ""),
+
   // What is told in `said` about a field of this form goes there; the first one gets the focus.
   mark(form, said) {
     let first = null;
+    refused.askAnew(form, said);
     for (const [number, fault] of [...said.querySelectorAll("[data-field]")].entries()) {
       const field = refused.fieldOf(form, fault.dataset.field);
       if (!field || field.hasAttribute("aria-invalid")) continue;
       const told = document.createElement("p");
       told.className = "refused";
       told.id = `refused-${number}`;
-      told.textContent = fault.lastChild.textContent.replace(/^: /, "");
+      told.textContent = refused.wordsOf(fault);
       const ticked = field.type === "checkbox" || field.type === "radio";
       if (ticked) (field.closest("label") ?? field).before(told);
       else field.after(told);
