@@ -18,6 +18,7 @@ from service import database, errors, ids
 from service.alerting import alerts, deliveries, digests, rounds
 from service.config import Config
 from service.database import Db, Pool
+from service.facts import clinic_hours
 from service.people import access, clients, covers, shifts, staff
 from service.people.access import Party, Permission
 from tests.builders import NOW, a_client, a_clinic
@@ -293,3 +294,32 @@ async def test_the_page_says_whose_cover_and_who_on_call_is_away_too(desk: Desk)
     )
     assert refused.status_code == 400
     assert "somebody who is not away, and covered, at that time" in refused.text
+
+
+async def test_the_page_says_when_the_clinic_is_closed_and_nobody_is_on_call(desk: Desk) -> None:
+    now = datetime.now(CHICAGO)
+    sunday = (now + (7 - now.isoweekday() % 7) * DAY).replace(hour=10, minute=30, second=0, microsecond=0)
+    assert "Closed, and nobody on call" not in (await desk.get("/rota")).text
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        jonas = await staff.add(db, email="j@x.example", name="Jonas Feld", roles=[Role.THERAPIST], now=NOW)
+        for begin, until in ((now, sunday), (sunday + 4 * HOUR, sunday + 9 * HOUR)):
+            form = ShiftForm(staff_id=jonas, from_at=begin, until_at=until)
+            await shifts.give(db, ids.new(), form, zone=CHICAGO, by=desk.person.staff_id, now=now.astimezone(UTC))
+    page = (await desk.get("/rota")).text
+    said = page.partition("Closed, and nobody on call:</b>")[2].partition(". What nobody takes on")[0]
+    assert said.endswith("10:30 to 14:30")
+    assert said.count(" to ") == 1
+
+
+def test_short_gaps_and_those_in_opening_hours_are_none() -> None:
+    hours = {str(day): ("09:00", "17:00") for day in range(1, 6)}
+    friday = datetime(2026, 3, 6, 12, 0, tzinfo=CHICAGO)  # the clocks go forward on the Sunday
+    nights = [(friday + 6 * HOUR + day * DAY, friday + 20 * HOUR + day * DAY) for day in range(4)]
+    found = clinic_hours.unattended(
+        hours, CHICAGO, reversed(nights), begin=friday, until=friday + 5 * DAY, at_least=90 * MINUTE
+    )
+    said = [f"{begin.astimezone(CHICAGO):%a %H:%M} {until.astimezone(CHICAGO):%a %H:%M}" for begin, until in found]
+    assert said == ["Sat 08:00 Sat 18:00", "Sun 08:00 Sun 18:00", "Tue 17:00 Wed 09:00"]
+    whole = clinic_hours.unattended({}, CHICAGO, [], begin=friday, until=friday + HOUR, at_least=HOUR)
+    assert whole == [(friday, friday + HOUR)]
+    assert not clinic_hours.unattended({}, CHICAGO, [], begin=friday, until=friday + HOUR, at_least=2 * HOUR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -40,3 +40,28 @@ def after_open(hours: Hours, zone: ZoneInfo, *, begin: datetime, open_for: timed
                 return opens + left
             left -= max(closes - opens, timedelta(0))
         day += timedelta(days=1)
+
+
+Span = tuple[datetime, datetime]
+
+
+def unattended(
+    hours: Hours, zone: ZoneInfo, on_call: Iterable[Span], *, begin: datetime, until: datetime, at_least: timedelta
+) -> list[Span]:
+    """The spans between two instants, no shorter than `at_least`, in which the clinic is closed and nobody is on call.
+
+    `on_call`: from when to when somebody is, in any order, also at one time.
+    """
+    taken = [*on_call, (until, until)]
+    day, last = begin.astimezone(zone).date(), until.astimezone(zone).date()
+    while day <= last:
+        if (opening := hours.get(str(day.isoweekday()))) is not None:
+            opens, closes = (datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for at in opening)
+            taken.append((opens, closes))
+        day += timedelta(days=1)
+    found, free_from = list[Span](), begin
+    for from_at, until_at in sorted(taken):
+        if min(from_at, until) - free_from >= at_least:
+            found.append((free_from, min(from_at, until)))
+        free_from = max(free_from, until_at)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +11,10 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.rota import CoverForm, ShiftForm
+from schemas.rota import CoverForm, Rota, ShiftForm
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES
 from service import errors, ids
+from service.facts import clinic_hours
 from service.people import covers, staff
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
@@ -23,6 +25,8 @@ from service.web.pages import go_to
 Caller = Request[Any, Any, Any]
 MANAGE, OWN = {"access": Permission.MANAGE_ROTA}, {"access": Permission.USE_OWN_ACCOUNT}
 MOST_WEEKS = 53
+# What nobody took on goes on after half an hour: an hour later the clinic is open, or somebody is on call.
+GAP, GAPS_AHEAD = timedelta(minutes=90), timedelta(days=14)
 
 
 @get("/rota", opt={"access": Permission.SEE_ROTA})
@@ -33,6 +37,7 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
     rota = await rota_api.rota_of(desk)
     context = {
         "rota": rota,
+        "gaps": _gaps(desk, rota),
         "away": lambda staff_id, each: covers.away_during(rota.covers, staff_id, each.from_at, each.until_at),
         "names": {each.staff_id: each.name for each in people},
         "working": working,
@@ -43,6 +48,21 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
         "typed": lambda at: local_times.typed(at, desk.view.zone),
     }
     return await desk_page.show(desk, "rota.html", context, here="/rota")
+
+
+def _gaps(desk: Desk, rota: Rota) -> list[clinic_hours.Span]:
+    """When the clinic is closed and nobody is on call, from now on until the last shift that is planned."""
+    if not rota.shifts:
+        return []
+    planned = max(each.until_at for each in rota.shifts)
+    return clinic_hours.unattended(
+        desk.view.hours,
+        desk.view.zone,
+        [(each.from_at, each.until_at) for each in rota.shifts],
+        begin=desk.now,
+        until=min(planned, desk.now + GAPS_AHEAD),
+        at_least=GAP,
+    )
 
 
 @post("/rota/covers/{cover_id:uuid}", opt=OWN)
