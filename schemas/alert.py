@@ -18,6 +18,11 @@ class Tier(IntEnum):
     TODAY = 2
     REVIEW = 3
 
+    @property
+    def word(self) -> str:
+        """What it asks for, in the word that stands for it wherever staff read of it: "urgent"."""
+        return self.name.lower()
+
 
 class Rule(StrEnum):
     """What can fire for a client day, a check-in or a response to an instrument."""

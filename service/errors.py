@@ -202,7 +202,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "alert_open_key": Conflict("Another alert of this client was opened meanwhile: look at that one."),
     "alert_outcome_known": _unknown("outcome"),
     "alert_resolved_has_outcome": _field("What came of it?", outcome="one of the list"),
-    "alert_urgent_never_snoozed": Conflict("An alert of tier 1 cannot be put off."),
+    "alert_urgent_never_snoozed": Conflict("An urgent alert cannot be put off."),
 }
 
 

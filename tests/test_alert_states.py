@@ -61,7 +61,11 @@ def test_an_event_leads_where_the_life_says_or_is_refused_by_name(
     with pytest.raises(errors.Conflict) as refused:
         alert_states.after(state, event, tier)
     done = event.replace("_", " ")
-    why = f"The alert is {state.replace('_', ' ')}; it" if of_this_tier else f"An alert of tier {tier.value}"
+    why = (
+        f"The alert is {state.replace('_', ' ')}; it"
+        if of_this_tier
+        else f"An alert that is marked {tier.name.lower()}"
+    )
     assert refused.value.message == f"{why} cannot be {done}."
 
 

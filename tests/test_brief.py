@@ -17,6 +17,7 @@ from schemas.staff import Role
 from service import database, ids
 from service.config import Config
 from service.database import Pool
+from service.desk import sentences
 from service.gate import decide
 from service.web import pages
 from tests.answering import phq9
@@ -122,7 +123,7 @@ async def test_the_nurse_reads_gate_screen_pressure_use_and_missed_days(treated:
     assert "148/92 mmHg, pulse 72" in texts(said["records"])
     assert said["gate"][0]["evidence"][0]["href"] == f"/infusions/{infusion_id}/gate"
     assert "full days answered" in texts(said["answers"])
-    assert "Tier 2" in texts(said["alerts"])
+    assert "Today, " in texts(said["alerts"])
 
 
 async def test_a_yes_to_the_safety_question_is_the_first_thing_read_in_the_client_s_words(treated: Treated) -> None:
@@ -270,3 +271,8 @@ async def test_reading_a_brief_is_audited(treated: Treated) -> None:
         treated.client_id,
     )
     assert read == 1
+
+
+@pytest.mark.parametrize(("value", "said"), [(1.25, "1.3"), (2.35, "2.4"), (0.05, "0.1"), (7, "7.0"), (6.94, "6.9")])
+def test_a_mean_is_rounded_as_by_hand(value: float, said: str) -> None:
+    assert sentences.tenths(value) == said

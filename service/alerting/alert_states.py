@@ -76,7 +76,7 @@ def after(state: AlertState, event: EventKind, tier: Tier) -> AlertState:
     """The state after `event`. Raises Conflict, naming what stands against it, where it may not happen."""
     transition = TRANSITIONS[event]
     if tier not in transition.tiers:
-        raise errors.Conflict(f"An alert of tier {tier} cannot be {event.replace('_', ' ')}.")
+        raise errors.Conflict(f"An alert that is marked {tier.word} cannot be {event.replace('_', ' ')}.")
     if state not in transition.states:
         raise MovedOn(f"The alert is {state.replace('_', ' ')}; it cannot be {event.replace('_', ' ')}.")
     return transition.leads_to or state

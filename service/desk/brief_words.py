@@ -88,7 +88,7 @@ def _mean_of(
 
 
 def _mean(values: Sequence[tuple[Day, int]]) -> str:
-    return f"{fmean(value for _, value in values):.1f}"
+    return sentences.tenths(fmean(value for _, value in values))
 
 
 def _answers(count: int) -> str:
@@ -193,7 +193,8 @@ def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> Br
     more = f" And {len(weighed) - len(told)} more." if len(weighed) > len(told) else ""
     evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
     return say(
-        f"Tier {alert.tier}, {on(facts, _local(facts, alert.opened_at))}: {why}{more} {_done(alert)}", [evidence]
+        f"{alert.tier.word.capitalize()}, {on(facts, _local(facts, alert.opened_at))}: {why}{more} {_done(alert)}",
+        [evidence],
     )
 
 
@@ -237,7 +238,7 @@ def _points(series: InstrumentSeries, value: float) -> str:
     """Points as one says them: what rests on a question that was filled in with the mean is rounded, and says so."""
     if value.is_integer():
         return f"{value:g}"
-    return f"about {value:.0f}" if series.greatest > SHORT_SCALE else f"{value:.1f}"
+    return f"about {value:.0f}" if series.greatest > SHORT_SCALE else sentences.tenths(value)
 
 
 def _left_out(point: SeriesPoint) -> str:

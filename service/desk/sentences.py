@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
 from schemas.alert import Finding, Rule
 from schemas.course import Pause
@@ -62,6 +63,11 @@ def _gate_then(numbers: Mapping[str, object]) -> str:
     if numbers.get("had_lapsed") is True:
         return "what was decided at its gate no longer held"
     return "nobody had decided at its gate"
+
+
+def tenths(value: float) -> str:
+    """A number with one decimal, halves up, as one rounds by hand: 1.25 is "1.3"."""
+    return str(Decimal(repr(float(value))).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def evidence_of(finding: Finding) -> list[tuple[str, str]]:

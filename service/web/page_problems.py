@@ -39,6 +39,8 @@ WHAT_NEXT_HERE = {
 }
 # Of what was overtaken the message says all there is to do.
 MEANWHILE = "Something came meanwhile"
+# What "contradicts what is stored" is to a person.
+NOT_DONE = "Nothing was changed"
 LOOK = "Load the page again to see how it stands."
 LATER = "Try again in a moment; if it stays so, tell whoever runs this server."
 
@@ -59,10 +61,12 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
         refused_forms.note(request, problem, contradicted=isinstance(error, errors.Conflict))
-    what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(problem.status, LATER)
+    # Where a conflict names fields, nobody was faster: what was typed does not fit.
+    status = HTTPStatus.BAD_REQUEST if problem.status == HTTPStatus.CONFLICT and problem.errors else problem.status
+    what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(status, LATER)
     context = {
         **({} if said_here else _frame_of(request, services)),
-        "title": MEANWHILE if overtaken else problem.title,
+        "title": MEANWHILE if overtaken else NOT_DONE if problem.status == HTTPStatus.CONFLICT else problem.title,
         "detail": FORM_REFUSED if problem.detail == BODY_REFUSED else problem.detail,
         "faults": problem.errors,
         "next": LOOK if overtaken else what_next,

@@ -13,6 +13,8 @@ import jinja2
 from litestar import Response
 from litestar.enums import MediaType
 
+from schemas.alert import Tier
+from service.desk import sentences
 from service.web.assets import Assets
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -64,6 +66,7 @@ class Pages:
             "count_word": count_word,
             "words": words,
             "score": score,
+            "tier": lambda tier: Tier(tier).word,
             "difference": difference,
         }
 
@@ -157,4 +160,4 @@ def score(value: float | None) -> str:
     """A score or level, "–" where there is none."""
     if value is None:
         return "–"
-    return str(int(value)) if float(value).is_integer() else f"{value:.1f}"
+    return str(int(value)) if float(value).is_integer() else sentences.tenths(value)

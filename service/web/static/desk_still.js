@@ -39,7 +39,8 @@ const still = {};
     if (!open.querySelector("a, button")) return false;
     if (down || Date.now() - pressedAt < RECENT) return true;
     if (matchMedia("(hover: hover)").matches && open.matches(":hover")) return true;
-    return keyed && open.contains(document.activeElement);
+    // Who has come to the button that shows it is about to press that.
+    return keyed && (open.contains(document.activeElement) || bar.contains(document.activeElement));
   }
 
   // A list as it arrived, to be put in, and to be looked at before.
