@@ -17,8 +17,8 @@ from schemas.alert import AlertState, EventKind, Outcome, Rule, Tier
 from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
-from service import database
-from service.alerting import alerts, deliveries, news, writing
+from service import database, ids
+from service.alerting import alert_states, alerts, deliveries, news, writing
 from service.config import Config
 from service.database import Db, Pool
 from service.people import clients
@@ -80,6 +80,33 @@ async def test_what_a_long_fold_found_before_a_note_that_was_read_is_not_taken_a
     await joins(db, client_id, Rule.SILENCE, Tier.TODAY, NOW + MINUTE)
     with pytest.raises(news.Unread):
         await alerts.resolve(db, alert_id, Outcome.CALLED, by=therapist, now=NOW + 3 * MINUTE, seen=seen)
+
+
+async def test_a_host_whose_clock_is_ahead_hides_no_reason(db: Db) -> None:
+    client_id, people = await a_house(db)
+    therapist = next(iter(people))
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    alert_id = await an_alert(db, client_id, Tier.TODAY)
+    ahead = UUID(int=ids.new().int + (5_000 << 80))  # the first 48 bits are milliseconds
+    await alert_states.record(db, alert_id, EventKind.ESCALATED, now=NOW, event_id=ahead)
+    seen = await seen_of(db, alert_id)
+    await joins(db, client_id, Rule.SILENCE, Tier.TODAY, NOW + MINUTE)
+    await alerts.note(db, alert_id, "Read.", by=therapist, now=NOW + 2 * MINUTE, sealer=sealer)
+    assert [each.kind for each in await news.since(db, alert_id, seen)] == [EventKind.JOINED, EventKind.NOTED]
+    with pytest.raises(news.Unread):
+        await alerts.resolve(db, alert_id, Outcome.CALLED, by=therapist, now=NOW + 3 * MINUTE, seen=seen)
+
+
+async def test_a_note_sent_again_because_no_answer_came_is_written_down_once(db: Db) -> None:
+    client_id, people = await a_house(db)
+    therapist = next(iter(people))
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    alert_id = await an_alert(db, client_id, Tier.TODAY)
+    one, another = ids.new(), ids.new()
+    for sent_as in (one, one, another, None, None):
+        await alerts.note(db, alert_id, "No answer.", by=therapist, now=NOW, sealer=sealer, sent_as=sent_as)
+    events = await alerts.events_of(db, alert_id)
+    assert [each.kind for each in events].count(EventKind.NOTED) == 4
 
 
 async def test_what_a_colleague_wrote_since_is_read_before_it_is_closed_and_one_s_own_is_known(db: Db) -> None:

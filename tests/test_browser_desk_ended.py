@@ -103,6 +103,22 @@ async def test_nobody_else_reads_what_was_typed_and_signing_out_deletes_it(desk:
             await page.get_by_label("Write down something").fill(TYPED)
 
 
+async def test_who_signed_out_elsewhere_has_what_was_typed_here_back_after_signing_in(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await half_written(desk, context)
+        where = page.url.removeprefix(desk.address)
+        other = await context.new_page()
+        await other.goto("/account")
+        await other.get_by_role("button", name="Sign out").click()
+        await other.wait_for_url("**/sign-in", timeout=PATIENCE)
+        await page.get_by_role("button", name="Keep the note").click()
+        await page.wait_for_url("**/sign-in?next=/**", timeout=PATIENCE)
+        assert "sister" not in await page.evaluate("JSON.stringify([sessionStorage, localStorage, location.href])")
+        await signed_in_anew(desk, context)
+        await page.goto(where)
+        await expect(page.get_by_label("Write down something")).to_have_value(TYPED, timeout=PATIENCE)
+
+
 @pytest.mark.parametrize("width", [1440, 320])
 async def test_a_page_says_before_that_one_will_be_signed_out_and_one_press_goes_on(desk: Desk, width: int) -> None:
     async with watched_context(desk.started, desk.address, width=width) as context:

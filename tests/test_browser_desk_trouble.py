@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
-from playwright.async_api import Dialog, expect
+from playwright.async_api import Dialog, Route, expect
 
 from schemas.alert import Rule, Tier
 from service import database as databases
@@ -100,6 +100,48 @@ async def test_an_acknowledgement_without_a_network_is_told_in_the_page_and_can_
         await page.clock.fast_forward(600)
         await page.get_by_role("button", name="Acknowledge").click()
         await expect(page.get_by_text("Maren Holt has it")).to_be_visible()
+
+
+async def test_an_answer_that_is_lost_leaves_no_doubt_and_a_note_pressed_again_is_kept_once(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/alerts/{alert_id}")
+
+        async def loses_the_answer(route: Route) -> None:
+            assert (await route.fetch(max_redirects=0)).status < 400
+            await route.abort("connectionreset")
+
+        await page.route("**/note", loses_the_answer)
+        await page.get_by_label("Write down something").fill("Called him, no answer.")
+        keep = page.get_by_role("button", name="Keep the note")
+        for _ in range(2):
+            await keep.click()
+            said = page.get_by_role("alert")
+            await expect(said).to_contain_text("probably not gone through. What you typed still stands here.")
+            await expect(said).to_contain_text("what did go through is not done twice")
+        await page.unroute("**/note")
+        await keep.click()
+        await expect(page.get_by_text("Called him, no answer.")).to_have_count(1)
+
+
+async def test_a_link_within_the_page_takes_nothing_of_what_was_typed(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto("/caseload")
+        await page.goto(f"/alerts/{alert_id}")
+        await page.get_by_label("Write down something").fill("Half a sentence")
+        asked = list[Dialog]()
+        page.on("dialog", lambda dialog: asked.append(dialog))
+        await page.get_by_role("link", name="Skip to the page").press("Enter")
+        await expect(page.locator("#main")).to_be_in_viewport()
+        await page.go_back()
+        await page.go_forward()
+        await expect(page.get_by_label("Write down something")).to_have_value("Half a sentence")
+        assert not asked
 
 
 async def test_a_server_that_stands_still_keeps_nobody_waiting_for_ever_and_what_was_typed_stays(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from service import database as databases
 from service.alerting import alerts
 from tests.axe import faults
 from tests.browser import watched_context
-from tests.desk import a_person
+from tests.desk import a_finding, a_person
 from tests.desk_browser import Desk, a_live_inbox, an_alert_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -81,6 +81,40 @@ async def test_a_line_under_the_hand_says_that_its_alert_was_closed(desk: Desk) 
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("alert")).to_contain_text("Nothing was pressed.")
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+async def test_a_reason_that_comes_into_a_line_under_the_hand_is_read_before_it_is_taken_on(
+    desk: Desk, by: str
+) -> None:
+    wanted = await an_alert_of(desk, "Odile", Rule.SILENCE, Tier.TODAY)
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = (await alerts.get(db, wanted)).client_id
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page, button = await under_the_hand(desk, context, "Odile")
+        await button.focus()
+        await page.keyboard.press("Shift")
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            now = datetime.now(UTC)
+            found = [a_finding(Rule.OTHER_USE, Tier.TODAY, on=now.date())]
+            await alerts.open_or_join(db, client_id, found, now=now, rule_set_version=1)
+        await expect(row_of(page, "Odile")).to_contain_text("and 1 more", timeout=PATIENCE)
+        await expect(page.locator("#heard")).to_contain_text("Odile Marlow: ")
+        await page.clock.run_for(1_000)
+
+        async def press() -> None:
+            await (button.click() if by == "mouse" else page.keyboard.press("Enter"))
+
+        await press()
+        said = page.get_by_role("alert").filter(has_text="a new reason joined at")
+        await expect(said).to_contain_text("Look at it, then press again.")
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            assert (await alerts.get(db, wanted)).acknowledged_by is None
+        await page.clock.run_for(1_000)
+        async with page.expect_navigation():
+            await press()
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            assert (await alerts.get(db, wanted)).acknowledged_by == desk.person.staff_id
 
 
 async def test_a_line_that_is_again_as_it_was_can_be_pressed_again(desk: Desk) -> None:

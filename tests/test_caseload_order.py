@@ -122,6 +122,7 @@ SOMEBODY = Line(
     ),
     spark=[],
     alerts=[],
+    tells=None,
     why="",
     urgency=6,
     needs=False,
@@ -193,6 +194,23 @@ async def test_what_somebody_took_on_or_put_off_is_in_hand_until_it_lapses_and_s
     later = await caseload.line_of(db, made["Ada"], now=NOW + timedelta(days=3))
     assert not later.in_hand
     assert re.search(r" Maren Holt had it until 2\d Nov \d\d:\d\d: lapsed\.$", later.why)
+
+
+async def test_an_alert_that_nobody_has_does_not_hide_behind_a_more_urgent_one_that_somebody_has(db: Db) -> None:
+    maren = await a_person(db, name="Maren Holt", email="maren@clinic.example")
+    for name, status in (("Ada", Status.ON_TRACK), ("Bea", Status.NOT_ON_TRACK)):
+        client_id = await followed(db, name, status)
+        urgent = await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT, now=NOW)
+        await an_alert(db, client_id, Rule.OTHER_USE, Tier.TODAY, now=NOW)
+        await alerts.acknowledge(db, urgent, by=maren, now=NOW)
+    read = await the_caseload(db)
+    assert read.waiting_by_mark == {"alert": 1, "not_on_track": 1}, "nothing urgent waits"
+    for line in read.lines:
+        assert line.mark == "urgent"
+        assert line.why.startswith("Use of ")
+        assert line.why.endswith(" Not yet acknowledged. Urgent: Maren Holt has it.")
+        assert line.tells is not None
+        assert line.tells.tier is Tier.TODAY
 
 
 @pytest.mark.parametrize("find", ["nunez", "NÚÑEZ", "Nu\u0301nez, jose", "josé", "Jose núñ"])

@@ -82,6 +82,22 @@ def after(state: AlertState, event: EventKind, tier: Tier) -> AlertState:
     return transition.leads_to or state
 
 
+LAST_EVENT = """
+select alert_event_id
+from alert_event
+where clinic_id = $1
+  and alert_id = $2
+order by alert_event_id desc
+limit 1
+"""
+
+
+async def next_event_id(db: Db, alert_id: UUID) -> UUID:
+    """The id of the alert's next event, after those it has, whichever host's clock made them. Under its lock."""
+    last = await db.value(LAST_EVENT, db.clinic_id, alert_id)
+    return ids.after(last if isinstance(last, UUID) else None)
+
+
 INSERT_EVENT = """
 insert into alert_event (
   clinic_id, alert_event_id, alert_id, kind, staff_id, finding_id, detail, note_sealed, happened_at
@@ -102,11 +118,11 @@ async def record(
     event_id: UUID | None = None,
     note_sealed: bytes | None = None,
 ) -> None:
-    """Append what happened to an alert, and who did it."""
+    """Append what happened to an alert, and who did it; `event_id` where `next_event_id` gave it before."""
     await db.execute(
         INSERT_EVENT,
         db.clinic_id,
-        event_id or ids.new(),
+        event_id or await next_event_id(db, alert_id),
         alert_id,
         kind,
         by,

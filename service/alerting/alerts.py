@@ -249,13 +249,21 @@ where clinic_id = $1
 """
 
 
-async def note(db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer) -> None:
-    """Append a note, sealed with the client's key; a lease begins anew. Raises NotFound, Invalid for an empty one."""
+async def note(
+    db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer, sent_as: UUID | None = None
+) -> None:
+    """Append a note, sealed with the client's key; a lease begins anew. Raises NotFound, Invalid for an empty one.
+
+    Sent twice under one id, as by somebody whom no answer reached, it is appended once.
+    """
     if not text.strip():
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
-    await notes.append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
+    if sent_as is not None and await notes.is_known(db, alert_id, sent_as):
+        return
+    detail = {} if sent_as is None else {notes.SENT_AS: str(sent_as)}
+    await notes.append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer, detail=detail)
     if alert.state is AlertState.ACKNOWLEDGED:
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
 

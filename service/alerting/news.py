@@ -1,7 +1,7 @@
 """What came to an alert since somebody looked at it: nobody closes, puts off or takes on what they have not read.
 
 A page says of how many events it told. Events are only ever added, each while the alert's row is held and under an id
-that is made then: so ids give the order in which they came, and a number says how far somebody has read. When they
+after those it has: so ids give the order in which they came, and a number says how far somebody has read. When they
 happened gives no order: what a long fold finds happened before a note that was written meanwhile.
 """
 

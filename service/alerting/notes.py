@@ -7,12 +7,28 @@ from datetime import datetime
 from uuid import UUID
 
 from schemas.alert import AlertEvent, EventKind
-from service import errors, ids
+from service import errors
 from service.alerting import alert_states
 from service.database import Db
 from service.keys.sealing import Sealer
 
 MOST_CHARACTERS = 4_000
+# In an event's detail: under which id its note was sent.
+SENT_AS = "sent_as"
+
+KNOWN = """
+select true
+from alert_event
+where clinic_id = $1
+  and alert_id = $2
+  and detail ->> 'sent_as' = $3
+limit 1
+"""
+
+
+async def is_known(db: Db, alert_id: UUID, sent_as: UUID) -> bool:
+    """Whether a note of the alert was sent under this id before. Under the alert's lock."""
+    return bool(await db.value(KNOWN, db.clinic_id, alert_id, str(sent_as)))
 
 
 async def append(
@@ -31,7 +47,7 @@ async def append(
         field = "reason" if kind is EventKind.SNOOZED else "note"
         fault = errors.FieldFault(field, f"at most {MOST_CHARACTERS} characters")
         raise errors.Invalid("The text is too long.", fields=(fault,))
-    event_id = ids.new()
+    event_id = await alert_states.next_event_id(db, alert_id)
     sealed = sealer.seal(text.encode(), bound_to=_binding(db.clinic_id, event_id))
     await alert_states.record(db, alert_id, kind, by=by, now=now, event_id=event_id, note_sealed=sealed, detail=detail)
 

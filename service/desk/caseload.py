@@ -72,11 +72,13 @@ class SparkDay(msgspec.Struct, frozen=True, kw_only=True):
 
 class Line(NamedTuple):
     """One line of the caseload as it is read: `urgency` 0 is the most pressing, `needs` whether it asks for anybody,
-    `in_hand` whether all that it asks for was taken on or put off."""
+    `in_hand` whether all that it asks for was taken on or put off, `tells` the alert that `why` is of: the most urgent
+    that nobody has in hand, else the most urgent."""
 
     client: ClientLine
     spark: list[SparkDay]
     alerts: list[OpenAlert]
+    tells: OpenAlert | None
     why: str
     urgency: int
     needs: bool
@@ -101,6 +103,15 @@ class Line(NamedTuple):
         if self.pause is not None:
             return "paused"
         return self.client.status or Status.LEARNING
+
+    @property
+    def waits_as(self) -> str:
+        """As what it counts among those whom nobody has in hand; "alert": otherwise well, or paused, but with an open
+        alert. What is urgent and in hand does not wait."""
+        mark: str | None = self.mark
+        if mark == "urgent" and self.tells is not None and self.tells.tier is not Tier.URGENT:
+            mark = None if self.pause is not None else self.client.status
+        return mark if mark in ("urgent", Status.NOT_ON_TRACK, Status.NO_DATA) else "alert"
 
     @property
     def now(self) -> int | None:
@@ -137,10 +148,8 @@ class Caseload(NamedTuple):
 
     @property
     def waiting_by_mark(self) -> dict[str, int]:
-        """How many of those that wait bear each mark, in the order of the lines; "alert": otherwise well, or paused,
-        but with an open alert. The numbers add up to `waiting`."""
-        own = ("urgent", Status.NOT_ON_TRACK, Status.NO_DATA)
-        return dict(Counter(str(line.mark) if line.mark in own else "alert" for line in self.waiting))
+        """How many of those wait as what (`Line.waits_as`), in the order of the lines; they add up to `waiting`."""
+        return dict(Counter(str(line.waits_as) for line in self.waiting))
 
     @property
     def next_session_at(self) -> datetime | None:
@@ -310,11 +319,17 @@ def _line(
     today = client_day.of(now, zone)
     given_on = client_day.of(client.last_infusion_at, zone) if client.last_infusion_at else None
     pause = pauses.covering(paused, today)
+    tells = next((alert for alert in alerts if not alert.in_hand(now)), alerts[0] if alerts else None)
+    told = said.get(tells.alert_id) if tells is not None else None
+    why = _why(client, pause, today)
+    if tells is not None and told is not None:
+        why = f"{sentences.of_finding(told, today)} {_whose(tells, alerts[0], clinic_zone, now=now)}"
     return Line(
         client,
         spark,
         alerts,
-        _why(client, alerts, pause, said, today, clinic_zone, now=now),
+        tells,
+        why,
         _urgency(client, alerts, pause),
         _needs(client, alerts, pause),
         bool(alerts) and all(alert.in_hand(now) for alert in alerts),
@@ -362,19 +377,15 @@ def _urgency(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | Non
     return lifted if client.origin is RecordOrigin.LIVE else 8
 
 
-def _why(
-    client: ClientLine,
-    alerts: Sequence[OpenAlert],
-    pause: Pause | None,
-    said: Mapping[UUID, Finding],
-    today: date,
-    clinic_zone: ZoneInfo,
-    *,
-    now: datetime,
-) -> str:
-    if alerts and alerts[0].alert_id in said:
-        whose = open_alerts.whose(alerts[0], clinic_zone, now=now)
-        return f"{sentences.of_finding(said[alerts[0].alert_id], today)} {whose}"
+def _whose(tells: OpenAlert, first: OpenAlert, clinic_zone: ZoneInfo, *, now: datetime) -> str:
+    whose = open_alerts.whose(tells, clinic_zone, now=now)
+    if first is tells:
+        return whose
+    return f"{whose} {first.tier.word.capitalize()}: {open_alerts.whose(first, clinic_zone, now=now)}"
+
+
+def _why(client: ClientLine, pause: Pause | None, today: date) -> str:
+    """What the status says, where no alert says more."""
     if client.discharged:
         return ""
     if pause is not None:

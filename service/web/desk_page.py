@@ -85,7 +85,7 @@ def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[st
 
 
 def _key_of_texts(who: SignedIn, view: ClinicView, services: Services) -> str:
-    """Under which a tab keeps what somebody had typed when their session ended by itself (`desk_kept.js`).
+    """Under which a tab keeps what somebody had typed when their session ended (`desk_kept.js`).
 
     Only pages of theirs have it, so nobody else reads what lies there.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -183,6 +183,18 @@ def refuse_cross_site(request: Request[Any, Any, Any]) -> None:
 async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The texts of a form; of several by one name the last. Raises Invalid for characters that nobody types."""
     return dict(await _texts_of(request))
+
+
+def sent_id(form: Mapping[str, str]) -> UUID | None:
+    """The id that the page gave its form, so that what is sent twice is done once; None where it gave none.
+
+    Raises Invalid for what is no id.
+    """
+    try:
+        return UUID(form["id"]) if form.get("id") else None
+    except ValueError as error:
+        fault = errors.FieldFault("id", "as the page gave it")
+        raise errors.Invalid("Load the page anew and send it again.", fields=(fault,)) from error
 
 
 def typed_number(text: str) -> int | str:

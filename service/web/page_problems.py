@@ -109,7 +109,7 @@ def _to_sign_in(request: Request[Any, Any, Any], error: errors.Unauthenticated) 
     if by_itself:
         headers = {"HX-Redirect": path, "Cache-Control": "no-store"}
         return Response(None, status_code=HTTPStatus.UNAUTHORIZED, headers=headers)
-    if isinstance(error, staff_sessions.RanOut) and form_replies.SENT_BY_PAGE not in request.headers and _ours(request):
+    if form_replies.SENT_BY_PAGE not in request.headers and _ours(request):
         refused_forms.note_signed_out(request, path, long_texts=LONG_TEXTS)
     return go_to(path)
 

@@ -11,13 +11,13 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.alert import AlertState, Outcome, Tier
-from service import errors
+from service import errors, ids
 from service.alerting import alerts, leases, undo
 from service.desk import inbox, reasons, sentences
 from service.people import clients
 from service.people.access import Permission
 from service.web import alert_verbs, desk_page, local_times, page_problems
-from service.web.desk_session import Desk, form_of, open_desk, typed_number
+from service.web.desk_session import Desk, form_of, open_desk, sent_id, typed_number
 from service.web.pages import go_to, local_path
 
 OUTCOMES = {
@@ -50,6 +50,7 @@ async def show_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> R
     context = {
         "view": view,
         "seen": len(view.events),
+        "fresh_id": ids.new(),
         "alert": view.alert,
         "is_open": view.alert.closed_at is None,
         "sees_findings": sees_findings,
@@ -104,7 +105,8 @@ def _seen_of(form: dict[str, str]) -> int | None:
 async def note(request: Request[Any, Any, Any], desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[Any]:
     """Write down what was done or seen."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    await alert_verbs.note(desk, client_id, alert_id, (await form_of(request)).get("note", ""))
+    form = await form_of(request)
+    await alert_verbs.note(desk, client_id, alert_id, form.get("note", ""), sent_as=sent_id(form))
     return go_to(f"/alerts/{alert_id}")
 
 

@@ -21,7 +21,7 @@ from service.people import access, calendar_feeds, clients
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
 from service.web.api.session_api import address_of_client, booked, changed, own_address
-from service.web.desk_session import Desk, form_of, open_desk, typed_number
+from service.web.desk_session import Desk, form_of, open_desk, sent_id, typed_number
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
@@ -69,7 +69,7 @@ async def book(request: Caller, desk: NamedDependency[Desk], client_id: FromPath
         minutes=_minutes(form.get("minutes", "50")),
     )
     # The page gave the form its id: sent twice, it books once.
-    session_id = _id(form)
+    session_id = sent_id(form) or ids.new()
     await _ask(desk, form, _as_booked(session, client_id, session_id))
     await booked(desk, client_id, session_id, session)
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
@@ -146,14 +146,6 @@ def _person(text: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError as error:
         raise errors.Invalid("Choose a person.", fields=(errors.FieldFault("staff_id", "one of the list"),)) from error
-
-
-def _id(form: Mapping[str, str]) -> UUID:
-    try:
-        return UUID(form["id"]) if form.get("id") else ids.new()
-    except ValueError as error:
-        fault = errors.FieldFault("id", "as the page gave it")
-        raise errors.Invalid("Load the page anew and send it again.", fields=(fault,)) from error
 
 
 def _modality(text: str) -> Modality | None:

@@ -22,7 +22,7 @@ from service.web.strict import BODY_REFUSED, FORM_REFUSED
 # On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
 REFUSED = "refused_form"
 CONTRADICTED = "contradicted_form"
-# Likewise of one whose sender's session had ended by itself: where to sign in again, and its fields that may be long.
+# Likewise of one whose sender's session had ended: where to sign in again, and its fields that may be long.
 SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 

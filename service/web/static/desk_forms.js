@@ -1,7 +1,7 @@
 // What is pressed at the desk is sent by the page itself, so that what does not arrive is told in the page: no error
 // page of the browser, nothing lost of what was typed, and no doubt about what to do. Without script forms go as ever.
 // Half-written texts are about clients and the machine may be shared: whoever leaves is warned, and nothing is kept but
-// where a session ends by itself (`desk_kept.js`).
+// where a session ends elsewhere or by itself (`desk_kept.js`).
 {
   const SLOW = 700;
   const PATIENCE = 30_000;
@@ -31,15 +31,18 @@
     location.reload();
   }
 
-  // To signing in again, without asking: the desk is cleared. Who was not signed out on purpose has their texts back then.
+  // To signing in again, without asking: the desk is cleared. Whoever signed out elsewhere has their texts back, too: it
+  // is a key of their own under which they lie.
   async function signedOut(to) {
     leaving = true;
     try {
-      if (/[?&]ended=(idle|over)/.test(to)) await kept.keep();
+      await kept.keep();
     } finally {
       location.assign(to);
     }
   }
+
+  const isSignIn = (to) => new URL(to, location.href).pathname.endsWith("/sign-in");
 
   function put(html) {
     const page = new DOMParser().parseFromString(html, "text/html");
@@ -50,9 +53,16 @@
     twice.arrives();
   }
 
+  // Which content each step of the history showed: one that leads to another than stands here loads its page; one within
+  // the page, as the link that skips to its text, is no other.
+  let shown = 0;
+  const noteShown = () => history.replaceState({ shown }, "");
+  noteShown();
+
   // A page instead of an address: what is shown once, or asked for by a form.
   function show(html) {
-    history.pushState(null, "", location.href);
+    shown = Date.now();
+    history.pushState({ shown }, "", location.href);
     put(html);
     document.getElementById("main").focus();
   }
@@ -73,12 +83,15 @@
 
   function problemOf(form, error) {
     const kept = isHalfWritten(form) ? " What you typed still stands here." : "";
-    const until = form.dataset.until ? ` ${form.dataset.until}` : "";
-    if (!navigator.onLine) return `This device is offline: nothing was sent.${kept}${until} Press again when it is back.`;
+    const { until } = form.dataset;
+    if (!navigator.onLine) {
+      return `This device is offline: nothing was sent.${kept}${until ? ` Until then ${until}` : ""} Press again when it is back.`;
+    }
     if (error.name === "TimeoutError") {
       return `The server does not answer: this may have gone through or not.${kept} Look in a second tab how it stands before you press again.`;
     }
-    return `This did not go through: the server cannot be reached.${kept}${until} Press again in a moment.`;
+    // It may have arrived, and only the answer not: what makes something has an id, so that it is made once.
+    return `The server cannot be reached, so this has probably not gone through.${kept}${until ? ` If so, ${until}` : ""} Press again in a moment: what did go through is not done twice.`;
   }
 
   async function post(form, submitter) {
@@ -91,7 +104,7 @@
       signal: AbortSignal.timeout(PATIENCE),
     });
     const to = reply.headers.get("Neap-Go-To");
-    if (to && /[?&]ended=/.test(to)) return signedOut(to);
+    if (to && form.closest("main") && isSignIn(to)) return signedOut(to);
     if (to) return go(form, to);
     const text = await reply.text();
     if (reply.headers.has("Neap-Said")) {
@@ -152,7 +165,10 @@
     event.preventDefault();
     showNow();
   });
-  window.addEventListener("popstate", () => location.reload());
+  window.addEventListener("popstate", ({ state }) => {
+    if (!state) noteShown();
+    else if (state.shown !== shown) location.reload();
+  });
   window.addEventListener("beforeunload", (event) => {
     if (!leaving && [...document.forms].some((form) => !sent.has(form) && isHalfWritten(form))) event.preventDefault();
   });

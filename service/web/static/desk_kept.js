@@ -1,7 +1,7 @@
 // What somebody typed on a page of the desk, to be put into the same page when it comes anew: each text into its field.
 // A form that is gone by then (the alert was closed) leaves its text to the form that takes it instead, `data-instead`.
-// Where a session ends by itself it lies in this tab alone until they are signed in again, sealed under a key that only a
-// page of their own has; it is deleted once given back, when they sign out, or when somebody else signs in here.
+// Where a session ends it lies in this tab alone until they are signed in again, sealed under a key that only a page of
+// their own has; it is deleted once given back, when they sign out in this tab, or when somebody else signs in here.
 const kept = {};
 {
   const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;

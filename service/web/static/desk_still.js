@@ -2,6 +2,7 @@
 // A list with other buttons, or in another order, waits behind one button above it while the pointer is over the list,
 // while somebody goes through it by keyboard, and for some seconds after a press or a scroll; else it is put in at once.
 // What the lines that stand say is never held back: whose an alert is by now, and that it is not to be taken on any more.
+// A reason that comes into a line under a hand was not read yet: the press that follows says so and takes on nothing.
 // Nobody looks and presses in less than half a second: a press so soon after the list changed was meant for what stood
 // there before, and is not taken. Without script nothing arrives by itself.
 const still = {};
@@ -62,16 +63,22 @@ const still = {};
     return `${fresh} new ${alerts}${so}: ${show}`;
   }
 
+  const reasonOf = (row) => row.querySelector(".reason")?.textContent ?? "";
+  const toldOf = (within) => rows(within).map(reasonOf).join("\n");
+
   const isTaken = (button) => button.getAttribute("aria-disabled") === "true";
 
   // A line says what it says in the other list, and its buttons stay where they are.
   function sayOf(row, as) {
+    if (reasonOf(row) !== reasonOf(as ?? row) && row.contains(document.activeElement)) {
+      document.getElementById("heard").textContent = `${row.querySelector(".name").textContent}: ${reasonOf(as)}`;
+    }
     for (const part of [".reason", ".what > .small"]) {
       const [here, there] = [row.querySelector(part), as?.querySelector(part)];
       if (here && there && here.textContent !== there.textContent) here.innerHTML = there.innerHTML;
     }
-    const [seen, seenThere] = [row.querySelector("[name=seen]"), as?.querySelector("[name=seen]")];
-    if (seen && seenThere) seen.value = seenThere.value;
+    const [seen, by] = [row.querySelector("[name=seen]"), as?.querySelector("[name=seen]")];
+    if (seen && by) row.dataset.seen = by.value;
     if (!as) row.querySelector(".what > .small").textContent = "not open any more";
     const button = row.querySelector("button.pri");
     if (!button) return;
@@ -97,6 +104,11 @@ const still = {};
     held = next;
     before ??= arrived(list().outerHTML);
     say(next.page);
+    // Only the words of some lines are others: they stand there, and the rest waits without a word.
+    if (placesOf(next.page) === placesOf(list())) {
+      bar.replaceChildren();
+      return;
+    }
     const fresh = newIn(next.page);
     const urgent = fresh.filter((row) => row.classList.contains("urgent")).length;
     let button = bar.querySelector("button");
@@ -123,7 +135,7 @@ const still = {};
     const asking = old.classList.contains("htmx-request");
     const at = old.contains(document.activeElement) ? document.activeElement.closest("li") : null;
     drop();
-    if (placesOf(old) !== placesOf(next.page)) changedAt = Date.now();
+    if (placesOf(old) !== placesOf(next.page) || toldOf(old) !== toldOf(next.page)) changedAt = Date.now();
     htmx.swap(old, next.html, { swapStyle: "outerHTML" });
     for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
     if (at && !list().contains(document.activeElement)) follow(at);
@@ -149,7 +161,8 @@ const still = {};
     if (target.id !== "open" || xhr.status !== 200) return;
     event.detail.shouldSwap = false;
     const next = arrived(xhr.responseText);
-    (isBusy() && placesOf(next.page) !== placesOf(list()) ? hold : put)(next);
+    const isOther = placesOf(next.page) !== placesOf(list()) || toldOf(next.page) !== toldOf(list());
+    (isBusy() && isOther ? hold : put)(next);
   });
   // It is again as it is shown.
   document.body.addEventListener("htmx:afterRequest", (event) => {
@@ -181,6 +194,17 @@ const still = {};
     pressed();
   }, true);
   document.addEventListener("scroll", pressed, { capture: true, passive: true });
+
+  // Whoever presses a line that became another under their hand is told by the server, and has then read it.
+  document.addEventListener("submit", ({ target }) => {
+    const row = target.closest("#open li[data-seen]");
+    if (!row) return;
+    setTimeout(() => {
+      row.querySelector("[name=seen]").value = row.dataset.seen;
+      delete row.dataset.seen;
+      changedAt = Date.now();
+    });
+  });
 
   // By keyboard it is pressed what has the focus, which stays where it was.
   document.addEventListener("click", (event) => {
