@@ -239,6 +239,19 @@ async def test_what_was_typed_for_an_alert_that_is_closed_by_now_can_be_kept_as_
     assert "no action needed" in reply.text
 
 
+async def test_who_opens_again_or_takes_back_too_late_is_told_how_it_stands(two: Two) -> None:
+    await two.does("resolve", outcome="called")
+    await two.other_does("open-again")
+    late = await two.does("open-again", note="He called back and is not safe.")
+    assert late.status_code == 409
+    assert re.search(
+        r"Only an alert that somebody resolved can be opened again\. Ada Brandt opened it again", late.text
+    )
+    assert "He called back and is not safe.</textarea>" in late.text, "as the note that it can be kept as"
+    undone = await two.does("undo", "anew")
+    assert re.search(r"nothing to be taken back any more\. Ada Brandt opened it again at \d\d:\d\d", undone.text)
+
+
 async def test_a_page_says_what_came_since_once_and_goes_on_asking(two: Two) -> None:
     asks = f"{two.path}/changed?seen={await two.seen()}"
     by_itself = {"Neap-By-Itself": "yes"}

@@ -18,6 +18,7 @@ from service import database
 from service.alerting import alerts
 from service.database import Db, Pool
 from service.desk import caseload, caseload_filter
+from service.desk import names as names_module
 from service.desk.caseload import Caseload, Line
 from service.facts import pauses
 from service.people import access, clients
@@ -211,6 +212,19 @@ async def test_an_alert_that_nobody_has_does_not_hide_behind_a_more_urgent_one_t
         assert line.why.endswith(" Not yet acknowledged. Urgent: Maren Holt has it.")
         assert line.tells is not None
         assert line.tells.tier is Tier.TODAY
+
+
+@pytest.mark.parametrize(
+    ("family_name", "find"), [("O'Neill", "o’neill"), ("O’Neill", "o'neill"), ("Łukasz", "lukasz"), ("Weiß", "weiss")]
+)
+def test_a_name_is_found_as_it_is_typed(family_name: str, find: str) -> None:
+    named = msgspec.structs.replace(SOMEBODY.client, family_name=family_name)
+    assert caseload_filter.of([SOMEBODY._replace(client=named)], find=find, status="", own=None)
+
+
+def test_names_are_ordered_as_in_a_list_of_people() -> None:
+    people = ["de la Cruz", "Drey", "Łukasz", "Lund", "Núñez", "Nym", "Zander"]
+    assert sorted(people, key=lambda family_name: names_module.in_order("", family_name)) == people
 
 
 @pytest.mark.parametrize("find", ["nunez", "NÚÑEZ", "Nu\u0301nez, jose", "josé", "Jose núñ"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+from service.desk import names
 from service.desk.caseload import Line
 
 STATUSES: Mapping[str, str] = MappingProxyType(
@@ -28,7 +28,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
 def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] | None) -> list[Line]:
     """The lines whose client's name holds every word of `find`, of this status (none: any), and of these clients."""
     # The caseload writes "Family, Given", and so does whoever reads it there.
-    words = _plain(find).replace(",", " ").split()
+    words = names.plain(find).replace(",", " ").split()
     return [
         line
         for line in lines
@@ -39,10 +39,4 @@ def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] |
 
 
 def _name(line: Line) -> str:
-    return _plain(f"{line.client.given_name} {line.client.family_name}")
-
-
-def _plain(text: str) -> str:
-    """Without case and accents: who looks for Núñez may type "nunez"."""
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(each for each in parts if not unicodedata.combining(each))
+    return names.plain(f"{line.client.given_name} {line.client.family_name}")

@@ -36,12 +36,13 @@ async def add(
     origin: RecordOrigin = RecordOrigin.LIVE,
     source: str | None = None,
     source_key: str | None = None,
+    client_id: UUID | None = None,
 ) -> UUID:
-    """Add a client together with the data key of their sealed fields; their id.
+    """Add a client together with the data key of their sealed fields; their id, a fresh one where none is given.
 
     `source` and `source_key` name where an imported client comes from and what they are called there.
     """
-    client_id = ids.new()
+    client_id = client_id or ids.new()
     await db.execute(
         INSERT_CLIENT,
         db.clinic_id,
@@ -65,6 +66,11 @@ from client
 where clinic_id = $1
   and client_id = $2
 """
+
+
+async def find(db: Db, client_id: UUID) -> Client | None:
+    """One client, None where there is no such one."""
+    return await db.find(Client, GET, db.clinic_id, client_id)
 
 
 async def get(db: Db, client_id: UUID) -> Client:

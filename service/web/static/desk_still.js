@@ -161,8 +161,8 @@ const still = {};
     if (target.id !== "open" || xhr.status !== 200) return;
     event.detail.shouldSwap = false;
     const next = arrived(xhr.responseText);
-    const isOther = placesOf(next.page) !== placesOf(list()) || toldOf(next.page) !== toldOf(list());
-    (isBusy() && isOther ? hold : put)(next);
+    // Also where it differs in a word: a press whose button is another one at its end is none.
+    (isBusy() ? hold : put)(next);
   });
   // It is again as it is shown.
   document.body.addEventListener("htmx:afterRequest", (event) => {
