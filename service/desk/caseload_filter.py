@@ -11,7 +11,8 @@ from service.desk.caseload import Line
 
 STATUSES: Mapping[str, str] = MappingProxyType(
     {
-        "needs": "needs somebody",
+        "needs": "needs you: nobody has them yet",
+        "in_hand": "in hand",
         "urgent": "urgent",
         "not_on_track": "not on track",
         "no_data": "no data",
@@ -22,7 +23,7 @@ STATUSES: Mapping[str, str] = MappingProxyType(
         "discharged": "discharged",
     }
 )
-"""What a line may be marked with, and whether it asks for anybody, as the page calls it."""
+"""What a line may be marked with, and whether anybody has what it asks for, as the page calls it."""
 
 
 def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] | None) -> list[Line]:
@@ -33,9 +34,19 @@ def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] |
         line
         for line in lines
         if all(word in _name(line) for word in words)
-        and (not status or line.mark == status or (status == "needs" and line.needs))
+        and (not status or status in _statuses(line))
         and (own is None or line.client.client_id in own)
     ]
+
+
+def _statuses(line: Line) -> set[str]:
+    """Under which a line is found: what is urgent under the trend's status, too."""
+    found = {line.mark}
+    if line.mark == "urgent" and line.client.status is not None and line.pause is None and not line.client.discharged:
+        found.add(line.client.status)
+    if line.needs:
+        found.add("in_hand" if line.in_hand else "needs")
+    return found
 
 
 def _name(line: Line) -> str:
