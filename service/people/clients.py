@@ -75,7 +75,10 @@ async def find(db: Db, client_id: UUID) -> Client | None:
 
 async def get(db: Db, client_id: UUID) -> Client:
     """One client. Raises NotFound."""
-    return await db.get(Client, GET, db.clinic_id, client_id)
+    found = await find(db, client_id)
+    if found is None:
+        raise errors.NotFound("Not found.")
+    return found
 
 
 def refuse_imported(client: Client) -> None:
