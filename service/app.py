@@ -14,7 +14,7 @@ from litestar.types import ControllerRouterHandler
 from service.config import Config
 from service.keys.sealing import Sealer
 from service.people.access import Permission
-from service.web import calendar_feed, health, page_problems, phone, request_ids, services, static_files
+from service.web import calendar_feed, health, page_problems, phone, reminder_stop, request_ids, services, static_files
 from service.web.api import (
     consent_api,
     device_api,
@@ -122,6 +122,7 @@ ROUTES: Sequence[ControllerRouterHandler] = (
     *export_api.ROUTES,
     *session_api.ROUTES,
     *calendar_feed.ROUTES,
+    *reminder_stop.ROUTES,
     *demo_mail.ROUTES,
 )
 

@@ -24,7 +24,7 @@ from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import checkins, client_day, courses, pauses
 from service.notify import Disable, Message, Result, Retry, Sent, Template
-from service.people import clinics, phone_settings
+from service.people import clinics, phone_settings, reminder_stops
 from service.people.phone_settings import Browser
 
 log = logging.getLogger(__name__)
@@ -296,6 +296,7 @@ async def _one(
         language=claimed.language,
         to=to,
         link=f"{sending.base_url}/phone/{claimed.slug}",
+        stop=_stop_of(clinic_id, sending, claimed, to) if channel is Channel.EMAIL else "",
         written_at=claimed.due_at,
         expires_at=claimed.expires_at,
     )
@@ -305,6 +306,11 @@ async def _one(
         log.exception("reminder_raised")
         # How far it came is not known.
         return Retry(f"unexpected {type(error).__name__}", may_have_arrived=True)
+
+
+def _stop_of(clinic_id: UUID, sending: Sending, claimed: Claimed, email: str) -> str:
+    path = reminder_stops.path_of(sending.master, clinic_id, claimed.client_id, email)
+    return f"{sending.base_url}{path}?language={claimed.language}"
 
 
 SETTLE = """

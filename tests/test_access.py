@@ -28,6 +28,7 @@ from service.config import Config
 from service.database import Db, Pool
 from service.desk import first_steps
 from service.facts import pauses
+from service.keys import tokens
 from service.people import (
     access,
     calendar_feeds,
@@ -214,6 +215,8 @@ async def address_of(db: Db, house: House, route: Route, *, inside: bool, party:
 async def token_address(db: Db, house: House, route: Route, values: dict[str, object]) -> str:
     """The address of a link or a calendar, with a token that is good."""
     person = house.people[Party.THERAPIST]
+    if route.path.startswith("/reminders"):
+        return filled_in(route, {**values, "token": tokens.text_of("stop", db.clinic_id, bytes(32))})
     if route.path.startswith("/calendar"):
         return await calendar_feeds.issue(db, staff_id=person, by=person, now=datetime.now(UTC))
     link = await one_time_links.issue(db, person, LinkPurpose.DEMO_SIGN_IN, now=datetime.now(UTC))

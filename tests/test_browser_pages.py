@@ -24,6 +24,7 @@ from schemas.staff import Role
 from service import app, config, ids
 from service import database as databases
 from service.database import Db
+from service.keys import tokens
 from service.people import clients, covers, shifts
 from service.web.desk_session import COOKIE
 from tests.appointments import a_planned_infusion
@@ -95,7 +96,8 @@ async def visit(house: House) -> Visit:
     async with databases.transaction(house.owner, clinic.clinic_id) as db:
         staff_id, named = await a_full_house(db)
         person = await a_session(db, staff_id)
-    return Visit(house, person, {**named, "slug": clinic.slug})
+    token = tokens.text_of("stop", clinic.clinic_id, bytes(32))
+    return Visit(house, person, {**named, "slug": clinic.slug, "token": token})
 
 
 async def faults_of(page: Page, axe: Axe, address: str) -> list[str]:

@@ -33,6 +33,7 @@ def test_a_language_translates_every_text_and_nothing_that_is_gone(language: str
     with (texts.LOCALES / f"{language}.po").open("rb") as opened:
         translated = {entry.id: entry for entry in read_po(opened, locale=language) if entry.id}
     wanted = {part for text in texts.TEXTS.values() for part in text} | {texts.CLOSING, texts.REMINDER_CLOSING}
+    wanted |= {part for words in (texts.STOP, texts.STOPPED) for part in words if part}
     assert set(translated) == wanted
     assert all(entry.string and not entry.fuzzy and entry.string != entry.id for entry in translated.values())
 

@@ -14,13 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from service import errors
+from service import base64url, errors
 
-Kind = Literal["access", "refresh", "nonce", "session", "link", "calendar", "service"]
+Kind = Literal["access", "refresh", "nonce", "session", "link", "calendar", "service", "stop"]
 
 SECRET_BYTES = 32
 TOKEN = re.compile(
-    r"neap_(access|refresh|nonce|session|link|calendar|service)_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII
+    r"neap_(access|refresh|nonce|session|link|calendar|service|stop)_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII
 )
 
 
@@ -34,8 +34,13 @@ class Token(msgspec.Struct, frozen=True):
 
 def issue(kind: Kind, clinic_id: UUID) -> tuple[str, bytes]:
     """A fresh token's text, to be told once, and the digest to store."""
-    text = f"neap_{kind}_{clinic_id.hex}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    text = text_of(kind, clinic_id, secrets.token_bytes(SECRET_BYTES))
     return text, digest_of(text)
+
+
+def text_of(kind: Kind, clinic_id: UUID, secret: bytes) -> str:
+    """A token's text with this secret (32 bytes): fresh, or one that only we can make again."""
+    return f"neap_{kind}_{clinic_id.hex}_{base64url.encode(secret)}"
 
 
 def parse(text: str, kind: Kind) -> Token:

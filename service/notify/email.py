@@ -146,6 +146,9 @@ class Email:
         text = texts.text_of(message)
         email["Subject"] = text.subject
         email["Auto-Submitted"] = "auto-generated"
+        if message.stop:
+            email["List-Unsubscribe"] = f"<{message.stop}>"
+            email["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         email.set_content(f"{text.body}\n\n{message.link}\n\n{texts.closing_of(message)}\n")
         email["Content-Language"] = message.language
         if message.attachment is not None:

@@ -63,9 +63,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     `delivery_id` is stable over every attempt, so that a receiver can drop a second copy. `alert_id`: None for what is
     about no alert. `to`: an e-mail address, a URL, or a browser's subscription; `address_id` is that one's, should it
-    say that it is gone. `secrets` sign what goes to a URL, two while one takes the other's place. `receipt`: what a
-    receiver hands back when the message has arrived. `expires_at`: from then on it is worth nothing. `outside`: it goes
-    to somebody outside the clinic, as things stood when it was written.
+    say that it is gone. `stop`: where its reader ends such messages, by a POST, too (RFC 8058). `secrets` sign what
+    goes to a URL, two while one takes the other's place. `receipt`: what a receiver hands back when the message has
+    arrived. `expires_at`: from then on it is worth nothing. `outside`: it goes to somebody outside the clinic, as
+    things stood when it was written.
     """
 
     delivery_id: UUID
@@ -78,6 +79,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     address_id: UUID | None = None
     to: str
     link: str
+    stop: str = ""
     receipt: str = ""
     written_at: datetime
     expires_at: datetime | None = None

@@ -69,7 +69,24 @@ It is sent automatically; answers to it are not read."""
 
 REMINDER_CLOSING = """\
 You chose this hour on the page. There, under "This phone", you can change it or turn it off.
+Not for you, or not by e-mail any more? This ends it: {stop}
 It is sent automatically; answers to it are not read."""
+
+
+class Words(NamedTuple):
+    """What the page says that ends them; `button` empty where nothing is left to press."""
+
+    title: str
+    words: str
+    button: str = ""
+
+
+STOP = Words(
+    "No more of these messages?",
+    "Then nothing is sent to this e-mail address any more. It can be chosen again on the phone.",
+    "Send no more",
+)
+STOPPED = Words("Nothing more is sent", "This e-mail address gets no more of these messages. You can close this page.")
 
 
 @cache
@@ -102,4 +119,4 @@ def text_of(message: Message) -> Text:
 def closing_of(message: Message) -> str:
     """What stands below the link of a letter."""
     closing = REMINDER_CLOSING if message.template is Template.REMINDER else CLOSING
-    return catalogue(message.language).gettext(closing)
+    return catalogue(message.language).gettext(closing).format(stop=message.stop)

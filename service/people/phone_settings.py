@@ -67,6 +67,22 @@ async def email_of(db: Db, master: Sealer, client_id: UUID, sealed: bytes | None
     return sealer.open(sealed, bound_to=_email_binding(db, client_id)).decode()
 
 
+# By what was read: the client may have chosen another one meanwhile.
+FORGET_EMAIL = """
+update phone_setting
+set email_sealed = null,
+    changed_at = $4
+where clinic_id = $1
+  and client_id = $2
+  and email_sealed = $3
+"""
+
+
+async def forget_email(db: Db, client_id: UUID, sealed: bytes, *, now: datetime) -> None:
+    """No more letters to this address; where there is no browser either, the page says that nothing arrives."""
+    await db.execute(FORGET_EMAIL, db.clinic_id, client_id, sealed, now)
+
+
 CHOOSE_LANGUAGE = """
 insert into phone_setting (clinic_id, client_id, language, changed_at)
 values ($1, $2, $3, $4)
