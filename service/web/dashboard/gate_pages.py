@@ -30,12 +30,13 @@ from service.desk.gates import GateView
 from service.facts import gate_checks, gate_records
 from service.gate import assessment
 from service.gate.read import Gate
-from service.people import access, clients
+from service.people import access, clients, clinics
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems, strict
 from service.web.api.gate_api import decided, recorded, taken_back
 from service.web.dashboard import changes
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
+from service.web.forms import as_shown
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
@@ -276,9 +277,16 @@ async def choose(request: Caller, desk: NamedDependency[Desk]) -> Response[Any]:
     form = await form_of(request)
     body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
     setting = strict.decode(msgspec.json.encode(body), GateSetting)
+    await clinics.hold_setting(desk.db)
+    as_shown.refuse_older(form, fields_of(await gate_checks.setting_of(desk.db)))
     await gate_checks.choose(desk.db, setting, now=desk.now)
     await desk.record("setting.change_gate")
     return go_to("/settings")
+
+
+def fields_of(setting: GateSetting) -> as_shown.Fields:
+    """What the form of the clinic's hours and limits shows."""
+    return {name: str(number) for name, number in msgspec.structs.asdict(setting).items()}
 
 
 ROUTES = (
