@@ -131,14 +131,15 @@ async def test_who_typed_something_else_into_the_same_field_reads_what_it_is_by_
     opened = filled((await desk.get(page)).text, action)
     assert (await desk.post(action, **opened | case.theirs)).status_code == 303
     name = list(case.theirs)[-1]
-    typed = {
+    typed: Sent = {
         "time_zone": "Asia/Tokyo",
         "systolic_limit": "150",
         "closes_6": "13:00",
         "name": "Third",
         "roles": ["admin"],
     }
-    refused = await desk.post(action, **opened | {name: typed[name]}, **{refilling.PAGE_FIELD: page})
+    mine: Sent = {name: typed[name]}
+    refused = await desk.post(action, **opened | mine, **{refilling.PAGE_FIELD: page})
     assert refused.status_code == 409
     assert filled(refused.text, action)[name] == typed[name]
     assert f"Somebody else has changed this meanwhile, {case.told}" in refused.text

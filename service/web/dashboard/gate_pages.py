@@ -18,7 +18,6 @@ from schemas.gate import (
     Confirmation,
     Decision,
     DecisionForm,
-    GateSetting,
     GateState,
     Presence,
     ScreenForm,
@@ -27,16 +26,15 @@ from schemas.gate import (
 )
 from service.desk import gate_words, gates
 from service.desk.gates import GateView
-from service.facts import gate_checks, gate_records
+from service.facts import gate_records
 from service.gate import assessment
 from service.gate.read import Gate
-from service.people import access, clients, clinics
+from service.people import access, clients
 from service.people.access import Permission
-from service.web import desk_page, local_times, page_problems, strict
+from service.web import desk_page, gate_news, local_times, page_problems, strict
 from service.web.api.gate_api import decided, recorded, taken_back
 from service.web.dashboard import changes
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
-from service.web.forms import as_shown
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
@@ -267,26 +265,10 @@ async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Deci
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {"reason": form.get("reason"), "version": typed_number(form.get("version", ""))}
-    await decided(desk, client_id, infusion_id, decision, strict.decode(msgspec.json.encode(body), DecisionForm))
+    filled = strict.decode(msgspec.json.encode(body), DecisionForm)
+    async with gate_news.in_words(desk, infusion_id, filled.version):
+        await decided(desk, client_id, infusion_id, decision, filled)
     return go_to(f"/infusions/{infusion_id}/gate")
-
-
-@post("/settings/gate", opt={"access": Permission.MANAGE_SETTINGS})
-async def choose(request: Caller, desk: NamedDependency[Desk]) -> Response[Any]:
-    """Set the clinic's hours and limits."""
-    form = await form_of(request)
-    body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
-    setting = strict.decode(msgspec.json.encode(body), GateSetting)
-    await clinics.hold_setting(desk.db)
-    as_shown.refuse_older(form, fields_of(await gate_checks.setting_of(desk.db)))
-    await gate_checks.choose(desk.db, setting, now=desk.now)
-    await desk.record("setting.change_gate")
-    return go_to("/settings")
-
-
-def fields_of(setting: GateSetting) -> as_shown.Fields:
-    """What the form of the clinic's hours and limits shows."""
-    return {name: str(number) for name, number in msgspec.structs.asdict(setting).items()}
 
 
 ROUTES = (
@@ -305,7 +287,6 @@ ROUTES = (
             hold,
             release,
             override,
-            choose,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},

@@ -10,6 +10,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from schemas.gate import GateSetting
 from schemas.messaging import EndpointSecret
 from schemas.staff import LinkPurpose, Role, Staff
 from service import errors
@@ -18,10 +19,9 @@ from service.desk import first_steps
 from service.facts import gate_checks
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, strict
 from service.web.api import webhook_api
-from service.web.dashboard.gate_pages import fields_of
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
 from service.web.forms import as_shown
 from service.web.pages import go_to
 
@@ -131,10 +131,28 @@ async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
         "setting": setting,
         "steps_open": len((await first_steps.read(desk.db)).open),
         "gate": msgspec.structs.asdict(gate),
-        "gate_shown": as_shown.marks_of(fields_of(gate)),
+        "gate_shown": as_shown.marks_of(_numbers_of(gate)),
         "endpoints": await webhook_endpoints.of(desk.db),
     }
     return await desk_page.show(desk, "settings.html", context, here="/settings")
+
+
+@post("/settings/gate", opt=SETTINGS)
+async def choose_gate(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Set the clinic's hours and limits."""
+    form = await form_of(request)
+    body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
+    setting = strict.decode(msgspec.json.encode(body), GateSetting)
+    await clinics.hold_setting(desk.db)
+    as_shown.refuse_older(form, _numbers_of(await gate_checks.setting_of(desk.db)))
+    await gate_checks.choose(desk.db, setting, now=desk.now)
+    await desk.record("setting.change_gate")
+    return go_to("/settings")
+
+
+def _numbers_of(setting: GateSetting) -> as_shown.Fields:
+    """What the form of the clinic's hours and limits shows."""
+    return {name: str(number) for name, number in msgspec.structs.asdict(setting).items()}
 
 
 @post("/settings/seen", opt=SETTINGS)
@@ -205,6 +223,7 @@ ROUTES = (
             disable,
             enable,
             show_settings,
+            choose_gate,
             choose_seen,
             add_webhook,
             rotate_webhook,

@@ -20,6 +20,10 @@ Texts = Sequence[tuple[str, str]]
 Change = tuple[int, int, str]
 # Where the form was opened: the address of a refused page is the one that the form was sent to.
 PAGE_FIELD = "form_page"
+# As `desk_kept.js` says it.
+NO_PLACE = (
+    "Where you had typed this, nothing can be written any more. It is kept nowhere else: copy it where you need it."
+)
 
 
 def refill(
@@ -85,12 +89,19 @@ def _taken_over(texts: Texts, form: Form) -> Texts:
     return [(name, text) for name, text in taken if text.strip()]
 
 
-def told_at_head(page: str, says: str) -> str | None:
-    """The page, with what was wrong where it tells such things; None where it has no such place."""
+def told_at_head(page: str, says: str, *, written: Sequence[str] = ()) -> str | None:
+    """The page, with what was wrong where it tells such things; None where it has no such place.
+
+    What was `written` into a form that stands there no more is shown to be copied: it is kept nowhere else.
+    """
     read = Reader(page)
     if not read.said_end:
         return None
     told = f'<p tabindex="-1" autofocus>{escape(says)}</p>'
+    if written:
+        told += f"<p>{NO_PLACE}</p>"
+    for text in written:
+        told += f'<textarea readonly rows="4" aria-label="What you had typed">\n{escape(text, quote=False)}</textarea>'
     page = page[: read.said_end] + told + page[read.said_end :]
     return page[: read.title_end] + "Refused: " + page[read.title_end :]
 
