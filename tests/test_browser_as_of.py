@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from playwright.async_api import expect
 
 from schemas.alert import Rule, Tier
+from schemas.gate import Decision
+from schemas.staff import Role
+from service import database
+from service.database import Db
+from service.people import clients
+from tests.appointments import a_complete_gate, a_decision, a_planned_infusion
 from tests.axe import faults
 from tests.browser import watched_context
 from tests.desk_browser import Desk
@@ -77,3 +86,43 @@ async def test_what_is_not_urgent_is_said_beside_the_time_alone(desk: Desk) -> N
         await page.clock.fast_forward(ASKS_EVERY)
         await expect(page.get_by_role("link", name="Something changed: show it")).to_be_visible(timeout=PATIENCE)
         await expect(page).to_have_title("Caseload · Neap")
+
+
+async def with_infusion(desk: Desk, do: Callable[[Db], Awaitable[UUID]]) -> UUID:
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        return await do(db)
+
+
+@pytest.mark.parametrize("width", [1280, 390, 320])
+async def test_a_gate_that_says_go_ahead_says_in_sight_that_it_may_not_any_more(desk: Desk, width: int) -> None:
+    by, now = desk.person.staff_id, datetime.now(UTC)
+
+    async def cleared(db: Db) -> UUID:
+        await clients.assign(db, desk.client_id, by, Role.NURSE, from_at=now - timedelta(minutes=1))
+        infusion_id = await a_planned_infusion(db, desk.client_id)
+        await a_complete_gate(db, desk.client_id, infusion_id, by=by)
+        await a_decision(db, desk.client_id, infusion_id, by=by)
+        return infusion_id
+
+    infusion_id = await with_infusion(desk, cleared)
+    async with watched_context(desk.started, desk.address, width=width, height=900) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto(f"/infusions/{infusion_id}/gate")
+        reading = page.locator("details:has(#systolic)")
+        await reading.locator("summary").click()
+        await page.get_by_label("Systolic, mmHg").fill("121")
+        await with_infusion(
+            desk, lambda db: a_decision(db, desk.client_id, infusion_id, Decision.HOLD, reason="Unwell.", by=by)
+        )
+        await page.clock.fast_forward(ASKS_EVERY)
+        show = page.get_by_role("link", name="An infusion may not go ahead any more: show it")
+        await expect(show).to_be_in_viewport(timeout=PATIENCE)
+        await expect(page).to_have_title("May not go ahead any more · Neap")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        assert not await faults(page)
+        await show.click()
+        await expect(page.get_by_text("Not now: somebody put it on hold.")).to_be_visible()
+        await expect(page.get_by_label("Systolic, mmHg")).to_have_value("121")
+        await expect(show).to_have_count(0)

@@ -17,7 +17,7 @@ from service import database, ids
 from service.database import Pool
 from service.desk import gate_words
 from service.people import clients
-from service.web.forms import refilling
+from service.web.forms import forms_of_page, refilling
 from tests.appointments import a_planned_infusion, a_session_of
 from tests.builders import a_client, a_clinic
 from tests.desk import SignedInAs, a_person, a_session
@@ -34,14 +34,14 @@ class Filled(HTMLParser):
         self.marked: list[str] = []
         self.inside = False
         self._select, self._area, self._option = "", "", False
-        self._action = refilling.UUID_TEXT.sub("*", action)
+        self._action = forms_of_page.UUID_TEXT.sub("*", action)
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = dict(attrs)
         name = told.get("name") or ""
         if tag == "form":
-            self.inside = refilling.UUID_TEXT.sub("*", told.get("action") or "") == self._action
+            self.inside = forms_of_page.UUID_TEXT.sub("*", told.get("action") or "") == self._action
         if not self.inside:
             return
         if "aria-invalid" in told:

@@ -136,6 +136,13 @@ from clinic
 where clinic_id = $1
 for no key update
 """
+
+
+async def hold(db: Db) -> Clinic:
+    """The clinic; whoever does the same waits until this transaction ends."""
+    return await db.get(Clinic, HOLD, db.clinic_id)
+
+
 KEEP_FORMER = """
 insert into clinic_former (clinic_id, clinic_former_id, name, time_zone, changed_by, changed_at)
 values ($1, $2, $3, $4, $5, $6)
@@ -155,7 +162,7 @@ async def change(db: Db, *, name: str, time_zone: str, by: UUID, now: datetime) 
     """
     refuse_unnamed(name)
     refuse_unknown_zone(time_zone)
-    before = await db.get(Clinic, HOLD, db.clinic_id)
+    before = await hold(db)
     if (before.name, before.time_zone) == (name, time_zone):
         return None
     await db.execute(KEEP_FORMER, db.clinic_id, ids.new(), before.name, before.time_zone, by, now)
@@ -210,6 +217,19 @@ where clinic_id = $1
 async def get_setting(db: Db) -> ClinicSetting:
     """The clinic's settings. Raises NotFound."""
     return await db.get(ClinicSetting, GET_SETTING, db.clinic_id)
+
+
+HOLD_SETTING = """
+select clinic_id
+from clinic_setting
+where clinic_id = $1
+for no key update
+"""
+
+
+async def hold_setting(db: Db) -> None:
+    """Let whoever changes the clinic's settings wait until this transaction ends."""
+    await db.execute(HOLD_SETTING, db.clinic_id)
 
 
 TELL_SEEN = """

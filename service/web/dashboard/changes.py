@@ -73,11 +73,12 @@ def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
     return sum(alert.opened_at.timestamp() * 1_000 > since for alert in every)
 
 
-def answer(desk: Desk, *, changed: bool, urgent: int = 0) -> Response[Any]:
-    """To a page that asks whether what it shows changed; `urgent` alerts are new."""
+def answer(desk: Desk, *, changed: bool, urgent: int = 0, stopped: bool = False) -> Response[Any]:
+    """To a page that asks whether what it shows changed; `urgent` alerts are new; `stopped`: an infusion that might go
+    ahead, as the page says, may not any more."""
     if not changed:
         return Response(None, status_code=204, headers=dict(HEADERS))
-    return desk.services.pages.show("changed.html", {"urgent": urgent}, status=STOP_ASKING)
+    return desk.services.pages.show("changed.html", {"urgent": urgent, "stopped": stopped}, status=STOP_ASKING)
 
 
 ROUTES = (

@@ -11,6 +11,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from schemas.client import Client
 from schemas.course import Substance
 from schemas.device import IssuedCode
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Role, Staff
@@ -22,6 +23,7 @@ from service.people import audit, clients, consents, devices, staff
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, sent_id
+from service.web.forms import as_shown
 from service.web.pages import go_to
 
 MANAGE = {"access": Permission.MANAGE_CLIENTS}
@@ -111,8 +113,10 @@ async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]
     """A client's phone and care team."""
     await desk.require_client(client_id)
     await desk.record("client.read_management", client_id=client_id)
+    client = await clients.get(desk.db, client_id)
     context = {
-        "client": await clients.get(desk.db, client_id),
+        "client": client,
+        "shown": as_shown.marks_of(_fields_of(client)),
         "devices": await devices.devices_of(desk.db, client_id),
         "team": await client_page.team_of(desk.db, client_id, now=desk.now),
         "colleagues": await _colleagues(desk),
@@ -132,7 +136,9 @@ async def change(
     form = await form_of(request)
     if faults := _faults_of(form):
         raise errors.Invalid("Please look at what is marked.", fields=faults)
+    await clients.hold(desk.db, client_id)
     before = await clients.get(desk.db, client_id)
+    as_shown.refuse_older(form, _fields_of(before))
     name, family, zone = form["given_name"].strip(), form.get("family_name", "").strip(), form["time_zone"]
     await clients.change(desk.db, client_id, given_name=name, family_name=family, time_zone=zone)
     moved = before.time_zone != zone
@@ -141,6 +147,10 @@ async def change(
     told = f"{before.time_zone} → {zone}" if moved else None
     await audit.record(desk.db, desk.actor, "client.change", client_id=client_id, reason=told, now=desk.now)
     return go_to(f"/clients/{client_id}/manage")
+
+
+def _fields_of(client: Client) -> as_shown.Fields:
+    return {"given_name": client.given_name, "family_name": client.family_name, "time_zone": client.time_zone}
 
 
 async def _consents(desk: Desk, client_id: UUID) -> dict[str, object]:

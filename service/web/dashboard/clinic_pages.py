@@ -22,6 +22,7 @@ from service.people.access import Permission
 from service.people.clinic_notices import MOST_CONTACTS, WEEKDAYS, Notices
 from service.web import desk_page, languages, page_problems
 from service.web.desk_session import Desk, form_of, open_desk
+from service.web.forms import as_shown
 from service.web.pages import go_to
 from service.web.phone import contact_line
 
@@ -73,18 +74,23 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 @get(HERE, opt=SETTINGS)
 async def show_clinic(desk: NamedDependency[Desk]) -> Response[Any]:
     """The form, and what held before."""
+    stored = await _stored(desk)
+    return await _notices_page(desk, stored, shown=as_shown.marks_of(_fields_of(stored)))
+
+
+async def _stored(desk: Desk) -> Notices:
     setting = await clinics.get_setting(desk.db)
-    told = Notices(notice_addition=setting.notice_addition, crisis=setting.crisis, hours=setting.hours)
-    return await _notices_page(desk, told)
+    return Notices(notice_addition=setting.notice_addition, crisis=setting.crisis, hours=setting.hours)
 
 
-async def _notices_page(desk: Desk, told: Notices, *, kept: bool = True) -> Response[str]:
+async def _notices_page(desk: Desk, told: Notices, *, shown: str, kept: bool = True) -> Response[str]:
     names = {each.staff_id: each.name for each in await staff.all_of(desk.db)}
     view = msgspec.structs.replace(
         await clinics.get_view(desk.db), hours=told.hours, notice_addition=told.notice_addition
     )
     context = {
         "told": told,
+        "shown": shown,
         "kept": kept,
         "spoken": [(name, languages.spoken(view, code).monitoring_notice) for code, name in languages.names().items()],
         "holds_figures": any(letter.isdigit() for letter in told.notice_addition),
@@ -103,7 +109,10 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
     notices = _notices_of(form)
     if "show" in form:
         clinic_notices.refuse_unfit(notices)
-        return await _notices_page(desk, notices, kept=False)
+        # Still what the first page showed: what is only tried is not stored.
+        return await _notices_page(desk, notices, shown=form.get(as_shown.FIELD, ""), kept=False)
+    await clinics.hold_setting(desk.db)
+    as_shown.refuse_older(form, _fields_of(await _stored(desk)))
     if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
         await desk.record("setting.change_clinic")
         desk.services.views.forget(desk.db.clinic_id)
@@ -116,7 +125,8 @@ async def show_name(desk: NamedDependency[Desk]) -> Response[Any]:
     """The clinic's name and time zone, and what they were."""
     # Not the desk's view: another process may have changed it half a minute ago, and this form would change it back.
     clinic = await clinics.get(desk.db)
-    return await _name_page(desk, name=clinic.name, time_zone=clinic.time_zone)
+    shown = as_shown.marks_of({"name": clinic.name, "time_zone": clinic.time_zone})
+    return await _name_page(desk, name=clinic.name, time_zone=clinic.time_zone, shown=shown)
 
 
 @post(NAME, opt=SETTINGS)
@@ -125,9 +135,11 @@ async def change_name(request: Request[Any, Any, Any], desk: NamedDependency[Des
     form = await form_of(request)
     name, time_zone = form.get("name", "").strip(), form.get("time_zone", "")
     clinics.refuse_unnamed(name)
+    stored = await clinics.hold(desk.db)
+    as_shown.refuse_older(form, {"name": stored.name, "time_zone": stored.time_zone})
     moved = await clinic_clock.preview(desk.db, time_zone, now=desk.now)
     if moved is not None and form.get("agreed") != time_zone:
-        return await _name_page(desk, name=name, time_zone=time_zone, moved=moved)
+        return await _name_page(desk, name=name, time_zone=time_zone, shown=form.get(as_shown.FIELD, ""), moved=moved)
     if await clinic_clock.change(desk.db, name=name, time_zone=time_zone, by=desk.actor, now=desk.now):
         desk.services.views.forget(desk.db.clinic_id)
     if Step.NAME in (await first_steps.read(desk.db)).open:
@@ -142,11 +154,14 @@ async def _on(desk: Desk) -> Response[Any]:
     return go_to(FIRST_STEPS if (await first_steps.read(desk.db)).open else "/settings")
 
 
-async def _name_page(desk: Desk, *, name: str, time_zone: str, moved: ZoneChange | None = None) -> Response[str]:
+async def _name_page(
+    desk: Desk, *, name: str, time_zone: str, shown: str, moved: ZoneChange | None = None
+) -> Response[str]:
     names = {each.staff_id: each.name for each in await staff.all_of(desk.db)}
     context = {
         "name": name,
         "time_zone": time_zone,
+        "shown": shown,
         "zones": sorted(available_timezones()),
         "moved": moved,
         "former": [(each, names.get(each.changed_by, "")) for each in await clinics.former(desk.db)],
@@ -185,6 +200,19 @@ async def choose_step(
     else:
         await first_steps.leave(desk.db, chosen, by=desk.who.staff_id, now=desk.now)
     return go_to(FIRST_STEPS)
+
+
+def _fields_of(notices: Notices) -> as_shown.Fields:
+    """What the form of the clinic's words and hours shows: the other way of `_notices_of`."""
+    contacts = [*notices.crisis, *[CrisisContact("", "")] * (MOST_CONTACTS - len(notices.crisis))]
+    hours = {day: notices.hours.get(day, ("", "")) for day in WEEKDAYS}
+    return {
+        "notice_addition": notices.notice_addition,
+        **{f"label_{number}": each.label for number, each in enumerate(contacts, 1)},
+        **{f"contact_{number}": each.contact for number, each in enumerate(contacts, 1)},
+        **{f"opens_{day}": opens for day, (opens, _) in hours.items()},
+        **{f"closes_{day}": closes for day, (_, closes) in hours.items()},
+    }
 
 
 def _notices_of(form: Mapping[str, str]) -> Notices:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, timedelta
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,19 +18,22 @@ from schemas.gate import (
     Confirmation,
     Decision,
     DecisionForm,
-    GateSetting,
+    GateState,
     Presence,
     ScreenForm,
+    ScreensReply,
     VitalForm,
 )
 from service.desk import gate_words, gates
-from service.facts import gate_checks, gate_records
+from service.desk.gates import GateView
+from service.facts import gate_records
 from service.gate import assessment
 from service.gate.read import Gate
 from service.people import access, clients
 from service.people.access import Permission
-from service.web import desk_page, local_times, page_problems, strict
+from service.web import desk_page, gate_news, local_times, page_problems, strict
 from service.web.api.gate_api import decided, recorded, taken_back
+from service.web.dashboard import changes
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
 from service.web.pages import go_to
 
@@ -39,6 +42,7 @@ RECORD = {"access": Permission.RECORD_GATES}
 # What a person of the clinic may look at before and after today by paging.
 ONE_DAY = timedelta(days=1)
 SCREENS_SHOWN = 6
+GOING_AHEAD = frozenset({GateState.CLEAR, GateState.OVERRIDDEN})
 
 
 @get("/gates", opt={"access": Permission.SEE_GATES})
@@ -49,6 +53,9 @@ async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = No
     for gate in found:
         await desk.record("gate.read", client_id=gate.slot.client_id, object_id=gate.slot.infusion_id)
     context = {
+        "version": _version_of_day(on, desk, found),
+        "going": _going_ahead(found),
+        "asked_for": day,
         "day_shown": on,
         "is_today": on == desk.today,
         "before": on - ONE_DAY,
@@ -59,16 +66,41 @@ async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = No
     return await desk_page.show(desk, "gates.html", context, here="/gates")
 
 
+@get("/gates/changed", opt={"access": Permission.SEE_GATES})
+async def look_at_day(
+    desk: NamedDependency[Desk],
+    seen: FromQuery[str] = "",
+    day: FromQuery[date | None] = None,
+    going: changes.Number = None,
+) -> Response[Any]:
+    """Whether the day's page would show anything else than what was seen, when so many were `going` ahead; of one
+    that shows today without naming it, also that its day is over."""
+    on = local_times.day_of(day, desk.today)
+    found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
+    stopped = _going_ahead(found) < (going or 0)
+    return changes.answer(desk, changed=_version_of_day(on, desk, found) != seen, stopped=stopped)
+
+
+def _version_of_day(on: date, desk: Desk, found: Sequence[Gate]) -> str:
+    shown = [(gate.line(), gate.assessment) for gate in found]
+    return changes.digest_of((on, on == desk.today, shown))
+
+
+def _going_ahead(found: Sequence[Gate]) -> int:
+    """How many of them may go ahead."""
+    return sum(gate.standing.state in GOING_AHEAD for gate in found)
+
+
 @get("/infusions/{infusion_id:uuid}/gate", opt={"access": Permission.SEE_GATES})
 async def show_gate(desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) -> Response[Any]:
     """One gate: what is recorded, what is open, who decided what; the forms of whoever may use them."""
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
-    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    view = await gates.view_of(desk.db, client_id, infusion_id, sealer=sealer, now=desk.now)
-    screens = await gates.screens_of(desk.db, client_id, now=desk.now)
+    shown = await _read(desk, client_id, infusion_id)
     await desk.record("gate.read", client_id=client_id, object_id=infusion_id)
-    gate = view.gate
+    view, screens, gate = shown.view, shown.screens, shown.view.gate
     context = {
+        "version": _version_of(shown, now=desk.now),
+        "going": _going_ahead([gate]),
         "view": view,
         "gate": gate,
         "line": gate.line(),
@@ -77,14 +109,55 @@ async def show_gate(desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) ->
         "standing": standing_ids(gate),
         "answers_of": assessment.answers_of,
         "panel": screens.items[0].screen.panel if screens.items else list(Analyte)[1:4],
-        "may_record": await desk.reaches(Permission.RECORD_GATES, client_id),
-        "may_override": await desk.reaches(Permission.OVERRIDE_GATES, client_id),
-        "typed_now": local_times.typed(desk.now, desk.view.zone),
+        "may_record": shown.may_record,
+        "may_override": shown.may_override,
         "words": gate_words,
         "presences": [each for each in Presence if each is not Presence.NOT_APPLICABLE],
         "confirmations": list(Confirmation),
     }
     return await desk_page.show(desk, "gate.html", context, here="/gates")
+
+
+@get("/infusions/{infusion_id:uuid}/gate/changed", opt={"access": Permission.SEE_GATES})
+async def look_at_gate(
+    desk: NamedDependency[Desk],
+    infusion_id: FromPath[UUID],
+    seen: FromQuery[str] = "",
+    going: changes.Number = None,
+) -> Response[Any]:
+    """Whether the gate's page would show anything else than what was seen; `going` 1 where it might go ahead then."""
+    client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
+    shown = await _read(desk, client_id, infusion_id)
+    stopped = _going_ahead([shown.view.gate]) < (going or 0)
+    return changes.answer(desk, changed=_version_of(shown, now=desk.now) != seen, stopped=stopped)
+
+
+class _Shown(NamedTuple):
+    """What stands on the page of a gate, and which of its forms the reader may use."""
+
+    view: GateView
+    screens: ScreensReply
+    may_record: bool
+    may_override: bool
+
+
+async def _read(desk: Desk, client_id: UUID, infusion_id: UUID) -> _Shown:
+    sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    return _Shown(
+        await gates.view_of(desk.db, client_id, infusion_id, sealer=sealer, now=desk.now),
+        await gates.screens_of(desk.db, client_id, now=desk.now),
+        await desk.reaches(Permission.RECORD_GATES, client_id),
+        await desk.reaches(Permission.OVERRIDE_GATES, client_id),
+    )
+
+
+def _version_of(shown: _Shown, *, now: datetime) -> str:
+    """A digest of all of it, and of whether the slot's time has passed; who works here besides is nothing of it."""
+    gate = shown.view.gate
+    screens = shown.screens.items[:SCREENS_SHOWN], shown.screens.abstinence
+    return changes.digest_of(
+        (shown.view.reply(), gate.assessment, gate.elsewhere, screens, *shown[2:], gate.slot.planned_at < now)
+    )
 
 
 def standing_ids(gate: Gate) -> set[UUID]:
@@ -107,7 +180,7 @@ async def add_screen(request: Caller, desk: NamedDependency[Desk], infusion_id: 
         "positive": await choices_of(request, "positive"),
         "valid": form.get("valid") != "no",
         "confirmation": form.get("confirmation", Confirmation.PRESUMPTIVE),
-        "collected_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
+        "collected_at": _typed_or_now(form, desk),
     }
     return await _record(desk, client_id, infusion_id, body, ScreenForm)
 
@@ -121,7 +194,7 @@ async def add_vital(request: Caller, desk: NamedDependency[Desk], infusion_id: F
         "systolic": typed_number(form.get("systolic", "")),
         "diastolic": typed_number(form.get("diastolic", "")),
         "pulse": typed_number(form["pulse"]) if form.get("pulse", "").strip() else None,
-        "measured_at": local_times.instant_of(form.get("at", ""), desk.view.zone, "at"),
+        "measured_at": _typed_or_now(form, desk),
     }
     return await _record(desk, client_id, infusion_id, body, VitalForm)
 
@@ -132,8 +205,14 @@ async def add_checklist(request: Caller, desk: NamedDependency[Desk], infusion_i
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {name: form[name] for name in gate_words.CONDITIONS if name in form}
-    checked_at = local_times.instant_of(form.get("at", ""), desk.view.zone, "at")
-    return await _record(desk, client_id, infusion_id, {**body, "checked_at": checked_at}, ChecklistForm)
+    return await _record(desk, client_id, infusion_id, {**body, "checked_at": _typed_or_now(form, desk)}, ChecklistForm)
+
+
+def _typed_or_now(form: Mapping[str, str], desk: Desk) -> datetime:
+    """When it was taken, measured or asked: as typed, and now where nothing was. No page knows that time beforehand: it
+    may have stood open since the morning."""
+    text = form.get("at", "").strip()
+    return local_times.instant_of(text, desk.view.zone, "at") if text else desk.now
 
 
 async def _record(
@@ -186,19 +265,10 @@ async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Deci
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
     body = {"reason": form.get("reason"), "version": typed_number(form.get("version", ""))}
-    await decided(desk, client_id, infusion_id, decision, strict.decode(msgspec.json.encode(body), DecisionForm))
+    filled = strict.decode(msgspec.json.encode(body), DecisionForm)
+    async with gate_news.in_words(desk, infusion_id, filled.version):
+        await decided(desk, client_id, infusion_id, decision, filled)
     return go_to(f"/infusions/{infusion_id}/gate")
-
-
-@post("/settings/gate", opt={"access": Permission.MANAGE_SETTINGS})
-async def choose(request: Caller, desk: NamedDependency[Desk]) -> Response[Any]:
-    """Set the clinic's hours and limits."""
-    form = await form_of(request)
-    body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
-    setting = strict.decode(msgspec.json.encode(body), GateSetting)
-    await gate_checks.choose(desk.db, setting, now=desk.now)
-    await desk.record("setting.change_gate")
-    return go_to("/settings")
 
 
 ROUTES = (
@@ -206,7 +276,9 @@ ROUTES = (
         path="/",
         route_handlers=[
             show_day,
+            look_at_day,
             show_gate,
+            look_at_gate,
             add_screen,
             add_vital,
             add_checklist,
@@ -215,7 +287,6 @@ ROUTES = (
             hold,
             release,
             override,
-            choose,
         ],
         dependencies={"desk": Provide(open_desk)},
         exception_handlers={Exception: page_problems.handle},

@@ -10,17 +10,19 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
+from schemas.gate import GateSetting
 from schemas.messaging import EndpointSecret
-from schemas.staff import LinkPurpose, Role
+from schemas.staff import LinkPurpose, Role, Staff
 from service import errors
 from service.alerting import leases
 from service.desk import first_steps
 from service.facts import gate_checks
 from service.people import clinics, one_time_links, staff, webhook_endpoints
 from service.people.access import Permission
-from service.web import desk_page, page_problems
+from service.web import desk_page, page_problems, strict
 from service.web.api import webhook_api
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
+from service.web.forms import as_shown
 from service.web.pages import go_to
 
 STAFF = {"access": Permission.MANAGE_STAFF}
@@ -31,7 +33,11 @@ WHOSE = {"yes": True, "no": False}
 @get("/staff", opt=STAFF)
 async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
     """Everybody who works here, and the form to invite somebody."""
-    context = {"people": await staff.all_of(desk.db), "roles": list(Role)}
+    context = {
+        "people": await staff.all_of(desk.db),
+        "roles": list(Role),
+        "shown_of": lambda person: as_shown.marks_of(_fields_of(person)),
+    }
     return await desk_page.show(desk, "staff.html", context, here="/staff")
 
 
@@ -56,6 +62,8 @@ async def change(
 ) -> Response[Any]:
     """Correct a person's name, address or roles."""
     form, ticked = await form_of(request), await choices_of(request, "roles")
+    await staff.hold(desk.db, staff_id)
+    as_shown.refuse_older({**form, "roles": ticked}, _fields_of(await staff.get(desk.db, staff_id)))
     changed = await staff.change(
         desk.db,
         staff_id,
@@ -68,6 +76,10 @@ async def change(
     if changed:
         await desk.record("staff.change", object_id=staff_id)
     return go_to("/staff")
+
+
+def _fields_of(person: Staff) -> as_shown.Fields:
+    return {"name": person.name, "email": person.email, "roles": person.roles}
 
 
 @post("/staff/{staff_id:uuid}/reset", opt=STAFF)
@@ -111,16 +123,36 @@ async def enable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Respo
 async def show_settings(desk: NamedDependency[Desk]) -> Response[Any]:
     """The clinic's settings and webhook endpoints."""
     view, setting = await clinics.get_view(desk.db), await clinics.get_setting(desk.db)
+    gate = await gate_checks.setting_of(desk.db)
     context = {
         # Not the desk's view, which may be half a minute old.
         "clinic": view.clinic,
         "notice": view.monitoring_notice,
         "setting": setting,
         "steps_open": len((await first_steps.read(desk.db)).open),
-        "gate": msgspec.structs.asdict(await gate_checks.setting_of(desk.db)),
+        "gate": msgspec.structs.asdict(gate),
+        "gate_shown": as_shown.marks_of(_numbers_of(gate)),
         "endpoints": await webhook_endpoints.of(desk.db),
     }
     return await desk_page.show(desk, "settings.html", context, here="/settings")
+
+
+@post("/settings/gate", opt=SETTINGS)
+async def choose_gate(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> Response[Any]:
+    """Set the clinic's hours and limits."""
+    form = await form_of(request)
+    body = {name: typed_number(form.get(name, "")) for name in GateSetting.__struct_fields__}
+    setting = strict.decode(msgspec.json.encode(body), GateSetting)
+    await clinics.hold_setting(desk.db)
+    as_shown.refuse_older(form, _numbers_of(await gate_checks.setting_of(desk.db)))
+    await gate_checks.choose(desk.db, setting, now=desk.now)
+    await desk.record("setting.change_gate")
+    return go_to("/settings")
+
+
+def _numbers_of(setting: GateSetting) -> as_shown.Fields:
+    """What the form of the clinic's hours and limits shows."""
+    return {name: str(number) for name, number in msgspec.structs.asdict(setting).items()}
 
 
 @post("/settings/seen", opt=SETTINGS)
@@ -191,6 +223,7 @@ ROUTES = (
             disable,
             enable,
             show_settings,
+            choose_gate,
             choose_seen,
             add_webhook,
             rotate_webhook,

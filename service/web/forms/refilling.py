@@ -3,155 +3,27 @@
 Templates stay as they are, for every form there is and will be. A field is found by its name; what is refused under
 another one is named in `data-refused`, as several words where it goes by several. A box that says "all the same" names
 in `data-answers` the field that it answers for: ticked, it says what was said of that, and stands for nothing else.
+A field that was only shown, and that somebody else has changed since, stands as it is by now (`as_shown`).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
-from html.parser import HTMLParser
 
 from schemas.problem import FieldProblem
+from service.web.forms import as_shown
+from service.web.forms.forms_of_page import TICKED, Control, Form, Reader
 
 Texts = Sequence[tuple[str, str]]
 # From where to where in the page, and what stands there instead.
 Change = tuple[int, int, str]
 # Where the form was opened: the address of a refused page is the one that the form was sent to.
 PAGE_FIELD = "form_page"
-UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-TICKED = frozenset({"checkbox", "radio"})
-# A secret is not sent back, and what the page hides in a form it knows better by now.
-LEFT_ALONE = frozenset({"hidden", "password", "file", "submit", "button", "reset", "image"})
-
-
-@dataclass
-class Control:
-    """A field of a form, and where it stands in the page: its first tag from `begin` to `tag_end`, the tag that closes
-    it from `closes` to `end`, the label around it from `label_begin`."""
-
-    tag: str
-    attributes: dict[str, str | None]
-    begin: int
-    tag_end: int
-    closes: int
-    end: int
-    label_begin: int
-    options: list[Control] = field(default_factory=list)
-    text: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.attributes.get("name") or ""
-
-    @property
-    def kind(self) -> str:
-        return (self.attributes.get("type") or "text").lower() if self.tag == "input" else self.tag
-
-    @property
-    def value(self) -> str:
-        given = self.attributes.get("value")
-        return given if given is not None else ("on" if self.kind in TICKED else self.text.strip())
-
-    def answers_to(self, refused: str) -> bool:
-        """Whether a fault of this name is one of this field's."""
-        names = {self.name, *(self.attributes.get("data-refused") or "").split()}
-        spelt = refused.replace(" ", "_")
-        return not names.isdisjoint({refused, spelt, spelt.partition("[")[0], spelt.partition(".")[0]})
-
-
-@dataclass
-class Form:
-    """A form that is sent by POST, to its address or to that of a button of its own (`formaction`), with the folds
-    (`details`) around it that are shut; whether it makes something under
-    an id that is another on each page (`data-makes`); and the addresses of forms whose texts it takes where they do not
-    stand on the page any more (`data-instead`)."""
-
-    action: str
-    tag_end: int
-    shut: list[int]
-    makes: bool
-    instead: list[str]
-    controls: list[Control] = field(default_factory=list)
-    of_buttons: list[str] = field(default_factory=list)
-
-    def hidden(self) -> set[tuple[str, str]]:
-        return {(each.name, each.value) for each in self.controls if each.kind == "hidden"}
-
-    def goes_to(self, sent_to: str) -> bool:
-        return sent_to in (self.action, *self.of_buttons) or (self.makes and _like(self.action, sent_to))
-
-    def fillable(self) -> list[Control]:
-        return [each for each in self.controls if each.name and each.kind not in LEFT_ALONE]
-
-
-class _Reader(HTMLParser):
-    """The forms of a page, where its title begins, and the place where it tells what went wrong."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.forms: list[Form] = []
-        self.title_end = 0
-        self.said_end = 0
-        # As `getpos` counts them: other characters that end a line for Python, such as a pasted U+2028, end none here.
-        self._lines = [0]
-        for line in page.split("\n"):
-            self._lines.append(self._lines[-1] + len(line) + 1)
-        self._form: Form | None = None
-        self._open: list[Control] = []
-        self._label = -1
-        self._folds: list[tuple[int, bool]] = []
-        self.feed(page)
-
-    def _here(self) -> int:
-        line, column = self.getpos()
-        return self._lines[line - 1] + column
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        begin = self._here()
-        tag_end = begin + len(self.get_starttag_text() or "")
-        attributes = dict(attrs)
-        if tag == "title":
-            self.title_end = tag_end
-        elif attributes.get("id") == "said":
-            self.said_end = tag_end
-        elif tag == "details":
-            self._folds.append((tag_end - 1, "open" in attributes))
-        elif tag == "label":
-            self._label = begin
-        elif tag == "form" and (attributes.get("method") or "").lower() == "post":
-            shut = [at for at, is_open in self._folds if not is_open]
-            instead = (attributes.get("data-instead") or "").split()
-            self._form = Form(attributes.get("action") or "", tag_end, shut, "data-makes" in attributes, instead)
-            self.forms.append(self._form)
-        elif self._form is not None and tag == "button":
-            self._form.of_buttons.append(attributes.get("formaction") or "")
-        elif self._form is not None and tag in ("input", "select", "textarea", "option"):
-            label = self._label if self._label >= 0 else begin
-            control = Control(tag, attributes, begin, tag_end, tag_end, tag_end, label)
-            if tag == "option" and self._open:
-                self._open[0].options.append(control)
-            elif tag != "option":
-                self._form.controls.append(control)
-            if tag != "input":
-                self._open.append(control)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._form = None
-        elif tag == "label":
-            self._label = -1
-        elif tag == "details" and self._folds:
-            self._folds.pop()
-        elif tag in ("select", "textarea", "option") and self._open:
-            closed = self._open.pop()
-            closed.closes = self._here()
-            closed.end = closed.closes + len(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        if self._open:
-            self._open[-1].text += data
+# As `desk_kept.js` says it.
+NO_PLACE = (
+    "Where you had typed this, nothing can be written any more. It is kept nowhere else: copy it where you need it."
+)
 
 
 def refill(
@@ -164,7 +36,7 @@ def refill(
     `sent_to` is the path that the form was sent to; `texts` are its fields in their order, several by one name where
     several boxes were ticked; `says` is what was wrong as a whole. A fold around the form is opened.
     """
-    read = _Reader(page)
+    read = Reader(page)
     form = _sent(read.forms, sent_to, texts) or _instead(read.forms, sent_to)
     if form is None or not form.fillable():
         return None
@@ -177,11 +49,14 @@ def refill(
     head = _head(says, [each for each in faults if each not in beside.values()], opened_at, seen=not beside)
     changes: list[Change] = [(at, at, " open") for at in form.shut]
     changes += [(read.title_end, read.title_end, "Refused: "), (form.tag_end, form.tag_end, head)]
+    typed, meanwhile = _typed(form, texts), _meanwhile(form, texts)
     for number, control in enumerate(form.fillable()):
         _ask_anew(control, faults)
-        given = [text for name, text in texts if name == control.name]
-        first = number == min(beside, default=None)
-        changes += _changes(control, given, number, beside.get(number), first=first)
+        told = [(f"refused-{number}", beside[number].message)] if number in beside else []
+        told += [(f"meanwhile-{number}", meanwhile[number])] if number in meanwhile else []
+        if number == min(beside, default=None):
+            control.attributes["autofocus"] = ""
+        changes += _changes(control, typed.get(control.name), told, refused=number in beside)
     # From the end on, so that places before stay where they are.
     for begin, end, text in sorted(changes, reverse=True):
         page = page[:begin] + text + page[end:]
@@ -203,10 +78,6 @@ def _sent(forms: Sequence[Form], sent_to: str, texts: Texts) -> Form | None:
     return max(like, key=fits, default=None)
 
 
-def _like(action: str, sent_to: str) -> bool:
-    return UUID_TEXT.sub("*", action) == UUID_TEXT.sub("*", sent_to)
-
-
 def _instead(forms: Sequence[Form], sent_to: str) -> Form | None:
     """The form that takes the texts of one that is gone."""
     return next((form for form in forms if sent_to in form.instead), None)
@@ -218,12 +89,19 @@ def _taken_over(texts: Texts, form: Form) -> Texts:
     return [(name, text) for name, text in taken if text.strip()]
 
 
-def told_at_head(page: str, says: str) -> str | None:
-    """The page, with what was wrong where it tells such things; None where it has no such place."""
-    read = _Reader(page)
+def told_at_head(page: str, says: str, *, written: Sequence[str] = ()) -> str | None:
+    """The page, with what was wrong where it tells such things; None where it has no such place.
+
+    What was `written` into a form that stands there no more is shown to be copied: it is kept nowhere else.
+    """
+    read = Reader(page)
     if not read.said_end:
         return None
     told = f'<p tabindex="-1" autofocus>{escape(says)}</p>'
+    if written:
+        told += f"<p>{NO_PLACE}</p>"
+    for text in written:
+        told += f'<textarea readonly rows="4" aria-label="What you had typed">\n{escape(text, quote=False)}</textarea>'
     page = page[: read.said_end] + told + page[read.said_end :]
     return page[: read.title_end] + "Refused: " + page[read.title_end :]
 
@@ -259,26 +137,67 @@ def _head(says: str, elsewhere: Sequence[FieldProblem], opened_at: str, *, seen:
     return f'{page}<div class="say bad" role="alert"{focus}><p>{escape(says)} Nothing was kept.</p>{listed}</div>'
 
 
+def _typed(form: Form, texts: Texts) -> dict[str, list[str]]:
+    """What was typed into each field, without those that were sent as the page had shown them."""
+    sent = {each.name: [text for name, text in texts if name == each.name] for each in form.fillable()}
+    shown = as_shown.read(dict(texts).get(as_shown.FIELD, ""))
+    return {name: given for name, given in sent.items() if shown.get(name) != as_shown.mark_of(given)}
+
+
+def _meanwhile(form: Form, texts: Texts) -> dict[int, str]:
+    """Beside which fields it stands that somebody else has changed them, by the number of the field or its first box;
+    and to what, where something else was typed."""
+    shown = as_shown.read(dict(texts).get(as_shown.FIELD, ""))
+    by_now = as_shown.read(next((each.value for each in form.controls if each.name == as_shown.FIELD), ""))
+    typed, told = _typed(form, texts), dict[str, tuple[int, str]]()
+    for number, control in enumerate(form.fillable()):
+        name = control.name
+        if name in told or shown.get(name, "") == by_now.get(name, "") or name not in shown:
+            continue
+        if name not in typed:
+            told[name] = number, "Somebody else has changed this meanwhile."
+        elif as_shown.mark_of(typed[name]) != by_now.get(name):
+            told[name] = number, f"Somebody else has changed this meanwhile, to: {_stands(form, name) or 'nothing'}."
+    return dict(told.values())
+
+
+def _stands(form: Form, name: str) -> str:
+    """What a field of the page shows, in one line: of ticked boxes each."""
+    shown: list[str] = []
+    for control in form.fillable():
+        if control.name != name:
+            continue
+        if control.kind in TICKED:
+            shown += [control.value.replace("_", " ")] if "checked" in control.attributes else []
+        elif control.tag == "select":
+            shown += [each.text.strip() for each in control.options if "selected" in each.attributes]
+        else:
+            shown.append(control.value)
+    return ", ".join(shown)
+
+
 def _changes(
-    control: Control, given: Sequence[str], mark: int, fault: FieldProblem | None, *, first: bool
+    control: Control, given: Sequence[str] | None, told: Sequence[tuple[str, str]], *, refused: bool
 ) -> Iterator[Change]:
-    """What puts the given texts into a field and says why it is refused; `mark` tells the page's marks apart."""
+    """What puts the given texts into a field, None leaves it as it is; and what is told beside it, each by an id."""
     changed: dict[str, str | None] = {}
-    if control.kind in TICKED:
-        changed["checked"] = "" if control.value in given else None
-    elif control.tag == "input" and given:
-        changed["value"] = given[0]
-    elif control.tag == "textarea":
-        yield control.tag_end, control.closes, "\n" + escape("".join(given[:1]), quote=False)
-    for option in control.options:
-        yield _with(option, {"selected": "" if option.value in given else None})
-    if fault is not None:
-        changed |= {"aria-invalid": "true", "aria-describedby": f"refused-{mark}"}
-        if first:
-            changed["autofocus"] = ""
+    if given is not None:
+        if control.kind in TICKED:
+            changed["checked"] = "" if control.value in given else None
+        elif control.tag == "input" and given:
+            changed["value"] = given[0]
+        elif control.tag == "textarea":
+            yield control.tag_end, control.closes, "\n" + escape("".join(given[:1]), quote=False)
+        for option in control.options:
+            yield _with(option, {"selected": "" if option.value in given else None})
+    if told:
+        of_its_own = (control.attributes.get("aria-describedby") or "").split()
+        changed["aria-describedby"] = " ".join([*of_its_own, *(name for name, _ in told)])
         at = control.label_begin if control.kind in TICKED else control.end
-        yield at, at, f'<p class="refused" id="refused-{mark}">{escape(fault.message)}</p>'
-    if changed:
+        yield at, at, "".join(f'<p class="refused" id="{name}">{escape(text)}</p>' for name, text in told)
+    if refused:
+        changed |= {"aria-invalid": "true"}
+    if changed or "autofocus" in control.attributes:
         yield _with(control, changed)
 
 

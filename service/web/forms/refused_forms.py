@@ -15,11 +15,12 @@ from litestar import Request
 from litestar.types import ASGIApp, Receive, Send
 
 from schemas.problem import Problem
-from service.web.forms.refilling import PAGE_FIELD, refill, told_at_head
+from service.web.forms.refilling import PAGE_FIELD, Texts, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
-# On the state of a request whose form was refused: the problem; and whether it contradicts what is stored.
+# On the state of a request whose form was refused: the problem; and, where it contradicts what is stored, its fields
+# that may be long.
 REFUSED = "refused_form"
 CONTRADICTED = "contradicted_form"
 # Likewise of one whose sender's session had ended: where to sign in again, and its fields that may be long.
@@ -27,15 +28,18 @@ SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
-def note(request: Request[Any, Any, Any], problem: Problem, *, contradicted: bool = False) -> None:
+def note(
+    request: Request[Any, Any, Any], problem: Problem, *, long_texts: Collection[str], contradicted: bool = False
+) -> None:
     """Say that this request's form was refused. Only where it is known to come from a page of ours: what another site
     made a browser send is not shown as if somebody had typed it.
 
-    `contradicted`: the page may be another by now, so it is shown even where the form does not stand on it any more.
+    `contradicted`: the page may be another by now, so it is shown even where the form does not stand on it any more,
+    with what was written into those of its fields that may be long.
     """
     if request.method == "POST" and request.headers.get("hx-request") != "true":
         request.state[REFUSED] = problem
-        request.state[CONTRADICTED] = contradicted
+        request.state[CONTRADICTED] = long_texts if contradicted else None
 
 
 def note_signed_out(request: Request[Any, Any, Any], sign_in: str, *, long_texts: Collection[str]) -> None:
@@ -75,7 +79,7 @@ async def _written(request: Request[Any, Any, Any], held: list[Any], receive: Re
     """What was written at length, to be copied by whoever wrote it: it is kept nowhere. Else the way to sign in."""
     sign_in, long_texts = request.state[SIGNED_OUT]
     form = await request.form()
-    texts = [text for name, text in form.multi_items() if name in long_texts and isinstance(text, str) and text.strip()]
+    texts = _long([(name, text) for name, text in form.multi_items() if isinstance(text, str)], long_texts)
     if not texts:
         for message in held:
             await send(message)
@@ -84,6 +88,11 @@ async def _written(request: Request[Any, Any, Any], held: list[Any], receive: Re
     context = {"texts": texts, "sign_in": sign_in, "fictional": services.config.demo}
     page = services.pages.show("signed_out.html", context, status=HTTPStatus.UNAUTHORIZED)
     await page.to_asgi_response(app=None, request=request)(request.scope, receive, send)
+
+
+def _long(texts: Texts, names: Collection[str]) -> list[str]:
+    """What was written at length."""
+    return [text for name, text in texts if name in names and text.strip()]
 
 
 def _copy(scope: dict[str, Any]) -> dict[str, Any]:
@@ -109,8 +118,9 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         faults=problem.errors,
         opened_at=opened_at,
     )
-    if page is None and refused.state.get(CONTRADICTED):
-        page = told_at_head(content.decode(), says)
+    long_texts = refused.state.get(CONTRADICTED)
+    if page is None and long_texts is not None:
+        page = told_at_head(content.decode(), says, written=_long(texts, long_texts))
     if page is None:
         return None
     octets = page.encode()

@@ -70,7 +70,8 @@ const kept = {};
       Object.assign(box, { readOnly: true, rows: 4, value: text, ariaLabel: "What you had typed" });
       return box;
     });
-    document.getElementById("said").replaceChildren(told, ...boxes);
+    // Beside what the server says there.
+    document.getElementById("said").append(told, ...boxes);
   }
 
   function bytesOf(letters) {
