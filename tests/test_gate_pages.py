@@ -197,7 +197,7 @@ async def test_sessions_are_booked_changed_and_recorded_by_plain_forms(desk: Des
     client_id, _ = await an_infusion_of_mine(desk)
     sessions = f"/clients/{client_id}/sessions"
     assert "Nothing is booked." in (await desk.get(sessions)).text
-    coming = local_times.typed(datetime.now(UTC) + timedelta(days=3), ZONE)
+    coming = local_times.typed(datetime.now(ZONE).replace(hour=12) + timedelta(days=3), ZONE)
     booked = await desk.post(
         sessions, at=coming, staff_id=str(desk.person.staff_id), modality="integration", minutes="80"
     )
@@ -205,7 +205,7 @@ async def test_sessions_are_booked_changed_and_recorded_by_plain_forms(desk: Des
     session_id = booked.headers["location"].rpartition("#s-")[2]
     page = (await desk.get(sessions)).text
     assert "integration, 80 min, with Maren Holt" in page
-    later = local_times.typed(datetime.now(UTC) + timedelta(days=4), ZONE)
+    later = local_times.typed(datetime.now(ZONE).replace(hour=12) + timedelta(days=4), ZONE)
     await desk.post(f"/sessions/{session_id}/change", at=later, staff_id="", modality="group", minutes="60")
     assert "1 change" in (await desk.get(sessions)).text
     await desk.post(f"/sessions/{session_id}/state", state="cancelled")

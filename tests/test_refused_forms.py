@@ -242,14 +242,21 @@ async def test_a_conflict_gives_the_form_back_too(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "referer",
-    ["", "https://elsewhere.example/clients/new", f"{HOST}//elsewhere.example", f"{HOST}/inbox", f"{HOST}/none/such"],
+    ["", "https://elsewhere.example/clients/new", f"{HOST}//elsewhere.example", f"{HOST}/none/such"],
 )
-async def test_without_a_page_of_ours_that_has_the_form_the_refusal_stands_alone(scene: Scene, referer: str) -> None:
+async def test_without_a_page_of_ours_the_refusal_stands_alone(scene: Scene, referer: str) -> None:
     headers = scene.person.bearer | ({"Referer": referer} if referer else {})
     reply = await scene.http.post("/clients", data=CLIENT, headers=headers)
     assert reply.status_code == 400
     assert "Go back, correct it" in reply.text
     assert "Wilhelmina" not in reply.text
+
+
+async def test_where_the_form_does_not_stand_on_its_page_any_more_the_refusal_stands_at_its_head(scene: Scene) -> None:
+    reply = await scene.send("/inbox", "/clients", CLIENT)
+    assert reply.status_code == 400
+    assert "<h1>Inbox</h1>" in reply.text
+    assert re.search(r'id="said"[^>]*><p tabindex="-1" autofocus>[^<]*substances: at least one', reply.text)
 
 
 async def test_what_another_site_had_a_browser_send_is_not_shown_as_typed(scene: Scene) -> None:

@@ -60,8 +60,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
-        contradicted = isinstance(error, errors.Conflict)
-        refused_forms.note(request, problem, long_texts=LONG_TEXTS, contradicted=contradicted)
+        refused_forms.note(request, problem, long_texts=LONG_TEXTS)
     # Where a conflict names fields, nobody was faster: what was typed does not fit.
     status = HTTPStatus.BAD_REQUEST if problem.status == HTTPStatus.CONFLICT and problem.errors else problem.status
     what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(status, LATER)

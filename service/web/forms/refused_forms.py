@@ -19,27 +19,24 @@ from service.web.forms.refilling import PAGE_FIELD, Texts, refill, told_at_head
 from service.web.pages import local_path
 from service.web.strict import BODY_REFUSED, FORM_REFUSED
 
-# On the state of a request whose form was refused: the problem; and, where it contradicts what is stored, its fields
-# that may be long.
+# On the state of a request whose form was refused: the problem, and its fields that may be long.
 REFUSED = "refused_form"
-CONTRADICTED = "contradicted_form"
+LONG = "long_texts_of_refused_form"
 # Likewise of one whose sender's session had ended: where to sign in again, and its fields that may be long.
 SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
-def note(
-    request: Request[Any, Any, Any], problem: Problem, *, long_texts: Collection[str], contradicted: bool = False
-) -> None:
-    """Say that this request's form was refused. Only where it is known to come from a page of ours: what another site
-    made a browser send is not shown as if somebody had typed it.
+def note(request: Request[Any, Any, Any], problem: Problem, *, long_texts: Collection[str]) -> None:
+    """Say that this request's form was refused, and which of its fields may be long. Only where it is known to come
+    from a page of ours: what another site made a browser send is not shown as if somebody had typed it.
 
-    `contradicted`: the page may be another by now, so it is shown even where the form does not stand on it any more,
-    with what was written into those of its fields that may be long.
+    The page may be another by now: it is shown even where the form does not stand on it any more, with what was written
+    at length to be copied.
     """
     if request.method == "POST" and request.headers.get("hx-request") != "true":
         request.state[REFUSED] = problem
-        request.state[CONTRADICTED] = long_texts if contradicted else None
+        request.state[LONG] = long_texts
 
 
 def note_signed_out(request: Request[Any, Any, Any], sign_in: str, *, long_texts: Collection[str]) -> None:
@@ -118,9 +115,9 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         faults=problem.errors,
         opened_at=opened_at,
     )
-    long_texts = refused.state.get(CONTRADICTED)
-    if page is None and long_texts is not None:
-        page = told_at_head(content.decode(), says, written=_long(texts, long_texts))
+    if page is None:
+        told = " ".join([says, *(f"{each.field}: {each.message}." for each in problem.errors)])
+        page = told_at_head(content.decode(), told, written=_long(texts, refused.state[LONG]))
     if page is None:
         return None
     octets = page.encode()
