@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from schemas.staff import Role
-from service import database
-from service.config import Config
+from service import database as databases
+from service.config import Config, DatabaseUrls
 from service.database import Pool
+from service.embedded import Cluster
 from service.people import clients
 from service.web.forms import as_shown, refilling
 from service.web.forms.forms_of_page import TICKED, Form, Reader
@@ -38,7 +42,7 @@ class Scene(NamedTuple):
 @pytest.fixture
 async def scene(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIterator[Scene]:
     async with a_desk(settings, owner_pool, tmp_path) as desk:
-        async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+        async with databases.transaction(owner_pool, desk.clinic.clinic_id) as db:
             client_id = await a_client(db, given_name="Silas", family_name="Monk")
             since = datetime.now(UTC) - timedelta(days=1)
             await clients.assign(db, client_id, desk.person.staff_id, Role.THERAPIST, from_at=since)
@@ -151,6 +155,35 @@ async def test_the_same_pressed_again_is_no_change_by_somebody_else(scene: Scene
     opened = filled((await desk.get(page)).text, action)
     for _ in range(2):
         assert (await desk.post(action, **opened | case.mine)).status_code == 303
+
+
+WAITS = """
+select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())
+"""
+# What somebody else has written and not yet committed, with how the older page's form differs.
+AT_THAT_MOMENT = {
+    "/clients/{client}/name": "update client set time_zone = 'Asia/Tokyo' where clinic_id = $1",
+    "/settings/gate": "update clinic_setting set systolic_limit = 130 where clinic_id = $1",
+    "/settings/clinic": "update clinic_setting set notice_addition = 'We call.' where clinic_id = $1",
+    "/settings/name": "update clinic set name = 'Harbour North' where clinic_id = $1",
+    "/staff/{colleague}": "update staff set roles = '{nurse,admin}' where clinic_id = $1 and name = 'Jonas Feld'",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.action)
+async def test_of_two_who_save_at_one_moment_the_second_is_told(
+    scene: Scene, case: Case, cluster: Cluster, database: DatabaseUrls
+) -> None:
+    desk, page, action = scene.desk, scene.path(case.page), scene.path(case.action)
+    opened = filled((await desk.get(page)).text, action)
+    superuser = await asyncpg.connect(cluster.superuser_url, database=urlsplit(database.owner).path[1:])
+    async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        assert await db.execute(AT_THAT_MOMENT[case.action], db.clinic_id) == 1
+        saving = asyncio.create_task(desk.post(action, **opened | case.mine, **{refilling.PAGE_FIELD: page}))
+        while not await superuser.fetchval(WAITS):  # noqa: ASYNC110 - that another process waits is no event of ours
+            await asyncio.sleep(0.01)
+    await superuser.close()
+    assert (await saving).status_code == 409
 
 
 async def test_another_clock_is_agreed_to_on_the_page_that_was_opened_first(scene: Scene) -> None:
