@@ -34,6 +34,17 @@ AN_HOUR_LATER = """
   };
 })
 """
+# The phone has written what the page shows.
+KEPT = """
+([slug, wanted]) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
+    result.transaction("kept").objectStore("kept").get("draft").onsuccess = ({ target }) => {
+      result.close();
+      resolve(JSON.stringify((target.result || {}).forms || []).includes(wanted) === (wanted !== ""));
+    };
+  };
+})
+"""
 PHQ9 = "The last two weeks: how you have been"
 ARRIVED = "Arrived at your clinic"
 SHELL_IS_KEPT = """
@@ -148,6 +159,13 @@ async def no_network(route: Route) -> None:
 async def online(page: Page) -> None:
     await page.unroute("**/v1/**")
     await page.evaluate("window.dispatchEvent(new Event('online'))")
+
+
+async def told(page: Page) -> dict[str, object]:
+    """What the clinic tells of the day in a round that begins now."""
+    async with page.expect_response("**/v1/today*") as reply:
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+    return msgspec.convert(await (await reply.value).json(), dict[str, object])
 
 
 async def registration_of(page: Page) -> tuple[CDPSession, str]:

@@ -15,22 +15,11 @@ from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import ARRIVED, PHQ9, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE = "Slept badly, argued with nobody."
-# The phone has written what the page shows.
-KEPT = """
-([slug, wanted]) => new Promise((resolve) => {
-  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
-    result.transaction("kept").objectStore("kept").get("draft").onsuccess = ({ target }) => {
-      result.close();
-      resolve(JSON.stringify((target.result || {}).forms || []).includes(wanted) === (wanted !== ""));
-    };
-  };
-})
-"""
 # Nothing at all is written.
 NONE_KEPT = """
 ([slug]) => new Promise((resolve) => {
@@ -113,7 +102,10 @@ async def test_another_client_day_begins_empty(here: Here) -> None:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")
         await connect_without_a_pin(page)
         await expect(page.locator("#check-in")).to_be_visible()
-        await half_answered(page, here)
+        await choose(page, "mood", 2)
+        await page.get_by_text("Add a note, or something you used").click()
+        await page.get_by_label("Alcohol", exact=True).check()
+        await until(page, KEPT, argument=[here.slug, '"used","alcohol"'])
         await page.clock.set_fixed_time(start + timedelta(days=1))
         await page.reload()
         await expect(page.locator("#check-in")).to_be_visible()

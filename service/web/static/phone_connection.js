@@ -72,8 +72,13 @@ async function unsubscribe() {
   if (held) await held.unsubscribe();
 }
 
-// Why this phone is asked for a code, also at later openings; answers that wait or were refused stay.
+// Why this phone is asked for a code, also at later openings, or cannot be given one; answers that wait or were refused
+// stay.
 export const WHY = {
+  insecure: () => say("This page needs a secure address (https) and a browser that keeps its data."),
+  private: () => say("This browser keeps nothing (private mode?), so answers could be lost. Try another one."),
+  forgotten: () =>
+    say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. To leave monitoring without a PIN, ask your clinic."),
   again: () => say("This phone is already connected. Connect it again only if your clinic asked you to."),
   lost: () =>
     `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,

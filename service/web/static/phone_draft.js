@@ -1,11 +1,18 @@
 // What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it; sending it, covering
 // the page and, an hour after the last tap, the end of the client day do. Nothing of it is ever sent from here.
+//
+// With it goes whose day it is: a form that comes back is as old as it was.
 import { dayOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 
 const FORMS = ["answers", "moment-form", "questions-form"];
 // So long after the last tap a form is still what somebody is doing; after it, "right now" was some other moment.
 const LEFT_MILLISECONDS = 60 * 60 * 1000;
+
+// The day's form on the screen: the client day and the substances that it asks about, when it was last touched, and the
+// time and zone of the last touch within that day.
+export const form = { day: "", substances: [], touchedAt: null, stamp: null };
+export const moment = { substances: [], touchedAt: null };
 
 const drafting = { busy: false, again: false };
 
@@ -20,7 +27,8 @@ const chosenIn = (id) =>
 async function write() {
   const forms = FORMS.map(chosenIn);
   if (element("cover").hidden && forms.some((chosen) => chosen.length)) {
-    await page.store.keep("draft", { at: Date.now(), view: page.view, code: element("items").dataset.code, forms });
+    const { code } = element("items").dataset;
+    await page.store.keep("draft", { form, moment, at: Date.now(), view: page.view, code, forms });
   } else await page.store.forget("draft");
 }
 
@@ -36,11 +44,15 @@ export async function keepDraft() {
   drafting.busy = false;
 }
 
-// This client day's or the last hour's, or nothing.
+// This client day's or the last hour's; what is older holds the day's form alone, of which endYesterday() leaves what
+// nobody has heard yet.
 export async function keptDraft() {
   const draft = await page.store.kept("draft");
-  if (!draft || (dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at))) return page.store.forget("draft");
-  if (draft.view === "moment" && isLeft(draft.at)) draft.view = "";
+  if (!draft) return draft;
+  const isPast = dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at);
+  if (isPast) Object.assign(draft, { view: "", code: "", forms: [draft.forms[0], [], []] });
+  if (!draft.form || !draft.forms.some((chosen) => chosen.length)) return page.store.forget("draft");
+  if (draft.view === "moment" && isLeft(draft.moment.touchedAt)) draft.view = "";
   return draft;
 }
 

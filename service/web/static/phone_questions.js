@@ -9,6 +9,8 @@ import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_pag
 import { sendSaved } from "./phone_sending.js";
 import { language, say } from "./phone_words.js";
 
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
+
 const optionsOf = (definition, item) => item.options || definition.options;
 
 let asked = null;
@@ -72,7 +74,7 @@ export async function save() {
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
-  const saved = await saveBody(new Date(), body, fault, async () => {
+  const saved = await saveBody(body, fault, async () => {
     await markAnswered(page.store, asked);
     if (isUrgent) await keepCard();
   });
@@ -91,24 +93,24 @@ function showItems(definition) {
   inOwnWords(element("questions-title"), definition, "asks");
   inOwnWords(element("questions-lead"), definition, "lead");
   inOwnWords(element("questions-source"), definition, "attribution");
-  element("questions-foreign").hidden = definition.language.split("-")[0] === language;
+  const foreign = element("questions-foreign");
+  foreign.hidden = definition.language.split("-")[0] === language;
+  foreign.textContent = say("These questions are not there in your language yet. Your care team will gladly go through them with you.");
   element("questions-fault").textContent = "";
   element("items").lang = definition.language;
   element("items").replaceChildren(
     ...definition.items.map((item) => {
-      const question = element("question").content.cloneNode(true);
-      question.querySelector("legend").textContent = item.text;
-      question.querySelector("fieldset").dataset.item = item.code;
-      question.querySelector(".choices").append(
+      const question = make("fieldset");
+      question.dataset.item = item.code;
+      const choices = make("div", { className: "choices" });
+      choices.append(
         ...optionsOf(definition, item).map(({ value, text }) => {
-          const choice = element("choice").content.cloneNode(true);
-          const input = choice.querySelector("input");
-          input.name = `item.${item.code}`;
-          input.value = value;
-          choice.querySelector("span").textContent = text;
+          const choice = make("label", { className: "score" });
+          choice.append(make("input", { type: "radio", name: `item.${item.code}`, value }), make("span", { textContent: text }));
           return choice;
         }),
       );
+      question.append(make("legend", { textContent: item.text }), choices);
       return question;
     }),
   );
