@@ -16,7 +16,7 @@ from playwright.async_api import Browser, CDPSession, Page, Request, Route, expe
 from schemas.course import Substance
 from service import database as databases
 from service.database import Pool
-from service.people import devices
+from service.people import audit, devices
 from tests.browser import watched_context
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.house import House
@@ -166,6 +166,13 @@ async def told(page: Page) -> dict[str, object]:
     async with page.expect_response("**/v1/today*") as reply:
         await page.evaluate("window.dispatchEvent(new Event('online'))")
     return msgspec.convert(await (await reply.value).json(), dict[str, object])
+
+
+async def end_all_devices(here: Here) -> None:
+    """The clinic ends every phone of the client's."""
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        for device in await devices.devices_of(db, here.client_id):
+            await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
 
 
 async def registration_of(page: Page) -> tuple[CDPSession, str]:

@@ -11,7 +11,7 @@ import {
   touchAnswers,
   touchMoment,
 } from "./phone_check_in.js";
-import { keepDraft } from "./phone_draft.js";
+import { beingFilled, keepDraft } from "./phone_draft.js";
 import { cardStays, questions } from "./phone_due.js";
 import { unmark } from "./phone_form.js";
 import { asksForPin, coverAgain, listenToCover, lock, setCovered } from "./phone_lock.js";
@@ -46,8 +46,10 @@ async function fetched(name, fault) {
 }
 
 // Where this part cannot be had just now, the next round comes here again.
+// Nor is what somebody is just answering taken from under their hands: once they tap Send it is saved, and waits.
 async function ended(deviceId) {
-  await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today"]);
+  if (beingFilled()) return;
+  await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today", "draft"]);
 }
 
 // Such a page has come by the network, and what says why comes by it, too.
@@ -195,7 +197,7 @@ async function start() {
   const isConnected = await page.store.kept("device");
   if (!isConnected || link.code) {
     await connectView(isConnected ? "again" : await page.store.kept("why"));
-    if (await cardStays()) showCrisis(element("connect"));
+    if (await cardStays()) showCrisis();
     if (isConnected) await wake();
   } else {
     // Without a network it is offered at another opening.
@@ -205,7 +207,7 @@ async function start() {
     await showDay();
     // The step to a view that did not come again is gone back, or Back would seem to do nothing.
     if (!page.again && !["moment", "questions"].includes(page.view)) leave();
-    if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
+    if (questions.crisisStays && element("crisis").hidden) showCrisis();
     await showQueue(page.store, wake);
     await wake();
   }

@@ -1,7 +1,8 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { localTime } from "./phone_days.js";
+import { keepCard } from "./phone_due.js";
 import { mayGoOn } from "./phone_lock.js";
-import { clinic, element, leave, link, loadAnew, page, show, soon } from "./phone_page.js";
+import { clinic, element, hideCrisis, leave, link, loadAnew, page, show, soon } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, sendQueue, waitingAnswers } from "./phone_server.js";
@@ -93,6 +94,8 @@ export async function end(store, deviceId, why, keys) {
       else kept.clear();
       if (said) kept.put(said, "why");
     });
+  // A yes that was not sent has brought it, too.
+  if (keys && !element("crisis").hidden) await keepCard().catch(() => {});
   await soon(PATIENCE_MILLISECONDS, unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));
@@ -131,6 +134,7 @@ export async function connect() {
   }
   page.today = null;
   link.code = "";
+  hideCrisis();
   leave();
   show("waiting");
   await offerPin();

@@ -1,7 +1,7 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
 import { save as saveBody } from "./phone_check_in.js";
-import { fill, keepDraft, keptDraft } from "./phone_draft.js";
+import { fill, keepDraft, keptDraft, ownDraft } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
@@ -39,7 +39,7 @@ export async function close() {
 function settleCrisis() {
   const question = questions.definition && urgentQuestion(questions.definition);
   if (question) showCrisis(question);
-  else if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+  else if (questions.crisisStays || document.querySelector("input[name=safety][value=yes]:checked")) showCrisis();
   else {
     hideCrisis();
     element("done-crisis-place").append(element("crisis"));
@@ -72,6 +72,13 @@ export async function save() {
     return;
   }
   const { code, version, language } = questions.definition;
+  page.busy = true;
+  const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
+  page.busy = false;
+  if (answered[code] === asked.since) {
+    fault.textContent = say("These questions were answered in another window already. They are not sent again.");
+    return;
+  }
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
   const saved = await saveBody(body, fault, async () => {
@@ -82,6 +89,7 @@ export async function save() {
   if (isUrgent) questions.crisisStays = true;
   await close();
   element("items").replaceChildren();
+  ownDraft("questions-form");
   await keepDraft();
   await sendSaved();
 }
