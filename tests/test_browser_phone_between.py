@@ -237,6 +237,22 @@ async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s
         assert await noted_language(here) == "es"
 
 
+async def test_another_language_says_who_reads_the_answers_in_its_own_words_before_the_clinic_is_asked(
+    here: Here,
+) -> None:
+    async with here.connected() as page:
+        notices = page.locator("[data-monitoring]")
+        await told(page)
+        await expect(notices.first).to_contain_text("Read on working days")
+        await page.route("**/v1/**", no_network)
+        await page.locator("#language a[hreflang=es]").click()
+        await expect(page.locator("html")).to_have_attribute("lang", "es")
+        await expect(page.locator("#check-in")).to_be_visible()
+        for notice in await notices.all():
+            await expect(notice).not_to_contain_text("Read on")
+            await expect(notice).not_to_be_empty()
+
+
 async def test_the_code_of_a_link_is_not_lost_to_the_client_s_other_language(here: Here) -> None:
     async with here.page() as page:
         await connect_and_choose_elsewhere(page, here)

@@ -84,15 +84,20 @@ async def test_leaving_the_page_and_coming_back_finds_what_was_chosen(here: Here
         await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
 
 
-async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here) -> None:
+async def test_covering_the_page_takes_nothing_that_was_chosen_also_where_it_is_loaded_anew(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
         await page.get_by_role("button", name="Hide this page").click()
-        await until(page, NONE_KEPT, argument=[here.slug])
         await page.reload()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await expect(page.locator("#check-in")).to_be_hidden()
+        await expect(page.locator("#crisis")).to_be_hidden()
         await page.get_by_role("button", name="Notes").dblclick()
         await expect(page.locator("#check-in")).to_be_visible()
-        assert await page.locator("#answers input:checked").count() == 0
+        for name, value in (("craving.cocaine", "6"), ("mood", "2"), ("safety", "yes"), ("used", "alcohol")):
+            await expect(page.locator(f'input[name="{name}"]:checked')).to_have_value(value)
+        await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
+        await expect(page.locator("#crisis")).to_be_visible()
 
 
 async def test_another_client_day_begins_empty(here: Here) -> None:

@@ -7,7 +7,7 @@ import { clinic, element, enter, hideCrisis, leave, page, show } from "./phone_p
 import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
 import { newId, openStore } from "./phone_store.js";
-import { say } from "./phone_words.js";
+import { language, say } from "./phone_words.js";
 
 // The zone goes with the time: an answer keeps its day also where the phone has travelled before it is sent.
 const stampOf = (at) => ({ answered_at: localTime(at), time_zone: zone() });
@@ -47,10 +47,13 @@ export async function showDay() {
   else showQuestions(last);
 }
 
-// Who reads the answers, as long as somebody does.
+const ownNotice = element("monitoring").textContent;
+
+// Who reads the answers, as long as somebody does: in this page's language.
 export function showNotice() {
-  const { paused, substances, monitoring } = page.today;
-  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : monitoring;
+  const { paused, substances, monitoring, said_in: saidIn } = page.today;
+  const told = saidIn === language ? monitoring : ownNotice;
+  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : told;
   for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
 }
 

@@ -1,5 +1,6 @@
-// What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it; sending it, covering
-// the page and, an hour after the last tap, the end of the client day do. Nothing of it is ever sent from here.
+// What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it, nor does the cover,
+// beneath which the form stays, too; sending it and, an hour after the last tap, the end of the client day do. Nothing of
+// it is ever sent from here.
 //
 // With it goes whose day it is: a form that comes back is as old as it was.
 import { dayOf } from "./phone_days.js";
@@ -30,7 +31,7 @@ async function write() {
   const before = (await page.store.kept("draft")) || { forms: [[], [], []] };
   const own = FORMS.map((id, at) => drafting.own.has(id) || !before.forms[at].length);
   const forms = FORMS.map((id, at) => (own[at] ? chosenIn(id) : before.forms[at]));
-  if (!element("cover").hidden || !forms.some((chosen) => chosen.length)) {
+  if (!forms.some((chosen) => chosen.length)) {
     await page.store.forget("draft");
     return;
   }

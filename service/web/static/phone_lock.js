@@ -1,5 +1,4 @@
 // What is behind the PIN, where one was chosen (phone_pin.js), and the cover.
-import { keepDraft } from "./phone_draft.js";
 import { element, page } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
@@ -32,14 +31,12 @@ export async function cover() {
   window.scrollTo(0, 0);
   await page.store.change((store) => store.put(true, "covered"));
   await page.store.forget("card");
-  await keepDraft();
 }
 
 async function uncover() {
   if (!(await mayGoOn())) return;
   await page.store.forget("covered");
   setCovered(false);
-  await keepDraft();
 }
 
 export async function coverAgain() {

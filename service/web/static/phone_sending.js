@@ -34,6 +34,7 @@ async function hear() {
   if (!isDay(today)) throw new Unreachable();
   // Of the last answer nothing but what the scales mark: a note has no place on this phone once it is sent.
   if (today.last) today.last = scoresOf(today.last);
+  today.said_in = language;
   await page.store.keep("today", today);
   page.today = today;
   const replaced = (await page.store.kept("replaced")) || [];
