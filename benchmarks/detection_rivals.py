@@ -13,7 +13,8 @@ from functools import lru_cache, partial
 import numpy as np
 import numpy.typing as npt
 
-from service.detection import Days, State, Trends, classic, fold, noise, shipped_rules
+from benchmarks import classic
+from service.detection import Days, State, Trends, fold, noise, shipped_rules
 from service.detection import filter as kalman
 from service.detection.limits import FIRST_ALERT_DAY, REST_DAYS
 from service.detection.population import SCALE_TOP, Array, Flags

@@ -189,7 +189,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoteForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A note; sent again under the same `id` it is written down once."""
+
     note: Annotated[str, Meta(min_length=1, max_length=4_000)]
+    id: UUID | None = None
+
+
+Seen = Annotated[int, Meta(ge=0, description="of how many of its events one knew; 409 for what came since")]
 
 
 class SnoozeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,8 +203,10 @@ class SnoozeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     until: datetime
     reason: Annotated[str, Meta(min_length=1, max_length=4_000)]
+    seen: Seen | None = None
 
 
 class ResolveForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     outcome: Outcome
     note: Annotated[str, Meta(max_length=4_000)] | None = None
+    seen: Seen | None = None

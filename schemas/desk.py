@@ -27,7 +27,8 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert as its list gives it; `reasons` null for whoever may not see findings."""
+    """An alert as its list gives it; `reasons` null for whoever may not see findings. `events`: how many the alert has,
+    which whoever does something about it sends as `seen`, so that nothing is done about what came since."""
 
     alert_id: UUID
     client_id: UUID
@@ -41,6 +42,7 @@ class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
     closed_at: datetime | None
     outcome: Outcome | None
     reasons: list[Reason] | None
+    events: int
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -183,7 +183,10 @@ CONSTRAINTS: dict[str, DomainError] = {
         given_name="1 to 200 characters",
         family_name="up to 200 characters",
     ),
-    "staff_email_key": Conflict("Somebody with this e-mail address works here already."),
+    "staff_email_key": Conflict(
+        "Somebody with this e-mail address works here already.",
+        fields=(FieldFault("email", "of nobody else who works here"),),
+    ),
     "staff_name_length": _field("A name has 1 to 200 characters.", name="1 to 200 characters"),
     "staff_address_label_length": _field("A browser's name has 1 to 100 characters.", label="1 to 100 characters"),
     "staff_tempo_known": _unknown("tempo"),

@@ -109,9 +109,11 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
+async def browser(*, letters: int = 16) -> AsyncIterator[Browser]:
+    """Chromium, whose user set letters of this size (px) in its settings."""
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        flags = [*FLAGS, f"--blink-settings=defaultFontSize={letters}"]
+        started = await playwright.chromium.launch(executable_path=chromium(), args=flags)
         try:
             yield started
         finally:

@@ -60,10 +60,10 @@ PARTS = {
         ["*__mutmut_*7"],
     ),
     "fitting": Part(
-        _detection("calibrate", "classic", "estimate", "noise", "replay", "sums", "synthetic"),
+        _detection("calibrate", "estimate", "noise", "replay", "sums", "synthetic"),
         [
             f"tests/test_detection_{name}.py"
-            for name in ("calibrated", "classic", "history", "noise", "sums", "surface", "synthetic")
+            for name in ("calibrated", "history", "noise", "sums", "surface", "synthetic")
         ],
         ["*__mutmut_*7"],
     ),

@@ -239,6 +239,48 @@ async def test_what_was_typed_for_an_alert_that_is_closed_by_now_can_be_kept_as_
     assert "no action needed" in reply.text
 
 
+async def test_a_program_that_says_how_much_it_showed_does_nothing_about_more_than_that(two: Two) -> None:
+    http, address = two.desk.http, f"/v1{two.path}"
+    bearer = two.desk.person.bearer
+
+    async def events() -> int:
+        [line] = (await http.get("/v1/alerts", headers=bearer)).json()["items"]
+        assert isinstance(line["events"], int)
+        return line["events"]
+
+    seen = await events()
+    await two.joins()
+
+    async def does(what: str, seen: int) -> int:
+        if what == "acknowledge":
+            reply = await http.post(f"{address}/acknowledge?seen={seen}", headers=bearer)
+        else:
+            reply = await http.post(f"{address}/resolve", json={"outcome": "called", "seen": seen}, headers=bearer)
+        return reply.status_code
+
+    for what in ("acknowledge", "resolve"):
+        assert await does(what, seen) == 409
+    form = {"note": "No answer.", "id": str(ids.new())}
+    for _ in range(2):
+        assert (await http.post(f"{address}/note", json=form, headers=bearer)).status_code == 204
+    assert (await two.kinds()).count(EventKind.NOTED) == 1
+    assert await does("acknowledge", await events()) == 200
+    assert await does("resolve", await events()) == 204
+
+
+async def test_who_opens_again_or_takes_back_too_late_is_told_how_it_stands(two: Two) -> None:
+    await two.does("resolve", outcome="called")
+    await two.other_does("open-again")
+    late = await two.does("open-again", note="He called back and is not safe.")
+    assert late.status_code == 409
+    assert re.search(
+        r"Only an alert that somebody resolved can be opened again\. Ada Brandt opened it again", late.text
+    )
+    assert "He called back and is not safe.</textarea>" in late.text, "as the note that it can be kept as"
+    undone = await two.does("undo", "anew")
+    assert re.search(r"nothing to be taken back any more\. Ada Brandt opened it again at \d\d:\d\d", undone.text)
+
+
 async def test_a_page_says_what_came_since_once_and_goes_on_asking(two: Two) -> None:
     asks = f"{two.path}/changed?seen={await two.seen()}"
     by_itself = {"Neap-By-Itself": "yes"}

@@ -117,6 +117,37 @@ async def test_a_reason_that_comes_into_a_line_under_the_hand_is_read_before_it_
             assert (await alerts.get(db, wanted)).acknowledged_by == desk.person.staff_id
 
 
+async def test_a_press_that_ends_after_the_list_changed_in_a_word_is_taken(desk: Desk) -> None:
+    wanted = await an_alert_of(desk, "Odile")
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page, _ = await under_the_hand(desk, context, "Odile")
+        listed = await page.locator("#open").evaluate("list => list.outerHTML")
+        other = listed.replace("nobody has it yet", "nobody has it as yet")
+        await page.route("**/inbox?seen=*", lambda route: route.fulfill(body=other, content_type="text/html"))
+        await page.clock.run_for(1_000)
+        await page.mouse.down()
+        await page.evaluate("htmx.trigger(document.getElementById('open'), 'changed')")
+        await expect(row_of(page, "Odile")).to_contain_text("nobody has it as yet")
+        async with page.expect_navigation():
+            await page.mouse.up()
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            assert (await alerts.get(db, wanted)).acknowledged_by == desk.person.staff_id
+
+
+async def test_an_inbox_at_which_nobody_looks_says_in_its_title_what_came(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await a_live_inbox(desk, context)
+        await page.evaluate("document.hasFocus = () => false")
+        for name, rule, tier, said in (
+            ("Odile", Rule.SAFETY, Tier.URGENT, "1 new urgent alert"),
+            ("Hugo", Rule.SILENCE, Tier.TODAY, "2 new alerts, 1 urgent"),
+        ):
+            await an_alert_of(desk, name, rule, tier)
+            await expect(page).to_have_title(f"{said} · Inbox · Neap", timeout=PATIENCE)
+        await page.evaluate("window.dispatchEvent(new Event('focus'))")
+        await expect(page).to_have_title("Inbox · Neap")
+
+
 async def test_a_line_that_is_again_as_it_was_can_be_pressed_again(desk: Desk) -> None:
     wanted = await an_alert_of(desk, "Odile")
     async with watched_context(desk.started, desk.address, width=1440) as context:

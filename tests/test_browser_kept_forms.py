@@ -7,12 +7,28 @@ from playwright.async_api import expect
 
 from service import database
 from tests.appointments import a_planned_infusion, a_session_of
+from tests.axe import faults
 from tests.browser import watched_context
 from tests.desk_browser import Desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 DAY = "2031-03-04T11:00"
+
+
+async def test_what_finds_no_place_any_more_is_shown_to_be_copied(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/alerts/{alert_id}")
+        typed = {"action": "/alerts/gone/note", "name": "note", "long": True, "ticked": None, "value": "She is safe."}
+        await page.evaluate("typed => kept.give([typed])", typed)
+        left = page.get_by_role("alert").get_by_label("What you had typed")
+        await expect(left).to_have_value("She is safe.")
+        await expect(page.get_by_role("alert")).to_contain_text("copy it where you need it")
+        assert await page.evaluate("document.documentElement.scrollWidth") == 390
+        assert not await faults(page)
 
 
 async def test_what_was_typed_for_a_record_that_is_gone_goes_into_no_other_and_a_plan_keeps_its_texts(

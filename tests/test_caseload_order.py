@@ -18,13 +18,14 @@ from service import database
 from service.alerting import alerts
 from service.database import Db, Pool
 from service.desk import caseload, caseload_filter
+from service.desk import names as names_module
 from service.desk.caseload import Caseload, Line
 from service.facts import pauses
 from service.people import access, clients
 from service.people.access import Permission
 from tests.appointments import a_session_of
 from tests.builders import MASTER, a_client, a_clinic
-from tests.desk import a_person, a_trend, a_trend_day, an_alert
+from tests.desk import a_finding, a_person, a_trend, a_trend_day, an_alert
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TODAY = date(2026, 11, 22)
@@ -211,6 +212,68 @@ async def test_an_alert_that_nobody_has_does_not_hide_behind_a_more_urgent_one_t
         assert line.why.endswith(" Not yet acknowledged. Urgent: Maren Holt has it.")
         assert line.tells is not None
         assert line.tells.tier is Tier.TODAY
+
+
+async def test_a_reason_that_joins_what_was_put_off_or_taken_on_is_in_nobody_s_hand_until_somebody_looks(
+    db: Db,
+) -> None:
+    maren = await a_person(db, name="Maren Holt", email="maren@clinic.example")
+    client_id = await followed(db, "Ada", Status.ON_TRACK)
+    alert_id = await an_alert(db, client_id, now=NOW)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+
+    async def joins(rule: Rule) -> None:
+        finding = a_finding(rule, Tier.TODAY, on=TODAY)
+        await alerts.open_or_join(db, client_id, [finding], now=NOW, rule_set_version=1)
+
+    async def why() -> tuple[bool, str]:
+        line = await caseload.line_of(db, client_id, now=NOW)
+        return line.in_hand, line.why
+
+    await joins(Rule.OTHER_USE)
+    await alerts.acknowledge(db, alert_id, by=maren, now=NOW)
+    assert (await why())[0], "whoever took it on had read both"
+    await joins(Rule.SILENCE)
+    in_hand, said = await why()
+    assert (in_hand, said.endswith(" Maren Holt has it. New reason since.")) == (False, True)
+    await alerts.snooze(db, alert_id, NOW + timedelta(days=1), "Seen.", by=maren, now=NOW, sealer=sealer)
+    assert (await why())[0]
+    await joins(Rule.WANING)
+    in_hand, said = await why()
+    assert (in_hand, said.endswith(" New reason since.")) == (False, True)
+
+
+async def test_whom_the_headline_counts_the_filter_shows_and_a_status_is_found_under_what_is_urgent(db: Db) -> None:
+    maren = await a_person(db, name="Maren Holt", email="maren@clinic.example")
+    for name, status in (("Ada", Status.NOT_ON_TRACK), ("Bea", Status.ON_TRACK), ("Cleo", Status.NOT_ON_TRACK)):
+        client_id = await followed(db, name, status)
+        if name != "Cleo":
+            urgent = await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT, now=NOW)
+            if name == "Bea":
+                await alerts.acknowledge(db, urgent, by=maren, now=NOW)
+    read = await the_caseload(db)
+
+    def found(status: str) -> list[str]:
+        shown = caseload_filter.of(read.lines, find="", status=status, own=None)
+        return sorted(line.client.given_name for line in shown)
+
+    assert found("needs") == sorted(line.client.given_name for line in read.waiting) == ["Ada", "Cleo"]
+    assert found("in_hand") == ["Bea"]
+    assert found("not_on_track") == ["Ada", "Cleo"]
+    assert found("urgent") == ["Ada", "Bea"]
+
+
+@pytest.mark.parametrize(
+    ("family_name", "find"), [("O'Neill", "o’neill"), ("O’Neill", "o'neill"), ("Łukasz", "lukasz"), ("Weiß", "weiss")]
+)
+def test_a_name_is_found_as_it_is_typed(family_name: str, find: str) -> None:
+    named = msgspec.structs.replace(SOMEBODY.client, family_name=family_name)
+    assert caseload_filter.of([SOMEBODY._replace(client=named)], find=find, status="", own=None)
+
+
+def test_names_are_ordered_as_in_a_list_of_people() -> None:
+    people = ["de la Cruz", "Drey", "Łukasz", "Lund", "Núñez", "Nym", "Zander"]
+    assert sorted(people, key=lambda family_name: names_module.in_order("", family_name)) == people
 
 
 @pytest.mark.parametrize("find", ["nunez", "NÚÑEZ", "Nu\u0301nez, jose", "josé", "Jose núñ"])

@@ -172,6 +172,16 @@ async def test_the_page_takes_the_same_number_of_queries_however_much_there_is_o
         assert await asked_by(db, client_id) == once
 
 
+async def test_open_alerts_stand_by_urgency_whenever_they_came(desk: Desk, owner_pool: Pool) -> None:
+    now = datetime.now(UTC)
+    async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+        client_id = await a_followed_client(db)
+        await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT, now=now - timedelta(hours=1))
+        await an_alert(db, client_id, Rule.WORSENING, Tier.TODAY, now=now)
+    page = (await desk.get(f"/clients/{client_id}")).text
+    assert re.findall(r'aria-label="Acknowledge: (\w+)"', page) == ["urgent", "today"]
+
+
 async def test_an_urgent_alert_marks_the_page_as_it_marks_the_caseload_and_the_status_comes_after_it(
     desk: Desk,
 ) -> None:

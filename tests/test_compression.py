@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import httpx
@@ -89,3 +90,11 @@ def test_two_modules_that_use_one_name_are_refused_before_a_browser_does() -> No
     }
     with pytest.raises(AssertionError, match="twice"):
         phone_scripts.served(sources)
+
+
+def test_no_text_of_a_script_stands_within_another_for_the_blanks_in_it_would_go() -> None:
+    within = re.compile(r"`[^`]*\$\{[^}`]*`")
+    files = [path for path in DIRECTORY.glob("*.js") if ".min." not in path.name]
+    assert files
+    found = [f"{path.name}: {text}" for path in files for text in within.findall(path.read_text())]
+    assert not found, "rjsmin takes the inner template for code"

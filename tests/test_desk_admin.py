@@ -63,6 +63,19 @@ async def test_a_client_is_added_with_a_course_and_gets_a_code_in_the_fragment(d
         assert await devices.devices_of(db, client_id) == []
 
 
+async def test_a_client_whom_no_answer_told_of_is_added_once_though_the_form_is_sent_again(desk: Desk) -> None:
+    page = (await desk.get("/clients/new")).text
+    made = re.search(r'name="id" value="([0-9a-f-]+)"', page)
+    assert made
+    form = {"given_name": "Per", "time_zone": "Europe/Oslo", "substances": "alcohol", "id": made[1]}
+    for _ in range(2):
+        assert (await desk.post("/clients", **form)).headers["location"] == f"/clients/{made[1]}/manage"
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        assert await db.value("select count(*) from client where clinic_id = $1", db.clinic_id) == 1
+        assert len(await courses.of(db, UUID(made[1]))) == 1
+    assert (await desk.post("/clients", **form | {"id": "none"})).status_code == 400
+
+
 async def test_a_colleague_joins_and_leaves_the_care_team(desk: Desk) -> None:
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         client_id = await a_followed_client(db)

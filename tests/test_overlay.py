@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +18,7 @@ from service import database
 from service.config import Config
 from service.database import Pool
 from service.facts import client_day
-from service.web.charts import overlay_spec
+from service.web.charts import chart_spec, overlay_spec
 from tests.appointments import a_given_infusion
 from tests.builders import an_answer
 from tests.desk_visit import Desk, a_desk, a_followed_client
@@ -129,8 +130,23 @@ def curve(number: int, *craving: int) -> Curve:
 def test_lines_that_end_in_one_place_share_their_number_the_newest_first() -> None:
     spec = overlay_spec.spec_of([curve(8, 5, 4, 3), curve(9, 6, 5, 3), curve(10, 2, 2, 3), curve(11, 1, 2)], "wide")
     encoded = msgspec.json.decode(msgspec.json.encode(spec))
-    [numbers] = [layer for layer in encoded["vconcat"][0]["layer"] if layer["mark"]["type"] == "text"]
+    [_, numbers] = [layer for layer in encoded["vconcat"][0]["layer"] if layer["mark"]["type"] == "text"]
     assert [(each["day"], each["value"], each["number"], each["age"]) for each in numbers["data"]["values"]] == [
         (1, 2, "11", "newest"),
         (2, 3, "10, 9, 8", "before"),
     ]
+
+
+@pytest.mark.parametrize("shape", ["wide", "narrow"])
+def test_numbers_of_lines_that_end_beside_each_other_are_kept_apart(shape: chart_spec.Shape) -> None:
+    short = [curve(number, 5, 4, 3 + number % 2) for number in (4, 5, 6)]
+    curves = [*short, curve(7, 5, 5, 4, 4), curve(8, *([4] * 28))]
+    encoded = msgspec.json.decode(msgspec.json.encode(overlay_spec.spec_of(curves, shape)))
+    [_, numbers] = [layer for layer in encoded["vconcat"][0]["layer"] if layer["mark"]["type"] == "text"]
+    ends = numbers["data"]["values"]
+    a_day = chart_spec.WIDTHS[shape] / 27.6
+    boxes = [(each["day"] * a_day, each["value"] * chart_spec.HEIGHTS[shape] / 10) for each in ends]
+    assert len(boxes) == 4
+    for (x, y), (other_x, other_y) in itertools.combinations(boxes, 2):
+        assert abs(x - other_x) > 14 or abs(y - other_y) >= 12, ends
+    assert {name: ends[0][name] for name in ("number", "value")} == {"number": "8", "value": 4}

@@ -18,7 +18,7 @@ from service import database, errors, ids
 from service.alerting import alerts, deliveries, digests, rounds
 from service.config import Config
 from service.database import Db, Pool
-from service.facts import clinic_hours
+from service.facts import clinic_hours, sessions
 from service.people import access, clients, covers, shifts, staff
 from service.people.access import Party, Permission
 from tests.builders import NOW, a_client, a_clinic
@@ -309,6 +309,19 @@ async def test_the_page_says_when_the_clinic_is_closed_and_nobody_is_on_call(des
     said = page.partition("Closed, and nobody on call:</b>")[2].partition(". What nobody takes on")[0]
     assert said.endswith("10:30 to 14:30")
     assert said.count(" to ") == 1
+
+
+async def test_the_page_counts_sessions_that_are_booked_with_whoever_is_away(desk: Desk) -> None:
+    now, own = datetime.now(UTC), desk.person.staff_id
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        tamsin = await staff.add(db, email="c@x.example", name="Tamsin Vale", roles=[Role.THERAPIST], now=NOW)
+        form = CoverForm(staff_id=own, covered_by=tamsin, from_at=now + DAY, until_at=now + 3 * DAY)
+        await covers.arrange(db, ids.new(), form, by=own, now=now)
+        client_id = await a_client(db)
+        for hours, who in ((30, own), (70, own), (80, own), (31, tamsin)):
+            at = now + hours * HOUR
+            await sessions.plan(db, client_id, staff_id=who, planned_at=at, by=None, now=now)
+    assert "2 sessions are booked with Maren Holt in that time." in (await desk.get("/rota")).text
 
 
 def test_short_gaps_and_those_in_opening_hours_are_none() -> None:

@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from schemas.course import ChangeReason, SessionState
+from schemas.rota import CoverForm
 from schemas.staff import Role
-from service import database
+from service import database, ids
 from service.config import Config
 from service.database import Pool
 from service.facts import courses, infusions, sessions
-from service.people import clients
+from service.people import clients, covers
+from tests.desk import a_person
 from tests.desk_visit import Desk, a_desk, a_followed_client
 
 TAKE_BACK = {
@@ -163,6 +165,30 @@ async def test_a_session_at_night_or_during_an_infusion_is_asked_about_also_when
         assert (await desk.post(again, form_page=page, state="planned", version="2", meant=said)).status_code == 303
         async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
             assert (await sessions.get(db, session.therapy_session_id)).state is SessionState.PLANNED
+
+
+async def test_whoever_is_away_then_is_asked_about(settings: Config, owner_pool: Pool, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    async with a_desk(settings, owner_pool, tmp_path) as desk:
+        noon = now.astimezone(desk_zone(desk)).replace(hour=12, minute=0) + timedelta(days=4)
+        async with database.transaction(owner_pool, desk.clinic.clinic_id) as db:
+            client_id = await a_followed_client(db)
+            other = await a_person(db, email="tom@clinic.example", name="Tom Okafor")
+            for each in (desk.person.staff_id, other):
+                await clients.assign(db, client_id, each, Role.THERAPIST, from_at=now)
+            away = CoverForm(
+                staff_id=other,
+                covered_by=desk.person.staff_id,
+                from_at=noon - timedelta(hours=1),
+                until_at=noon + timedelta(days=2),
+            )
+            await covers.arrange(db, ids.new(), away, by=other, now=now)
+        page = f"/clients/{client_id}/sessions"
+        for who, hours, said in ((other, 0, True), (desk.person.staff_id, 0, False), (other, -3, False)):
+            at = f"{noon + timedelta(hours=hours):%Y-%m-%dT%H:%M}"
+            form = {"at": at, "staff_id": str(who), "modality": "group", "minutes": "50"}
+            reply = await desk.post(page, form_page=page, **form)
+            assert ("Tom Okafor is away then: " in reply.text, reply.status_code) == (said, 400 if said else 303)
 
 
 async def test_as_it_is_stands_only_where_something_is(settings: Config, owner_pool: Pool, tmp_path: Path) -> None:

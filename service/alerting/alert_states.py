@@ -61,6 +61,10 @@ class MovedOn(errors.Conflict):
     """The alert is in a state in which this cannot happen to it: somebody was faster."""
 
 
+class TooLate(MovedOn):
+    """What somebody would take back cannot be taken back any more."""
+
+
 class Stood(msgspec.Struct, frozen=True, kw_only=True):
     """How an alert stood when somebody took it on: kept with that event, so that it can go on from there."""
 

@@ -145,7 +145,7 @@ async def take_back(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> datet
     alert = await deliveries.hold(db, alert_id)
     last = await offered(db, alert_id, to=by, now=now)
     if last is None:
-        raise errors.Conflict("There is nothing to be taken back any more.")
+        raise alert_states.TooLate("There is nothing to be taken back any more.")
     if last.stood is not None:
         await _give_back(db, alert, last.stood, by=by, now=now)
         return None
@@ -178,7 +178,7 @@ async def open_again(db: Db, alert_id: UUID, *, by: UUID, now: datetime) -> date
         await fold_queue.mark_due(db, alert.client_id, from_day=resolved_on, now=now)
     alert = await deliveries.hold(db, alert_id)
     if alert.state is not AlertState.RESOLVED:
-        raise errors.Conflict("Only an alert that somebody resolved can be opened again.")
+        raise alert_states.TooLate("Only an alert that somebody resolved can be opened again.")
     return await _on_hand(db, alert, by=by, now=now)
 
 

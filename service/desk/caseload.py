@@ -18,7 +18,7 @@ from schemas.trend import Status
 from service import errors
 from service.alerting import findings
 from service.database import Db
-from service.desk import open_alerts, reasons, sentences
+from service.desk import names, open_alerts, reasons, sentences
 from service.desk.open_alerts import OpenAlert
 from service.facts import client_day, pauses
 from service.people import access, clinics
@@ -167,7 +167,8 @@ def _place(line: Line) -> tuple[int, bool, bool, float, str, str]:
     """By urgency, whom nobody has in hand first; then whoever is seen next, then by name."""
     session = line.next_session_at
     at = session.timestamp() if session is not None else 0.0
-    return line.urgency, line.in_hand, session is None, at, line.client.family_name, line.client.given_name
+    named = names.in_order(line.client.given_name, line.client.family_name)
+    return line.urgency, line.in_hand, session is None, at, *named
 
 
 async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+from service.desk import names
 from service.desk.caseload import Line
 
 STATUSES: Mapping[str, str] = MappingProxyType(
     {
-        "needs": "needs somebody",
+        "needs": "needs you: nobody has them yet",
+        "in_hand": "in hand",
         "urgent": "urgent",
         "not_on_track": "not on track",
         "no_data": "no data",
@@ -22,27 +23,31 @@ STATUSES: Mapping[str, str] = MappingProxyType(
         "discharged": "discharged",
     }
 )
-"""What a line may be marked with, and whether it asks for anybody, as the page calls it."""
+"""What a line may be marked with, and whether anybody has what it asks for, as the page calls it."""
 
 
 def of(lines: Sequence[Line], *, find: str, status: str, own: Collection[UUID] | None) -> list[Line]:
     """The lines whose client's name holds every word of `find`, of this status (none: any), and of these clients."""
     # The caseload writes "Family, Given", and so does whoever reads it there.
-    words = _plain(find).replace(",", " ").split()
+    words = names.plain(find).replace(",", " ").split()
     return [
         line
         for line in lines
         if all(word in _name(line) for word in words)
-        and (not status or line.mark == status or (status == "needs" and line.needs))
+        and (not status or status in _statuses(line))
         and (own is None or line.client.client_id in own)
     ]
 
 
+def _statuses(line: Line) -> set[str]:
+    """Under which a line is found: what is urgent under the trend's status, too."""
+    found = {line.mark}
+    if line.mark == "urgent" and line.client.status is not None and line.pause is None and not line.client.discharged:
+        found.add(line.client.status)
+    if line.needs:
+        found.add("in_hand" if line.in_hand else "needs")
+    return found
+
+
 def _name(line: Line) -> str:
-    return _plain(f"{line.client.given_name} {line.client.family_name}")
-
-
-def _plain(text: str) -> str:
-    """Without case and accents: who looks for Núñez may type "nunez"."""
-    parts = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(each for each in parts if not unicodedata.combining(each))
+    return names.plain(f"{line.client.given_name} {line.client.family_name}")

@@ -83,7 +83,7 @@ select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_
 from alert
 where clinic_id = $1
   and client_id = $2
-order by (closed_at is not null), opened_at desc, alert_id desc
+order by (closed_at is not null), case when closed_at is null then tier end, opened_at desc, alert_id desc
 limit $3
 """
 

@@ -16,7 +16,7 @@ from service.desk import sentences
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert nobody has closed yet."""
+    """An alert nobody has closed yet; `unread`: a reason joined it after anybody last did something about it."""
 
     alert_id: UUID
     client_id: UUID
@@ -26,9 +26,12 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: datetime | None
     snoozed_until: datetime | None
     acknowledged_by_name: str | None
+    unread: bool
 
     def in_hand(self, now: datetime) -> bool:
-        """Whether somebody has it, or put it off: nobody else has to look now."""
+        """Whether somebody has it, or put it off, with all its reasons: nobody else has to look now."""
+        if self.unread:
+            return False
         taken = self.state is AlertState.ACKNOWLEDGED and not leases.lapsed(self, now)
         return taken or self.state is AlertState.SNOOZED
 
@@ -36,7 +39,22 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
 OPEN_ALERTS = """
 select
   a.alert_id, a.client_id, a.tier, a.state, a.opened_at, a.lease_until, a.snoozed_until,
-  s.name as acknowledged_by_name
+  s.name as acknowledged_by_name,
+  exists (
+    select
+    from alert_event joined
+    where joined.clinic_id = $1
+      and joined.alert_id = a.alert_id
+      and joined.kind in ('joined', 'raised')
+      and not exists (
+        select
+        from alert_event done
+        where done.clinic_id = $1
+          and done.alert_id = a.alert_id
+          and done.staff_id is not null
+          and done.alert_event_id > joined.alert_event_id
+      )
+  ) as unread
 from alert a
 left join staff s
   on s.clinic_id = a.clinic_id
@@ -54,7 +72,13 @@ async def of(db: Db, client_ids: Sequence[UUID]) -> list[OpenAlert]:
 
 
 def whose(alert: OpenAlert, clinic_zone: ZoneInfo, *, now: datetime) -> str:
-    """Who has an alert in hand, or until when it was put off."""
+    """Who has an alert in hand, or until when it was put off; and that there is more to it since."""
+    said = _whose(alert, clinic_zone, now=now)
+    touched = alert.state in (AlertState.ACKNOWLEDGED, AlertState.SNOOZED)
+    return f"{said} New reason since." if touched and alert.unread else said
+
+
+def _whose(alert: OpenAlert, clinic_zone: ZoneInfo, *, now: datetime) -> str:
     if alert.state in (AlertState.OPEN, AlertState.DISPATCHED):
         return "Not yet acknowledged."
     if alert.state is AlertState.SNOOZED:

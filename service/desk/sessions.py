@@ -16,7 +16,7 @@ from service import errors
 from service.database import Db
 from service.desk import sentences
 from service.facts import courses, coverage, gate_checks, infusions, sessions
-from service.people import calendar_feeds, clients, staff
+from service.people import calendar_feeds, clients, covers, staff
 
 # What was held yesterday is written down today; an earlier time is more often a slip than a record.
 PAST_UNASKED = timedelta(days=1)
@@ -93,7 +93,7 @@ async def doubts_of(db: Db, session: TherapySession, *, zone: ZoneInfo, now: dat
         is_on = infusion.state in AT_THE_CLINIC and begins < session.planned_at + timedelta(minutes=session.minutes)
         if is_on and session.planned_at < begins + WITH_INFUSION:
             doubts.append(f"{_name(client)} has an infusion then: {_moment(begins.astimezone(zone), today)}.")
-    return doubts + await _sessions_then(db, session, client, zone, today)
+    return doubts + await _away_then(db, session, zone, today) + await _sessions_then(db, session, client, zone, today)
 
 
 async def _past(db: Db, session: TherapySession, on: date, today: date) -> list[str]:
@@ -102,6 +102,18 @@ async def _past(db: Db, session: TherapySession, on: date, today: date) -> list[
         fault = errors.FieldFault("planned_at", f"not before {sentences.day(began, today)}, when the course began")
         raise errors.Invalid("The course had not begun then.", fields=(fault,))
     return [f"{sentences.day(on, today)} is {(today - on).days} days ago."]
+
+
+async def _away_then(db: Db, session: TherapySession, zone: ZoneInfo, today: date) -> list[str]:
+    if session.staff_id is None:
+        return []
+    until = session.planned_at + timedelta(minutes=session.minutes)
+    standing = await covers.of_staff(db, session.staff_id, now=session.planned_at)
+    return [
+        f"{(await staff.get(db, session.staff_id)).name} is away then:"
+        f" {_moment(each.from_at.astimezone(zone), today)} to {_moment(each.until_at.astimezone(zone), today)}."
+        for each in covers.away_during(standing, session.staff_id, session.planned_at, until)
+    ]
 
 
 async def _sessions_then(db: Db, session: TherapySession, client: Client, zone: ZoneInfo, today: date) -> list[str]:

@@ -319,6 +319,32 @@ async def at_that_time(db: Db, session: TherapySession) -> list[TherapySession]:
     )
 
 
+class _Booked(msgspec.Struct, frozen=True):
+    cover_id: UUID
+    sessions: int
+
+
+BOOKED_WHILE_AWAY = """
+select c.cover_id, count(*) as sessions
+from cover c
+join therapy_session s
+  on s.clinic_id = $1
+  and s.staff_id = c.staff_id
+  and s.state = 'planned'
+  and s.planned_at >= greatest(c.from_at, $2)
+  and s.planned_at < c.until_at
+where c.clinic_id = $1
+  and c.until_at > $2
+group by c.cover_id
+"""
+
+
+async def booked_while_away(db: Db, *, now: datetime) -> Mapping[UUID, int]:
+    """Cover → how many sessions are still booked with whoever is away then; covers without any are left out."""
+    found = await db.rows(_Booked, BOOKED_WHILE_AWAY, db.clinic_id, now)
+    return {each.cover_id: each.sessions for each in found}
+
+
 EVENTS_OF = """
 select
   therapy_session_event_id, therapy_session_id, state, planned_at, staff_id, modality, minutes, recorded_by, recorded_at

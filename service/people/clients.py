@@ -36,12 +36,13 @@ async def add(
     origin: RecordOrigin = RecordOrigin.LIVE,
     source: str | None = None,
     source_key: str | None = None,
+    client_id: UUID | None = None,
 ) -> UUID:
-    """Add a client together with the data key of their sealed fields; their id.
+    """Add a client together with the data key of their sealed fields; their id, a fresh one where none is given.
 
     `source` and `source_key` name where an imported client comes from and what they are called there.
     """
-    client_id = ids.new()
+    client_id = client_id or ids.new()
     await db.execute(
         INSERT_CLIENT,
         db.clinic_id,
@@ -67,9 +68,17 @@ where clinic_id = $1
 """
 
 
+async def find(db: Db, client_id: UUID) -> Client | None:
+    """One client, None where there is no such one."""
+    return await db.find(Client, GET, db.clinic_id, client_id)
+
+
 async def get(db: Db, client_id: UUID) -> Client:
     """One client. Raises NotFound."""
-    return await db.get(Client, GET, db.clinic_id, client_id)
+    found = await find(db, client_id)
+    if found is None:
+        raise errors.NotFound("Not found.")
+    return found
 
 
 def refuse_imported(client: Client) -> None:

@@ -15,7 +15,7 @@ from uuid import UUID
 from schemas.alert import AlertEvent, AlertState, EventKind
 from service import errors
 from service.alerting import alerts, news
-from service.alerting.alert_states import MovedOn
+from service.alerting.alert_states import MovedOn, TooLate
 from service.desk import told
 from service.web.desk_session import Desk
 from service.web.pages import clock, moment
@@ -57,7 +57,9 @@ async def in_words(desk: Desk, alert_id: UUID, seen: int | None) -> AsyncIterato
         came = "; ".join(await since(desk, alert_id, seen or 0))
         raise errors.Overtaken(f"Since you opened this page: {came}. Look at it, then press again.") from None
     except MovedOn as refusal:
-        raise errors.Overtaken(await _stands(desk, alert_id) or refusal.message) from None
+        stands = await _stands(desk, alert_id)
+        said = f"{refusal.message} {stands}".rstrip() if isinstance(refusal, TooLate) else stands or refusal.message
+        raise errors.Overtaken(said) from None
 
 
 async def since(desk: Desk, alert_id: UUID, seen: int) -> list[str]:

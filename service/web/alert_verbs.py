@@ -61,14 +61,16 @@ async def resolve(
 
 async def take_back(desk: Desk, client_id: UUID, alert_id: UUID) -> datetime | None:
     """Take back what one just did; until when one has the alert, if at all. Raises as `undo.take_back` does."""
-    lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    async with alert_news.in_words(desk, alert_id, None):
+        lease_until = await undo.take_back(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.undo", client_id=client_id, object_id=alert_id)
     return lease_until
 
 
 async def open_again(desk: Desk, client_id: UUID, alert_id: UUID, why: str | None) -> None:
     """Have on hand again what was resolved by mistake, with a note of `why`. Raises as `undo.open_again` does."""
-    await undo.open_again(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
+    async with alert_news.in_words(desk, alert_id, None):
+        await undo.open_again(desk.db, alert_id, by=desk.who.staff_id, now=desk.now)
     await desk.record("alert.open_again", client_id=client_id, object_id=alert_id)
     if why is not None:
         await note(desk, client_id, alert_id, why)

@@ -25,6 +25,7 @@ from schemas.desk import (
 )
 from schemas.messaging import DeliveryLine, DeliveryPage
 from service import errors
+from service.alerting import news
 from service.desk import caseload, client_page, inbox, sentences, told
 from service.desk.told import Told
 from service.errors import FieldFault
@@ -57,15 +58,16 @@ async def list_alerts(
         desk.db, desk.reach(), findings_for=findings_for, closed=closed, now=desk.now, before=position
     )
     await desk.record("inbox.read")
+    events = await news.counts(desk.db, page.alert_ids)
     return json_reply(
         AlertPage(
-            items=[_line(entry, desk.today) for entry in page.entries],
+            items=[_line(entry, desk.today, events[entry.row.alert_id]) for entry in page.entries],
             next=cursors.encode(page.next) if page.next else None,
         )
     )
 
 
-def _line(entry: inbox.Entry, today: date) -> AlertLine:
+def _line(entry: inbox.Entry, today: date, events: int) -> AlertLine:
     row = entry.row
     return AlertLine(
         alert_id=row.alert_id,
@@ -80,6 +82,7 @@ def _line(entry: inbox.Entry, today: date) -> AlertLine:
         closed_at=row.closed_at,
         outcome=row.outcome,
         reasons=None if entry.findings is None else [_reason(finding, today) for finding in entry.findings],
+        events=events,
     )
 
 
@@ -132,10 +135,14 @@ def _delivery_line(message: Told) -> DeliveryLine:
     opt={"access": Permission.ACKNOWLEDGE_ALERTS, "replies": {200: Acknowledged}, "problems": (409,)},
     tags=["Staff"],
 )
-async def acknowledge_alert(desk: NamedDependency[Desk], alert_id: FromPath[UUID]) -> Response[bytes]:
-    """Take an alert on, as a lease."""
+async def acknowledge_alert(
+    desk: NamedDependency[Desk],
+    alert_id: FromPath[UUID],
+    seen: Annotated[int | None, QueryParameter(ge=0, le=1_000_000)] = None,
+) -> Response[bytes]:
+    """Take an alert on, as a lease; with `seen` not where a reason joined since."""
     client_id = await alert_verbs.reached(desk, alert_id)
-    return json_reply(Acknowledged(lease_until=await alert_verbs.acknowledge(desk, client_id, alert_id)))
+    return json_reply(Acknowledged(lease_until=await alert_verbs.acknowledge(desk, client_id, alert_id, seen=seen)))
 
 
 @post(
@@ -149,7 +156,7 @@ async def note_alert(
     """Write a note to an alert."""
     client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), NoteForm)
-    await alert_verbs.note(desk, client_id, alert_id, form.note)
+    await alert_verbs.note(desk, client_id, alert_id, form.note, sent_as=form.id)
     return Response(None, status_code=204, headers=HEADERS)
 
 
@@ -167,7 +174,7 @@ async def snooze_alert(
     if form.until.tzinfo is None:
         fault = FieldFault("until", "an instant with its offset, such as 2026-11-26T09:30:00Z")
         raise errors.Invalid("The time has no offset.", fields=(fault,))
-    await alert_verbs.snooze(desk, client_id, alert_id, form.until, form.reason)
+    await alert_verbs.snooze(desk, client_id, alert_id, form.until, form.reason, seen=form.seen)
     return Response(None, status_code=204, headers=HEADERS)
 
 
@@ -194,7 +201,7 @@ async def resolve_alert(
     """Close an alert with what came of it."""
     client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), ResolveForm)
-    await alert_verbs.resolve(desk, client_id, alert_id, form.outcome, form.note)
+    await alert_verbs.resolve(desk, client_id, alert_id, form.outcome, form.note, seen=form.seen)
     return Response(None, status_code=204, headers=HEADERS)
 
 

@@ -36,6 +36,7 @@ LETTER_PIXELS = 6.5
 LONG_SPAN_DAYS = 120
 # The light theme's colours; the page's dark theme replaces each by its counterpart, see `svg_for_both_themes`.
 INK, MUTED, LINE, BAND, ACCENT, OFF = "#1c2a2e", "#56666b", "#dfe4e1", "#dbe9e6", "#0b6461", "#9a4f00"
+PAPER = "#fbfaf7"
 DARK: Mapping[str, str] = {
     INK: "#e6ecea",
     MUTED: "#9db0b3",
@@ -43,6 +44,7 @@ DARK: Mapping[str, str] = {
     BAND: "#1f3a3a",
     ACCENT: "#63c2ba",
     OFF: "#f0ad5e",
+    PAPER: "#12191b",
 }
 FONT = "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 

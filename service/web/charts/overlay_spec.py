@@ -16,8 +16,10 @@ from service.web.charts.chart_spec import (
     HEIGHTS,
     INK,
     ITEMS,
+    LETTER_PIXELS,
     LINE,
     MUTED,
+    PAPER,
     SCALE_TOP,
     WIDTHS,
     Shape,
@@ -32,6 +34,8 @@ DAYS = 28
 LEAST_DAYS = 7
 # How far answers are looked for past the drawn days, so that the page can say what is left out.
 READ_DAYS = 400
+# A number at a line's end: how far from it, and how high its letters are.
+NUMBER_OFF, NUMBER_HEIGHT = 7, 13
 NEWEST, BEFORE, EARLIER = "newest", "before", "earlier"
 
 
@@ -126,13 +130,54 @@ def _panel(shown: Sequence[Curve], item: tuple[str, str], last: int, shape: Shap
                     "strokeDash": _by_age([[1, 0], [1, 0], [3, 3]]),
                 },
             },
-            {
-                "data": {"values": _ends(shown, name)},
-                "mark": {"type": "text", "align": "left", "dx": 7, "fontWeight": "bold"},
-                "encoding": {"x": x, "y": y, "text": {"field": "number"}, "color": _by_age([ACCENT, INK, MUTED])},
-            },
+            *_numbers(_apart(_ends(shown, name), last, shape), x, y),
         ],
     }
+
+
+def _numbers(ends: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:
+    """The numbers, on the page's colour, so that they are read where other lines pass."""
+    mark: Spec = {"type": "text", "align": "left", "dx": NUMBER_OFF, "fontWeight": "bold"}
+    place: Spec = {"x": x, "y": y, "text": {"field": "number"}}
+    return [
+        {
+            "data": {"values": ends},
+            "mark": {**mark, "color": PAPER, "stroke": PAPER, "strokeWidth": 5},
+            "encoding": place,
+        },
+        {"data": {"values": ends}, "mark": mark, "encoding": {**place, "color": _by_age([ACCENT, INK, MUTED])}},
+    ]
+
+
+def _apart(ends: Sequence[Spec], last: int, shape: Shape) -> list[Spec]:
+    """The numbers so that none lies on another: the newest at its line's end, each further one as near as there is
+    room above or below."""
+    days_a_pixel, points_a_pixel = (last + 0.6) / WIDTHS[shape], SCALE_TOP / HEIGHTS[shape]
+    step = NUMBER_HEIGHT * points_a_pixel
+    placed = list[Spec]()
+
+    def is_free(begin: float, long: float, value: float) -> bool:
+        return not any(
+            begin < _number(each["day"]) + _long(each)
+            and _number(each["day"]) < begin + long
+            and abs(value - _number(each["value"])) < step
+            for each in placed
+        )
+
+    def _long(end: Spec) -> float:
+        return (NUMBER_OFF + LETTER_PIXELS * len(str(end["number"]))) * days_a_pixel
+
+    for end in ends:
+        day, value, long = _number(end["day"]), _number(end["value"]), _long(end)
+        tries = [value + sign * step * far for far in range(len(ends) + 1) for sign in (1, -1)]
+        at = next((each for each in tries if 0 <= each <= SCALE_TOP and is_free(day, long, each)), value)
+        placed.append({**end, "value": at})
+    return placed
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, int | float)
+    return value
 
 
 def _ends(shown: Sequence[Curve], item: str) -> list[Spec]:

@@ -14,14 +14,14 @@ from litestar.params import FromPath
 from schemas.course import Substance
 from schemas.device import IssuedCode
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Role, Staff
-from service import errors
+from service import errors, ids
 from service.alerting import leases
 from service.desk import client_page
 from service.facts import courses, fold_queue
 from service.people import audit, clients, consents, devices, staff
 from service.people.access import Permission
 from service.web import desk_page, page_problems
-from service.web.desk_session import Desk, choices_of, form_of, open_desk
+from service.web.desk_session import Desk, choices_of, form_of, open_desk, sent_id
 from service.web.pages import go_to
 
 MANAGE = {"access": Permission.MANAGE_CLIENTS}
@@ -34,6 +34,7 @@ async def show_new(desk: NamedDependency[Desk]) -> Response[Any]:
         "substances": list(Substance),
         "colleagues": await _colleagues(desk),
         "zones": sorted(available_timezones()),
+        "fresh_id": ids.new(),
     }
     return await desk_page.show(desk, "client_new.html", context, here="/caseload")
 
@@ -47,6 +48,10 @@ async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> R
     if primary is not None:
         treated = [primary, *(each for each in treated if each is not primary)]
     _refuse_incomplete(form, treated)
+    client_id = sent_id(form)
+    if client_id is not None and await clients.find(desk.db, client_id) is not None:
+        # Sent again by somebody whom no answer reached.
+        return go_to(f"/clients/{client_id}/manage")
     today = desk.now.astimezone(desk.view.zone).date()
     client_id = await clients.add(
         desk.db,
@@ -56,6 +61,7 @@ async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> R
         time_zone=form["time_zone"],
         enrolled_on=today,
         now=desk.now,
+        client_id=client_id,
     )
     await courses.start(desk.db, client_id, treated, started_on=today, now=desk.now)
     await _first_member(desk, client_id, form.get("staff_id", ""))

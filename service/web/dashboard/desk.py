@@ -12,7 +12,7 @@ from litestar.params import FromQuery
 
 from schemas.client import RecordOrigin
 from service.alerting import leases, news, undo
-from service.desk import caseload, caseload_filter, inbox, sentences
+from service.desk import caseload, caseload_filter, inbox, names, sentences
 from service.people import access
 from service.people.access import Permission, Reach, Scope
 from service.web import cursors, desk_page, page_problems
@@ -68,7 +68,7 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     own = await _own_clients(desk) if asked.whose == "mine" else None
     lines = caseload_filter.of(read.lines, find=asked.find, status=asked.status, own=own)
     if asked.sort == "name":
-        lines.sort(key=lambda line: (line.client.family_name, line.client.given_name))
+        lines.sort(key=lambda line: names.in_order(line.client.given_name, line.client.family_name))
     elif asked.sort == "session":
         lines.sort(key=lambda line: (line.next_session_at is None, line.next_session_at or desk.now))
     soon = read.next_session_at

@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from schemas.rota import CoverForm, Rota, ShiftForm
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES
 from service import errors, ids
-from service.facts import clinic_hours
+from service.facts import clinic_hours, sessions
 from service.people import covers, staff
 from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
@@ -38,6 +38,7 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
     context = {
         "rota": rota,
         "gaps": _gaps(desk, rota),
+        "booked": await sessions.booked_while_away(desk.db, now=desk.now),
         "away": lambda staff_id, each: covers.away_during(rota.covers, staff_id, each.from_at, each.until_at),
         "names": {each.staff_id: each.name for each in people},
         "working": working,

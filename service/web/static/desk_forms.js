@@ -81,17 +81,24 @@
     (document.querySelector("[autofocus]") ?? document.getElementById("main")).focus();
   }
 
+  // By an id that the page gave it, by the version that it changes, or by what it does.
+  const isDoneOnce = ({ dataset, elements }) =>
+    "makes" in dataset || "until" in dataset || ["id", "version", "seen"].some((name) => elements.namedItem(name));
+
   function problemOf(form, error) {
     const kept = isHalfWritten(form) ? " What you typed still stands here." : "";
     const { until } = form.dataset;
     if (!navigator.onLine) {
-      return `This device is offline: nothing was sent.${kept}${until ? ` Until then ${until}` : ""} Press again when it is back.`;
+      const then = until ? ` Until then ${until}` : "";
+      return `This device is offline: nothing was sent.${kept}${then} Press again when it is back.`;
     }
     if (error.name === "TimeoutError") {
       return `The server does not answer: this may have gone through or not.${kept} Look in a second tab how it stands before you press again.`;
     }
-    // It may have arrived, and only the answer not: what makes something has an id, so that it is made once.
-    return `The server cannot be reached, so this has probably not gone through.${kept}${until ? ` If so, ${until}` : ""} Press again in a moment: what did go through is not done twice.`;
+    // It may have arrived, and only the answer not.
+    const next = isDoneOnce(form) ? "Press again in a moment: what did go through is not done twice." : "Look how it stands before you press again.";
+    const so = until ? ` If so, ${until}` : "";
+    return `The server cannot be reached, so this has probably not gone through.${kept}${so} ${next}`;
   }
 
   async function post(form, submitter) {

@@ -45,16 +45,33 @@ const kept = {};
     return document.querySelector(`form[data-instead~="${action}"] textarea`);
   }
 
+  // What was written at length and finds no field any more is shown, to be copied.
   kept.give = (typed) => {
+    const homeless = [];
     for (const each of typed) {
       const field = fieldOf(each);
-      if (!field) continue;
+      if (!field) {
+        if (each.long && each.value.trim()) homeless.push(each.value);
+        continue;
+      }
       if (each.ticked !== null) field.checked = each.ticked;
       else if (each.long && field.value.trim()) field.value = `${field.value}\n${each.value}`;
       else field.value = each.value;
       for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     }
+    if (homeless.length) showHomeless(homeless);
   };
+
+  function showHomeless(texts) {
+    const told = document.createElement("p");
+    told.textContent = "Where you had typed this, nothing can be written any more. It is kept nowhere else: copy it where you need it.";
+    const boxes = texts.map((text) => {
+      const box = document.createElement("textarea");
+      Object.assign(box, { readOnly: true, rows: 4, value: text, ariaLabel: "What you had typed" });
+      return box;
+    });
+    document.getElementById("said").replaceChildren(told, ...boxes);
+  }
 
   function bytesOf(letters) {
     return Uint8Array.from(atob(letters.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
@@ -67,6 +84,14 @@ const kept = {};
 
   kept.forget = () => sessionStorage.removeItem(NAME);
 
+  // Of each page on which something was typed.
+  const lying = () => JSON.parse(sessionStorage.getItem(NAME)) ?? [];
+
+  function lie(rest) {
+    if (rest.length) sessionStorage.setItem(NAME, JSON.stringify(rest));
+    else kept.forget();
+  }
+
   kept.keep = async () => {
     const typed = kept.typed(null);
     if (!typed.length || !crypto.subtle) return;
@@ -74,12 +99,13 @@ const kept = {};
     const plain = new TextEncoder().encode(JSON.stringify(typed));
     const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, await keyOfPage(), plain));
     const letters = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-    sessionStorage.setItem(NAME, JSON.stringify({ page: location.pathname, iv: letters(iv), sealed: letters(sealed) }));
+    const others = lying().filter(({ page }) => page !== location.pathname);
+    lie([...others, { page: location.pathname, iv: letters(iv), sealed: letters(sealed) }]);
   };
 
   // Whether something was given back to this page. What cannot be opened is somebody else's.
   kept.giveBack = async () => {
-    const lies = JSON.parse(sessionStorage.getItem(NAME));
+    const lies = lying().find(({ page }) => page === location.pathname) ?? lying()[0];
     if (!lies) return false;
     let typed;
     try {
@@ -90,8 +116,8 @@ const kept = {};
       return false;
     }
     if (lies.page !== location.pathname) return false;
-    kept.forget();
+    lie(lying().filter(({ page }) => page !== location.pathname));
     kept.give(typed);
-    return true;
+    return !document.getElementById("said").childElementCount;
   };
 }

@@ -54,14 +54,32 @@ const still = {};
     return rows(within).filter((row) => !known.has(row.dataset.alert));
   }
 
-  function wordsOf(fresh, urgent) {
-    if (!fresh) return "The list changed: show it";
+  function newsOf(fresh, urgent) {
     const alerts = fresh === 1 ? "alert" : "alerts";
-    const show = fresh === 1 ? "show it" : "show them";
-    if (urgent === fresh) return `${fresh} new urgent ${alerts}: ${show}`;
+    if (urgent === fresh) return `${fresh} new urgent ${alerts}`;
     const so = urgent ? `, ${urgent} urgent` : "";
-    return `${fresh} new ${alerts}${so}: ${show}`;
+    return `${fresh} new ${alerts}${so}`;
   }
+
+  function wordsOf(fresh, urgent) {
+    return fresh ? `${newsOf(fresh, urgent)}: ${fresh === 1 ? "show it" : "show them"}` : "The list changed: show it";
+  }
+
+  // Whoever is at another tab or window reads in the title of this one what came since.
+  const title = document.title;
+  const unlooked = new Map(); // an alert, and whether it is urgent
+
+  function entitle(fresh) {
+    if (document.hasFocus()) return;
+    for (const row of fresh) unlooked.set(row.dataset.alert, row.classList.contains("urgent"));
+    const urgent = [...unlooked.values()].filter(Boolean).length;
+    if (unlooked.size) document.title = `${newsOf(unlooked.size, urgent)} · ${title}`;
+  }
+
+  window.addEventListener("focus", () => {
+    unlooked.clear();
+    document.title = title;
+  });
 
   const reasonOf = (row) => row.querySelector(".reason")?.textContent ?? "";
   const toldOf = (within) => rows(within).map(reasonOf).join("\n");
@@ -161,8 +179,9 @@ const still = {};
     if (target.id !== "open" || xhr.status !== 200) return;
     event.detail.shouldSwap = false;
     const next = arrived(xhr.responseText);
-    const isOther = placesOf(next.page) !== placesOf(list()) || toldOf(next.page) !== toldOf(list());
-    (isBusy() && isOther ? hold : put)(next);
+    entitle(newIn(next.page));
+    // Also where it differs in a word: a press whose button is another one at its end is none.
+    (isBusy() ? hold : put)(next);
   });
   // It is again as it is shown.
   document.body.addEventListener("htmx:afterRequest", (event) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.detection.classic import cusum, cusum_run_length, ewma, ewma_run_length
+from benchmarks.classic import cusum, cusum_run_length, ewma, ewma_run_length
 
 
 @pytest.mark.parametrize(("shift", "published"), [(0.0, 930.89), (1.0, 10.38)])
