@@ -279,6 +279,7 @@ async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here
     async with here.page() as page:
         await connect_with_a_pin(page, here)
         await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         await open_history(page, PIN)
         await page.get_by_role("button", name="Hide this page").click()
         await expect(page.locator("#history")).to_be_hidden()
