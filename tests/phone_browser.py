@@ -16,7 +16,7 @@ from playwright.async_api import Browser, CDPSession, Page, Request, Route, expe
 from schemas.course import Substance
 from service import database as databases
 from service.database import Pool
-from service.people import devices
+from service.people import audit, devices
 from tests.browser import watched_context
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.house import House
@@ -31,6 +31,17 @@ AN_HOUR_LATER = """
     kept.get("device").onsuccess = ({ target: { result } }) =>
       kept.put({ ...result, obtainedAt: result.obtainedAt - 3600000 }, "device");
     writing.oncomplete = resolve;
+  };
+})
+"""
+# The phone has written what the page shows.
+KEPT = """
+([slug, wanted]) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
+    result.transaction("kept").objectStore("kept").get("draft").onsuccess = ({ target }) => {
+      result.close();
+      resolve(JSON.stringify((target.result || {}).forms || []).includes(wanted) === (wanted !== ""));
+    };
   };
 })
 """
@@ -148,6 +159,20 @@ async def no_network(route: Route) -> None:
 async def online(page: Page) -> None:
     await page.unroute("**/v1/**")
     await page.evaluate("window.dispatchEvent(new Event('online'))")
+
+
+async def told(page: Page) -> dict[str, object]:
+    """What the clinic tells of the day in a round that begins now."""
+    async with page.expect_response("**/v1/today*") as reply:
+        await page.evaluate("window.dispatchEvent(new Event('online'))")
+    return msgspec.convert(await (await reply.value).json(), dict[str, object])
+
+
+async def end_all_devices(here: Here) -> None:
+    """The clinic ends every phone of the client's."""
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        for device in await devices.devices_of(db, here.client_id):
+            await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
 
 
 async def registration_of(page: Page) -> tuple[CDPSession, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -12,10 +12,20 @@ from playwright.async_api import Page, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
-from service.people import audit, devices
+from service.people import devices
 from tests.browser import until
 from tests.builders import a_client
-from tests.phone_browser import ARRIVED, Here, an_hour_later, answer, choose, connect_without_a_pin, no_network, online
+from tests.phone_browser import (
+    ARRIVED,
+    Here,
+    an_hour_later,
+    answer,
+    choose,
+    connect_without_a_pin,
+    end_all_devices,
+    no_network,
+    online,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -48,13 +58,6 @@ async def answered_by(here: Here) -> list[tuple[UUID, int]]:
 async def live_devices(here: Here, client_id: UUID) -> int:
     async with databases.transaction(here.owner, here.clinic_id) as db:
         return sum(each.revoked_at is None for each in await devices.devices_of(db, client_id))
-
-
-async def end_all_devices(here: Here) -> None:
-    """The clinic ends every phone of the client's."""
-    async with databases.transaction(here.owner, here.clinic_id) as db:
-        for device in await devices.devices_of(db, here.client_id):
-            await devices.revoke(db, device.device_id, by=audit.COMMAND, why="replaced", now=datetime.now(UTC))
 
 
 async def connect_while_a_renewal_is_under_way(page: Page, link: str) -> None:
@@ -232,6 +235,8 @@ async def test_a_form_that_was_begun_goes_with_the_connection(here: Here, other:
             await page.get_by_role("button", name="Disconnect this phone").click()
         else:
             await end_all_devices(here)
+            # Nobody is in the middle of it any more.
+            await page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=61))
             await page.evaluate(LOOKED_AT)
         await expect(page.locator("#connect-why")).to_contain_text("connected")
         link = await link_of(here, other)

@@ -23,6 +23,7 @@ from tests.phone_browser import (
     items_of,
     no_network,
     online,
+    told,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -234,6 +235,36 @@ async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s
         await page.reload()
         await expect(page.locator("html")).to_have_attribute("lang", "es")
         assert await noted_language(here) == "es"
+
+
+async def test_another_language_says_who_reads_the_answers_in_its_own_words_before_the_clinic_is_asked(
+    here: Here,
+) -> None:
+    async with here.connected() as page:
+        notices = page.locator("[data-monitoring]")
+        await told(page)
+        await expect(notices.first).to_contain_text("Read on working days")
+        await page.route("**/v1/**", no_network)
+        await page.locator("#language a[hreflang=es]").click()
+        await expect(page.locator("html")).to_have_attribute("lang", "es")
+        await expect(page.locator("#check-in")).to_be_visible()
+        for notice in await notices.all():
+            await expect(notice).not_to_contain_text("Read on")
+            await expect(notice).not_to_be_empty()
+
+
+async def test_the_code_of_a_link_is_not_lost_to_the_client_s_other_language(here: Here) -> None:
+    async with here.page() as page:
+        await connect_and_choose_elsewhere(page, here)
+        await page.goto("about:blank")
+        code = await here.code()
+        async with page.expect_response("**/phone_after.js"), page.expect_response("**/v1/today*"):
+            await page.goto(f"/phone/{here.slug}#{code}")
+        await told(page)
+        await expect(page.locator("#code")).to_have_value(code)
+        await expect(page.locator("html")).to_have_attribute("lang", "en")
+        await connect_without_a_pin(page)
+        await expect(page.locator("html")).to_have_attribute("lang", "es")
 
 
 async def test_a_language_whose_scripts_cannot_be_had_is_tried_once_and_the_page_stays(here: Here) -> None:

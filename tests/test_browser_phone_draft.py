@@ -15,22 +15,11 @@ from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import ARRIVED, PHQ9, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 NOTE = "Slept badly, argued with nobody."
-# The phone has written what the page shows.
-KEPT = """
-([slug, wanted]) => new Promise((resolve) => {
-  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
-    result.transaction("kept").objectStore("kept").get("draft").onsuccess = ({ target }) => {
-      result.close();
-      resolve(JSON.stringify((target.result || {}).forms || []).includes(wanted) === (wanted !== ""));
-    };
-  };
-})
-"""
 # Nothing at all is written.
 NONE_KEPT = """
 ([slug]) => new Promise((resolve) => {
@@ -95,15 +84,20 @@ async def test_leaving_the_page_and_coming_back_finds_what_was_chosen(here: Here
         await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
 
 
-async def test_covering_the_page_drops_what_lies_in_the_phone_s_store(here: Here) -> None:
+async def test_covering_the_page_takes_nothing_that_was_chosen_also_where_it_is_loaded_anew(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
         await page.get_by_role("button", name="Hide this page").click()
-        await until(page, NONE_KEPT, argument=[here.slug])
         await page.reload()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await expect(page.locator("#check-in")).to_be_hidden()
+        await expect(page.locator("#crisis")).to_be_hidden()
         await page.get_by_role("button", name="Notes").dblclick()
         await expect(page.locator("#check-in")).to_be_visible()
-        assert await page.locator("#answers input:checked").count() == 0
+        for name, value in (("craving.cocaine", "6"), ("mood", "2"), ("safety", "yes"), ("used", "alcohol")):
+            await expect(page.locator(f'input[name="{name}"]:checked')).to_have_value(value)
+        await expect(page.get_by_label("Note for your care team")).to_have_value(NOTE)
+        await expect(page.locator("#crisis")).to_be_visible()
 
 
 async def test_another_client_day_begins_empty(here: Here) -> None:
@@ -113,7 +107,10 @@ async def test_another_client_day_begins_empty(here: Here) -> None:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")
         await connect_without_a_pin(page)
         await expect(page.locator("#check-in")).to_be_visible()
-        await half_answered(page, here)
+        await choose(page, "mood", 2)
+        await page.get_by_text("Add a note, or something you used").click()
+        await page.get_by_label("Alcohol", exact=True).check()
+        await until(page, KEPT, argument=[here.slug, '"used","alcohol"'])
         await page.clock.set_fixed_time(start + timedelta(days=1))
         await page.reload()
         await expect(page.locator("#check-in")).to_be_visible()

@@ -12,12 +12,25 @@ from service import database as databases
 from service.facts import pauses
 from service.people import devices
 from tests.axe import faults
+from tests.browser import until
 from tests.builders import an_answer
-from tests.phone_browser import ARRIVED, NOT_SENT, Here, answer, connect_without_a_pin, no_network, online
+from tests.phone_browser import (
+    ARRIVED,
+    NOT_SENT,
+    SHELL_IS_KEPT,
+    Here,
+    answer,
+    connect_without_a_pin,
+    no_network,
+    online,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PIN = "4711"
+PIN_IS_KEPT = """
+async () => (await (await caches.open("parts")).keys()).some(({ url }) => url.endsWith("/phone_pin.js"))
+"""
 EARLIER = timedelta(days=3)
 
 
@@ -217,10 +230,56 @@ async def test_leaving_and_disconnecting_ask_for_the_pin_where_there_is_one(here
             assert [each.revoked_why for each in await devices.devices_of(db, here.client_id)] == ["by_client"]
 
 
+async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await page.locator("#this-phone summary").click()
+        change = page.get_by_role("button", name="Change reminders")
+        await change.click()
+        await fill_pin(page, PIN)
+        await page.get_by_label("Every day at").fill("19:30")
+        await page.locator("#remind-email").fill("maria@example.org")
+        await page.get_by_role("button", name="Remind me").click()
+        await expect(page.locator("#remind-said")).to_contain_text("On, at most once a day")
+        await page.reload()
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#remind-said")).to_contain_text("On, at most once a day")
+        assert await faults(page) == []
+        await change.click()
+        await page.locator("#pin-cancel").click()
+        await expect(page.locator("#remind-form")).to_be_hidden()
+        await expect(page.locator("#remind-email")).to_have_value("")
+        await change.click()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#remind-email")).to_have_value("maria@example.org")
+        await expect(page.locator("#remind-form")).to_be_visible()
+
+
+async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await until(page, SHELL_IS_KEPT)
+        # With a new release the parts of the one before go, and its addresses are others: no memory of them helps.
+        device = await page.context.new_cdp_session(page)
+        await device.send("Network.enable")
+        await device.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        await page.evaluate("caches.delete('parts')")
+        async with page.expect_response("**/phone_pin.js"):
+            await page.reload()
+        await until(page, PIN_IS_KEPT)
+        await page.get_by_role("button", name="Hide this page").click()
+        await page.context.set_offline(True)
+        await page.reload()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#check-in")).to_be_visible()
+
+
 async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:
     async with here.page() as page:
         await connect_with_a_pin(page, here)
         await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         await open_history(page, PIN)
         await page.get_by_role("button", name="Hide this page").click()
         await expect(page.locator("#history")).to_be_hidden()

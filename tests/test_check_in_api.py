@@ -338,8 +338,10 @@ async def test_a_check_in_that_lacks_a_substance_of_the_course_is_stored_as_part
 ) -> None:
     body = (await put(http, here.phone, form_now(craving={"cocaine": 3}))).json()["check_in"]
     assert body["partly"] is True
+    assert body["craving"] == {"cocaine": 3}
     moment = (await put(http, here.phone, form_now(kind="moment", craving={"cocaine": 3}))).json()["check_in"]
     assert moment["partly"] is False
+    assert moment["craving"] == {"cocaine": 3}
 
 
 async def test_notes_are_sealed_at_rest_and_open_only_for_their_row(http: httpx.AsyncClient, here: Setting) -> None:

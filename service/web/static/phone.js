@@ -11,10 +11,10 @@ import {
   touchAnswers,
   touchMoment,
 } from "./phone_check_in.js";
-import { keepDraft } from "./phone_draft.js";
+import { beingFilled, keepDraft } from "./phone_draft.js";
 import { cardStays, questions } from "./phone_due.js";
 import { unmark } from "./phone_form.js";
-import { coverAgain, listenToCover, lock, openLock, setCovered } from "./phone_lock.js";
+import { asksForPin, coverAgain, listenToCover, lock, setCovered } from "./phone_lock.js";
 import { clinic, element, enter, hideCrisis, leave, link, onBack, page, show, showCrisis } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { sendWhenItMay, then, wake } from "./phone_sending.js";
@@ -46,17 +46,28 @@ async function fetched(name, fault) {
 }
 
 // Where this part cannot be had just now, the next round comes here again.
+// Nor is what somebody is just answering taken from under their hands: once they tap Send it is saved, and waits.
 async function ended(deviceId) {
-  await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today"]);
+  if (beingFilled()) return;
+  await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today", "draft"]);
 }
 
-async function connectView(why) {
+// Such a page has come by the network, and what says why comes by it, too.
+async function whyConnect(why) {
+  const part = why && (await import("./phone_connection.js").catch(() => null));
+  return part ? part.WHY[why]() : "";
+}
+
+async function connectView(reason) {
   const device = await page.store.kept("device");
   element("connect-cancel").hidden = !device;
-  element("connect-why").textContent = why;
-  element("connect-why").hidden = !why;
   if (link.code) element("code").value = link.code;
   (device ? enter : show)("connect");
+  // No view waits for a script.
+  whyConnect(reason).then((why) => {
+    element("connect-why").textContent = why;
+    element("connect-why").hidden = !why;
+  });
   await showQueue(page.store, wake);
 }
 
@@ -69,8 +80,7 @@ async function connect(event) {
 }
 
 async function openHistory() {
-  const isChosen = await page.store.kept("pin");
-  const door = isChosen ? { openHistoryLock: openLock } : await fetched("./phone_pin.js", "history-words");
+  const door = await fetched("./phone_pin.js", "history-words");
   if (door && !(await door.openHistoryLock())) return;
   enter("history");
   const part = door && (await fetched("./phone_history.js", "history-words"));
@@ -149,19 +159,20 @@ function listen() {
 
 // Where there is none, the page says why; what needs none works.
 async function openedStore() {
-  const fault = element("connect-fault");
+  let why;
   try {
     if (window.isSecureContext && window.indexedDB) {
       page.store = await openStore(clinic);
       return true;
     }
-    fault.textContent = say("This page needs a secure address (https) and a browser that keeps its data.");
+    why = "insecure";
   } catch {
-    fault.textContent = say("This browser keeps nothing (private mode?), so answers could be lost. Try another one.");
+    why = "private";
   }
   page.store = NO_STORE;
   listen();
   show("connect");
+  element("connect-fault").textContent = await whyConnect(why);
   return false;
 }
 
@@ -174,21 +185,19 @@ async function start() {
     setCovered(false);
     // What the cover keeps out of sight stays so until the code is right.
     document.body.classList.toggle("closed", isCovered);
-    await connectView(
-      say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. To leave monitoring without a PIN, ask your clinic."),
-    );
+    await connectView("forgotten");
   };
   await coverAgain();
   listen();
   const wanted = new URLSearchParams(location.search).get("language");
   // Without a network comes the page that was kept, in its own language.
   if (wanted && wanted !== language) element("language-said").textContent = say("This needs a connection. Please try again.");
+  // What asks for the PIN is there without a network, too, and nothing waits for it.
+  if (await page.store.kept("pin")) asksForPin();
   const isConnected = await page.store.kept("device");
   if (!isConnected || link.code) {
-    const why = isConnected ? "again" : await page.store.kept("why");
-    const part = why && (await import("./phone_connection.js").catch(() => null));
-    await connectView(part ? part.WHY[why]() : "");
-    if (await cardStays()) showCrisis(element("connect"));
+    await connectView(isConnected ? "again" : await page.store.kept("why"));
+    if (await cardStays()) showCrisis();
     if (isConnected) await wake();
   } else {
     // Without a network it is offered at another opening.
@@ -198,7 +207,7 @@ async function start() {
     await showDay();
     // The step to a view that did not come again is gone back, or Back would seem to do nothing.
     if (!page.again && !["moment", "questions"].includes(page.view)) leave();
-    if (questions.crisisStays && page.view === "check-in") showCrisis(element("crisis-place"));
+    if (questions.crisisStays && element("crisis").hidden) showCrisis();
     await showQueue(page.store, wake);
     await wake();
   }

@@ -30,6 +30,8 @@ async function agreeOnLanguage(noted) {
     sessionStorage.removeItem("language");
     return;
   }
+  // Whoever types a code or a PIN is not interrupted.
+  if (page.view === "connect" || document.querySelector("dialog[open]")) return;
   // Not again and again: where that page cannot be had just now, or not be kept, this one comes in its place.
   if (noted === language || Date.now() - (sessionStorage.triedAt || 0) < AGAIN_MILLISECONDS) return;
   sessionStorage.triedAt = Date.now();

@@ -1,17 +1,16 @@
 // The day's questions, and "log a craving now".
-import { clock, dayOf, dayShifted, isDay, localTime, weekday, zone } from "./phone_days.js";
-import { fill, isLeft, keepDraft, keptDraft } from "./phone_draft.js";
+import { clock, dayOf, isDay, localTime, weekday, zone } from "./phone_days.js";
+import { fill, form, isLeft, keepDraft, keptDraft, moment, ownDraft, spend } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
-import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
+import { clinic, element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
-import { newId } from "./phone_store.js";
-import { say } from "./phone_words.js";
+import { newId, openStore } from "./phone_store.js";
+import { language, say } from "./phone_words.js";
 
-// The day's form on the screen: the client day that it asks about, when it was last touched, and when within that day.
-const form = { day: "", touchedAt: null, answeredAt: null };
-const moment = { touchedAt: null };
+// The zone goes with the time: an answer keeps its day also where the phone has travelled before it is sent.
+const stampOf = (at) => ({ answered_at: localTime(at), time_zone: zone() });
 
 async function answeredToday() {
   const answered = await page.store.kept("answeredDay");
@@ -43,14 +42,18 @@ export async function showDay() {
   const last = await lastScores();
   // A tap meanwhile has opened another one.
   if (page.view !== view) return;
+  if (isAnswered && isOver && asked(element("answers"))) page.again = true;
   if (!page.again && isAnswered) showDone();
   else showQuestions(last);
 }
 
-// Who reads the answers, as long as somebody does.
+const ownNotice = element("monitoring").textContent;
+
+// Who reads the answers, as long as somebody does: in this page's language.
 export function showNotice() {
-  const { paused, substances, monitoring } = page.today;
-  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : monitoring;
+  const { paused, substances, monitoring, said_in: saidIn } = page.today;
+  const told = saidIn === language ? monitoring : ownNotice;
+  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : told;
   for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
 }
 
@@ -72,18 +75,18 @@ function endYesterday() {
 const lastScores = async () => (await page.store.kept("lastScores")) || page.today.last || {};
 
 function showQuestions(lastGiven) {
-  if (!page.today.substances.length) {
+  endYesterday();
+  // What is being filled in stays the day's for which it was begun, and asks what it asked.
+  const isBegun = asked(element("answers"));
+  const { last_infusion: last, substances } = page.today;
+  if (!isBegun || !form.stamp) Object.assign(form, { day: dayOf(new Date()), substances });
+  if (!isBegun && !substances.length) {
     show("over");
     return;
   }
-  endYesterday();
-  // What is being filled in stays the day's for which it was begun.
-  const shown = (asked(element("answers")) && form.answeredAt) || new Date();
-  form.day = dayOf(shown);
-  const { last_infusion: last } = page.today;
   const isToday = last && form.day === page.today.client_day;
   const since = isToday ? say("Day {days} after infusion {number}.", { days: last.days_ago, number: last.number }) : "";
-  element("day").textContent = weekday(dayShifted(shown));
+  element("day").textContent = weekday(new Date(`${form.day}T12:00`));
   element("day-words").textContent = `${since} ${say("About 15 seconds.")}`.trim();
   showDayCravings();
   showLast(lastGiven);
@@ -95,31 +98,29 @@ export async function touchAnswers() {
   const now = new Date();
   const isNew = !form.touchedAt && form.day !== dayOf(now);
   form.touchedAt = now;
-  if (isNew || form.day === dayOf(now)) form.answeredAt = now;
+  if (isNew || form.day === dayOf(now)) form.stamp = stampOf(now);
   if (isNew) showQuestions(await lastScores());
 }
 
-const showDayCravings = () => showCravings(element("cravings"), "craving", page.today.substances, say("strongest today"));
+const showDayCravings = () => showCravings(element("cravings"), "craving", form.substances, say("strongest today"));
 
 // The page is opened, and something was chosen here before that was not sent.
 async function showDraft(due) {
   const draft = await keptDraft();
   if (!draft) return;
+  Object.assign(form, draft.form);
   showDayCravings();
   fill(draft, "answers");
-  const at = new Date(draft.at);
-  if (asked(element("answers"))) Object.assign(form, { day: dayOf(at), touchedAt: at, answeredAt: at });
   page.again = draft.view === "check-in" && Boolean(await answeredToday());
   const begun = due.find(({ code }) => code === draft.code);
   if (draft.view === "questions" && begun) await openQuestions(begun);
   if (draft.view !== "moment") return;
-  openMoment();
+  showMoment(draft.moment.substances);
   fill(draft, "moment-form");
-  moment.touchedAt = at;
+  moment.touchedAt = draft.moment.touchedAt;
 }
 
 export async function answerAgain() {
-  hideCrisis();
   page.again = true;
   enter("check-in");
   showQuestions(await lastScores());
@@ -133,8 +134,9 @@ function emptyForm() {
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
-  form.touchedAt = form.answeredAt = null;
+  form.touchedAt = form.stamp = null;
   endAgain();
+  ownDraft("answers");
   keepDraft();
 }
 
@@ -150,13 +152,18 @@ export async function closeAgain() {
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
-export async function save(at, body, fault, alsoKeep) {
+export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
   page.busy = true;
   try {
-    const stamped = { answered_at: localTime(at), time_zone: zone(), ...body };
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
-    await page.store.enqueue({ id: newId(at.getTime()), deviceId, body: stamped }, ["draft"]);
+    const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
+    await page.store.enqueue(answer, spend(fault.closest("form").id)).catch(async (error) => {
+      if (error.name !== "InvalidStateError") throw error;
+      // The browser has deleted what this page kept: the answer waits in a new store for another code.
+      page.store = await openStore(clinic);
+      await page.store.enqueue(answer);
+    });
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
@@ -177,7 +184,7 @@ export async function saveAnswer(event) {
     showQuestions(await lastScores());
     return;
   }
-  const { answers, missing, nothing } = readAnswers(element("answers"), page.today.substances);
+  const { answers, missing, nothing } = readAnswers(element("answers"));
   const fault = element("answers-fault");
   if (nothing) {
     fault.textContent = say("Please answer at least one question.");
@@ -193,14 +200,15 @@ export async function saveAnswer(event) {
     );
     return;
   }
-  const answeredAt = (form.day !== dayOf(new Date()) && form.answeredAt) || new Date();
-  const saved = await save(answeredAt, { kind: "daily", ...answers }, fault, async () => {
+  const now = new Date();
+  const [day, stamp] = form.stamp && form.day !== dayOf(now) ? [form.day, form.stamp] : [dayOf(now), stampOf(now)];
+  const alsoKeep = async () => {
     await page.store.keep("lastScores", scoresOf(answers));
-    await page.store.keep("answeredDay", dayOf(answeredAt));
+    await page.store.keep("answeredDay", day);
     if (answers.safety) await keepCard();
     else if (answers.safety === false) await page.store.forget("card");
-  });
-  if (!saved) return;
+  };
+  if (!(await save({ kind: "daily", ...answers }, fault, alsoKeep, stamp))) return;
   emptyForm();
   hideCrisis();
   questions.crisisStays = answers.safety || (await cardStays());
@@ -211,11 +219,13 @@ export async function saveAnswer(event) {
 
 // ---- a moment: craving now, kept beside the day's answers
 
-export function openMoment() {
-  showCravings(element("moment-cravings"), "now", page.today.substances, say("right now"));
+export const openMoment = () => showMoment(page.today.substances);
+
+function showMoment(substances) {
+  showCravings(element("moment-cravings"), "now", substances, say("right now"));
   element("moment-form").reset();
   element("moment-fault").textContent = "";
-  moment.touchedAt = null;
+  Object.assign(moment, { substances, touchedAt: null });
   enter("moment");
 }
 
@@ -225,6 +235,7 @@ export function touchMoment() {
 
 export async function closeMoment() {
   element("moment-form").reset();
+  ownDraft("moment-form");
   await closeView();
   await keepDraft();
 }
@@ -240,13 +251,13 @@ export async function saveMoment(event) {
   event.preventDefault();
   if (page.busy) return;
   if (isLeft(moment.touchedAt)) element("moment-form").reset();
-  const craving = readCravings(element("moment-form"), "now", page.today.substances);
+  const craving = readCravings(element("moment-form"), "now");
   const fault = element("moment-fault");
   if (!Object.keys(craving).length) {
     fault.textContent = say("Please tap a number.");
     return;
   }
-  if (!(await save(new Date(), { kind: "moment", craving }, fault, async () => {}))) return;
+  if (!(await save({ kind: "moment", craving }, fault, async () => {}))) return;
   await closeMoment();
   await sendSaved();
 }

@@ -1,7 +1,8 @@
 // Connecting this phone by the clinic's code, and ending that. What was answered and not sent stays through both.
 import { localTime } from "./phone_days.js";
+import { keepCard } from "./phone_due.js";
 import { mayGoOn } from "./phone_lock.js";
-import { clinic, element, leave, link, loadAnew, page, show, soon } from "./phone_page.js";
+import { clinic, element, hideCrisis, leave, link, loadAnew, page, show, soon } from "./phone_page.js";
 import { offerPin } from "./phone_pin.js";
 import { wake } from "./phone_sending.js";
 import { Disconnected, Refused, Unreachable, ask, askAsDevice, askAs, base64url, sendQueue, waitingAnswers } from "./phone_server.js";
@@ -72,8 +73,13 @@ async function unsubscribe() {
   if (held) await held.unsubscribe();
 }
 
-// Why this phone is asked for a code, also at later openings; answers that wait or were refused stay.
+// Why this phone is asked for a code, also at later openings, or cannot be given one; answers that wait or were refused
+// stay.
 export const WHY = {
+  insecure: () => say("This page needs a secure address (https) and a browser that keeps its data."),
+  private: () => say("This browser keeps nothing (private mode?), so answers could be lost. Try another one."),
+  forgotten: () =>
+    say("Ask your clinic for a new code: it opens everything again, and you choose a new PIN. To leave monitoring without a PIN, ask your clinic."),
   again: () => say("This phone is already connected. Connect it again only if your clinic asked you to."),
   lost: () =>
     `${say("This phone is no longer connected.")} ${say("Ask your clinic for a new code.")} ${say("Answers not sent yet are kept here.")}`,
@@ -88,6 +94,8 @@ export async function end(store, deviceId, why, keys) {
       else kept.clear();
       if (said) kept.put(said, "why");
     });
+  // A yes that was not sent has brought it, too.
+  if (keys && !element("crisis").hidden) await keepCard().catch(() => {});
   await soon(PATIENCE_MILLISECONDS, unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));
@@ -126,6 +134,7 @@ export async function connect() {
   }
   page.today = null;
   link.code = "";
+  hideCrisis();
   leave();
   show("waiting");
   await offerPin();

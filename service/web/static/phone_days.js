@@ -16,9 +16,15 @@ export function localTime(date) {
 }
 
 // An instant whose calendar day, on the phone's clock, is the client day.
-export const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
+const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
 
 export const dayOf = (date) => localTime(dayShifted(date)).slice(0, 10);
+
+// When the client day ends that it is.
+export function dayEnd(date) {
+  const day = dayShifted(date);
+  return new Date(day.getFullYear(), day.getMonth(), day.getDate() + 1, DAY_ENDS_AT_HOUR);
+}
 
 // As the phone's owner reads days and times, where the page has their language.
 const locale = navigator.languages.find((each) => each.split("-")[0] === language) || language;

@@ -1,5 +1,8 @@
-// What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it; sending it, covering
-// the page and, an hour after the last tap, the end of the client day do. Nothing of it is ever sent from here.
+// What is chosen and not sent yet. A reload, a call or a browser short of memory takes none of it, nor does the cover,
+// beneath which the form stays, too; sending it and, an hour after the last tap, the end of the client day do. Nothing of
+// it is ever sent from here.
+//
+// With it goes whose day it is: a form that comes back is as old as it was.
 import { dayOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 
@@ -7,7 +10,14 @@ const FORMS = ["answers", "moment-form", "questions-form"];
 // So long after the last tap a form is still what somebody is doing; after it, "right now" was some other moment.
 const LEFT_MILLISECONDS = 60 * 60 * 1000;
 
-const drafting = { busy: false, again: false };
+// The day's form on the screen: the client day and the substances that it asks about, when it was last touched, and the
+// time and zone of the last touch within that day.
+export const form = { day: "", substances: [], touchedAt: null, stamp: null };
+export const moment = { substances: [], touchedAt: null };
+
+// `own`: the forms that were touched here, `touchedAt` when last; of the others another tab may have kept something.
+const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0 };
+export const ownDraft = (id) => drafting.own.add(id);
 
 // Also where the phone's clock was set meanwhile; not one that was never touched.
 export const isLeft = (touchedAt) => touchedAt && Math.abs(Date.now() - touchedAt) > LEFT_MILLISECONDS;
@@ -18,14 +28,44 @@ const chosenIn = (id) =>
     .map(({ name, value }) => [name, value]);
 
 async function write() {
-  const forms = FORMS.map(chosenIn);
-  if (element("cover").hidden && forms.some((chosen) => chosen.length)) {
-    await page.store.keep("draft", { at: Date.now(), view: page.view, code: element("items").dataset.code, forms });
-  } else await page.store.forget("draft");
+  const before = (await page.store.kept("draft")) || { forms: [[], [], []] };
+  const own = FORMS.map((id, at) => drafting.own.has(id) || !before.forms[at].length);
+  const forms = FORMS.map((id, at) => (own[at] ? chosenIn(id) : before.forms[at]));
+  if (!forms.some((chosen) => chosen.length)) {
+    await page.store.forget("draft");
+    return;
+  }
+  await page.store.keep("draft", {
+    form: own[0] ? form : before.form,
+    moment: own[1] ? moment : before.moment,
+    code: own[2] ? element("items").dataset.code : before.code,
+    at: drafting.touchedAt || before.at,
+    view: page.view,
+    forms,
+  });
 }
 
-// As the forms stand now; one writing at a time, the last of them with everything.
-export async function keepDraft() {
+// Part of the writing of the answer that was made of this form.
+export const spend = (id) => (kept) => {
+  kept.get("draft").onsuccess = ({ target: { result } }) => {
+    if (!result) return;
+    result.forms[FORMS.indexOf(id)] = [];
+    kept.put(result, "draft");
+  };
+};
+
+// Whether somebody is in the middle of it.
+export const beingFilled = () =>
+  !isLeft(drafting.touchedAt) &&
+  FORMS.some((id) => (page.view === "questions" || id !== "questions-form") && chosenIn(id).length);
+
+// As the forms stand now, after a tap or a letter (`event`) or without; one writing at a time, the last of them with
+// everything.
+export async function keepDraft(event) {
+  if (event) {
+    drafting.touchedAt = Date.now();
+    ownDraft(event.target.form.id);
+  }
   drafting.again = true;
   if (drafting.busy) return;
   drafting.busy = true;
@@ -36,11 +76,16 @@ export async function keepDraft() {
   drafting.busy = false;
 }
 
-// This client day's or the last hour's, or nothing.
+// This client day's or the last hour's; what is older holds the day's form alone, of which endYesterday() leaves what
+// nobody has heard yet.
 export async function keptDraft() {
   const draft = await page.store.kept("draft");
-  if (!draft || (dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at))) return page.store.forget("draft");
-  if (draft.view === "moment" && isLeft(draft.at)) draft.view = "";
+  if (!draft) return draft;
+  const isPast = dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at);
+  if (isPast) Object.assign(draft, { view: "", code: "", forms: [draft.forms[0], [], []] });
+  if (!draft.form || !draft.forms.some((chosen) => chosen.length)) return page.store.forget("draft");
+  drafting.touchedAt = draft.at;
+  if (draft.view === "moment" && isLeft(draft.moment.touchedAt)) draft.view = "";
   return draft;
 }
 

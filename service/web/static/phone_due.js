@@ -1,5 +1,5 @@
 // What is left to do today beside the check-in, the view of a day that is answered, and how long the crisis card stays.
-import { dayOf } from "./phone_days.js";
+import { dayEnd } from "./phone_days.js";
 import { asking, dueNow, listDue } from "./phone_instruments.js";
 import { element, page, show, showCrisis } from "./phone_page.js";
 
@@ -23,14 +23,17 @@ export async function openQuestions(due) {
 // The day is answered.
 export function showDone() {
   show("done");
-  if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+  if (questions.crisisStays) showCrisis();
 }
 
-// The card outlives the page: until the client day ends, or the page is covered or connected anew.
-export const keepCard = () => page.store.keep("card", dayOf(new Date()));
+// The card outlives the page: until the client day ends and for six hours at least, or until the page is covered or
+// connected anew.
+const CARD_MILLISECONDS = 6 * 60 * 60 * 1000;
+
+export const keepCard = () => page.store.keep("card", Math.max(dayEnd(new Date()), Date.now() + CARD_MILLISECONDS));
 
 export async function cardStays() {
-  const stays = (await page.store.kept("card")) === dayOf(new Date());
+  const stays = (await page.store.kept("card")) > Date.now();
   if (!stays) await page.store.forget("card");
   return stays;
 }

@@ -67,22 +67,18 @@ export function unmark(input) {
   if (answered) answered.classList.remove("left-out");
 }
 
-// The scores of these substances, as far as they are chosen.
-export function readCravings(form, name, substances) {
-  const craving = {};
-  for (const substance of substances) {
-    const value = scoreOf(form, `${name}.${substance}`);
-    if (value !== null) craving[substance] = value;
-  }
-  return craving;
+// The scores as they are chosen on the screen, whatever the course treats by now.
+export function readCravings(form, name) {
+  const chosenOnes = Array.from(form.querySelectorAll(`input[name^="${name}."]:checked`));
+  return Object.fromEntries(chosenOnes.map((input) => [input.name.split(".")[1], Number(input.value)]));
 }
 
 // What is filled in, as the server wants it; `missing` are the scales left empty, `nothing` that no scale is answered.
-export function readAnswers(form, substances) {
+export function readAnswers(form) {
   const used = Array.from(form.querySelectorAll("input[name=used]:checked"), (box) => box.value);
   const safety = chosen(form, "safety");
   const answers = {
-    craving: readCravings(form, "craving", substances),
+    craving: readCravings(form, "craving"),
     mood: scoreOf(form, "mood"),
     anxiety: scoreOf(form, "anxiety"),
     used: used.length ? used.filter((value) => value !== "none") : null,

@@ -11,10 +11,19 @@ export const asking = () => import("./phone_questions.js").catch(() => null);
 export async function keepDefinitions(store, today, fetchOne) {
   const kept = (await store.kept("instruments")) || {};
   const missing = today.instruments.filter(({ code, version }) => (kept[code] || {}).version !== version);
-  for (const { code } of missing) kept[code] = await fetchOne(code);
-  if (missing.length) await store.keep("instruments", kept);
+  let failed;
+  for (const { code } of missing) {
+    try {
+      kept[code] = await fetchOne(code);
+      await store.keep("instruments", kept);
+    } catch (error) {
+      // The others are asked all the same.
+      failed = error;
+    }
+  }
   // And with it the part that asks, for which nothing waits: a script may hang.
   if (today.instruments.length) asking();
+  if (failed) throw failed;
 }
 
 // In the page's language where it was translated; `language` says in whose words it is.

@@ -23,6 +23,8 @@ export function show(view) {
     element(view).querySelector("h1").focus();
   }
   page.view = view;
+  // The card goes with whoever looks at another view.
+  if (!element("crisis").hidden && !element(view).contains(element("crisis"))) showCrisis();
 }
 
 // A view above the day's own: Back leaves it, and not the page. After a reload the step to it is there already.
@@ -54,7 +56,9 @@ export const soon = (milliseconds, task) =>
 
 // ---- the crisis card: what the page brought with it, shown without asking anybody
 
-export function showCrisis(place) {
+const cardPlace = () => element(page.view).querySelector("[id$=crisis-place]") || element(page.view);
+
+export function showCrisis(place = cardPlace()) {
   const card = element("crisis");
   if (!card.firstChild) card.append(...element("help-card").cloneNode(true).childNodes);
   card.setAttribute("role", "alert");

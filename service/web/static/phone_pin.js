@@ -1,12 +1,87 @@
-// Choosing a PIN. docs/decisions/0015 says who may, and what it opens.
-import { dayOf } from "./phone_days.js";
-import { askPin, digestOf } from "./phone_lock.js";
-import { page } from "./phone_page.js";
+// The PIN before what is the client's alone: choosing it, and asking for it. It is looked at here and nowhere else; it is
+// a door for whoever picks the phone up, and encrypts nothing. docs/decisions/0015 says who may choose one, and what it
+// opens.
+import { dayAndTime, dayOf } from "./phone_days.js";
+import { lock } from "./phone_lock.js";
+import { element, page } from "./phone_page.js";
 import { say } from "./phone_words.js";
 
 const ITERATIONS = 310000;
+const SHORTEST = 4;
+const FREE_TRIES = 5;
+const FIRST_PAUSE_MILLISECONDS = 5 * 60 * 1000;
+const LONGEST_PAUSE_MILLISECONDS = 24 * 60 * 60 * 1000;
 // Long enough to choose a PIN and to be called away once.
 const OFFER_MILLISECONDS = 10 * 60 * 1000;
+
+async function digestOf(pin, salt, iterations) {
+  const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(pin), "PBKDF2", false, ["deriveBits"]);
+  const bits = await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256);
+  return new Uint8Array(bits).join();
+}
+
+// A pause that no changed clock makes longer than it can be.
+const pauses = ({ until }) => until > Date.now() && until < Date.now() + LONGEST_PAUSE_MILLISECONDS;
+
+// What is wrong with a PIN, in words; "" where it is right. A try is counted before it is looked at: closing the page in
+// between saves none. From the fifth wrong one on, each costs a longer pause.
+async function faultOf(pin) {
+  if (pin.length < SHORTEST) return say("Only digits, at least four.");
+  const kept = await page.store.kept("pin");
+  if (!pauses(kept)) {
+    kept.wrong += 1;
+    const pause = FIRST_PAUSE_MILLISECONDS * 4 ** (kept.wrong - FREE_TRIES);
+    kept.until = kept.wrong < FREE_TRIES ? 0 : Date.now() + Math.min(pause, LONGEST_PAUSE_MILLISECONDS);
+    await page.store.change((store) => store.put(kept, "pin"));
+    if ((await digestOf(pin, kept.salt, kept.iterations)) === kept.digest) {
+      await page.store.change((store) => store.put({ ...kept, wrong: 0, until: 0 }, "pin"));
+      return "";
+    }
+  }
+  if (!kept.until) return say("Not right. Tries left: {count}.", { count: FREE_TRIES - kept.wrong });
+  return say("Too many wrong ones. Next try: {when}.", { when: dayAndTime(new Date(kept.until)) });
+}
+
+// The dialog, until `judge(pin, again)` has no fault to tell; true where the door is open. `why`: of a new one.
+function askPin(title, why, judge) {
+  const dialog = element("pin");
+  const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
+  element("pin-title").textContent = title;
+  element("pin-why").textContent = why;
+  element("pin-new").hidden = !why;
+  element("pin-old").hidden = Boolean(why);
+  for (const input of [first, again]) input.value = "";
+  fault.textContent = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const end = (opened) => {
+      dialog.onclose = null;
+      dialog.close();
+      resolve(opened);
+    };
+    dialog.onclose = () => resolve(false);
+    element("pin-cancel").onclick = () => end(false);
+    element("pin-old").onclick = () => {
+      end(false);
+      lock.forgotten();
+    };
+    element("pin-form").onsubmit = async (event) => {
+      event.preventDefault();
+      // One try at a time.
+      if (page.busy) return;
+      page.busy = true;
+      fault.textContent = await judge(first.value, again.value).finally(() => {
+        page.busy = false;
+      });
+      first.value = again.value = "";
+      if (!fault.textContent) end(true);
+    };
+  });
+}
+
+export const openLock = () => askPin("PIN", "", faultOf);
+
+// ---- choosing one
 
 async function choose(pin, since) {
   const salt = crypto.getRandomValues(new Uint8Array(16));
@@ -35,7 +110,7 @@ export async function offerPin() {
     const age = Date.now() - offered;
     return sessionStorage.offerPin === String(offered) && age >= 0 && age < OFFER_MILLISECONDS;
   };
-  if (!isClients()) await openHistoryLock();
+  if (!isClients()) await chooseLate();
   else await choosePin(
     say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
     () => (isClients() ? null : today()),
@@ -44,8 +119,10 @@ export async function offerPin() {
 }
 
 // Chosen later it may be by anybody: what was answered before stays closed.
-export const openHistoryLock = () =>
+const chooseLate = () =>
   choosePin(
     say("It opens what you answer from today on. Your clinic's new code opens what was before, too: anybody could choose a PIN here."),
     today,
   );
+
+export const openHistoryLock = async () => ((await page.store.kept("pin")) ? openLock() : chooseLate());

@@ -1,13 +1,15 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
 import { save as saveBody } from "./phone_check_in.js";
-import { fill, keepDraft, keptDraft } from "./phone_draft.js";
+import { fill, keepDraft, keptDraft, ownDraft } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
 import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
 import { sendSaved } from "./phone_sending.js";
 import { language, say } from "./phone_words.js";
+
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
 
 const optionsOf = (definition, item) => item.options || definition.options;
 
@@ -37,7 +39,7 @@ export async function close() {
 function settleCrisis() {
   const question = questions.definition && urgentQuestion(questions.definition);
   if (question) showCrisis(question);
-  else if (questions.crisisStays) showCrisis(element("done-crisis-place"));
+  else if (questions.crisisStays || document.querySelector("input[name=safety][value=yes]:checked")) showCrisis();
   else {
     hideCrisis();
     element("done-crisis-place").append(element("crisis"));
@@ -70,9 +72,16 @@ export async function save() {
     return;
   }
   const { code, version, language } = questions.definition;
+  page.busy = true;
+  const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
+  page.busy = false;
+  if (answered[code] === asked.since) {
+    fault.textContent = say("These questions were answered in another window already. They are not sent again.");
+    return;
+  }
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
-  const saved = await saveBody(new Date(), body, fault, async () => {
+  const saved = await saveBody(body, fault, async () => {
     await markAnswered(page.store, asked);
     if (isUrgent) await keepCard();
   });
@@ -80,6 +89,7 @@ export async function save() {
   if (isUrgent) questions.crisisStays = true;
   await close();
   element("items").replaceChildren();
+  ownDraft("questions-form");
   await keepDraft();
   await sendSaved();
 }
@@ -91,24 +101,24 @@ function showItems(definition) {
   inOwnWords(element("questions-title"), definition, "asks");
   inOwnWords(element("questions-lead"), definition, "lead");
   inOwnWords(element("questions-source"), definition, "attribution");
-  element("questions-foreign").hidden = definition.language.split("-")[0] === language;
+  const foreign = element("questions-foreign");
+  foreign.hidden = definition.language.split("-")[0] === language;
+  foreign.textContent = say("These questions are not there in your language yet. Your care team will gladly go through them with you.");
   element("questions-fault").textContent = "";
   element("items").lang = definition.language;
   element("items").replaceChildren(
     ...definition.items.map((item) => {
-      const question = element("question").content.cloneNode(true);
-      question.querySelector("legend").textContent = item.text;
-      question.querySelector("fieldset").dataset.item = item.code;
-      question.querySelector(".choices").append(
+      const question = make("fieldset");
+      question.dataset.item = item.code;
+      const choices = make("div", { className: "choices" });
+      choices.append(
         ...optionsOf(definition, item).map(({ value, text }) => {
-          const choice = element("choice").content.cloneNode(true);
-          const input = choice.querySelector("input");
-          input.name = `item.${item.code}`;
-          input.value = value;
-          choice.querySelector("span").textContent = text;
+          const choice = make("label", { className: "score" });
+          choice.append(make("input", { type: "radio", name: `item.${item.code}`, value }), make("span", { textContent: text }));
           return choice;
         }),
       );
+      question.append(make("legend", { textContent: item.text }), choices);
       return question;
     }),
   );

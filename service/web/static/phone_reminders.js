@@ -1,9 +1,13 @@
 // Reminders: at an hour that the client chooses, by a message of this browser, with e-mail behind it; off by default.
 import { zone } from "./phone_days.js";
+import { mayGoOn } from "./phone_lock.js";
 import { showMonitoring } from "./phone_monitoring.js";
 import { element, page } from "./phone_page.js";
 import { Refused, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
+
+// Whether the address is shown and may be changed: with a PIN, after it alone.
+let isOpened = false;
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
 
@@ -36,7 +40,12 @@ function put() {
     make("button", { type: "submit", textContent: say("Remind me") }),
     make("button", { id: "remind-off", type: "button", textContent: say("Turn reminders off"), hidden: true }),
   );
-  element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, form, ...aboutHiding());
+  const change = make("button", { id: "remind-change", type: "button", className: "quiet", textContent: say("Change reminders"), hidden: true });
+  element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, change, form, ...aboutHiding());
+  change.addEventListener("click", async () => {
+    isOpened = await mayGoOn();
+    if (isOpened) await tellAll();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const at = element("remind-at").value;
@@ -52,8 +61,10 @@ function bytesOf(base64url) {
 }
 
 function tell({ remind_time: at, email, push }) {
-  element("remind-at").value = at ? at.slice(0, 5) : "";
-  element("remind-email").value = email || "";
+  element("remind-form").hidden = !isOpened;
+  element("remind-change").hidden = isOpened;
+  element("remind-at").value = isOpened && at ? at.slice(0, 5) : "";
+  element("remind-email").value = (isOpened && email) || "";
   element("remind-off").hidden = !at;
   const by = push ? say("in this browser") : say("by e-mail");
   const on = push || email ? `${say("On, at most once a day:")} ${by}` : say("Not yet. Give an e-mail address, or allow messages of this page.");
@@ -119,11 +130,15 @@ export async function follow(remindZone) {
 
 export async function showReminders() {
   if (!element("this-phone").open) return;
+  isOpened = !(await page.store.kept("pin"));
   if (!element("remind-form")) put();
   await showMonitoring();
+  await tellAll();
+}
+
+async function tellAll() {
   try {
     tell(await askAsDevice(page.store, "GET", "/v1/phone-settings"));
-    element("remind-form").hidden = false;
   } catch {
     element("remind-said").textContent = say("This needs a connection. Please try again.");
   }

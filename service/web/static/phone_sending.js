@@ -7,7 +7,7 @@ import { scoresOf } from "./phone_form.js";
 import { keepDefinitions } from "./phone_instruments.js";
 import { clinic, loadAnew, page } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
-import { Disconnected, Refused, Unreachable, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
+import { Disconnected, Refused, Unreachable, abandonRequests, askAsDevice, sendQueue, waitingAnswers } from "./phone_server.js";
 import { language } from "./phone_words.js";
 
 const FIRST_WAIT_MILLISECONDS = 1000;
@@ -34,15 +34,16 @@ async function hear() {
   if (!isDay(today)) throw new Unreachable();
   // Of the last answer nothing but what the scales mark: a note has no place on this phone once it is sent.
   if (today.last) today.last = scoresOf(today.last);
+  today.said_in = language;
   await page.store.keep("today", today);
   page.today = today;
-  await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
   const replaced = (await page.store.kept("replaced")) || [];
   const isOther = today.language !== language || sessionStorage.language;
   // Nothing waits for these, and what goes wrong there is for another time.
   if (!today.due || today.reminder_zone || isOther || replaced.length) {
     import("./phone_after.js").then((part) => part.follow(today, replaced)).catch(report);
   }
+  await keepDefinitions(page.store, today, (code) => askAsDevice(page.store, "GET", `/v1/instruments/${code}`));
 }
 
 const HELD_MILLISECONDS = 350;
@@ -118,7 +119,10 @@ export async function wake() {
 // What was just answered is tried once, whatever rest the clinic's server asked for: it may be what nobody should wait for.
 export async function sendSaved() {
   sending.notBefore = 0;
-  await wake();
+  // Nor for an earlier request that hangs, as where the phone has just left a house with its Wi-Fi.
+  abandonRequests();
+  if (page.store.deviceId) await wake();
+  else await then.ended(null);
 }
 
 export function sendWhenItMay() {

@@ -44,6 +44,10 @@ export class Disconnected extends Error {
   }
 }
 
+// Those under way; whatever is sent again is stored once.
+const patiences = new Set();
+export const abandonRequests = () => patiences.forEach((patience) => patience.abort());
+
 // `holds`: the texts without which an answer is not the clinic's, whatever its status.
 export async function ask(method, path, { body, token, holds = [] } = {}) {
   const headers = { Accept: "application/json", "Accept-Language": document.documentElement.lang };
@@ -51,6 +55,7 @@ export async function ask(method, path, { body, token, holds = [] } = {}) {
   if (token) headers.Authorization = `Bearer ${token}`;
   const patience = new AbortController();
   const timer = setTimeout(() => patience.abort(), PATIENCE_MILLISECONDS);
+  patiences.add(patience);
   const askedAt = performance.now();
   let response;
   let answer;
@@ -69,6 +74,7 @@ export async function ask(method, path, { body, token, holds = [] } = {}) {
     throw new Unreachable({ atOnce: performance.now() - askedAt < AT_ONCE_MILLISECONDS });
   } finally {
     clearTimeout(timer);
+    patiences.delete(patience);
   }
   let content = {};
   try {
@@ -172,6 +178,9 @@ const BLOCKS = [400, 403, 406, 413, 422];
 // Of these answers in particular, and not of everything that would be sent.
 const isOfThese = (error) => (error instanceof Refused ? REFUSALS : BLOCKS).includes(error.status);
 
+// No other answer would fare better now.
+const isOfAll = (error) => (error instanceof Refused ? [401, 429, 503].includes(error.status) : !isOfThese(error));
+
 // A refusal of this very answer, which no repetition will change; all else is worth another try later.
 function isFinal(status) {
   return status < 500 && ![401, 408, 425, 429].includes(status);
@@ -211,7 +220,7 @@ export async function sendQueue(store, now) {
       try {
         await sendResponse(store, waiting[0], now());
       } catch (error) {
-        if (error instanceof Refused ? [401, 429, 503].includes(error.status) : !isOfThese(error)) throw error;
+        if (isOfAll(error)) throw error;
         // Whatever is wrong with this one holds up none behind it.
         passed.set(waiting[0].id, error);
       }
@@ -222,24 +231,23 @@ export async function sendQueue(store, now) {
     try {
       ({ results } = await askAsDevice(store, "POST", "/v1/check-ins/batch", batch));
     } catch (error) {
-      if (!isOfThese(error)) throw error;
+      if (isOfAll(error)) throw error;
       // One by one, so that a single answer never holds up the others.
       if (batch.length > 1) {
         mostItems = 1;
         continue;
       }
-      if (!(error instanceof Refused)) {
+      if (!(error instanceof Refused && isOfThese(error))) {
         passed.set(batch[0].id, error);
         continue;
       }
       results = [{ status: error.status, problem: error.problem }];
     }
-    let later = results.length < batch.length;
     for (const [index, result] of results.entries()) {
-      if (result.status >= 300 && !isFinal(result.status)) later = true;
+      if (result.status >= 300 && !isFinal(result.status)) passed.set(waiting[index].id, new Unreachable(result));
       else await settle(store, waiting[index], result);
     }
-    if (later) throw new Unreachable();
+    if (results.length < batch.length) throw new Unreachable();
   }
   return Array.from(passed.values());
 }

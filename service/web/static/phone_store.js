@@ -66,13 +66,13 @@ export async function openStore(clinic) {
     change: (act) => write("kept", act),
     // UUIDv7 ids sort by time, so this is the order of answering.
     queue: () => read("queue", (store) => store.getAll()),
-    // `spent`: what goes with the answer that was made of it.
-    enqueue: async (answer, spent = []) => {
+    // `spend` takes away what the answer was made of, at one stroke with it.
+    enqueue: async (answer, spend = () => {}) => {
       const writing = database.transaction(["queue", "kept"], "readwrite", { durability: "strict" });
       writing.objectStore("queue").put(answer);
       const kept = writing.objectStore("kept");
       kept.get("device").onsuccess = ({ target }) => {
-        if (idOf(target.result) === own.deviceId) for (const key of spent) kept.delete(key);
+        if (idOf(target.result) === own.deviceId) spend(kept);
       };
       await committed(writing);
     },

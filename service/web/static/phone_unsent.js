@@ -4,6 +4,8 @@ import { element } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { say } from "./phone_words.js";
 
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
+
 const FIELDS = {
   craving: () => say("Craving"),
   mood: () => say("Mood"),
@@ -38,16 +40,23 @@ function showRefused(refused, store, wake) {
   if (list.dataset.shown === shown) return;
   list.dataset.shown = shown;
   const items = refused.map((answer) => {
-    const item = element("refused-item").content.cloneNode(true);
-    item.querySelector("p").textContent = `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}`;
-    item.querySelector(".resend").addEventListener("click", async () => {
+    const item = make("li");
+    const resend = make("button", { type: "button", className: "resend", textContent: say("Send again") });
+    const gone = make("button", { type: "button", className: "delete" });
+    item.append(
+      make("p", { textContent: `${kindOf(answer.body)}, ${when(answer)}. ${reasonOf(answer.refused)}` }),
+      resend,
+      " ",
+      gone,
+    );
+    resend.addEventListener("click", async () => {
       list.dataset.shown = "";
       // Of an earlier connection: it waits with those until the client says that it is theirs.
       await store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
       await showQueue(store, wake);
       await wake();
     });
-    deletes(item.querySelector(".delete"), say("Delete"), 1, async () => {
+    deletes(gone, say("Delete"), 1, async () => {
       await store.drop(answer.id);
       await showQueue(store, wake);
     });
