@@ -21,6 +21,7 @@ class MailSink:
     port: int = 0
     answers: list[str | None] = field(default_factory=list)
     messages: list[EmailMessage] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,6 +43,7 @@ class MailSink:
         answer = self.answers.pop(0) if self.answers else "250 Kept"
         if answer is None or answer.startswith("250"):
             self.messages.append(parsed)
+            self.raw.append(raw)
             self.recipients += envelope.rcpt_tos
             self.arrived.set()
         if answer is None:

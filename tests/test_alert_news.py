@@ -18,7 +18,7 @@ from schemas.client import RecordOrigin
 from schemas.clinic import Clinic
 from schemas.staff import Role
 from service import database, ids
-from service.alerting import alert_states, alerts, deliveries, news, writing
+from service.alerting import alert_states, alerts, deliveries, news, notes, writing
 from service.config import Config
 from service.database import Db, Pool
 from service.people import clients
@@ -107,6 +107,13 @@ async def test_a_note_sent_again_because_no_answer_came_is_written_down_once(db:
         await alerts.note(db, alert_id, "No answer.", by=therapist, now=NOW, sealer=sealer, sent_as=sent_as)
     events = await alerts.events_of(db, alert_id)
     assert [each.kind for each in events].count(EventKind.NOTED) == 4
+    more = "No answer. Called again: not safe, the police were asked."
+    await alerts.note(db, alert_id, more, by=therapist, now=NOW, sealer=sealer, sent_as=one)
+    called = Outcome.CALLED
+    await alerts.resolve(db, alert_id, called, by=therapist, now=NOW, note=more, sent_as=one, sealer=sealer)
+    noted = [each for each in await alerts.events_of(db, alert_id) if each.kind is EventKind.NOTED]
+    assert notes.text_of(noted[-1], sealer, clinic_id=db.clinic_id) == more, "what was written on is kept, once"
+    assert len(noted) == 5
 
 
 async def test_what_a_colleague_wrote_since_is_read_before_it_is_closed_and_one_s_own_is_known(db: Db) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import BrowserContext, Page, Route, expect
 
 from schemas.staff import Role
 from service import database as databases
@@ -101,6 +101,31 @@ async def test_nobody_else_reads_what_was_typed_and_signing_out_deletes_it(desk:
             await page.goto(where)
             await expect(page.get_by_label("Write down something")).to_have_value("")
             await page.get_by_label("Write down something").fill(TYPED)
+
+
+async def test_what_lies_for_a_page_waits_while_that_page_is_an_error_and_an_older_form_of_it_is_read(
+    desk: Desk,
+) -> None:
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        page = await half_written(desk, context)
+        where = page.url.removeprefix(desk.address)
+        await seen_ago(desk, 16)
+        await page.get_by_role("button", name="Keep the note").click()
+        await page.wait_for_url(f"**/sign-in?ended=idle&next={where}", timeout=PATIENCE)
+        # As the release before kept it: one, and no list of them.
+        await page.evaluate("sessionStorage['neap-kept'] = JSON.stringify(JSON.parse(sessionStorage['neap-kept'])[0])")
+        await signed_in_anew(desk, context)
+
+        async def fails(route: Route) -> None:
+            missing = await (await context.request.get("/alerts/01a00000-0000-7000-8000-000000000000")).text()
+            await route.fulfill(status=200, body=missing, content_type="text/html")
+
+        await page.route(f"**{where}", fails)
+        await page.goto(where)
+        await expect(page.locator("[data-error]")).to_be_visible()
+        await page.unroute(f"**{where}")
+        await page.goto(where)
+        await expect(page.get_by_label("Write down something")).to_have_value(TYPED, timeout=PATIENCE)
 
 
 async def test_who_signed_out_elsewhere_has_what_was_typed_here_back_after_signing_in(desk: Desk) -> None:

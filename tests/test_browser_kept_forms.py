@@ -31,6 +31,25 @@ async def test_what_finds_no_place_any_more_is_shown_to_be_copied(desk: Desk) ->
         assert not await faults(page)
 
 
+async def test_what_comes_back_says_what_its_page_had_shown_and_not_what_stands_by_now(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=390) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/clients/{desk.client_id}/manage")
+        shown = page.locator("form[action$='/name'] [name=shown]")
+        now = await shown.input_value()
+        typed = await page.evaluate(
+            """() => {
+              document.querySelector("[name=family_name]").value = "Holm";
+              return kept.typed(null);
+            }"""
+        )
+        assert [each["shown"] for each in typed] == [now]
+        await page.evaluate("typed => kept.give([{ ...typed, shown: 'as.before' }])", typed[0])
+        await expect(shown).to_have_value("as.before")
+        await page.evaluate("document.querySelectorAll('form').forEach((form) => form.reset())")
+
+
 async def test_what_was_typed_for_a_record_that_is_gone_goes_into_no_other_and_a_plan_keeps_its_texts(
     desk: Desk,
 ) -> None:

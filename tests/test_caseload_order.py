@@ -15,7 +15,7 @@ from schemas.course import PauseReason
 from schemas.staff import Role
 from schemas.trend import Status, Trend
 from service import database
-from service.alerting import alerts
+from service.alerting import alerts, undo
 from service.database import Db, Pool
 from service.desk import caseload, caseload_filter
 from service.desk import names as names_module
@@ -239,6 +239,9 @@ async def test_a_reason_that_joins_what_was_put_off_or_taken_on_is_in_nobody_s_h
     await alerts.snooze(db, alert_id, NOW + timedelta(days=1), "Seen.", by=maren, now=NOW, sealer=sealer)
     assert (await why())[0]
     await joins(Rule.WANING)
+    await alerts.acknowledge(db, alert_id, by=maren, now=NOW)
+    assert (await why())[0]
+    await undo.take_back(db, alert_id, by=maren, now=NOW)
     in_hand, said = await why()
     assert (in_hand, said.endswith(" New reason since.")) == (False, True)
 

@@ -73,6 +73,8 @@ async def test_a_client_whom_no_answer_told_of_is_added_once_though_the_form_is_
     async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
         assert await db.value("select count(*) from client where clinic_id = $1", db.clinic_id) == 1
         assert len(await courses.of(db, UUID(made[1]))) == 1
+    another = await desk.post("/clients", **form | {"given_name": "Ole"})
+    assert (another.status_code, "Open it anew for the next person" in another.text) == (409, True)
     assert (await desk.post("/clients", **form | {"id": "none"})).status_code == 400
 
 

@@ -72,6 +72,8 @@ async def test_a_mail_program_ends_them_by_itself(
     await run(tools)
     [letter] = mail.messages
     assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    raw = mail.raw[0].decode()
+    assert re.search(r"^List-Unsubscribe: <https://neap\.example/reminders/[^ >]+>\r$", raw, re.MULTILINE), "no folds"
     address = urlsplit(letter["List-Unsubscribe"].strip("<>"))
     reply = await http.post(f"{address.path}?{address.query}", data={"List-Unsubscribe": "One-Click"})
     assert reply.status_code == 200

@@ -254,16 +254,14 @@ async def note(
 ) -> None:
     """Append a note, sealed with the client's key; a lease begins anew. Raises NotFound, Invalid for an empty one.
 
-    Sent twice under one id, as by somebody whom no answer reached, it is appended once.
+    The same one sent twice under one id, as by somebody whom no answer reached, is appended once.
     """
     if not text.strip():
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
-    if sent_as is not None and await notes.is_known(db, alert_id, sent_as):
+    if not await notes.append_once(db, alert_id, text, sent_as=sent_as, by=by, now=now, sealer=sealer):
         return
-    detail = {} if sent_as is None else {notes.SENT_AS: str(sent_as)}
-    await notes.append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer, detail=detail)
     if alert.state is AlertState.ACKNOWLEDGED:
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
 
@@ -289,10 +287,11 @@ async def resolve(
     by: UUID,
     now: datetime,
     note: str | None = None,
+    sent_as: UUID | None = None,
     sealer: Sealer | None = None,
     seen: int | None = None,
 ) -> None:
-    """Close it with what came of it; a `note` needs the client's `sealer`.
+    """Close it with what came of it; a `note`, sent under an id as in `note`, needs the client's `sealer`.
 
     The outcome is a dated fact that the fold reads: "new usual" restarts the baseline from today's client day on, and
     an action taken confirms the crossing. Raises NotFound, Conflict where it is closed already, Unread where something
@@ -311,7 +310,7 @@ async def resolve(
         raise errors.Invalid("Only what got worse can be the new usual.", fields=(fault,))
     if note is not None and note.strip():
         assert sealer is not None, "a note needs the key of its client"
-        await notes.append(db, alert_id, EventKind.NOTED, note, by=by, now=now, sealer=sealer)
+        await notes.append_once(db, alert_id, note, sent_as=sent_as, by=by, now=now, sealer=sealer)
     await db.execute(RESOLVE, db.clinic_id, alert_id, state, outcome, now)
     detail = {"outcome": outcome, "client_day": today.isoformat()}
     await alert_states.record(db, alert_id, EventKind.RESOLVED, by=by, now=now, detail=detail)

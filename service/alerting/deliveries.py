@@ -277,6 +277,8 @@ select exists (
 
 async def _tell_unroutable(db: Db, alert: Routed, *, now: datetime) -> None:
     log.error("alert_unroutable", extra={"clinic_id": db.clinic_id, "alert_id": alert.alert_id, "round": alert.round})
+    # Not every caller holds it; the ids of its events give the order in which they came.
+    await hold(db, alert.alert_id)
     if not await db.value(UNROUTABLE_TOLD, db.clinic_id, alert.alert_id, alert.round):
         await alert_states.record(db, alert.alert_id, EventKind.UNROUTABLE, now=now, detail={"round": alert.round})
 

@@ -7,6 +7,7 @@ happened gives no order: what a long fold finds happened before a note that was 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -40,6 +41,26 @@ group by alert_id
 async def counts(db: Db, alert_ids: Sequence[UUID]) -> Mapping[UUID, int]:
     """How many events each of these alerts has: what a page that tells of them has seen."""
     return {each.alert_id: each.events for each in await db.rows(_Count, COUNTS, db.clinic_id, list(alert_ids))}
+
+
+COUNTS_OF_OPEN = """
+select e.alert_id, count(*) as events
+from alert a
+join alert_event e
+  on e.clinic_id = $1
+  and e.alert_id = a.alert_id
+where a.clinic_id = $1
+  and a.state not in ('resolved', 'auto_resolved')
+  and ($2::uuid is null or a.client_id = $2)
+group by e.alert_id
+"""
+
+
+async def counts_of_open(db: Db, client_id: UUID | None = None) -> Mapping[UUID, int]:
+    """The same of every open alert, of one client's where one is named: asked before a page's reasons are read, for
+    what comes while it is made must not count as seen. Of one that is opened meanwhile nothing was seen."""
+    found = await db.rows(_Count, COUNTS_OF_OPEN, db.clinic_id, client_id)
+    return defaultdict(int, {each.alert_id: each.events for each in found})
 
 
 SINCE = """

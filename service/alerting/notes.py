@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from schemas.alert import AlertEvent, EventKind
 from service import errors
 from service.alerting import alert_states
@@ -16,19 +18,36 @@ MOST_CHARACTERS = 4_000
 # In an event's detail: under which id its note was sent.
 SENT_AS = "sent_as"
 
-KNOWN = """
-select true
+
+class _Sent(msgspec.Struct, frozen=True):
+    alert_event_id: UUID
+    note_sealed: bytes
+
+
+SENT = """
+select alert_event_id, note_sealed
 from alert_event
 where clinic_id = $1
   and alert_id = $2
   and detail ->> 'sent_as' = $3
-limit 1
+  and note_sealed is not null
 """
 
 
-async def is_known(db: Db, alert_id: UUID, sent_as: UUID) -> bool:
-    """Whether a note of the alert was sent under this id before. Under the alert's lock."""
-    return bool(await db.value(KNOWN, db.clinic_id, alert_id, str(sent_as)))
+async def append_once(
+    db: Db, alert_id: UUID, text: str, *, sent_as: UUID | None, by: UUID, now: datetime, sealer: Sealer
+) -> bool:
+    """Append a note; False where the same one was sent under this id before, as by somebody whom no answer reached.
+    Under the alert's lock. What was written on since is another one."""
+    if sent_as is None:
+        await append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
+        return True
+    for sent in await db.rows(_Sent, SENT, db.clinic_id, alert_id, str(sent_as)):
+        if sealer.open(sent.note_sealed, bound_to=_binding(db.clinic_id, sent.alert_event_id)).decode() == text:
+            return False
+    detail = {SENT_AS: str(sent_as)}
+    await append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer, detail=detail)
+    return True
 
 
 async def append(

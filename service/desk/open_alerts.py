@@ -52,6 +52,9 @@ select
         where done.clinic_id = $1
           and done.alert_id = a.alert_id
           and done.staff_id is not null
+          -- What was taken on and given back was looked at by nobody.
+          and done.kind <> 'given_back'
+          and (done.kind <> 'acknowledged' or a.state = 'acknowledged')
           and done.alert_event_id > joined.alert_event_id
       )
   ) as unread

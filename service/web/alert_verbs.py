@@ -48,14 +48,23 @@ async def snooze(
 
 
 async def resolve(
-    desk: Desk, client_id: UUID, alert_id: UUID, outcome: Outcome, text: str | None, *, seen: int | None = None
+    desk: Desk,
+    client_id: UUID,
+    alert_id: UUID,
+    outcome: Outcome,
+    text: str | None,
+    *,
+    sent_as: UUID | None = None,
+    seen: int | None = None,
 ) -> None:
     """Close it with what came of it. Raises as `alerts.resolve` does, and Overtaken for what came after what was
     `seen`."""
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
     by, now = desk.who.staff_id, desk.now
     async with alert_news.in_words(desk, alert_id, seen):
-        await alerts.resolve(desk.db, alert_id, outcome, by=by, now=now, note=text, sealer=sealer, seen=seen)
+        await alerts.resolve(
+            desk.db, alert_id, outcome, by=by, now=now, note=text, sent_as=sent_as, sealer=sealer, seen=seen
+        )
     await desk.record("alert.resolve", client_id=client_id, object_id=alert_id)
 
 

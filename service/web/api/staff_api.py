@@ -53,12 +53,13 @@ async def list_alerts(
 ) -> Response[bytes]:
     """Open alerts, the most urgent first; or closed ones, the newest first, from a cursor on."""
     position = None if before is None else cursors.decode(before, field="before")
+    of_open = await news.counts_of_open(desk.db)
     findings_for = desk.reach_or_none(Permission.SEE_ALERT_FINDINGS)
     page = await inbox.read(
         desk.db, desk.reach(), findings_for=findings_for, closed=closed, now=desk.now, before=position
     )
     await desk.record("inbox.read")
-    events = await news.counts(desk.db, page.alert_ids)
+    events = await news.counts(desk.db, page.alert_ids) if closed else of_open
     return json_reply(
         AlertPage(
             items=[_line(entry, desk.today, events[entry.row.alert_id]) for entry in page.entries],

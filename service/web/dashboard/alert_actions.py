@@ -133,7 +133,7 @@ async def resolve(
     if outcome is None:
         raise errors.Invalid("Say what came of it.", fields=(errors.FieldFault("outcome", "choose one"),))
     text = form.get("note", "").strip() or None
-    await alert_verbs.resolve(desk, client_id, alert_id, outcome, text, seen=_seen_of(form))
+    await alert_verbs.resolve(desk, client_id, alert_id, outcome, text, sent_as=sent_id(form), seen=_seen_of(form))
     return go_to(f"/alerts/{alert_id}")
 
 

@@ -51,9 +51,11 @@ async def add(request: Request[Any, Any, Any], desk: NamedDependency[Desk]) -> R
         treated = [primary, *(each for each in treated if each is not primary)]
     _refuse_incomplete(form, treated)
     client_id = sent_id(form)
-    if client_id is not None and await clients.find(desk.db, client_id) is not None:
+    if client_id is not None and (known := await clients.find(desk.db, client_id)) is not None:
         # Sent again by somebody whom no answer reached.
-        return go_to(f"/clients/{client_id}/manage")
+        if (known.given_name, known.family_name) == (form["given_name"].strip(), form.get("family_name", "").strip()):
+            return go_to(f"/clients/{client_id}/manage")
+        raise errors.Conflict("Somebody was added from this page already. Open it anew for the next person.")
     today = desk.now.astimezone(desk.view.zone).date()
     client_id = await clients.add(
         desk.db,

@@ -44,6 +44,7 @@ async def show_client(
     """One client: status and reasons, charts, alerts, check-ins."""
     await desk.require_client(client_id)
     span = days if days in (*SPANS, BY_INFUSION) else DEFAULT_SPAN
+    seen_of = await news.counts_of_open(desk.db, client_id)
     shown = await _read(desk, client_id, days=SPANS.get(span, SPANS[DEFAULT_SPAN]))
     view, in_short = shown.view, shown.in_short
     await desk.record("client.read", client_id=client_id)
@@ -61,7 +62,7 @@ async def show_client(
         "gate": shown.gate,
         "gate_open": gate_words.still_open,
         "just_done": await undo.told_of(desk.db, open_ids, to=desk.who.staff_id, now=desk.now),
-        "seen_of": await news.counts(desk.db, open_ids),
+        "seen_of": seen_of,
         "sentence_of": lambda finding: sentences.of_finding(finding, desk.today),
         "dated": lambda day: sentences.day(day, desk.today),
         "between": lambda before, after: sentences.span(before + DAY, after - DAY, desk.today),

@@ -111,13 +111,13 @@ async def show_inbox(
     seen: FromQuery[str | None] = None,
 ) -> Response[Any]:
     """What is open, the most urgent first; refreshes itself, and answers 204 while nothing changed."""
+    seen_of = await news.counts_of_open(desk.db)
     page, version = await inbox_live.read_open(desk)
     by_itself = request.headers.get("hx-request") == "true"
     if by_itself and seen == version:
         return Response(None, status_code=204, headers=dict(HEADERS))
     await desk.record("inbox.read")
     mine = await undo.told_of(desk.db, page.alert_ids, to=desk.who.staff_id, now=desk.now)
-    seen_of = await news.counts(desk.db, page.alert_ids)
     context = {"page": page, "version": version, "just_done": mine, "seen_of": seen_of, **_inbox_words(desk)}
     if by_itself:
         frame = await desk_page.frame_of(desk, "/inbox")

@@ -63,7 +63,8 @@ async def change(
     """Correct a person's name, address or roles."""
     form, ticked = await form_of(request), await choices_of(request, "roles")
     await staff.hold(desk.db, staff_id)
-    as_shown.refuse_older({**form, "roles": ticked}, _fields_of(await staff.get(desk.db, staff_id)))
+    sent = {**form, "email": form.get("email", "").strip().lower(), "roles": ticked}
+    as_shown.refuse_older(sent, _fields_of(await staff.get(desk.db, staff_id)))
     changed = await staff.change(
         desk.db,
         staff_id,

@@ -117,6 +117,7 @@
     if (reply.headers.has("Neap-Said")) {
       document.getElementById("said").innerHTML = text;
       refused.mark(form, document.getElementById("said"));
+      form.dispatchEvent(new Event("refused", { bubbles: true }));
     } else if (reply.status === 409 && text.includes('id="main"')) showAnew(form, text);
     else if (text.includes('id="main"')) show(text);
     else throw new TypeError(`status ${reply.status}`);

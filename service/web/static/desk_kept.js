@@ -24,6 +24,7 @@ const kept = {};
   kept.typed = (but) => kept.forms().filter((form) => form !== but).flatMap((form) =>
     [...form.elements].filter((field) => field.name && !NEVER.includes(field.type) && kept.differs(field)).map((field) => ({
       action: form.getAttribute("action"),
+      shown: form.elements.namedItem("shown")?.value,
       name: field.name,
       long: field.type === "textarea",
       ticked: isTicked(field) ? field.checked : null,
@@ -54,6 +55,9 @@ const kept = {};
         if (each.long && each.value.trim()) homeless.push(each.value);
         continue;
       }
+      // What the form's page had shown: what somebody else has changed since is not set back.
+      const shown = each.shown && field.form.elements.namedItem("shown");
+      if (shown) shown.value = each.shown;
       if (each.ticked !== null) field.checked = each.ticked;
       else if (each.long && field.value.trim()) field.value = `${field.value}\n${each.value}`;
       else field.value = each.value;
@@ -70,8 +74,11 @@ const kept = {};
       Object.assign(box, { readOnly: true, rows: 4, value: text, ariaLabel: "What you had typed" });
       return box;
     });
-    // Beside what the server says there.
-    document.getElementById("said").append(told, ...boxes);
+    // Beside what the server says, which goes with the next press.
+    const left = document.getElementById("left-over") ?? document.createElement("div");
+    Object.assign(left, { id: "left-over", className: "say bad", role: "alert" });
+    left.append(told, ...boxes);
+    document.getElementById("said").after(left);
   }
 
   function bytesOf(letters) {
@@ -86,7 +93,7 @@ const kept = {};
   kept.forget = () => sessionStorage.removeItem(NAME);
 
   // Of each page on which something was typed.
-  const lying = () => JSON.parse(sessionStorage.getItem(NAME)) ?? [];
+  const lying = () => [JSON.parse(sessionStorage.getItem(NAME)) ?? []].flat();
 
   function lie(rest) {
     if (rest.length) sessionStorage.setItem(NAME, JSON.stringify(rest));
@@ -106,6 +113,8 @@ const kept = {};
 
   // Whether something was given back to this page. What cannot be opened is somebody else's.
   kept.giveBack = async () => {
+    // It waits until its page comes.
+    if (document.querySelector("[data-error]")) return false;
     const lies = lying().find(({ page }) => page === location.pathname) ?? lying()[0];
     if (!lies) return false;
     let typed;
@@ -119,6 +128,6 @@ const kept = {};
     if (lies.page !== location.pathname) return false;
     lie(lying().filter(({ page }) => page !== location.pathname));
     kept.give(typed);
-    return !document.getElementById("said").childElementCount;
+    return !document.getElementById("left-over");
   };
 }

@@ -16,11 +16,13 @@ const still = {};
   const bar = document.getElementById("news");
   const list = () => document.getElementById("open");
   const rows = (within) => [...within.querySelectorAll("li[data-alert]")];
-  const placesOf = (within) => [...within.querySelectorAll(PLACES)].map((each) => each.id).join();
+  const urgencyOf = (row) => ["urgent", "today", "review"].find((each) => row.classList.contains(each));
+  const placesOf = (within) => [...within.querySelectorAll(PLACES)].map((each) => each.id).concat(rows(within).map(urgencyOf)).join();
 
   let held = null;
   let before = null; // the list as it was shown, while another one waits
   let changedAt = 0;
+  let toldAt = 0; // a reason that nobody had read was told: of that no press by keyboard is too soon to be meant, either
   let pressedAt = Date.now(); // whoever just came, often by a press, is about to press again
   let down = false;
   let keyed = false;
@@ -152,13 +154,22 @@ const still = {};
     const fresh = newIn(next.page).map((row) => row.dataset.alert);
     const asking = old.classList.contains("htmx-request");
     const at = old.contains(document.activeElement) ? document.activeElement.closest("li") : null;
+    const was = at && reasonOf(at);
     drop();
     if (placesOf(old) !== placesOf(next.page) || toldOf(old) !== toldOf(next.page)) changedAt = Date.now();
     htmx.swap(old, next.html, { swapStyle: "outerHTML" });
     for (const row of rows(list())) row.classList.toggle("fresh", fresh.includes(row.dataset.alert));
     if (at && !list().contains(document.activeElement)) follow(at);
+    else if (at) tellReason(rows(list()).find((row) => row.dataset.alert === at.dataset.alert), was);
     // What answers a list that is gone would be lost.
     if (asking) htmx.trigger(list(), "changed");
+  }
+
+  // Whoever has a line's button under the keyboard hears that there is another reason.
+  function tellReason(row, was) {
+    if (!row || reasonOf(row) === was) return;
+    toldAt = Date.now();
+    document.getElementById("heard").textContent = `${row.querySelector(".name").textContent}: ${reasonOf(row)}`;
   }
 
   // The button that had the focus is gone: somebody else was faster.
@@ -208,21 +219,21 @@ const still = {};
       pressed();
     }, true);
   }
-  document.addEventListener("keydown", () => {
+  document.addEventListener("keydown", (event) => {
     keyed = true;
     pressed();
+    // A key that is held presses once.
+    if (event.repeat && event.key === "Enter" && event.target.closest("#open button")) event.preventDefault();
   }, true);
   document.addEventListener("scroll", pressed, { capture: true, passive: true });
 
-  // Whoever presses a line that became another under their hand is told by the server, and has then read it.
-  document.addEventListener("submit", ({ target }) => {
+  // Whoever presses a line that became another under their hand is told by the server, and reads it then.
+  document.addEventListener("refused", ({ target }) => {
     const row = target.closest("#open li[data-seen]");
     if (!row) return;
-    setTimeout(() => {
-      row.querySelector("[name=seen]").value = row.dataset.seen;
-      delete row.dataset.seen;
-      changedAt = Date.now();
-    });
+    row.querySelector("[name=seen]").value = row.dataset.seen;
+    delete row.dataset.seen;
+    changedAt = toldAt = Date.now();
   });
 
   // By keyboard it is pressed what has the focus, which stays where it was.
@@ -237,7 +248,8 @@ const still = {};
       document.getElementById("said").textContent = `${name}: ${says}. Nothing was pressed.`;
       return;
     }
-    if (event.detail === 0 || Date.now() - changedAt >= SETTLING || !event.target.closest("#open, #news")) return;
+    const since = event.detail === 0 ? toldAt : changedAt;
+    if (Date.now() - since >= SETTLING || !event.target.closest("#open, #news")) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     changedAt = Date.now();
