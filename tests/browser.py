@@ -33,6 +33,9 @@ FLAGS = (
 )
 
 
+MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -112,7 +115,8 @@ def chromium() -> str:
 async def browser(*, letters: int = 16) -> AsyncIterator[Browser]:
     """Chromium, whose user set letters of this size (px) in its settings."""
     async with async_playwright() as playwright:
-        flags = [*FLAGS, f"--blink-settings=defaultFontSize={letters}"]
+        # Playwright says by the same flag that there is a mouse; only one of them counts.
+        flags = [*FLAGS, f"--blink-settings={MOUSE},defaultFontSize={letters}"]
         started = await playwright.chromium.launch(executable_path=chromium(), args=flags)
         try:
             yield started

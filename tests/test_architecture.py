@@ -50,6 +50,7 @@ FORBIDDEN_TEXTS = {
 # Waiting in a test means waiting for the event; these wait for something the outside world gives no event for.
 POLLING_TESTS = {
     "tests/backups.py",
+    "tests/test_older_pages.py",
     "tests/test_problems.py",
     *(f"tests/crash/{name}.py" for name in ("house", "phones", "play", "verdict")),
 }

@@ -219,7 +219,7 @@ async def test_an_urgent_alert_is_never_put_off_nor_anything_beyond_two_weeks_or
         await an_alert(db, client_id, Tier.TODAY),
     )
     sealer, by = await clients.sealer_of(db, MASTER, client_id), next(iter(people))
-    with pytest.raises(errors.Conflict, match="tier 1"):
+    with pytest.raises(errors.Conflict, match="marked urgent"):
         await alerts.snooze(db, urgent, NOW + HOUR, "later", by=by, now=NOW, sealer=sealer)
     too_far, far = "It cannot be put off until then.", errors.FieldFault("until", "within the next 14 days")
     for until, reason, message, fault in (
