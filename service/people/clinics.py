@@ -29,8 +29,8 @@ NATIONAL_CRISIS_CONTACTS = (
 # fmt: off
 RESERVED_SLUGS = frozenset((
     "account", "alerts", "calendar", "caseload", "clients", "demo-mail", "docs", "gates", "health", "how-to-read",
-    "inbox", "infusions", "link", "messages", "operator", "phone", "problems", "quality", "reminders", "rota", "rules", "sessions",
-    "settings", "sign-in", "sign-out", "staff", "static", "v1",
+    "inbox", "infusions", "link", "messages", "operator", "phone", "problems", "quality", "reminders", "rota", "rules",
+    "sessions", "settings", "sign-in", "sign-out", "staff", "static", "v1",
 ))
 # fmt: on
 # The constraint clinic_slug_shape, in Python's words.
