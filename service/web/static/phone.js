@@ -185,6 +185,7 @@ async function start() {
     setCovered(false);
     // What the cover keeps out of sight stays so until the code is right.
     document.body.classList.toggle("closed", isCovered);
+    if (isCovered) hideCrisis();
     await connectView("forgotten");
   };
   await coverAgain();
