@@ -43,7 +43,7 @@ function put() {
   const change = make("button", { id: "remind-change", type: "button", className: "quiet", textContent: say("Change reminders"), hidden: true });
   element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, change, form, ...aboutHiding());
   change.addEventListener("click", async () => {
-    isOpened = await mayGoOn();
+    isOpened = await mayGoOn("remind-said");
     if (isOpened) await tellAll();
   });
   form.addEventListener("submit", (event) => {
