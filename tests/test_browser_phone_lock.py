@@ -254,6 +254,13 @@ async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(her
         await fill_pin(page, PIN)
         await expect(page.locator("#remind-email")).to_have_value("maria@example.org")
         await expect(page.locator("#remind-form")).to_be_visible()
+        # Opened once more by whoever holds the phone, where the clinic does not answer.
+        await page.locator("#this-phone summary").click()
+        await page.route("**/v1/**", no_network)
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#remind-said")).to_have_text("This needs a connection. Please try again.")
+        await expect(page.locator("#remind-form")).to_be_hidden()
+        await expect(page.locator("#remind-email")).to_have_value("")
 
 
 async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(here: Here) -> None:

@@ -71,6 +71,12 @@ function tell({ remind_time: at, email, push }) {
   element("remind-said").textContent = at ? on : say("Off.");
 }
 
+// Opened by the PIN before, it is closed again at once, whatever the clinic's answer and the network.
+function hideAddress() {
+  element("remind-form").hidden = true;
+  for (const id of ["remind-at", "remind-email"]) element(id).value = "";
+}
+
 const takesPush = "PushManager" in window && "Notification" in window;
 const mayShow = async () => takesPush && (await Notification.requestPermission()) === "granted";
 const WORKER_MILLISECONDS = 5000;
@@ -132,6 +138,7 @@ export async function showReminders() {
   if (!element("this-phone").open) return;
   isOpened = !(await page.store.kept("pin"));
   if (!element("remind-form")) put();
+  if (!isOpened) hideAddress();
   await showMonitoring();
   await tellAll();
 }
