@@ -253,6 +253,12 @@ async def test_what_nobody_has_heard_stays_in_sight_where_another_phone_has_answ
             await expect(page.locator("#answers-fault")).to_contain_text("A new day has begun.")
             await expect(page.locator("#note")).to_be_visible()
             await expect(page.locator("#note")).to_have_value("Please call me")
+        # And each time that the page is loaded anew.
+        for _ in range(2):
+            async with page.expect_response("**/v1/today*"):
+                await page.reload()
+            await expect(page.locator("#note")).to_be_visible()
+            await expect(page.locator("#note")).to_have_value("Please call me")
 
 
 async def test_a_craving_of_right_now_is_asked_again_where_it_was_tapped_an_hour_ago(here: Here) -> None:
