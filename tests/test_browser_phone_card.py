@@ -83,6 +83,7 @@ async def test_it_is_in_sight_above_the_questions_of_a_questionnaire(here: Here)
         await answer(page)
         await page.get_by_role("button", name=PHQ9).click()
         await expect(page.locator("#questions #crisis")).to_be_visible()
+        await expect(page.locator("#questions-title")).to_be_in_viewport()
         await page.locator('input[name="item.1"][value="1"]').check()
         await expect(page.locator("#questions #crisis")).to_be_visible()
         await page.locator("#questions-later").click()
@@ -111,6 +112,23 @@ async def test_a_form_that_is_being_filled_in_is_not_taken_away_where_the_clinic
         await page.get_by_role("button", name="Yes, send them").click()
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         assert [row["safety"] for row in await here.stored()] == [True]
+
+
+async def test_a_form_in_one_window_stays_where_another_finds_the_connection_ended(here: Here) -> None:
+    async with here.connected() as page:
+        second = await page.context.new_page()
+        await second.goto(f"/phone/{here.slug}")
+        await expect(second.locator("#check-in")).to_be_visible()
+        await page.locator("input[name=safety][value=yes]").check()
+        for name in ("craving.cocaine", "craving.alcohol", "mood", "anxiety"):
+            await choose(page, name, 5)
+        await end_all_devices(here)
+        await second.evaluate(LOOKED_AT)
+        await expect(second.locator("#connect-why")).to_contain_text("no longer connected")
+        await page.evaluate(LOOKED_AT)
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#earlier-words")).to_contain_text("Not sent yet, kept on this phone: 1.")
+        await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
 
 
 async def test_a_form_that_was_left_goes_with_the_connection_and_the_card_of_its_yes_stays(here: Here) -> None:

@@ -118,6 +118,36 @@ async def test_another_client_day_begins_empty(here: Here) -> None:
         await until(page, NONE_KEPT, argument=[here.slug])
 
 
+@pytest.mark.parametrize("is_loaded_anew", [True, False])
+async def test_a_questionnaire_that_was_left_a_day_ago_begins_empty_whatever_was_tapped_since(
+    here: Here, is_loaded_anew: bool
+) -> None:
+    async with here.page() as page:
+        start = datetime.now(UTC)
+        await page.clock.set_fixed_time(start)
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await connect_without_a_pin(page)
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name=PHQ9).click()
+        await page.locator('input[name="item.3"][value="2"]').check()
+        await until(page, KEPT, argument=[here.slug, '"item.3","2"'])
+        await page.locator("#questions-later").click()
+        await page.clock.set_fixed_time(start + timedelta(days=1))
+        if is_loaded_anew:
+            await page.reload()
+            await expect(page.locator("#check-in")).to_be_visible()
+        else:
+            await page.get_by_role("button", name="Answer again").click()
+        await choose(page, "mood", 2)
+        await until(page, KEPT, argument=[here.slug, '"mood","2"'])
+        await answer(page)
+        await page.get_by_role("button", name=PHQ9).click()
+        await expect(page.locator("#questions")).to_be_visible()
+        await expect(page.locator("#items input").first).to_be_attached()
+        assert await page.locator("#items input:checked").count() == 0
+
+
 async def test_another_code_on_this_phone_finds_nothing_of_before(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.phone_browser import ARRIVED, Here, choose, no_network
+from tests.phone_browser import ARRIVED, Here, choose, connect_without_a_pin, end_all_devices, no_network
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -46,3 +46,18 @@ async def test_what_waits_is_sent_and_the_card_is_in_sight_while_the_code_is_ask
         await page.locator("#connect-cancel").click()
         await expect(page.locator("#done")).to_be_visible()
         await expect(page.locator("#crisis")).to_be_visible()
+
+
+async def test_the_code_of_a_new_link_stays_where_the_connection_before_has_ended(here: Here) -> None:
+    async with here.connected() as page:
+        await page.goto("about:blank")
+        await end_all_devices(here)
+        code = await here.code()
+        async with page.expect_response("**/v1/device/nonce"):
+            await page.goto(f"/phone/{here.slug}#{code}")
+        # And at the next round, too.
+        async with page.expect_response("**/v1/device/nonce"):
+            await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await expect(page.locator("#code")).to_have_value(code)
+        await connect_without_a_pin(page)
+        await expect(page.locator("#check-in")).to_be_visible()

@@ -16,6 +16,7 @@ from tests.browser import until
 from tests.builders import an_answer
 from tests.phone_browser import (
     ARRIVED,
+    KEPT,
     NOT_SENT,
     SHELL_IS_KEPT,
     Here,
@@ -253,6 +254,13 @@ async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(her
         await fill_pin(page, PIN)
         await expect(page.locator("#remind-email")).to_have_value("maria@example.org")
         await expect(page.locator("#remind-form")).to_be_visible()
+        # Opened once more by whoever holds the phone, where the clinic does not answer.
+        await page.locator("#this-phone summary").click()
+        await page.route("**/v1/**", no_network)
+        await page.locator("#this-phone summary").click()
+        await expect(page.locator("#remind-said")).to_have_text("This needs a connection. Please try again.")
+        await expect(page.locator("#remind-form")).to_be_hidden()
+        await expect(page.locator("#remind-email")).to_have_value("")
 
 
 async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(here: Here) -> None:
@@ -273,6 +281,46 @@ async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(he
         await page.get_by_role("button", name="Notes").dblclick()
         await fill_pin(page, PIN)
         await expect(page.locator("#check-in")).to_be_visible()
+
+
+async def test_the_cover_says_why_it_stays_where_what_asks_for_the_pin_cannot_be_had(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await until(page, SHELL_IS_KEPT)
+        await page.get_by_role("button", name="Hide this page").click()
+        await page.evaluate("caches.delete('parts')")
+        await page.context.route("**/phone_pin.js", no_network)
+        await page.reload()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await expect(page.locator("#cover-fault")).to_have_text("This needs a connection. Please try again.")
+        await expect(page.locator("#check-in")).to_be_hidden()
+        await page.context.unroute("**/phone_pin.js")
+        await page.reload()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await expect(page.locator("#cover-fault")).to_be_empty()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#check-in")).to_be_visible()
+
+
+async def test_a_forgotten_pin_shows_no_crisis_card_behind_the_cover_and_takes_no_yes(here: Here) -> None:
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await page.locator("input[name=safety][value=yes]").check()
+        await expect(page.locator("#crisis")).to_be_visible()
+        await until(page, KEPT, argument=[here.slug, '"safety","yes"'])
+        await page.get_by_role("button", name="Hide this page").click()
+        # Once more after a load, which fills in beneath the cover what was tapped.
+        for _ in range(2):
+            await page.get_by_role("button", name="Notes").dblclick()
+            await page.get_by_role("button", name="I forgot my PIN").click()
+            await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
+            await expect(page.locator("#crisis")).to_be_hidden()
+            await page.get_by_role("button", name="Leave everything as it is").click()
+            await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+            await expect(page.locator("input[name=safety][value=yes]")).to_be_checked()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#check-in #crisis")).to_be_visible()
 
 
 async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:

@@ -20,6 +20,17 @@ CLIENT_DAY = """
   return new Date(day.getTime() - day.getTimezoneOffset() * 60000).toISOString().slice(0, 10);
 }
 """
+# The client day that the phone takes to be answered.
+ANSWERED_DAY = """
+(slug) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
+    result.transaction("kept").objectStore("kept").get("answeredDay").onsuccess = ({ target }) => {
+      result.close();
+      resolve(target.result);
+    };
+  };
+})
+"""
 BATCH = "**/v1/check-ins/batch"
 
 
@@ -130,12 +141,23 @@ async def test_an_empty_form_of_yesterday_is_the_day_s_on_which_it_is_begun(here
     async with here.page() as page:
         start = datetime.fromtimestamp(await page.evaluate(BEFORE_FOUR) / 1000, UTC)
         await connected_at(page, here, start)
+        # The first round is over: whatever the heading says from here on, a tap has made it say.
+        await expect(page.locator("#check-in")).to_be_visible()
         day = await page.locator("#day").inner_text()
         await page.clock.set_fixed_time(start + timedelta(minutes=4))
         await four_taps(page)
         await expect(page.locator("#day")).not_to_have_text(day)
+        begun = await page.locator("#day").inner_text()
+        # Not taken for a form that was left, either, once the morning goes on.
+        await page.clock.set_fixed_time(start + timedelta(minutes=70))
+        await a_round(page)
+        await expect(page.locator("#check-in input:checked")).to_have_count(4)
         await send(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        # What was answered is this day's, as the phone itself knows without the clinic.
+        answered = await page.evaluate(ANSWERED_DAY, here.slug)
+        assert answered == await page.evaluate(CLIENT_DAY, (start + timedelta(minutes=70)).timestamp() * 1000)
+        assert begun != day
         await page.reload()
         await expect(page.locator("#done")).to_be_visible()
 
@@ -229,6 +251,12 @@ async def test_what_nobody_has_heard_stays_in_sight_where_another_phone_has_answ
         for _ in range(2):
             await a_round(page)
             await expect(page.locator("#answers-fault")).to_contain_text("A new day has begun.")
+            await expect(page.locator("#note")).to_be_visible()
+            await expect(page.locator("#note")).to_have_value("Please call me")
+        # And each time that the page is loaded anew.
+        for _ in range(2):
+            async with page.expect_response("**/v1/today*"):
+                await page.reload()
             await expect(page.locator("#note")).to_be_visible()
             await expect(page.locator("#note")).to_have_value("Please call me")
 

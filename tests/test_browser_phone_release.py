@@ -26,6 +26,15 @@ async (release) => {
 """
 
 
+# What the phone keeps beside a release: of that one, and among it a certain file.
+PARTS_KEPT = """
+async ([release, name]) => {
+  const paths = (await (await caches.open("parts")).keys()).map(({ url }) => new URL(url).pathname);
+  return paths.every((one) => one.includes(release)) && paths.some((one) => one.endsWith(`/${name}`));
+}
+"""
+
+
 def of_the_next_release(page: str) -> str:
     """The page as the next release would name its files; the server takes any release's name."""
     return re.sub(r"/static/[0-9a-f]{12}/", f"/static/{NEXT}/", page)
@@ -60,6 +69,25 @@ async def test_an_update_over_a_slow_network_keeps_the_new_page_with_its_own_scr
         await expect(page.locator("#check-in")).to_be_visible()
         assert NEXT in await page.content()
         await page.context.set_offline(False)
+
+
+async def test_an_update_keeps_also_what_was_fetched_beside_an_opening(here: Here) -> None:
+    async with here.connected() as page:
+        await until(page, SHELL_IS_KEPT)
+        await page.evaluate("caches.delete('parts')")
+        await page.evaluate("fetch(document.querySelector('script[src]').src.replace('phone.js', 'phone_pin.js'))")
+        await until(page, PARTS_KEPT, argument=["", "phone_pin.js"])
+
+        async def renewed(route: Route) -> None:
+            reply = await route.fetch()
+            await route.fulfill(response=reply, body=of_the_next_release(await reply.text()))
+
+        await page.context.route(f"**/phone/{here.slug}", renewed)
+        await page.context.route(f"**/static/{NEXT}/**", as_the_next_release)
+        await page.reload()
+        await expect(page.locator("#check-in")).to_be_visible()
+        await until(page, KEPT_WHOLE, argument=NEXT)
+        await until(page, PARTS_KEPT, argument=[NEXT, "phone_pin.js"])
 
 
 async def test_a_new_page_whose_scripts_cannot_be_had_never_replaces_one_that_works(here: Here) -> None:

@@ -48,7 +48,8 @@ async function fetched(name, fault) {
 // Where this part cannot be had just now, the next round comes here again.
 // Nor is what somebody is just answering taken from under their hands: once they tap Send it is saved, and waits.
 async function ended(deviceId) {
-  if (beingFilled()) return;
+  // Nor a code that came by a link or is being typed: with it the connection before ends anyway.
+  if (page.view === "connect" || beingFilled()) return;
   await (await import("./phone_connection.js")).end(page.store, deviceId, "lost", ["today", "draft"]);
 }
 
@@ -185,6 +186,7 @@ async function start() {
     setCovered(false);
     // What the cover keeps out of sight stays so until the code is right.
     document.body.classList.toggle("closed", isCovered);
+    if (isCovered) hideCrisis();
     await connectView("forgotten");
   };
   await coverAgain();

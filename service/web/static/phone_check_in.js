@@ -3,7 +3,7 @@ import { clock, dayOf, isDay, localTime, weekday, zone } from "./phone_days.js";
 import { fill, form, isLeft, keepDraft, keptDraft, moment, ownDraft, spend } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
-import { clinic, element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
+import { clinic, element, enter, hideCrisis, leave, loadAnew, page, show } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
 import { newId, openStore } from "./phone_store.js";
@@ -42,7 +42,8 @@ export async function showDay() {
   const last = await lastScores();
   // A tap meanwhile has opened another one.
   if (page.view !== view) return;
-  if (isAnswered && isOver && asked(element("answers"))) page.again = true;
+  // What nobody has heard of a day before has no time any more.
+  if (isAnswered && asked(element("answers")) && (isOver || !form.stamp)) page.again = true;
   if (!page.again && isAnswered) showDone();
   else showQuestions(last);
 }
@@ -98,6 +99,7 @@ export async function touchAnswers() {
   const now = new Date();
   const isNew = !form.touchedAt && form.day !== dayOf(now);
   form.touchedAt = now;
+  if (isNew) form.day = dayOf(now);
   if (isNew || form.day === dayOf(now)) form.stamp = stampOf(now);
   if (isNew) showQuestions(await lastScores());
 }
@@ -157,13 +159,20 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
   try {
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
+    let isAnothers = false;
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
     await page.store.enqueue(answer, spend(fault.closest("form").id)).catch(async (error) => {
       if (error.name !== "InvalidStateError") throw error;
       // The browser has deleted what this page kept: the answer waits in a new store for another code.
       page.store = await openStore(clinic);
       await page.store.enqueue(answer);
+      isAnothers = page.store.deviceId && page.store.deviceId !== deviceId;
     });
+    if (isAnothers) {
+      // Connected anew meanwhile, perhaps for somebody else: the answer waits, and this page takes nothing of theirs.
+      loadAnew();
+      return false;
+    }
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.

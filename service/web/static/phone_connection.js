@@ -154,7 +154,7 @@ export async function disconnect() {
     fault.textContent = `${say("Tap again to disconnect.")} ${waiting ? stays : ""}`.trim();
     return;
   }
-  if (!(await mayGoOn())) return;
+  if (!(await mayGoOn("disconnect-fault"))) return;
   try {
     await askAsDevice(page.store, "POST", "/v1/device/revoke");
   } catch (error) {

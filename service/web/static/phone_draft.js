@@ -15,8 +15,9 @@ const LEFT_MILLISECONDS = 60 * 60 * 1000;
 export const form = { day: "", substances: [], touchedAt: null, stamp: null };
 export const moment = { substances: [], touchedAt: null };
 
-// `own`: the forms that were touched here, `touchedAt` when last; of the others another tab may have kept something.
-const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0 };
+// `own`: the forms that were touched here, `touchedAt` when last, `askedAt` the questionnaire; of the others another tab
+// may have kept something.
+const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0, askedAt: 0 };
 export const ownDraft = (id) => drafting.own.add(id);
 
 // Also where the phone's clock was set meanwhile; not one that was never touched.
@@ -28,7 +29,7 @@ const chosenIn = (id) =>
     .map(({ name, value }) => [name, value]);
 
 async function write() {
-  const before = (await page.store.kept("draft")) || { forms: [[], [], []] };
+  const before = withoutPast(await page.store.kept("draft")) || { forms: [[], [], []] };
   const own = FORMS.map((id, at) => drafting.own.has(id) || !before.forms[at].length);
   const forms = FORMS.map((id, at) => (own[at] ? chosenIn(id) : before.forms[at]));
   if (!forms.some((chosen) => chosen.length)) {
@@ -39,6 +40,7 @@ async function write() {
     form: own[0] ? form : before.form,
     moment: own[1] ? moment : before.moment,
     code: own[2] ? element("items").dataset.code : before.code,
+    askedAt: own[2] ? drafting.askedAt : before.askedAt,
     at: drafting.touchedAt || before.at,
     view: page.view,
     forms,
@@ -64,6 +66,7 @@ export const beingFilled = () =>
 export async function keepDraft(event) {
   if (event) {
     drafting.touchedAt = Date.now();
+    if (event.target.form.id === "questions-form") drafting.askedAt = Date.now();
     ownDraft(event.target.form.id);
   }
   drafting.again = true;
@@ -76,13 +79,20 @@ export async function keepDraft(event) {
   drafting.busy = false;
 }
 
+const isPast = (at) => isLeft(at) && dayOf(new Date(at)) !== dayOf(new Date());
+
 // This client day's or the last hour's; what is older holds the day's form alone, of which endYesterday() leaves what
-// nobody has heard yet.
-export async function keptDraft() {
-  const draft = await page.store.kept("draft");
+// nobody has heard yet. A questionnaire has its own age: taps in the day's form make it no younger.
+function withoutPast(draft) {
   if (!draft) return draft;
-  const isPast = dayOf(new Date(draft.at)) !== dayOf(new Date()) && isLeft(draft.at);
-  if (isPast) Object.assign(draft, { view: "", code: "", forms: [draft.forms[0], [], []] });
+  if (isPast(draft.at)) Object.assign(draft, { view: "", forms: [draft.forms[0], [], draft.forms[2]] });
+  if (isPast(draft.askedAt || draft.at)) Object.assign(draft, { code: "", forms: [...draft.forms.slice(0, 2), []] });
+  return draft;
+}
+
+export async function keptDraft() {
+  const draft = withoutPast(await page.store.kept("draft"));
+  if (!draft) return draft;
   if (!draft.form || !draft.forms.some((chosen) => chosen.length)) return page.store.forget("draft");
   drafting.touchedAt = draft.at;
   if (draft.view === "moment" && isLeft(draft.moment.touchedAt)) draft.view = "";

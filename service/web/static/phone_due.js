@@ -30,7 +30,12 @@ export function showDone() {
 // connected anew.
 const CARD_MILLISECONDS = 6 * 60 * 60 * 1000;
 
-export const keepCard = () => page.store.keep("card", Math.max(dayEnd(new Date()), Date.now() + CARD_MILLISECONDS));
+// Also where the connection has ended in another window, but not where this phone is somebody else's by now.
+export async function keepCard() {
+  const isConnected = await page.store.kept("device");
+  const until = Math.max(dayEnd(new Date()), Date.now() + CARD_MILLISECONDS);
+  await page.store.whileStill(isConnected ? page.store.deviceId : null, (kept) => kept.put(until, "card"));
+}
 
 export async function cardStays() {
   const stays = (await page.store.kept("card")) > Date.now();

@@ -7,11 +7,15 @@ const TWICE_MILLISECONDS = 1500;
 // What a forgotten PIN leads to; phone.js says.
 export const lock = { forgotten: null };
 
-// Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN.
-export async function mayGoOn() {
+// Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN. Where the part that
+// asks cannot be had, `fault` says so.
+export async function mayGoOn(fault) {
+  element(fault).textContent = "";
   if (!(await page.store.kept("pin"))) return true;
   const part = await asksForPin();
-  return Boolean(part) && part.openLock();
+  if (part) return part.openLock();
+  element(fault).textContent = say("This needs a connection. Please try again.");
+  return false;
 }
 
 export const asksForPin = () => import("./phone_pin.js").catch(() => null);
@@ -34,7 +38,7 @@ export async function cover() {
 }
 
 async function uncover() {
-  if (!(await mayGoOn())) return;
+  if (!(await mayGoOn("cover-fault"))) return;
   await page.store.forget("covered");
   setCovered(false);
 }

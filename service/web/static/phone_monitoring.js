@@ -23,7 +23,7 @@ function put() {
   );
   element("withdraw-place").replaceChildren(make("h2", { textContent: say("Monitoring") }), said, change, sure);
   change.addEventListener("click", () => (change.dataset.left ? keep(true) : ask(true)));
-  element("monitoring-yes").addEventListener("click", async () => (await mayGoOn()) && keep(false));
+  element("monitoring-yes").addEventListener("click", async () => (await mayGoOn("monitoring-said")) && keep(false));
   element("monitoring-no").addEventListener("click", () => ask(false));
 }
 

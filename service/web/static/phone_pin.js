@@ -42,8 +42,40 @@ async function faultOf(pin) {
   return say("Too many wrong ones. Next try: {when}.", { when: dayAndTime(new Date(kept.until)) });
 }
 
+const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
+
+// It comes with this part: an opening takes none of it.
+function put() {
+  const digits = (id, words) => {
+    const input = make("input", { id, type: "password", inputMode: "numeric", autocomplete: "off", maxLength: 8 });
+    return [make("label", { htmlFor: id, textContent: words }), input];
+  };
+  const first = digits("pin-first", say("Four to eight digits"));
+  first[1].setAttribute("aria-describedby", "pin-fault");
+  const repeated = make("div", { id: "pin-new" });
+  repeated.append(...digits("pin-again", say("The same again")));
+  const fault = make("p", { id: "pin-fault", className: "fault" });
+  fault.setAttribute("role", "alert");
+  const form = make("form", { id: "pin-form", noValidate: true });
+  form.append(
+    make("h2", { id: "pin-title" }),
+    make("p", { id: "pin-why" }),
+    ...first,
+    repeated,
+    fault,
+    make("button", { type: "submit", className: "big", textContent: say("Continue") }),
+    make("button", { id: "pin-cancel", type: "button", className: "quiet", textContent: say("Not now") }),
+    make("button", { id: "pin-old", type: "button", className: "quiet", textContent: say("I forgot my PIN") }),
+  );
+  const dialog = make("dialog", { id: "pin" });
+  dialog.setAttribute("aria-labelledby", "pin-title");
+  dialog.append(form);
+  document.body.append(dialog);
+}
+
 // The dialog, until `judge(pin, again)` has no fault to tell; true where the door is open. `why`: of a new one.
 function askPin(title, why, judge) {
+  if (!element("pin")) put();
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
   element("pin-title").textContent = title;

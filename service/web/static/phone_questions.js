@@ -71,7 +71,10 @@ export async function save() {
     );
     return;
   }
+  // Back may close it while the phone is asked.
   const { code, version, language } = questions.definition;
+  const body = { instrument: code, version, language, answers };
+  const isUrgent = urgentQuestion(questions.definition);
   page.busy = true;
   const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
   page.busy = false;
@@ -79,8 +82,6 @@ export async function save() {
     fault.textContent = say("These questions were answered in another window already. They are not sent again.");
     return;
   }
-  const body = { instrument: code, version, language, answers };
-  const isUrgent = urgentQuestion(questions.definition);
   const saved = await saveBody(body, fault, async () => {
     await markAnswered(page.store, asked);
     if (isUrgent) await keepCard();

@@ -43,7 +43,7 @@ function put() {
   const change = make("button", { id: "remind-change", type: "button", className: "quiet", textContent: say("Change reminders"), hidden: true });
   element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, change, form, ...aboutHiding());
   change.addEventListener("click", async () => {
-    isOpened = await mayGoOn();
+    isOpened = await mayGoOn("remind-said");
     if (isOpened) await tellAll();
   });
   form.addEventListener("submit", (event) => {
@@ -69,6 +69,12 @@ function tell({ remind_time: at, email, push }) {
   const by = push ? say("in this browser") : say("by e-mail");
   const on = push || email ? `${say("On, at most once a day:")} ${by}` : say("Not yet. Give an e-mail address, or allow messages of this page.");
   element("remind-said").textContent = at ? on : say("Off.");
+}
+
+// Opened by the PIN before, it is closed again at once, whatever the clinic's answer and the network.
+function hideAddress() {
+  element("remind-form").hidden = true;
+  for (const id of ["remind-at", "remind-email"]) element(id).value = "";
 }
 
 const takesPush = "PushManager" in window && "Notification" in window;
@@ -132,6 +138,7 @@ export async function showReminders() {
   if (!element("this-phone").open) return;
   isOpened = !(await page.store.kept("pin"));
   if (!element("remind-form")) put();
+  if (!isOpened) hideAddress();
   await showMonitoring();
   await tellAll();
 }

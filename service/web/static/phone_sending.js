@@ -3,6 +3,7 @@
 // The timer is no ornament. A page that was loaded without a network takes itself to be online in some browsers
 // (Chromium's `navigator.onLine` begins anew as true with each document), so that `online` never comes.
 import { isDay, localTime, zone } from "./phone_days.js";
+import { beingFilled } from "./phone_draft.js";
 import { scoresOf } from "./phone_form.js";
 import { keepDefinitions } from "./phone_instruments.js";
 import { clinic, loadAnew, page } from "./phone_page.js";
@@ -98,8 +99,10 @@ async function synchronise() {
     }
   }
   // Another tab connected this phone, or ended that: what stands here is perhaps somebody else's.
-  if (await page.store.isReplaced()) loadAnew();
-  else if (page.store.deviceId) await roundIsOver(most);
+  // Where it has only ended, what is being answered here stays: once it is sent, it waits.
+  if (await page.store.isReplaced()) {
+    if (!beingFilled() || (await page.store.kept("device"))) loadAnew();
+  } else if (page.store.deviceId) await roundIsOver(most);
 }
 
 async function roundIsOver(most) {

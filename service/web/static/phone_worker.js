@@ -25,11 +25,22 @@ let keeping = Promise.resolve();
 // another one answers the same address with a file of its own.
 const isOurs = ({ ok, headers, url }) => ok && url.includes(`/static/${headers.get("Neap-Release")}/`);
 
-async function ours(file) {
+async function ours(file, isPart) {
   const response = await fetch(file);
+  if (isPart && response.status === 404) return null;
   // Nobody reads why.
   if (!isOurs(response)) throw new Error();
   return [file, response];
+}
+
+// What was fetched beside an opening is there without a network in the new release, too: without what asks for the PIN
+// nobody comes past the cover. A part that the new release has no more is not missed.
+async function partsAnew(files) {
+  const folder = files.find((file) => file.endsWith("/phone.js")).replace(/[^/]+$/, "");
+  const parts = await (await caches.open(PARTS)).keys();
+  const names = parts.map(({ url }) => url.match(/[^/]+$/)[0]).filter((name) => name.endsWith(".js"));
+  const found = await Promise.all(Array.from(new Set(names), (name) => ours(folder + name, true)));
+  return found.filter(Boolean);
 }
 
 // All of a release or nothing of it: a page whose scripts are missing, or another's, would open and do nothing. Whoever
@@ -40,16 +51,18 @@ async function replace(path, response) {
   if (!files.length) throw new Error();
   const shell = await caches.open(`shell ${path}`);
   const before = (await shell.keys()).map(({ url }) => new URL(url).pathname);
-  const fetched = await Promise.all(files.filter((file) => !before.includes(file)).map(ours));
+  const fetched = await Promise.all(files.filter((file) => !before.includes(file)).map((file) => ours(file)));
+  const gone = before.filter((file) => file !== path && !files.includes(file));
+  const parts = gone.length ? await partsAnew(files) : [];
   try {
     for (const [file, content] of fetched) await shell.put(file, content);
     await shell.put(path, response);
   } catch {
     return;
   }
-  const gone = before.filter((file) => file !== path && !files.includes(file));
   if (gone.length) await caches.delete(PARTS);
   for (const file of gone) await shell.delete(file);
+  for (const [file, content] of parts) await shelve(file, content).catch(() => {});
 }
 
 // One after the other: what one needs, another would take away as old.
