@@ -74,6 +74,8 @@ async def test_a_craving_of_right_now_is_sent_for_the_substance_it_was_tapped_fo
 async def test_an_empty_form_asks_what_the_course_treats_by_now(here: Here) -> None:
     async with here.connected() as page:
         await a_course_of(page, ["opioid"])
+        # Both are waited for: the page is told before it shows.
+        await expect(page.locator("#cravings fieldset")).to_have_count(1)
         await expect(page.locator("#cravings fieldset")).to_have_attribute("data-scale", "craving.opioid")
 
 

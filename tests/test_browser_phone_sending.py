@@ -58,8 +58,9 @@ async def test_an_answer_that_the_clinic_s_server_fails_at_holds_up_none_behind_
 
         await page.route("**/v1/check-ins/batch", no_network)
         await answer(page, mood=3)
-        await page.unroute("**/v1/check-ins/batch")
+        # In this order: in between nothing gets through to the clinic.
         await page.route("**/v1/check-ins/batch", fails)
+        await page.unroute("**/v1/check-ins/batch", no_network)
         async with page.expect_response("**/v1/check-ins/batch"):
             await page.evaluate("window.dispatchEvent(new Event('online'))")
         if whole:
