@@ -12,11 +12,11 @@ from service import errors
 
 def refuse_unwritable(option: str, path: Path) -> None:
     """Raises Invalid, naming the option of a command, where `write` could not begin; leaves nothing behind."""
-    if path.is_dir():
-        raise errors.Invalid(f"{option}: {path} is a folder")
-    if not path.parent.is_dir():
-        raise errors.Invalid(f"{option}: there is no folder {path.parent}")
     try:
+        if path.is_dir():
+            raise errors.Invalid(f"{option}: {path} is a folder")
+        if not path.parent.is_dir():
+            raise errors.Invalid(f"{option}: there is no folder {path.parent}")
         if path.exists() and not path.is_file():
             writable = os.access(path, os.W_OK)  # opened, a pipe would wait for its reader
         else:

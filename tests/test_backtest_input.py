@@ -92,6 +92,7 @@ def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path
         (["nowhere.csv", "--alerts", "out.csv"], "nowhere.csv: cannot be read (No such file or directory)"),
         (["history.csv", "--alerts", "nowhere/out.csv"], "--alerts: there is no folder"),
         (["history.csv", "--alerts", "."], "is a folder"),
+        (["history.csv", "--alerts", "a" * 300], "cannot be written (File name too long)"),
         (["bad.csv", "--alerts", "/proc/out.csv"], "--alerts: /proc/out.csv cannot be written ("),
         (["history.csv", "--alerts", "history.csv"], "--alerts: would write over the history itself"),
         (["history.csv", "--alerts", "out.csv", "--budget-days", "5"], "--budget-days: must lie in 20-365"),

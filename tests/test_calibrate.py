@@ -166,6 +166,7 @@ def test_limits_that_descend_by_chance_are_held_level(tmp_path: Path) -> None:
         (["--from", "history.csv", "--out", "history.csv"], "--out: would write over the history itself"),
         (["--out", "nowhere/rules.json"], "--out: there is no folder nowhere"),
         # Of too few people, which would be found out only after its place.
+        (["--from", "history.csv", "--out", "a" * 300], "cannot be written (File name too long)"),
         (["--from", "history.csv", "--out", "/proc/rules.json"], "--out: /proc/rules.json cannot be written ("),
         (["--from", "history.csv", "--out", "."], "--out: . is a folder"),
         (["--out", "rules.json", "--clients", "3"], "--clients: at least 30"),

@@ -229,6 +229,26 @@ def test_an_infusion_is_counted_from_its_day_and_acts_from_the_next() -> None:
     assert trends.days_since_infusion[0].tolist() == [-1, -1, -1, 0, 1, 2, 3, 4, 5, 6]
 
 
+def test_what_staff_say_during_a_pause_counts_as_on_the_day_before_it() -> None:
+    days = Days.of(worsened(steady(110, clients=20), 90))
+    days.active[:, 100:104] = False
+    days.paused[:, 100:104] = True
+    days.scores[:, 100:104] = np.nan
+
+    def state(**said: Flags) -> Array:
+        none = {"new_usual": flags(days), "confirmed": flags(days)}
+        told = none | said
+        heard = replace(days, new_usual=told["new_usual"], confirmed=told["confirmed"])
+        rows = fold(State.fresh(20, RULES), heard, RULES)[0].rows
+        return np.stack([rows["raised"], rows["check_ins_since_restart"].astype(np.float64)])
+
+    unsaid = state()
+    for fact in ("new_usual", "confirmed"):
+        before, during = state(**{fact: flags(days, 99)}), state(**{fact: flags(days, 101)})
+        assert (before != unsaid).any(), fact
+        np.testing.assert_allclose(during, before, err_msg=fact)
+
+
 @pytest.mark.parametrize(
     ("infusions", "paused", "since"),
     [

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace, config: Config) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     """Raises Invalid for what would be found out only after all the work."""
     out: Path = arguments.alerts
+    whole_files.refuse_unwritable("--alerts", out)
     if out.exists() and arguments.file.exists() and out.samefile(arguments.file):
         raise errors.Invalid("--alerts: would write over the history itself")
     rules: Path | None = arguments.rules
@@ -53,7 +54,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid("--alerts: would write over the rules")
     if arguments.workers is not None and arguments.workers < 1:
         raise errors.Invalid("--workers: at least 1")
-    whole_files.refuse_unwritable("--alerts", out)
 
 
 def _told(summary: backtest.Summary, out: Path) -> str:

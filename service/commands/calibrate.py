@@ -77,6 +77,8 @@ def _check(arguments: argparse.Namespace) -> None:
     out: Path | None = arguments.out
     if arguments.history is not None and out is None:
         raise errors.Invalid("--out: where the rules go; only the shipped ones have a place of their own")
+    if out is not None:
+        whole_files.refuse_unwritable("--out", out)
     if arguments.history is not None and out is not None and out.exists() and arguments.history.exists():
         if out.samefile(arguments.history):
             raise errors.Invalid("--out: would write over the history itself")
@@ -86,8 +88,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise errors.Invalid("--seed: not below 0")
     if arguments.clients is not None and arguments.clients < LEAST_CLIENTS:
         raise errors.Invalid(f"--clients: at least {LEAST_CLIENTS}")
-    if out is not None:
-        whole_files.refuse_unwritable("--out", out)
 
 
 def _tell(said: str) -> None:

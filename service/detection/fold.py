@@ -102,6 +102,12 @@ def _fold_day(rows: Rows, some: Counts, worse: Array, days: Days, day: int, cont
         _step(moved, today, context, trends, acting, day)
         if not whole:
             rows[acting] = moved
+    resting = some[~days.active[some, day] & (days.new_usual[some, day] | days.confirmed[some, day])]
+    if len(resting):
+        # What staff say of a crossing counts on a day without answers, too: whoever relapses may be paused for it.
+        told = rows[resting]
+        _hear_staff(told, days.confirmed[resting, day], days.new_usual[resting, day], context.known)
+        rows[resting] = told
     kalman.pass_by(
         rows[some[0] : some[-1] + 1], days.paused[some, day], ~days.active[some, day] & days.infusion[some, day]
     )
@@ -137,8 +143,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     judgement = _judge(rows, may_cross, weights, limits.base_limit(seen, rules), rules)
     _record_crossings(rows, judgement, weights, person, trends, clients, day)
     status.follow(rows, answers & ~judgement.crossing[:, None], person.sd)
-    limits.lower_confirmed(rows, today.confirmed)
-    _restart(rows, today.new_usual, known)
+    _hear_staff(rows, today.confirmed, today.new_usual, known)
     rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
     wanes = waning.waning_of(rows, person.sd, benefit)
     _write(rows, judgement, wanes, answers, person, trends, clients, day)
@@ -197,6 +202,12 @@ def _record_crossings(
     status.enter(some, posterior.usual, posterior.change)
     hypotheses.clear(some, np.ones(len(some), dtype=np.bool_))
     rows[chosen] = some
+
+
+def _hear_staff(rows: Rows, confirmed: Flags, new_usual: Flags, known: kalman.Constants) -> None:
+    """What staff resolved an alert with."""
+    limits.lower_confirmed(rows, confirmed)
+    _restart(rows, new_usual, known)
 
 
 def _restart(rows: Rows, new_usual: Flags, known: kalman.Constants) -> None:

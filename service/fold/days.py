@@ -154,7 +154,10 @@ def _collect(
     found: Folded,
     rule_set: RuleSet,
 ) -> None:
+    told = False
     for t, day in enumerate(calendar):
+        # Said in a pause it begins with the first day after it.
+        told = told or day in each.facts.new_usual_days
         if found.trends.status[place, t] >= 0:
             first = not each.days and each.facts.due.checkpoint_day is None
             folded = day_rules.folded_day(
@@ -165,10 +168,11 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
-                begins=first or day in each.facts.new_usual_days,
+                begins=first or told,
                 active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
+            told = False
 
 
 def _active_before(facts: ClientFacts, day: date, days: int) -> date:
