@@ -114,6 +114,18 @@ def test_a_worsening_says_how_much_since_when_and_on_how_many_answers_and_how_su
     assert sentences.precision_of(silence, TODAY) == ""
 
 
+def test_a_worsening_names_no_item_that_is_better_or_no_other_than_usual() -> None:
+    found = [("craving", 2.1), ("mood", 0.1), ("anxiety", -0.2)]
+    items = [{"item": item, "change": change, "se": 0.6, "share": 0.95} for item, change in found]
+    assert (
+        said(Rule.WORSENING, items=items, answered_of_last_7=6)
+        == "Craving 2.1 points above usual; 6 of 7 days answered."
+    )
+    for nothing in (0.04, -0.3):
+        items[0]["change"] = nothing
+        assert said(Rule.WORSENING, items=items).startswith("Scores worse than usual")
+
+
 def test_what_alerts_nobody_is_said_too() -> None:
     items = [
         {"item": "craving", "change": -1.8, "se": 0.5},

@@ -15,6 +15,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 ITEMS = ("craving", "mood", "anxiety")
 # An item's change is worth a word when the item more likely than not takes part in the worsening.
 TAKES_PART = 0.5
+# Less is 0.0 in words.
+LEAST_TOLD = 0.05
 GATE_ITEMS = {"screen": "drug screen", "pressure": "blood pressure", "checklist": "complete list of contraindications"}
 OWN_CHECK_INS_NEEDED = 7
 # So many standard errors to each side hold the middle 80 %.
@@ -205,9 +207,16 @@ def _side(change: float) -> str:
 
 
 def _taking_part(finding: Finding) -> list[Mapping[str, object]]:
-    """The items that more likely than not take part in a worsening, the largest change first."""
-    moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART]
+    """The items that more likely than not take part in a worsening, the largest change first; none that is told as
+    better, or as no other, than usual."""
+    moved = [each for each in changes_of(finding) if _number(each.get("share")) >= TAKES_PART and _is_worse(each)]
     return sorted(moved, key=lambda each: -abs(_number(each.get("change"))))
+
+
+def _is_worse(item: Mapping[str, object]) -> bool:
+    change = _number(item.get("change"))
+    worse = -change if item.get("item") == "mood" else change
+    return worse >= LEAST_TOLD
 
 
 def _range(item: Mapping[str, object]) -> str:
