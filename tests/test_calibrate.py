@@ -75,6 +75,14 @@ def test_a_history_of_too_few_people_is_refused_in_one_line(tmp_path: Path) -> N
     assert not (tmp_path / "rules.json").exists()
 
 
+def test_a_history_too_short_for_any_false_alert_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = calibrate("--from", a_history(tmp_path, 12, length=20), "--out", tmp_path / "rules.json")
+    assert done.returncode == 2
+    assert "nobody is followed for 28 days (the longest 20): false alerts count from day 21 on" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "rules.json").exists()
+
+
 def test_a_history_of_nobody_is_refused_in_one_line(tmp_path: Path) -> None:
     done = calibrate("--from", file_of(tmp_path, []), "--out", tmp_path / "rules.json")
     assert (done.returncode, done.stdout) == (2, "")

@@ -13,11 +13,14 @@ from service.backtest.answers import Answers
 from service.detection import ITEMS, Days, plausible
 from service.detection.calibrate import BUDGETS_DAYS, Fitted, make_from
 from service.detection.estimate import LEAST_ANSWERS, people_count
+from service.detection.limits import FIRST_ALERT_DAY
 from service.detection.population import load_shipped
 from service.detection.sums import Answered
 
 LEAST_PEOPLE = 10
 LONGEST_DAYS = 365
+# A week in which a made-up person of the history's length may have a false alert.
+LEAST_DAYS = FIRST_ALERT_DAY + 7
 # Clients times days of the longest of them: what is folded in a minute or two, and kept in a few hundred megabytes.
 MOST_CELLS = 600_000
 
@@ -43,6 +46,12 @@ def fit(
         raise errors.Invalid(
             f"{path}: {people} {'client' if people == 1 else 'clients'} answered everything asked "
             f"on {LEAST_ANSWERS} days or more; a population takes {LEAST_PEOPLE}"
+        )
+    longest = int(days.active.sum(axis=1).max())
+    if longest < LEAST_DAYS:
+        raise errors.Invalid(
+            f"{path}: nobody is followed for {LEAST_DAYS} days (the longest {longest}): false alerts count from day"
+            f" {FIRST_ALERT_DAY} on, so no limit can be found"
         )
     command = f"python -m service calibrate --from {path.name} --budget-days {budget_days:g} --seed {seed}"
     try:
