@@ -1,4 +1,4 @@
-"""What stands between a client's phone and whoever picks it up: PIN and cover, and the ways out for the client."""
+"""What stands between a client's phone and whoever picks it up: the PIN, and the ways out for the client."""
 
 from __future__ import annotations
 
@@ -12,42 +12,23 @@ from service import database as databases
 from service.facts import pauses
 from service.people import devices
 from tests.axe import faults
-from tests.browser import until
 from tests.builders import an_answer
 from tests.phone_browser import (
     ARRIVED,
-    KEPT,
     NOT_SENT,
-    SHELL_IS_KEPT,
     Here,
     answer,
-    connect_without_a_pin,
     no_network,
     online,
 )
+from tests.phone_pin import PIN, connect_with_a_pin, fill_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-PIN = "4711"
 PIN_IS_KEPT = """
 async () => (await (await caches.open("parts")).keys()).some(({ url }) => url.endsWith("/phone_pin.js"))
 """
 EARLIER = timedelta(days=3)
-
-
-async def fill_pin(page: Page, pin: str, *, again: str | None = None) -> None:
-    await page.get_by_label("Four to eight digits").fill(pin)
-    if again is not None:
-        await page.get_by_label("The same again").fill(again)
-    await page.get_by_role("button", name="Continue", exact=True).click()
-
-
-async def connect_with_a_pin(page: Page, here: Here, *, pin: str = PIN) -> None:
-    await page.goto(f"/phone/{here.slug}#{await here.code()}")
-    await page.locator("#connect-form button[type=submit]").click()
-    await fill_pin(page, pin, again=pin)
-    await expect(page.locator("#pin")).to_be_hidden()
-    await expect(page.locator("#waiting")).to_be_hidden()
 
 
 async def answered_earlier(here: Here) -> None:
@@ -263,110 +244,6 @@ async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(her
         await expect(page.locator("#remind-email")).to_have_value("")
 
 
-async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await until(page, SHELL_IS_KEPT)
-        # With a new release the parts of the one before go, and its addresses are others: no memory of them helps.
-        device = await page.context.new_cdp_session(page)
-        await device.send("Network.enable")
-        await device.send("Network.setCacheDisabled", {"cacheDisabled": True})
-        await page.evaluate("caches.delete('parts')")
-        async with page.expect_response("**/phone_pin.js"):
-            await page.reload()
-        await until(page, PIN_IS_KEPT)
-        await page.get_by_role("button", name="Hide this page").click()
-        await page.context.set_offline(True)
-        await page.reload()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await fill_pin(page, PIN)
-        await expect(page.locator("#check-in")).to_be_visible()
-
-
-async def test_the_cover_says_why_it_stays_where_what_asks_for_the_pin_cannot_be_had(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await until(page, SHELL_IS_KEPT)
-        await page.get_by_role("button", name="Hide this page").click()
-        await page.evaluate("caches.delete('parts')")
-        await page.context.route("**/phone_pin.js", no_network)
-        await page.reload()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await expect(page.locator("#cover-fault")).to_have_text("This needs a connection. Please try again.")
-        await expect(page.locator("#check-in")).to_be_hidden()
-        await page.context.unroute("**/phone_pin.js")
-        await page.reload()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await expect(page.locator("#cover-fault")).to_be_empty()
-        await fill_pin(page, PIN)
-        await expect(page.locator("#check-in")).to_be_visible()
-
-
-async def test_a_forgotten_pin_shows_no_crisis_card_behind_the_cover_and_takes_no_yes(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await page.locator("input[name=safety][value=yes]").check()
-        await expect(page.locator("#crisis")).to_be_visible()
-        await until(page, KEPT, argument=[here.slug, '"safety","yes"'])
-        await page.get_by_role("button", name="Hide this page").click()
-        # Once more after a load, which fills in beneath the cover what was tapped.
-        for _ in range(2):
-            await page.get_by_role("button", name="Notes").dblclick()
-            await page.get_by_role("button", name="I forgot my PIN").click()
-            await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
-            await expect(page.locator("#crisis")).to_be_hidden()
-            await page.get_by_role("button", name="Leave everything as it is").click()
-            await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-            await expect(page.locator("input[name=safety][value=yes]")).to_be_checked()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await fill_pin(page, PIN)
-        await expect(page.locator("#check-in #crisis")).to_be_visible()
-
-
-async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await answer(page)
-        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        await open_history(page, PIN)
-        await page.get_by_role("button", name="Hide this page").click()
-        await expect(page.locator("#history")).to_be_hidden()
-        assert await page.title() == "Notes"
-        await page.reload()
-        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-        assert "infusion" not in (await page.locator("body").inner_text()).lower()
-        await page.locator("#cover summary").click()
-        await expect(page.locator("#cover-help a").first).to_be_visible()
-        assert await faults(page) == []
-        await page.get_by_role("button", name="Notes").dblclick()
-        await fill_pin(page, PIN)
-        await expect(page.locator("#done")).to_be_visible()
-        assert await page.title() == "Neap"
-
-
-async def test_a_forgotten_pin_shows_nothing_behind_the_cover_and_ends_with_the_clinic_s_code(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await page.get_by_role("button", name="Hide this page").click()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await page.get_by_role("button", name="I forgot my PIN").click()
-        await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
-        await page.get_by_role("button", name="Leave everything as it is").click()
-        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-        await expect(page.locator("#check-in")).to_be_hidden()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await page.get_by_role("button", name="I forgot my PIN").click()
-        await page.reload()
-        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await page.get_by_role("button", name="I forgot my PIN").click()
-        await page.get_by_label("Code from your clinic").fill(await here.code())
-        await connect_without_a_pin(page)
-        await expect(page.locator("#check-in")).to_be_visible()
-        await page.reload()
-        await expect(page.locator("#check-in")).to_be_visible()
-
-
 async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here: Here) -> None:
     async with here.connected() as page:
         await page.locator("#this-phone summary").click()
@@ -383,20 +260,3 @@ async def test_a_client_leaves_monitoring_with_a_second_tap_and_comes_back(here:
         await expect(page.locator("#monitoring-said")).to_contain_text("Your team looks for changes")
         async with databases.transaction(here.owner, here.clinic_id) as db:
             assert await pauses.of(db, here.client_id) == []
-
-
-async def test_a_forgotten_pin_shows_nothing_of_what_was_sent_behind_the_cover(here: Here) -> None:
-    async with here.page() as page:
-        await connect_with_a_pin(page, here)
-        await answer(page)
-        await expect(page.locator("#log")).to_be_visible()
-        await page.get_by_role("button", name="Hide this page").click()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await page.get_by_role("button", name="I forgot my PIN").click()
-        await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
-        for hidden in ("#log", "#sent", "#earlier", "#connect .lede", "#monitoring"):
-            await expect(page.locator(hidden)).to_be_hidden()
-        await page.get_by_role("button", name="Leave everything as it is").click()
-        await page.get_by_role("button", name="Notes").dblclick()
-        await fill_pin(page, PIN)
-        await expect(page.locator("#log")).to_be_visible()
