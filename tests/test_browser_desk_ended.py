@@ -64,7 +64,7 @@ async def test_what_was_typed_is_back_after_signing_in_again_and_lies_nowhere_re
         where = page.url.removeprefix(desk.address)
         await seen_ago(desk, 16)
         if by_hand:
-            await page.get_by_role("button", name="Keep the note").click()
+            await page.get_by_role("button", name="Keep the note").press("Enter")
         else:
             await page.clock.fast_forward(20_000)
         await page.wait_for_url(f"**/sign-in?ended=idle&next={where}", timeout=PATIENCE)
