@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 Hours = Mapping[str, tuple[str, str]]
 """Opening and closing time ("09:00", "17:00") by ISO weekday ("1" Monday); a missing day is closed."""
+Span = tuple[datetime, datetime]
+
+
+def _open_on(hours: Hours, zone: ZoneInfo, day: date) -> Span | None:
+    """From when to when (UTC) the clinic is open on a day of its calendar; None where it is closed."""
+    if (opening := hours.get(str(day.isoweekday()))) is None:
+        return None
+    opens, closes = (datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for at in opening)
+    return opens, closes
 
 
 def next_closing(hours: Hours, zone: ZoneInfo, *, now: datetime) -> datetime:
@@ -15,8 +24,8 @@ def next_closing(hours: Hours, zone: ZoneInfo, *, now: datetime) -> datetime:
     today = now.astimezone(zone).date()
     for ahead in range(1, 8):
         day = today + timedelta(days=ahead)
-        if (opening := hours.get(str(day.isoweekday()))) is not None:
-            return datetime.combine(day, time.fromisoformat(opening[1]), zone).astimezone(UTC)
+        if (opening := _open_on(hours, zone, day)) is not None:
+            return opening[1]
     return datetime.combine(today + timedelta(days=2), time(0), zone).astimezone(UTC)
 
 
@@ -33,16 +42,13 @@ def after_open(hours: Hours, zone: ZoneInfo, *, begin: datetime, open_for: timed
         return begin + open_for / _NEVER_OPEN_DAY * timedelta(days=1)
     left, day = open_for, begin.astimezone(zone).date()
     while True:
-        if (opening := hours.get(str(day.isoweekday()))) is not None:
-            opens, closes = (datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for at in opening)
+        if (opening := _open_on(hours, zone, day)) is not None:
+            opens, closes = opening
             opens = max(opens, begin.astimezone(UTC))
             if closes - opens >= left:
                 return opens + left
             left -= max(closes - opens, timedelta(0))
         day += timedelta(days=1)
-
-
-Span = tuple[datetime, datetime]
 
 
 def unattended(
@@ -55,9 +61,8 @@ def unattended(
     taken = [*on_call, (until, until)]
     day, last = begin.astimezone(zone).date(), until.astimezone(zone).date()
     while day <= last:
-        if (opening := hours.get(str(day.isoweekday()))) is not None:
-            opens, closes = (datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC) for at in opening)
-            taken.append((opens, closes))
+        if (opening := _open_on(hours, zone, day)) is not None:
+            taken.append(opening)
         day += timedelta(days=1)
     found, free_from = list[Span](), begin
     for from_at, until_at in sorted(taken):
