@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -116,6 +116,12 @@ async def here(house: House) -> Here:
         client_id = await a_client(db, now=now, substances=(Substance.COCAINE, Substance.ALCOHOL))
         await an_infusion(db, client_id, given_at=now - timedelta(days=9), now=now)
     return Here(house.address, house.chromium, house.owner, clinic.slug, clinic.clinic_id, client_id)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def here_with_messages(here: Here, desktop_chromium: Browser) -> Here:
+    """The same in a browser that shows messages and keeps push subscriptions."""
+    return replace(here, chromium=desktop_chromium)
 
 
 async def connect_without_a_pin(page: Page) -> None:

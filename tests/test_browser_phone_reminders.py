@@ -137,7 +137,8 @@ async def test_a_zone_that_the_clinic_refuses_is_told_once_and_holds_up_no_answe
         assert len(refused) == 1
 
 
-async def test_what_the_push_service_ended_is_made_anew_when_the_page_opens(here: Here) -> None:
+async def test_what_the_push_service_ended_is_made_anew_when_the_page_opens(here_with_messages: Here) -> None:
+    here = here_with_messages
     async with a_page(here, push=True) as page:
         await until(page, SHELL_IS_KEPT)
         told = endpoints_told(page)
