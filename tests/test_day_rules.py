@@ -84,8 +84,8 @@ def test_silence_weighs_more_right_after_an_infusion(
     assert found(trend, known=known, silent_from=None) == []
 
 
-def test_waning_is_for_review_unless_the_next_infusion_is_on_the_day_half_is_lost() -> None:
-    """Given on the 16th, half lost after 6 days, on the 22nd."""
+def test_waning_is_for_review_unless_the_next_infusion_comes_before_three_quarters_are_lost() -> None:
+    """Given on the 16th, half lost on the 22nd after 6 days, three quarters on the 27th after 11."""
     trend, waning = a_trend(days_since_infusion=6), Waning(6.0, 4.0, 9.0)
 
     def with_booked(*booked: date) -> tuple[Tier | None, object]:
@@ -94,9 +94,12 @@ def test_waning_is_for_review_unless_the_next_infusion_is_on_the_day_half_is_los
         return finding.tier, finding.numbers["next_infusion_on"]
 
     assert with_booked() == (Tier.REVIEW, None)
-    later = TODAY + timedelta(days=9)
-    assert with_booked(later, TODAY - timedelta(days=6)) == (Tier.REVIEW, later.isoformat())
-    assert with_booked(TODAY, later) == (None, TODAY.isoformat())
+    in_time, late = TODAY + timedelta(days=5), TODAY + timedelta(days=6)
+    assert with_booked(late, TODAY - timedelta(days=6)) == (Tier.REVIEW, late.isoformat())
+    assert with_booked(in_time, late) == (None, in_time.isoformat())
+    assert with_booked(TODAY, late) == (None, TODAY.isoformat())
+    [told] = found(trend, waning=waning, booked=(TODAY + timedelta(days=10),))
+    assert told.numbers["left_at_next_infusion"] == 0.125, "three half-lives of 5 days after the first day"
 
 
 def test_an_improvement_is_told_once_in_four_weeks() -> None:

@@ -79,18 +79,17 @@ def test_a_worsening_is_among_the_few_that_are_shown() -> None:
     assert len(reasons.in_short([late, *used])) == reasons.SHOWN
 
 
-def test_waning_names_the_interval_and_whether_half_is_gone_before_the_next_infusion() -> None:
+def test_waning_names_the_interval_and_how_much_is_left_when_the_next_infusion_comes() -> None:
     numbers = {"days_since_infusion": 6, "days_to_half": 4.6, "days_to_half_low": 3.6, "days_to_half_high": 6.5}
     begun = "The benefit of the last infusion is waning, 6 days after the infusion: "
     half = begun + "half of it is gone after about 5 days (4 to 6, 80 %)"
     assert said(Rule.WANING, **numbers) == half + "."
     assert said(Rule.WANING, **numbers, next_infusion_on=None) == half + ", and none is booked."
     booked = said(Rule.WANING, **numbers, next_infusion_on="2026-12-02")
-    assert booked == half + ", before the next one booked for 2 Dec."
-    numbers["days_to_half"] = 9.8
-    assert said(Rule.WANING, **numbers, next_infusion_on="2026-11-24").endswith(
-        "not before the next one booked for 24 Nov."
-    )
+    assert booked == half + ", and the next one is booked for 2 Dec."
+    for left, words in ((0.31, "about 30 %"), (0.02, "hardly any")):
+        told = said(Rule.WANING, **numbers, next_infusion_on="2026-12-02", left_at_next_infusion=left)
+        assert told == half + f", and {words} will be left on 2 Dec, when the next one is booked."
 
 
 def test_a_worsening_says_how_much_since_when_and_on_how_many_answers_and_how_sure_that_is() -> None:

@@ -245,8 +245,7 @@ def _waning(finding: Finding, today: date) -> str:
     if not isinstance(half, int | float):
         return f"The benefit of the last infusion is waning{after}."
     gone = f"half of it is gone after about {_days(round(half))}{_interval(numbers)}"
-    half_gone_on = finding.client_day - timedelta(days=_whole(since, 0)) + timedelta(days=round(half))
-    return f"The benefit of the last infusion is waning{after}: {gone}{_next_infusion(numbers, half_gone_on, today)}."
+    return f"The benefit of the last infusion is waning{after}: {gone}{_next_infusion(numbers, today)}."
 
 
 def _interval(numbers: Mapping[str, object]) -> str:
@@ -254,15 +253,21 @@ def _interval(numbers: Mapping[str, object]) -> str:
     return f" ({low} to {high}, 80 %)" if low < high else ""
 
 
-def _next_infusion(numbers: Mapping[str, object], half_gone_on: date, today: date) -> str:
+def _next_infusion(numbers: Mapping[str, object], today: date) -> str:
     if "next_infusion_on" not in numbers:
         return ""
-    booked = numbers["next_infusion_on"]
+    booked, left = numbers["next_infusion_on"], numbers.get("left_at_next_infusion")
     if not isinstance(booked, str):
         return ", and none is booked"
-    booked_on = date.fromisoformat(booked)
-    before = "before" if half_gone_on < booked_on else "not before"
-    return f", {before} the next one booked for {day(booked_on, today)}"
+    booked_on = day(date.fromisoformat(booked), today)
+    if not isinstance(left, int | float):
+        return f", and the next one is booked for {booked_on}"
+    return f", and {_percent(left)} will be left on {booked_on}, when the next one is booked"
+
+
+def _percent(share: float) -> str:
+    tens = round(10 * share)
+    return f"about {10 * tens} %" if tens else "hardly any"
 
 
 def _after_infusion(numbers: Mapping[str, object]) -> str:

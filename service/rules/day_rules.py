@@ -21,11 +21,14 @@ from service import detection
 from service.detection import Explanation
 from service.detection.improving import LIMIT_SDS
 from service.detection.limits import OWN_CHECK_INS
+from service.detection.waning import share_left
 
 SILENT_DAYS = 3
 SILENT_DAYS_AFTER_INFUSION = 2
 # Somebody who stays better than usual is told of once in four weeks; by then the baseline has followed.
 IMPROVING_RESTS_DAYS = 28
+# Where the next infusion comes while so much of the last one's benefit is left there is nothing to arrange.
+LEFT_IN_TIME = 0.25
 
 Found = set[tuple[Rule, date]]
 Scores = tuple[int | None, int | None, int | None]
@@ -196,16 +199,17 @@ def _worsening(trend: Trend, explanation: Explanation, onset: Onset) -> NewFindi
 
 def _waning(trend: Trend, waning: Waning, booked_days: Collection[date]) -> NewFinding:
     booked_on = min((day for day in booked_days if day >= trend.client_day), default=None)
+    given_on = trend.client_day - timedelta(days=trend.days_since_infusion or 0)
+    left = 0.0 if booked_on is None else share_left(waning.days, (booked_on - given_on).days)
     numbers: dict[str, object] = {
         "days_since_infusion": trend.days_since_infusion,
         "days_to_half": waning.days,
         "days_to_half_low": waning.low_days,
         "days_to_half_high": waning.high_days,
         "next_infusion_on": None if booked_on is None else booked_on.isoformat(),
+        "left_at_next_infusion": None if booked_on is None else _six(left),
     }
-    # With an infusion on the very day on which half is lost there is nothing left to arrange.
-    lost_on = trend.client_day - timedelta(days=(trend.days_since_infusion or 0) - round(waning.days))
-    tier = Tier.REVIEW if booked_on is None or lost_on < booked_on else None
+    tier = Tier.REVIEW if left < LEFT_IN_TIME else None
     return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=tier, numbers=numbers)
 
 
