@@ -187,6 +187,19 @@ async def test_the_day_of_an_outcome_is_the_clinic_s_where_the_client_s_zone_is_
     assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"outcome": "called", "client_day": "2026-11-22"}
 
 
+async def test_a_wrong_button_is_taken_back_also_by_a_host_whose_clock_is_behind(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    await alerts.resolve(db, alert.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW + 5 * SECOND)
+    await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + 2 * SECOND)
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + 4 * SECOND)
+    [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
+    assert (facts.new_usual_days, len(facts.confirmed_days)) == (set(), 1)
+    happened = [event.kind for event in await alerts.events_of(db, alert.alert_id)]
+    assert happened[-3:] == [EventKind.RESOLVED, EventKind.UNDONE, EventKind.RESOLVED]
+
+
 async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pressed_it(
     db: Db, client_id: UUID, therapist: UUID
 ) -> None:

@@ -378,7 +378,7 @@ select alert_event_id, kind, staff_id, finding_id, detail, note_sealed, happened
 from alert_event
 where clinic_id = $1
   and alert_id = $2
-order by happened_at, alert_event_id
+order by alert_event_id
 """
 
 

@@ -154,10 +154,7 @@ def _collect(
     found: Folded,
     rule_set: RuleSet,
 ) -> None:
-    told = False
     for t, day in enumerate(calendar):
-        # Said in a pause it begins with the first day after it.
-        told = told or day in each.facts.new_usual_days
         if found.trends.status[place, t] >= 0:
             first = not each.days and each.facts.due.checkpoint_day is None
             folded = day_rules.folded_day(
@@ -168,11 +165,18 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
-                begins=first or told,
+                begins=first or _begins_anew(each.facts, day),
                 active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
-            told = False
+
+
+def _begins_anew(facts: ClientFacts, day: date) -> bool:
+    """Whether learning begins anew on this active day: "the new usual" was said on it, or in the pause before it."""
+    said = max((each for each in facts.new_usual_days if each <= day), default=None)
+    if said is None:
+        return False
+    return not any(facts.is_active(said + ONE_DAY * i) for i in range((day - said).days))
 
 
 def _active_before(facts: ClientFacts, day: date, days: int) -> date:
