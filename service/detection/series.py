@@ -24,7 +24,7 @@ class Days:
     The rest (N, T): `active` False is padding or pause, the state does not move; `paused`: a day that passes
     nonetheless for the infusion's clock; `infusion` was given on that day and acts from the day after;
     `weekend`; `new_usual` and `confirmed` are the dated facts that staff resolved the alert with "this is the new
-    usual" and confirmed the last crossing. These three are heard on inactive days, too.
+    usual" and confirmed the episode's crossings so far. These three are heard on inactive days, too.
     """
 
     scores: Array
