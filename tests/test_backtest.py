@@ -57,6 +57,22 @@ def test_a_relapse_is_a_worsening_with_its_numbers_and_its_onset(tmp_path: Path)
     assert summary["rules"].startswith("shipped-")
 
 
+def test_a_worsening_that_goes_on_names_no_onset(tmp_path: Path) -> None:
+    worse = [(min(10, 6 + i // 5), max(0, 3 - i // 8), min(10, 6 + i // 5)) for i in range(30)]
+    rows = found(file_of(tmp_path, lines_of("ada", [*steady(60), *worse])))
+    first, *again = [row for row in rows if row.rule is Rule.WORSENING]
+    assert again, "the chart has rested, and it is worse still"
+    assert first.onset_estimate is not None
+    assert abs((first.onset_estimate - FIRST).days - 60) <= 1
+    assert {row.onset_estimate for row in again} == {None}
+    history, out = file_of(tmp_path, lines_of("ada", [*steady(60), *worse])), tmp_path / "out.csv"
+    assert backtest(history, "--alerts", out).returncode == 0
+    assert [bool(row["onset_estimate"]) for row in alerts_in(out) if row["rule"] == "worsening"] == [
+        True,
+        *[False] * len(again),
+    ]
+
+
 def test_silence_and_waning_have_rules_of_their_own(tmp_path: Path) -> None:
     """Infusions every 24 days, each a relief of six points that is halved in four days; then nobody answers."""
     given = range(20, 120, 24)

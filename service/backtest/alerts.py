@@ -185,7 +185,9 @@ def _measured(finding: NewFinding, trend: Trend) -> tuple[float | None, float | 
     on, numbers = finding.client_day, finding.numbers
     match finding.rule:
         case Rule.WORSENING:
-            return trend.statistic, trend.limit_value, date.fromisoformat(str(numbers["onset_on"]))
+            # Onsets up to the crossing before were given up, so a later one of an episode knows nothing of its onset.
+            onset_on = None if numbers["again"] else date.fromisoformat(str(numbers["onset_on"]))
+            return trend.statistic, trend.limit_value, onset_on
         case Rule.WANING:
             since, half = trend.days_since_infusion or 0, numbers["days_to_half"]
             assert isinstance(half, float), "a benefit that wanes has a half-life"
