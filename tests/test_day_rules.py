@@ -13,7 +13,7 @@ from schemas.trend import Status, Trend
 from service.detection import State, better_of, fold, shipped_rules
 from service.detection.synthetic import Population, Worsening, cohort
 from service.rules import day_rules
-from service.rules.day_rules import FoldedDay, Found, Improving, Waning
+from service.rules.day_rules import FoldedDay, Found, Improving, Learning, Waning
 
 TODAY = date(2026, 11, 22)
 
@@ -48,7 +48,7 @@ def found(
     *,
     waning: Waning | None = None,
     improving: Improving | None = None,
-    begins: bool = False,
+    begins: Learning | None = None,
     known: Found | None = None,
     booked: tuple[date, ...] = (),
     silent_from: date | None = TODAY - timedelta(days=100),
@@ -112,7 +112,10 @@ def test_an_improvement_is_told_once_in_four_weeks() -> None:
 
 
 def test_learning_is_told_on_the_day_it_begins() -> None:
-    assert rules_of(found(a_trend(), begins=True)) == [(Rule.LEARNING, None)]
+    for begins, days in ((Learning.FIRST, 21), (Learning.ANEW, 0)):
+        [finding] = found(a_trend(), begins=begins)
+        assert (finding.rule, finding.tier) == (Rule.LEARNING, None)
+        assert finding.numbers == {"check_ins_needed": 7, "days_needed": days}
     assert found(a_trend()) == []
 
 

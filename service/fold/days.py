@@ -168,11 +168,17 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
-                begins=first or told,
+                begins=_begins(first=first, told=told),
                 active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
             told = False
+
+
+def _begins(*, first: bool, told: bool) -> day_rules.Learning | None:
+    if first:
+        return day_rules.Learning.FIRST
+    return day_rules.Learning.ANEW if told else None
 
 
 def _active_before(facts: ClientFacts, day: date, days: int) -> date:

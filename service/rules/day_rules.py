@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import Enum
 from typing import NamedTuple, Self
 
 import msgspec
@@ -20,7 +21,7 @@ from schemas.trend import Trend
 from service import detection
 from service.detection import Explanation
 from service.detection.improving import LIMIT_SDS
-from service.detection.limits import OWN_CHECK_INS
+from service.detection.limits import FIRST_ALERT_DAY, OWN_CHECK_INS
 
 SILENT_DAYS = 3
 SILENT_DAYS_AFTER_INFUSION = 2
@@ -38,6 +39,13 @@ class Waning(NamedTuple):
     days: float
     low_days: float
     high_days: float
+
+
+class Learning(Enum):
+    """Learning what is usual begins with a client's first day, and anew with each new usual."""
+
+    FIRST = "first"
+    ANEW = "anew"
 
 
 class Improving(NamedTuple):
@@ -60,14 +68,14 @@ class Onset(NamedTuple):
 @dataclass(frozen=True)
 class FoldedDay:
     """A client day as the fold left it: `explanation` and `onset` where it crosses, `waning` where a benefit wanes,
-    `improving` where the level is better than usual; `begins` says that learning what is usual begins (anew) on it."""
+    `improving` where the level is better than usual, `begins` where learning what is usual begins."""
 
     trend: Trend
     explanation: Explanation | None
     onset: Onset | None
     waning: Waning | None
     improving: Improving | None
-    begins: bool
+    begins: Learning | None
 
 
 class Folded(NamedTuple):
@@ -100,7 +108,7 @@ def folded_day(
     scores: Scores,
     origin: RecordOrigin,
     rule_set_version: int,
-    begins: bool,
+    begins: Learning | None,
     active_before: Callable[[int], date],
 ) -> FoldedDay:
     """One active day out of what a fold gave.
@@ -172,8 +180,8 @@ def findings_of_day(
         findings.append(_worsening(day.trend, day.explanation, day.onset))
     if day.waning is not None and _is_first_since_infusion(day.trend, known):
         findings.append(_waning(day.trend, day.waning, booked_days))
-    if day.begins:
-        findings.append(_learning(day.trend))
+    if day.begins is not None:
+        findings.append(_learning(day.trend, day.begins))
     if day.improving is not None and _is_news(day.trend, known):
         findings.append(_better(day.trend, day.improving))
     if silent_from is not None and day.trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
@@ -209,8 +217,10 @@ def _waning(trend: Trend, waning: Waning, booked_days: Collection[date]) -> NewF
     return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=tier, numbers=numbers)
 
 
-def _learning(trend: Trend) -> NewFinding:
-    numbers: dict[str, object] = {"check_ins_needed": OWN_CHECK_INS}
+def _learning(trend: Trend, begins: Learning) -> NewFinding:
+    # A new usual follows a worsening, and none is found in the first days.
+    days = FIRST_ALERT_DAY if begins is Learning.FIRST else 0
+    numbers: dict[str, object] = {"check_ins_needed": OWN_CHECK_INS, "days_needed": days}
     return NewFinding(client_day=trend.client_day, rule=Rule.LEARNING, tier=None, numbers=numbers)
 
 
