@@ -113,6 +113,29 @@ def test_two_silent_days_after_an_infusion_are_told_at_once(tmp_path: Path) -> N
     assert (row.rule, row.tier, row.day) == (Rule.SILENCE_AFTER_INFUSION, 2, FIRST + timedelta(days=31))
 
 
+@pytest.mark.parametrize(
+    ("answered", "told"),
+    [
+        # Two of them for the infusion of the first day; the silence goes on and is not told again with the next ones.
+        ({0, *range(14, 20)}, [2]),
+        ({0, 1, 2, *range(5, 20)}, [4]),
+        ({0, 3, *range(6, 20)}, [2]),
+        # Each infusion has its own two days: of the first, the third, the fifth and the last.
+        ({0, 3, 4, 5, 8, 9, 12}, [2, 7, 11, 14]),
+        # The day of the infusion of day 2 and the one after are the second of one and the first of another.
+        ({0, 1, *range(4, 20)}, []),
+    ],
+)
+def test_two_silent_days_after_an_infusion_are_told_once_though_infusions_come_close(
+    tmp_path: Path, answered: set[int], told: list[int]
+) -> None:
+    scores = [each if day in answered else None for day, each in enumerate(steady(20))]
+    rows = found(file_of(tmp_path, lines_of("ada", scores, [0, 2, 5, 7, 9, 12])))
+    after = [row for row in rows if row.rule is Rule.SILENCE_AFTER_INFUSION]
+    assert [(row.day - FIRST).days for row in after] == told
+    assert {row.tier for row in after} <= {2}
+
+
 def test_a_missing_row_is_a_day_without_an_answer(tmp_path: Path) -> None:
     scores = [None if i % 7 == 3 or 40 <= i < 44 else each for i, each in enumerate(relapsing())]
     with_rows = lines_of("ada", scores)

@@ -52,8 +52,17 @@ def found(
     known: Found | None = None,
     booked: tuple[date, ...] = (),
     silent_from: date | None = TODAY - timedelta(days=100),
+    after_infusion: int | None = None,
 ) -> list[NewFinding]:
-    day = FoldedDay(trend=trend, explanation=None, onset=None, waning=waning, improving=improving, begins=begins)
+    day = FoldedDay(
+        trend=trend,
+        explanation=None,
+        onset=None,
+        waning=waning,
+        improving=improving,
+        begins=begins,
+        days_after_infusion=trend.days_since_infusion if after_infusion is None else after_infusion,
+    )
     return day_rules.findings_of_day(day, known or set(), booked_days=booked, silent_from=silent_from)
 
 
@@ -82,6 +91,15 @@ def test_silence_weighs_more_right_after_an_infusion(
     trend = a_trend(silent_days=silent_days, days_since_infusion=days_since_infusion)
     assert rules_of(found(trend, known=known)) == gives
     assert found(trend, known=known, silent_from=None) == []
+
+
+def test_the_second_silent_day_after_an_infusion_may_be_the_next_one_s_own() -> None:
+    """As in the first two weeks: the trend counts from today's, the silence from the one before."""
+    trend = a_trend(silent_days=2, days_since_infusion=0)
+    [finding] = found(trend, after_infusion=2)
+    assert (finding.rule, finding.tier) == (Rule.SILENCE_AFTER_INFUSION, Tier.TODAY)
+    assert finding.numbers == {"silent_days": 2, "days_since_infusion": 2}
+    assert found(trend, after_infusion=3) == []
 
 
 def test_waning_is_for_review_unless_the_next_infusion_is_on_the_day_half_is_lost() -> None:

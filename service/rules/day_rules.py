@@ -68,7 +68,8 @@ class Onset(NamedTuple):
 @dataclass(frozen=True)
 class FoldedDay:
     """A client day as the fold left it: `explanation` and `onset` where it crosses, `waning` where a benefit wanes,
-    `improving` where the level is better than usual, `begins` where learning what is usual begins."""
+    `improving` where the level is better than usual, `begins` where learning what is usual begins.
+    `days_after_infusion` counts from the last infusion before this day: in the trend the day of one is its own."""
 
     trend: Trend
     explanation: Explanation | None
@@ -76,6 +77,7 @@ class FoldedDay:
     waning: Waning | None
     improving: Improving | None
     begins: Learning | None
+    days_after_infusion: int | None
 
 
 class Folded(NamedTuple):
@@ -117,7 +119,7 @@ def folded_day(
     """
     at = client, column
     found, better = folded
-    since_infusion = int(found.days_since_infusion[at])
+    since_infusion, after_infusion = int(found.days_since_infusion[at]), int(found.days_after_infusion[at])
     trend = Trend(
         client_day=day,
         status=found.status_of(client, column),
@@ -149,6 +151,7 @@ def folded_day(
         waning=Waning(*(float(days[at]) for days in half_lost)) if found.waning[at] else None,
         improving=_improving_of(better, client, column),
         begins=begins,
+        days_after_infusion=None if after_infusion < 0 else after_infusion,
     )
 
 
@@ -185,7 +188,7 @@ def findings_of_day(
     if day.improving is not None and _is_news(day.trend, known):
         findings.append(_better(day.trend, day.improving))
     if silent_from is not None and day.trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
-        findings += _silence(day.trend, known, silent_from=silent_from)
+        findings += _silence(day, known, silent_from=silent_from)
     return findings
 
 
@@ -254,18 +257,19 @@ def _is_first_since_infusion(trend: Trend, known: Found) -> bool:
     return not _is_known(Rule.WANING, since, trend.client_day, known)
 
 
-def _silence(trend: Trend, known: Found, *, silent_from: date) -> list[NewFinding]:
+def _silence(day: FoldedDay, known: Found, *, silent_from: date) -> list[NewFinding]:
     """Once a silent stretch: no answer on the two days after an infusion, else none on three days."""
+    trend, since = day.trend, day.days_after_infusion
     silent_days = min(trend.silent_days, (trend.client_day - silent_from).days + 1)
     if silent_days < SILENT_DAYS_AFTER_INFUSION:
         return []
     stretch_began = trend.client_day - timedelta(days=silent_days - 1)
     told_after_infusion = _is_known(Rule.SILENCE_AFTER_INFUSION, stretch_began, trend.client_day, known)
-    if trend.days_since_infusion == SILENT_DAYS_AFTER_INFUSION and not told_after_infusion:
-        return [_silent(trend, Rule.SILENCE_AFTER_INFUSION, Tier.TODAY)]
+    if since == SILENT_DAYS_AFTER_INFUSION and not told_after_infusion:
+        return [_silent(trend, Rule.SILENCE_AFTER_INFUSION, Tier.TODAY, since)]
     told = told_after_infusion or _is_known(Rule.SILENCE, stretch_began, trend.client_day, known)
     if silent_days >= SILENT_DAYS and not told:
-        return [_silent(trend, Rule.SILENCE, Tier.REVIEW)]
+        return [_silent(trend, Rule.SILENCE, Tier.REVIEW, since)]
     return []
 
 
@@ -273,6 +277,6 @@ def _is_known(rule: Rule, first: date, last: date, known: Found) -> bool:
     return any(each == rule and first <= day <= last for each, day in known)
 
 
-def _silent(trend: Trend, rule: Rule, tier: Tier) -> NewFinding:
-    numbers: dict[str, object] = {"silent_days": trend.silent_days, "days_since_infusion": trend.days_since_infusion}
+def _silent(trend: Trend, rule: Rule, tier: Tier, since: int | None) -> NewFinding:
+    numbers: dict[str, object] = {"silent_days": trend.silent_days, "days_since_infusion": since}
     return NewFinding(client_day=trend.client_day, rule=rule, tier=tier, numbers=numbers)
