@@ -13,7 +13,7 @@ from schemas.trend import Status, Trend
 from service.detection import State, better_of, fold, shipped_rules
 from service.detection.synthetic import Population, Worsening, cohort
 from service.rules import day_rules
-from service.rules.day_rules import FoldedDay, Found, Improving, Waning
+from service.rules.day_rules import FoldedDay, Found, Improving, Learning, Waning
 
 TODAY = date(2026, 11, 22)
 
@@ -48,12 +48,21 @@ def found(
     *,
     waning: Waning | None = None,
     improving: Improving | None = None,
-    begins: bool = False,
+    begins: Learning | None = None,
     known: Found | None = None,
     booked: tuple[date, ...] = (),
     silent_from: date | None = TODAY - timedelta(days=100),
+    after_infusion: int | None = None,
 ) -> list[NewFinding]:
-    day = FoldedDay(trend=trend, explanation=None, onset=None, waning=waning, improving=improving, begins=begins)
+    day = FoldedDay(
+        trend=trend,
+        explanation=None,
+        onset=None,
+        waning=waning,
+        improving=improving,
+        begins=begins,
+        days_after_infusion=trend.days_since_infusion if after_infusion is None else after_infusion,
+    )
     return day_rules.findings_of_day(day, known or set(), booked_days=booked, silent_from=silent_from)
 
 
@@ -82,6 +91,15 @@ def test_silence_weighs_more_right_after_an_infusion(
     trend = a_trend(silent_days=silent_days, days_since_infusion=days_since_infusion)
     assert rules_of(found(trend, known=known)) == gives
     assert found(trend, known=known, silent_from=None) == []
+
+
+def test_the_second_silent_day_after_an_infusion_may_be_the_next_one_s_own() -> None:
+    """As in the first two weeks: the trend counts from today's, the silence from the one before."""
+    trend = a_trend(silent_days=2, days_since_infusion=0)
+    [finding] = found(trend, after_infusion=2)
+    assert (finding.rule, finding.tier) == (Rule.SILENCE_AFTER_INFUSION, Tier.TODAY)
+    assert finding.numbers == {"silent_days": 2, "days_since_infusion": 2}
+    assert found(trend, after_infusion=3) == []
 
 
 def test_waning_is_for_review_unless_the_next_infusion_comes_before_three_quarters_are_lost() -> None:
@@ -115,7 +133,10 @@ def test_an_improvement_is_told_once_in_four_weeks() -> None:
 
 
 def test_learning_is_told_on_the_day_it_begins() -> None:
-    assert rules_of(found(a_trend(), begins=True)) == [(Rule.LEARNING, None)]
+    for begins, days in ((Learning.FIRST, 21), (Learning.ANEW, 0)):
+        [finding] = found(a_trend(), begins=begins)
+        assert (finding.rule, finding.tier) == (Rule.LEARNING, None)
+        assert finding.numbers == {"check_ins_needed": 7, "days_needed": days}
     assert found(a_trend()) == []
 
 

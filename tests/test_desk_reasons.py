@@ -18,6 +18,7 @@ from service.alerting import alerts, findings
 from service.config import Config
 from service.database import Db, Pool
 from service.desk import reasons, sentences
+from service.detection import limits
 from tests.builders import an_infusion
 from tests.desk import a_finding, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
@@ -133,7 +134,31 @@ def test_what_alerts_nobody_is_said_too() -> None:
     ]
     better = "Better than usual: mood 2.0 points above usual, craving 1.8 points below usual."
     assert said(Rule.IMPROVING, items=items) == better
-    assert said(Rule.LEARNING, check_ins_needed=7) == "Learning what is usual since 22 Nov: it takes 7 check-ins."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "takes"),
+    [
+        ({"check_ins_needed": 7, "days_needed": 21}, "21 days and at least 7 check-ins"),
+        ({"check_ins_needed": 7, "days_needed": 0}, "at least 7 check-ins"),
+        ({"check_ins_needed": 7}, "at least 7 check-ins"),
+    ],
+)
+def test_learning_takes_days_and_check_ins_and_after_a_new_usual_check_ins(
+    numbers: dict[str, object], takes: str
+) -> None:
+    assert said(Rule.LEARNING, **numbers) == f"Learning what is usual since 22 Nov: it takes {takes}."
+
+
+def test_what_learning_takes_is_what_the_detector_takes() -> None:
+    """A client who answers daily has seven check-ins after a week, and is learned for three."""
+    assert (limits.OWN_CHECK_INS, limits.FIRST_ALERT_DAY) == (7, 21)
+
+    def learned(answered_ever: int) -> str:
+        return sentences.of_status(Status.LEARNING, silent_days=0, answered_ever=answered_ever, share_of_limit=None)
+
+    assert learned(3) == "Learning what is usual: it takes 21 days and at least 7 check-ins, 3 so far."
+    assert learned(8) == "Learning what is usual: it takes the first 21 days, and 7 check-ins after a new usual."
 
 
 def test_silence_after_an_infusion_says_how_much_of_it_came_after() -> None:

@@ -165,14 +165,21 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
-                begins=first or _begins_anew(each.facts, day),
+                begins=_begins(each.facts, day, first=first),
                 active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
 
 
-def _begins_anew(facts: ClientFacts, day: date) -> bool:
-    """Whether learning begins anew on this active day: "the new usual" was said on it, or in the pause before it."""
+def _begins(facts: ClientFacts, day: date, *, first: bool) -> day_rules.Learning | None:
+    """Whether learning what is usual begins on this active day."""
+    if first:
+        return day_rules.Learning.FIRST
+    return day_rules.Learning.ANEW if _is_new_usual(facts, day) else None
+
+
+def _is_new_usual(facts: ClientFacts, day: date) -> bool:
+    """Whether "the new usual" was said on this active day, or in the pause before it."""
     said = max((each for each in facts.new_usual_days if each <= day), default=None)
     if said is None:
         return False
