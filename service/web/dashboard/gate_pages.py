@@ -299,9 +299,10 @@ async def override(request: Caller, desk: NamedDependency[Desk], infusion_id: Fr
 async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Decision) -> Response[Any]:
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
-    body = {"reason": form.get("reason"), "version": typed_number(form.get("version", ""))}
+    known = form["known"].split() if "known" in form else None
+    body = {"reason": form.get("reason"), "version": typed_number(form.get("version", "")), "known": known}
     filled = strict.decode(msgspec.json.encode(body), DecisionForm)
-    async with gate_news.in_words(desk, infusion_id, filled.version):
+    async with gate_news.in_words(desk, client_id, infusion_id, filled):
         await decided(desk, client_id, infusion_id, decision, filled)
     return go_to(f"/infusions/{infusion_id}/gate")
 
