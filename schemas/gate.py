@@ -204,7 +204,8 @@ class ChecklistForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class DecisionForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`reason` is needed for a hold and for an override."""
+    """`reason` is needed for a hold and for an override. `known`: what was looked at, as the gate gave it; an override
+    is refused where more is there by now, for its reason speaks of no more than that."""
 
     reason: Annotated[str, Meta(max_length=2_000)] | None = None
     version: (
@@ -214,6 +215,7 @@ class DecisionForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ]
         | None
     ) = None
+    known: Annotated[list[UUID], Meta(max_length=10_000)] | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +282,8 @@ class GateDay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole gate of one infusion; records newest first, also those that are superseded."""
+    """The whole gate of one infusion; records newest first, also those that are superseded. `known`: the ids of all
+    that a decision made now would rest on, of the client's other infusions, too."""
 
     line: GateLine
     opens_at: datetime
@@ -289,6 +292,7 @@ class GateReply(msgspec.Struct, frozen=True, kw_only=True):
     vitals: list[VitalReading]
     checklists: list[ContraindicationCheck]
     decisions: list[Decided]
+    known: list[UUID]
 
 
 class Agreement(StrEnum):

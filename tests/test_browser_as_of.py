@@ -47,9 +47,19 @@ async def test_a_page_says_that_something_changed_since_and_shows_it_when_asked(
         below = page.get_by_text("The band is what is usual" if place == "caseload" else "Care team").last
         stood = await below.bounding_box()
 
+        await desk.alert()
+        await page.clock.fast_forward(ASKS_EVERY)
+        quiet = page.get_by_role("status").get_by_role("link", name="Something changed: show it")
+        await expect(quiet).to_be_visible(timeout=PATIENCE)
+        await quiet.focus()
+        async with page.expect_response("**/changed?seen=*&told=*") as asked:
+            await page.clock.fast_forward(ASKS_EVERY)
+        assert (await asked.value).status == 204
+
         await desk.alert(Rule.SAFETY, Tier.URGENT)
         await page.clock.fast_forward(ASKS_EVERY)
         await expect(show).to_be_visible(timeout=PATIENCE)
+        await expect(show).to_be_focused()
         assert await below.bounding_box() == stood, "nothing moved"
         await page.mouse.wheel(0, 4_000)
         await expect(show).to_be_in_viewport()

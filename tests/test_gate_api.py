@@ -49,6 +49,19 @@ async def test_a_gate_says_what_is_open_and_is_cleared_once_all_is_recorded(ward
     assert timedelta(hours=47) < expires_at - datetime.now(UTC) <= timedelta(hours=48)
 
 
+async def test_an_override_by_the_api_rests_on_what_was_looked_at(ward: Ward) -> None:
+    looked_at = (await ward.read())["known"]
+    assert looked_at == []
+    await ward.record_all(systolic=215)
+    form = {"reason": "Knows her well, list follows.", "known": looked_at}
+    refused = await ward.send("override", form, role=Role.PRESCRIBER)
+    assert refused.status_code == 409
+    assert refused.json()["detail"] == "Something was recorded since you looked. Look again."
+    looked_at = (await ward.read())["known"]
+    assert len(looked_at) == 3
+    assert (await ward.send("override", {**form, "known": looked_at}, role=Role.PRESCRIBER)).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("positive", "systolic", "proposal"),
     [(("cocaine",), 124, "screen_positive"), ((), 141, "pressure_above_limit")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from html import unescape
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +14,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from schemas.course import ChangeReason, InfusionState
 from schemas.gate import Analyte, Decision
 from schemas.staff import Role
 from service import database
 from service.config import Config
 from service.database import Db, Pool
+from service.facts import infusions
 from service.gate import decide
 from service.people import clients
+from service.web.dashboard.gate_pages import version_of_day
 from tests.appointments import (
     a_complete_gate,
     a_decision,
@@ -35,7 +38,8 @@ from tests.desk_visit import Desk, a_desk, a_followed_client
 
 ZONE = ZoneInfo("America/Chicago")
 ASKS = re.compile(r'hx-get="([^"]+/changed\?seen=[^"]+)"')
-OLD, AS_IT_WAS = 286, 204
+OLD, AS_IT_WAS = 200, 204
+STOPPED, QUIET = "An infusion may not go ahead any more: show it", "Something changed: show it"
 
 
 class Scene(NamedTuple):
@@ -91,6 +95,28 @@ async def a_screen_that_found_something(db: Db, scene: Scene) -> None:
     await decide.record(db, scene.client_id, scene.infusion_id, a_screen(Analyte.OPIOID, at=now), by=by, now=now)
 
 
+async def a_hold_in_the_plan(db: Db, scene: Scene) -> None:
+    now, by = datetime.now(UTC), scene.desk.person.staff_id
+    await infusions.record_state(db, scene.infusion_id, InfusionState.HELD, by=by, now=now, reason=ChangeReason.OTHER)
+
+
+async def a_cancellation(db: Db, scene: Scene) -> None:
+    now, by = datetime.now(UTC), scene.desk.person.staff_id
+    await infusions.record_state(
+        db, scene.infusion_id, InfusionState.CANCELLED, by=by, now=now, reason=ChangeReason.OTHER
+    )
+
+
+async def a_no_show(db: Db, scene: Scene) -> None:
+    now, by = datetime.now(UTC), scene.desk.person.staff_id
+    await infusions.record_state(db, scene.infusion_id, InfusionState.MISSED, by=by, now=now, reason=None)
+
+
+async def it_is_given(db: Db, scene: Scene) -> None:
+    now = datetime.now(UTC)
+    await infusions.give(db, scene.infusion_id, given_at=now, by=None, now=now)
+
+
 async def another_slot_of_that_day(db: Db, scene: Scene) -> None:
     await move_infusion(db, scene.infusion_id, datetime.now(UTC) + timedelta(hours=20, seconds=1))
 
@@ -99,12 +125,63 @@ async def a_second_reading(db: Db, scene: Scene) -> None:
     await a_reading(db, scene.client_id, scene.infusion_id, by=scene.desk.person.staff_id)
 
 
+async def a_release_and_a_clearance(db: Db, scene: Scene) -> None:
+    for decision in (Decision.RELEASE, Decision.CLEAR):
+        await a_decision(db, scene.client_id, scene.infusion_id, decision, by=scene.desk.person.staff_id)
+
+
 async def a_new_colleague(db: Db, scene: Scene) -> None:
     del scene
     await a_person(db, Role.NURSE, email="jonas@clinic.example", name="Jonas Feld")
 
 
-STOP_IT = [a_hold, a_pressure_above_the_limit, a_screen_that_found_something, another_slot_of_that_day]
+async def another_day(db: Db, scene: Scene) -> None:
+    await move_infusion(db, scene.infusion_id, datetime.now(UTC) + timedelta(days=3))
+
+
+async def another_that_goes_ahead(db: Db, scene: Scene) -> None:
+    by = scene.desk.person.staff_id
+    client_id = await a_followed_client(db, given_name="Tomas")
+    for role in (Role.NURSE, Role.PRESCRIBER):
+        await clients.assign(db, client_id, by, role, from_at=datetime.now(UTC) - timedelta(days=1))
+    infusion_id = await a_planned_infusion(db, client_id)
+    await a_complete_gate(db, client_id, infusion_id, by=by)
+    await a_decision(db, client_id, infusion_id, by=by)
+
+
+async def nobody_looks_after_them_any_more(db: Db, scene: Scene) -> None:
+    done = await db.execute("update care_team_member set until_at = now() where clinic_id = $1", db.clinic_id)
+    assert done
+    done = await db.execute(
+        "update staff set roles = '{nurse}' where clinic_id = $1 and staff_id = $2",
+        db.clinic_id,
+        scene.desk.person.staff_id,
+    )
+    assert done
+
+
+STOP_IT = [
+    a_hold,
+    a_hold_in_the_plan,
+    a_cancellation,
+    a_pressure_above_the_limit,
+    a_screen_that_found_something,
+    another_slot_of_that_day,
+    another_day,
+]
+
+
+def asks_on(asked: str, told: str) -> str:
+    """How a page asks that was told this."""
+    found = re.search(r'name="told" value="([^"]+)"', told)
+    assert found is not None
+    return f"{asked}&told={found[1]}"
+
+
+async def told_so_far(scene: Scene, asked: str) -> str:
+    told = await scene.desk.get(asked)
+    assert QUIET in told.text
+    return asks_on(asked, told.text)
 
 
 @pytest.mark.parametrize("what", STOP_IT)
@@ -120,18 +197,72 @@ async def test_pages_that_say_it_may_go_ahead_say_when_it_may_not_any_more(
         told = await scene.desk.get(asked[page])
         assert told.status_code == OLD, page
         assert "<title>May not go ahead any more" in told.text
-        assert "An infusion may not go ahead any more: show it" in told.text
-        assert (await scene.desk.get(await scene.asks(page))).status_code == AS_IT_WAS
+        assert STOPPED in told.text
+    # Of another day, and of none, the pages say something else by now.
+    if what not in (another_day, a_cancellation):
+        assert [(await scene.desk.get(await scene.asks(page))).status_code for page in scene.pages] == 2 * [AS_IT_WAS]
 
 
-async def test_what_stops_nothing_is_said_without_alarm(scene: Scene) -> None:
+@pytest.mark.parametrize("what", [a_second_reading, it_is_given, a_no_show])
+async def test_what_stops_nothing_is_said_without_alarm(
+    scene: Scene, what: Callable[[Db, Scene], Awaitable[None]]
+) -> None:
     asked = {page: await scene.asks(page) for page in scene.pages}
-    await scene.do(a_second_reading)
+    await scene.do(what)
     for page in scene.pages:
         told = await scene.desk.get(asked[page])
         assert told.status_code == OLD, page
-        assert "Something changed: show it" in told.text
+        assert QUIET in told.text
         assert "<title>" not in told.text
+
+
+async def test_a_page_that_was_told_of_something_harmless_says_all_the_same_that_it_may_not_go_ahead(
+    scene: Scene,
+) -> None:
+    asked = {page: await scene.asks(page) for page in scene.pages}
+    await scene.do(a_second_reading)
+    so_far = {page: await told_so_far(scene, asked[page]) for page in scene.pages}
+    for page in scene.pages:
+        assert (await scene.desk.get(so_far[page])).status_code == AS_IT_WAS, "nothing is told twice"
+    await scene.do(a_hold)
+    for page in scene.pages:
+        told = await scene.desk.get(so_far[page])
+        assert told.status_code == OLD, page
+        assert STOPPED in told.text
+        assert "<title>May not go ahead any more" in told.text
+        so_far[page] = asks_on(asked[page], told.text)
+        assert (await scene.desk.get(so_far[page])).status_code == AS_IT_WAS
+    await scene.do(a_release_and_a_clearance)
+    for page in scene.pages:
+        told = await scene.desk.get(so_far[page])
+        assert QUIET in told.text, page
+        assert "<title>Something changed" in told.text, "what is not so any more does not stay in the title"
+
+
+async def test_one_that_may_go_ahead_now_hides_none_that_may_not_any_more(scene: Scene) -> None:
+    _, day = scene.pages
+    asked = await scene.asks(day)
+    await scene.do(another_that_goes_ahead)
+    await scene.do(a_hold)
+    assert STOPPED in (await scene.desk.get(asked)).text
+    both = await scene.asks(day)
+    assert both.count("going=") == 1
+    await scene.do(a_release_and_a_clearance)
+    both = await scene.asks(day)
+    assert both.count("going=") == 2
+    async with database.transaction(scene.desk.owner, scene.desk.clinic.clinic_id) as db:
+        rows = "update gate_check set expires_at = now() where clinic_id = $1 and expires_at is not null"
+        await db.execute(rows, db.clinic_id)
+    assert "2 infusions may not go ahead any more: show them" in (await scene.desk.get(both)).text
+
+
+async def test_what_is_not_ones_own_to_look_after_any_more_is_no_alarm(scene: Scene) -> None:
+    _, day = scene.pages
+    asked = await scene.asks(day)
+    await scene.do(nobody_looks_after_them_any_more)
+    told = await scene.desk.get(asked)
+    assert QUIET in told.text
+    assert "<title>" not in told.text
 
 
 async def test_what_stands_on_none_of_them_is_no_change(scene: Scene) -> None:
@@ -140,13 +271,25 @@ async def test_what_stands_on_none_of_them_is_no_change(scene: Scene) -> None:
     assert [(await scene.desk.get(each)).status_code for each in asked] == [AS_IT_WAS, AS_IT_WAS]
 
 
-async def test_a_page_of_today_is_old_on_the_next_day(scene: Scene) -> None:
-    of_another_day = await scene.asks(f"/gates?day={scene.day - timedelta(days=7)}")
-    assert (await scene.desk.get(of_another_day)).status_code == AS_IT_WAS
-    # As a page without a day in its address, which was opened a week ago, asks now.
-    without_day = re.sub("&day=[^&]+", "", of_another_day)
-    assert without_day != of_another_day
-    assert (await scene.desk.get(without_day)).status_code == OLD
+def test_a_page_of_today_is_old_on_the_next_day() -> None:
+    day = date(2026, 3, 2)
+    shown, next_day = (version_of_day([], day, today=today) for today in (day, day + timedelta(days=1)))
+    assert shown == version_of_day([], day, today=day)
+    assert shown != next_day
+
+
+async def test_a_page_that_stands_open_over_midnight_asks_about_its_own_day(scene: Scene) -> None:
+    today = datetime.now(ZONE).date()
+    asked = await scene.asks("/gates")
+    assert f"&day={today}" in asked
+    # Of yesterday: one that was given then, and nothing of it today.
+    yesterday = today - timedelta(days=1)
+    async with database.transaction(scene.desk.owner, scene.desk.clinic.clinic_id) as db:
+        await move_infusion(db, scene.infusion_id, datetime.combine(yesterday, time(12), ZONE))
+        await it_is_given(db, scene)
+    told = await scene.desk.get(f"/gates/changed?seen=as-it-was-yesterday&going={scene.infusion_id}&day={yesterday}")
+    assert QUIET in told.text
+    assert "<title>" not in told.text
 
 
 async def test_a_form_of_a_page_that_stood_open_records_the_time_at_which_it_is_sent(scene: Scene) -> None:

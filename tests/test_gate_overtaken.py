@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 
-from schemas.gate import Decision
+from schemas.gate import Analyte, Decision, ScreenForm, VitalForm
 from schemas.staff import Role
 from service import database
 from service.config import Config
-from service.database import Pool
+from service.database import Db, Pool
 from service.facts import infusions
+from service.gate import decide
 from service.people import clients
 from service.web.forms import refilling
-from tests.appointments import a_complete_gate, a_decision, a_planned_infusion
+from tests.appointments import a_complete_gate, a_decision, a_planned_infusion, a_pressure, a_reading, a_screen
 from tests.desk import a_person
 from tests.desk_visit import Desk, a_desk, a_followed_client
 
+T = TypeVar("T")
 WHY = "Looked pale & confused,\nblood sugar 2.9"
 
 
@@ -43,6 +46,27 @@ class Scene(NamedTuple):
     async def decide(self, verb: str, **form: str) -> httpx.Response:
         """On a page that was opened before anybody had decided."""
         return await self.desk.post(f"{self.gate}/{verb}", version="0", **form, **{refilling.PAGE_FIELD: self.gate})
+
+    async def looks(self) -> dict[str, str]:
+        """What the page's form for going ahead all the same carries."""
+        page = (await self.desk.get(self.gate)).text
+        form = page.partition(f'action="{self.gate}/override"')[2].partition("</form>")[0]
+        carried = dict(re.findall(r'<input type="hidden" name="(version|known)" value="([^"]*)">', form))
+        assert carried.keys() == {"version", "known"}
+        return carried
+
+    async def overrides(self, looked_at: dict[str, str]) -> httpx.Response:
+        return await self.desk.post(
+            f"{self.gate}/override", reason=WHY, **looked_at, **{refilling.PAGE_FIELD: self.gate}
+        )
+
+    async def does(self, do: Callable[[Db], Awaitable[T]]) -> T:
+        async with database.transaction(self.desk.owner, self.desk.clinic.clinic_id) as db:
+            return await do(db)
+
+    async def colleague_records(self, form: ScreenForm | VitalForm, infusion_id: UUID | None = None) -> UUID:
+        now, at = datetime.now(UTC), infusion_id or self.infusion_id
+        return await self.does(lambda db: decide.record(db, self.client_id, at, form, by=self.colleague, now=now))
 
     async def colleague_decides(self, *decisions: Decision) -> None:
         async with database.transaction(self.desk.owner, self.desk.clinic.clinic_id) as db:
@@ -92,6 +116,69 @@ async def test_a_reason_that_has_a_field_still_stands_in_it(scene: Scene) -> Non
     told = r"Ingrid Solis put it on hold at \d\d:\d\d; Ingrid Solis took the hold back at \d\d:\d\d\."
     assert re.search(told, refused.text)
     assert texts_of(refused.text) == {"reason": WHY}
+
+
+@pytest.fixture
+async def bare(scene: Scene) -> Scene:
+    """The same, where the list of contraindications is missing."""
+    await scene.does(lambda db: db.execute("delete from contraindication_check where clinic_id = $1", db.clinic_id))
+    return scene
+
+
+async def test_who_overrides_what_they_have_not_read_is_told_what_came_and_decides_anew(bare: Scene) -> None:
+    looked_at = await bare.looks()
+    await bare.colleague_records(a_pressure(215, 120, at=datetime.now(UTC)))
+    refused = await bare.overrides(looked_at)
+    assert refused.status_code == 409
+    told = r"Since you opened this page: a blood pressure was recorded at \d\d:\d\d by Ingrid Solis\. Look at it before"
+    assert re.search(told, refused.text)
+    assert "215/120" in refused.text, "the page as it is by now"
+    assert "215" not in re.findall(r'role="alert"[^>]*><p>([^<]*)', refused.text)[-1]
+    assert WHY in texts_of(refused.text).values()
+    assert "Overridden" not in (await bare.desk.get(bare.gate)).text
+    assert (await bare.overrides(await bare.looks())).status_code == 303
+    assert "Overridden" in (await bare.desk.get(bare.gate)).text
+
+
+async def test_what_was_corrected_or_taken_back_since_is_told_in_its_order(bare: Scene) -> None:
+    now = datetime.now(UTC)
+    first, second = [await bare.colleague_records(a_pressure(at=now)) for _ in range(2)]
+    looked_at = await bare.looks()
+    await bare.colleague_records(msgspec.structs.replace(a_pressure(150, 90, at=now), supersedes=first))
+    by = bare.colleague
+    await bare.does(lambda db: decide.take_back(db, bare.infusion_id, second, by=by, now=datetime.now(UTC)))
+    await bare.colleague_decides(Decision.HOLD, Decision.RELEASE)
+    await bare.does(lambda db: a_reading(db, bare.client_id, bare.infusion_id, by=bare.desk.person.staff_id))
+    refused = await bare.overrides(looked_at)
+    told = re.search(r"Since you opened this page: ([^.]*)\.", refused.text)
+    assert told is not None
+    assert re.sub(r"at \d\d:\d\d", "at …", told[1]).split("; ") == [
+        "a blood pressure was corrected at … by Ingrid Solis",
+        "a blood pressure was taken back at … by Ingrid Solis",
+        "Ingrid Solis put it on hold at …",
+        "Ingrid Solis took the hold back at …",
+        "a blood pressure was recorded at … by you",
+    ]
+
+
+async def test_what_speaks_against_it_at_another_infusion_is_read_before_an_override_too(bare: Scene) -> None:
+    looked_at = await bare.looks()
+    now = datetime.now(UTC)
+    another = await bare.does(lambda db: a_planned_infusion(db, bare.client_id, hours_ahead=30))
+    assert (await bare.looks())["known"] == looked_at["known"]
+    await bare.colleague_records(a_screen(Analyte.OPIOID, at=now), another)
+    refused = await bare.overrides(looked_at)
+    assert refused.status_code == 409
+    assert "Since you opened this page: something was recorded for another infusion." in refused.text
+
+
+async def test_a_record_hinders_nobody_from_holding_and_a_page_without_it_is_as_before(bare: Scene) -> None:
+    looked_at = await bare.looks()
+    await bare.colleague_records(a_pressure(at=datetime.now(UTC)))
+    assert (await bare.desk.post(f"{bare.gate}/hold", reason=WHY, **looked_at)).status_code == 303
+    assert (await bare.desk.post(f"{bare.gate}/release", version="1")).status_code == 303
+    assert (await bare.desk.post(f"{bare.gate}/override", reason=WHY, version="2")).status_code == 303
+    assert (await bare.desk.post(f"{bare.gate}/hold", reason=WHY, known="none")).status_code == 400
 
 
 async def test_who_decides_without_a_reason_is_told_as_well(scene: Scene) -> None:

@@ -44,6 +44,7 @@ class GateView(NamedTuple):
             vitals=list(gate.records.vitals),
             checklists=list(gate.records.checklists),
             decisions=self.decisions,
+            known=gate.known,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
@@ -57,18 +57,21 @@ async def decide(
     now: datetime,
     sealer: Sealer,
     version: int | None = None,
+    known: Collection[UUID] | None = None,
 ) -> UUID:
     """Record a decision; its id. A hold also holds the infusion, and going ahead plans it again, unless
     it was put on hold in the plan.
 
     Raises NotFound; Conflict where the state does not allow it, somebody has decided since the `version` that was
-    looked at, something is open for a clearance, or nothing is there to be overridden; Invalid where the reason is
-    missing.
+    looked at, something was recorded since for an override, whose reason speaks of what was `known`, something is open
+    for a clearance, or nothing is there to be overridden; Invalid where the reason is missing.
     """
     await gate_checks.hold_infusion(db, infusion_id)
     gate = await read.of_infusion(db, client_id, infusion_id, now=now)
     if version is not None and version != len(gate.decisions):
         raise errors.Conflict("Somebody has decided here since you looked. Look again.")
+    if decision is Decision.OVERRIDE and known is not None and not set(gate.known) <= set(known):
+        raise errors.Conflict("Something was recorded since you looked. Look again.")
     # In the order in which they came past the lock, whatever time each took before it.
     newest = max((each.decided_at for each in gate.decisions), default=None)
     now = now if newest is None else max(now, newest + timedelta(microseconds=1))

@@ -201,6 +201,7 @@ async def decided(desk: Desk, client_id: UUID, infusion_id: UUID, decision: Deci
         now=desk.now,
         sealer=await clients.sealer_of(desk.db, desk.services.master, client_id),
         version=form.version,
+        known=form.known,
     )
     await watch.watch(desk.db, client_id, now=desk.now)
     await desk.record(ACTIONS[decision], client_id=client_id, object_id=infusion_id)

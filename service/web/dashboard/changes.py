@@ -3,6 +3,8 @@
 A page that people rest on is old from its first minute. It asks by itself every so often, as the number of open alerts
 does, and not by a stream of its own: a browser opens six connections to a server, and a stream keeps one for as long as
 its tab is open. What it is asked for is read under the reader's own session, and only a digest of it is compared.
+It goes on asking after it was told something: what is urgent may come after what is not. What is told holds a field
+`told` that is asked with it from then on, so that nothing is told twice.
 """
 
 from __future__ import annotations
@@ -25,8 +27,6 @@ from service.web import alert_news, alert_verbs, page_problems
 from service.web.desk_session import Desk, open_desk
 from service.web.pages import HEADERS
 
-# To htmx: there is nothing more to ask for.
-STOP_ASKING = 286
 Milliseconds = Annotated[int | None, QueryParameter(ge=0, le=10**14)]
 Number = Annotated[int | None, QueryParameter(ge=0, le=1_000_000)]
 
@@ -39,30 +39,28 @@ def digest_of(shown: object) -> str:
 
 @get("/caseload/changed", opt={"access": Permission.SEE_CLIENTS})
 async def look_at_caseload(
-    desk: NamedDependency[Desk], seen: FromQuery[str] = "", since: Milliseconds = None
+    desk: NamedDependency[Desk],
+    seen: FromQuery[str] = "",
+    since: Milliseconds = None,
+    told: FromQuery[str] = "",
 ) -> Response[Any]:
     """Whether the caseload is another than the one that was seen."""
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
-    return answer(desk, changed=digest_of(read.lines) != seen, urgent=urgent_since(read.lines, since))
+    return answer(desk, changed=digest_of(read.lines) != seen, told=told, urgent=urgent_since(read.lines, since))
 
 
 @get("/alerts/{alert_id:uuid}/changed", opt={"access": Permission.SEE_ALERTS})
 async def look_at_alert(
     desk: NamedDependency[Desk], alert_id: FromPath[UUID], seen: Number = None, told: Number = None
 ) -> Response[Any]:
-    """What came to an alert since so many of its events were seen, and who did it; nothing where all of it was told.
-
-    The page that was told something goes on asking, with how far it was `told`.
-    """
+    """What came to an alert since so many of its events were seen, and who did it; nothing where all was `told`."""
     await alert_verbs.reached(desk, alert_id)
     seen = seen or 0
     so_far = (await news.counts(desk.db, [alert_id]))[alert_id]
     if not await alert_news.since(desk, alert_id, seen if told is None else told):
-        return answer(desk, changed=False)
+        return _nothing_new()
     came = await alert_news.since(desk, alert_id, seen)
-    context = {"alert_id": alert_id, "seen": seen, "told": so_far, "came": "; ".join(came)}
-    # The page itself asks no more: what it is told asks in its place.
-    return desk.services.pages.show("alert_changed.html", context, status=STOP_ASKING if told is None else 200)
+    return desk.services.pages.show("alert_changed.html", {"told": so_far, "came": "; ".join(came)})
 
 
 def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
@@ -73,12 +71,19 @@ def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
     return sum(alert.opened_at.timestamp() * 1_000 > since for alert in every)
 
 
-def answer(desk: Desk, *, changed: bool, urgent: int = 0, stopped: bool = False) -> Response[Any]:
-    """To a page that asks whether what it shows changed; `urgent` alerts are new; `stopped`: an infusion that might go
-    ahead, as the page says, may not any more."""
-    if not changed:
-        return Response(None, status_code=204, headers=dict(HEADERS))
-    return desk.services.pages.show("changed.html", {"urgent": urgent, "stopped": stopped}, status=STOP_ASKING)
+def answer(desk: Desk, *, changed: bool, told: str, urgent: int = 0, stopped: int = 0) -> Response[Any]:
+    """To a page that asks whether what it shows changed, and was `told` so much before (empty: nothing yet); so many
+    `urgent` alerts are new; so many infusions were `stopped`, which might go ahead, as the page says."""
+    tells = f"{urgent}.{stopped}"
+    if tells == told or not (changed or told):
+        return _nothing_new()
+    # What was told in the title before, and is not so any more, stands there no longer.
+    context = {"urgent": urgent, "stopped": stopped, "told": tells, "told_before": bool(told)}
+    return desk.services.pages.show("changed.html", context)
+
+
+def _nothing_new() -> Response[Any]:
+    return Response(None, status_code=204, headers=dict(HEADERS))
 
 
 ROUTES = (

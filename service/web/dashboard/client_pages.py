@@ -86,11 +86,13 @@ async def look_at_client(
     client_id: FromPath[UUID],
     seen: FromQuery[str] = "",
     since: changes.Milliseconds = None,
+    told: FromQuery[str] = "",
 ) -> Response[Any]:
     """Whether the client's page would show anything else than what was seen."""
     await desk.require_client(client_id)
     shown = await _read(desk, client_id, days=1)
-    return changes.answer(desk, changed=_version_of(shown) != seen, urgent=changes.urgent_since([shown.line], since))
+    urgent = changes.urgent_since([shown.line], since)
+    return changes.answer(desk, changed=_version_of(shown) != seen, told=told, urgent=urgent)
 
 
 class _Shown(NamedTuple):

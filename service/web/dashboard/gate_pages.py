@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
+from schemas.course import InfusionState
 from schemas.gate import (
     Analyte,
     ChecklistForm,
@@ -24,6 +26,7 @@ from schemas.gate import (
     ScreensReply,
     VitalForm,
 )
+from service import errors
 from service.desk import gate_words, gates
 from service.desk.gates import GateView
 from service.facts import gate_records
@@ -43,6 +46,10 @@ RECORD = {"access": Permission.RECORD_GATES}
 ONE_DAY = timedelta(days=1)
 SCREENS_SHOWN = 6
 GOING_AHEAD = frozenset({GateState.CLEAR, GateState.OVERRIDDEN})
+# What people say afterwards: nobody waits for it any more.
+OVER = frozenset({InfusionState.GIVEN, InfusionState.MISSED})
+# Which infusions went ahead, as a page that asks says it.
+Going = FromQuery[list[UUID] | None]
 
 
 @get("/gates", opt={"access": Permission.SEE_GATES})
@@ -53,9 +60,9 @@ async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = No
     for gate in found:
         await desk.record("gate.read", client_id=gate.slot.client_id, object_id=gate.slot.infusion_id)
     context = {
-        "version": _version_of_day(on, desk, found),
-        "going": _going_ahead(found),
-        "asked_for": day,
+        "version": version_of_day(found, on, today=desk.today),
+        # By its date, also where it is shown as today: what is asked on the next day is still about this one.
+        "asks": f"{_going_ahead(found)}&day={on}".lstrip("&"),
         "day_shown": on,
         "is_today": on == desk.today,
         "before": on - ONE_DAY,
@@ -71,24 +78,51 @@ async def look_at_day(
     desk: NamedDependency[Desk],
     seen: FromQuery[str] = "",
     day: FromQuery[date | None] = None,
-    going: changes.Number = None,
+    going: Going = None,
+    told: FromQuery[str] = "",
 ) -> Response[Any]:
-    """Whether the day's page would show anything else than what was seen, when so many were `going` ahead; of one
-    that shows today without naming it, also that its day is over."""
+    """Whether the day's page would show anything else than what was seen, when these were `going` ahead; of one that
+    shows it as today, also that its day is over."""
     on = local_times.day_of(day, desk.today)
     found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
-    stopped = _going_ahead(found) < (going or 0)
-    return changes.answer(desk, changed=_version_of_day(on, desk, found) != seen, stopped=stopped)
+    changed = version_of_day(found, on, today=desk.today) != seen
+    return changes.answer(desk, changed=changed, told=told, stopped=await _stopped(desk, found, going))
 
 
-def _version_of_day(on: date, desk: Desk, found: Sequence[Gate]) -> str:
-    shown = [(gate.line(), gate.assessment) for gate in found]
-    return changes.digest_of((on, on == desk.today, shown))
+def version_of_day(found: Sequence[Gate], on: date, *, today: date) -> str:
+    """A digest of what a day's page shows, and whether it shows it as today."""
+    return changes.digest_of((on, on == today, [(gate.line(), gate.assessment) for gate in found]))
 
 
-def _going_ahead(found: Sequence[Gate]) -> int:
-    """How many of them may go ahead."""
-    return sum(gate.standing.state in GOING_AHEAD for gate in found)
+def _going_ahead(found: Sequence[Gate]) -> str:
+    """Which of them the page says may go ahead, for its question what became of them."""
+    return urlencode([("going", gate.slot.infusion_id) for gate in found if _goes_ahead(gate)])
+
+
+def _goes_ahead(gate: Gate) -> bool:
+    return gate.standing.state in GOING_AHEAD and gate.slot.state is InfusionState.PLANNED
+
+
+async def _stopped(desk: Desk, found: Sequence[Gate], going: Sequence[UUID] | None) -> int:
+    """How many of those that were `going` ahead may not any more, also because they are not among the day's; none that
+    the reader does not look after any more."""
+    by_id = {gate.slot.infusion_id: gate for gate in found}
+    count = 0
+    for infusion_id in set(going or ()):
+        gate = by_id.get(infusion_id)
+        if gate is None:
+            count += await _reached(desk, infusion_id)
+        else:
+            count += not (_goes_ahead(gate) or gate.slot.state in OVER)
+    return count
+
+
+async def _reached(desk: Desk, infusion_id: UUID) -> bool:
+    try:
+        await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
+    except errors.NotFound:
+        return False
+    return True
 
 
 @get("/infusions/{infusion_id:uuid}/gate", opt={"access": Permission.SEE_GATES})
@@ -100,7 +134,7 @@ async def show_gate(desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) ->
     view, screens, gate = shown.view, shown.screens, shown.view.gate
     context = {
         "version": _version_of(shown, now=desk.now),
-        "going": _going_ahead([gate]),
+        "asks": _going_ahead([gate]),
         "view": view,
         "gate": gate,
         "line": gate.line(),
@@ -123,13 +157,14 @@ async def look_at_gate(
     desk: NamedDependency[Desk],
     infusion_id: FromPath[UUID],
     seen: FromQuery[str] = "",
-    going: changes.Number = None,
+    going: Going = None,
+    told: FromQuery[str] = "",
 ) -> Response[Any]:
-    """Whether the gate's page would show anything else than what was seen; `going` 1 where it might go ahead then."""
+    """Whether the gate's page would show anything else than what was seen; `going`: itself, where it might go ahead."""
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     shown = await _read(desk, client_id, infusion_id)
-    stopped = _going_ahead([shown.view.gate]) < (going or 0)
-    return changes.answer(desk, changed=_version_of(shown, now=desk.now) != seen, stopped=stopped)
+    stopped = await _stopped(desk, [shown.view.gate], going)
+    return changes.answer(desk, changed=_version_of(shown, now=desk.now) != seen, told=told, stopped=stopped)
 
 
 class _Shown(NamedTuple):
@@ -264,9 +299,10 @@ async def override(request: Caller, desk: NamedDependency[Desk], infusion_id: Fr
 async def _decide(request: Caller, desk: Desk, infusion_id: UUID, decision: Decision) -> Response[Any]:
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     form = await form_of(request)
-    body = {"reason": form.get("reason"), "version": typed_number(form.get("version", ""))}
+    known = form["known"].split() if "known" in form else None
+    body = {"reason": form.get("reason"), "version": typed_number(form.get("version", "")), "known": known}
     filled = strict.decode(msgspec.json.encode(body), DecisionForm)
-    async with gate_news.in_words(desk, infusion_id, filled.version):
+    async with gate_news.in_words(desk, client_id, infusion_id, filled):
         await decided(desk, client_id, infusion_id, decision, filled)
     return go_to(f"/infusions/{infusion_id}/gate")
 
