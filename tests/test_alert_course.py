@@ -136,6 +136,29 @@ async def test_a_note_begins_the_lease_anew_and_nothing_else_does(db: Db, client
     assert (await alerts.get(db, alert.alert_id)).lease_until == until - SECOND + leases.URGENT
 
 
+async def test_a_colleague_s_note_does_not_put_off_when_others_are_told(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    nurse = await staff.add(db, email="nadia@harbour.example", name="Nadia", roles=[Role.NURSE], now=NOW)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alerts.note(db, alert.alert_id, "is anybody on this?", by=nurse, now=until - SECOND, sealer=sealer)
+    held = await alerts.get(db, alert.alert_id)
+    assert (held.acknowledged_by, held.lease_until) == (therapist, until)
+    assert await rounds.end_lapsed(db, now=until) == 1
+
+
+async def test_a_note_revives_no_lease_that_has_lapsed(db: Db, client_id: UUID, therapist: UUID) -> None:
+    """The job that would have ended it stood still."""
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alerts.note(db, alert.alert_id, "called, no answer", by=therapist, now=until, sealer=sealer)
+    assert (await alerts.get(db, alert.alert_id)).lease_until == until
+    assert await rounds.end_lapsed(db, now=until) == 1
+
+
 async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID, therapist: UUID) -> None:
     alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
     until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
