@@ -101,6 +101,21 @@ async def test_whoever_chooses_a_pin_later_reads_nothing_from_before_until_the_c
         await expect(page.locator("#history td", has_text="Mood 8")).to_have_count(1)
 
 
+async def test_a_clock_that_is_set_back_opens_nothing_of_before(here: Here) -> None:
+    await answered_earlier(here)
+    async with here.connected() as page:
+        await page.clock.set_fixed_time(datetime.now(UTC) - timedelta(days=27))
+        await page.reload()
+        await answer(page)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await expect(page.locator("#pin-why")).to_contain_text("from today on")
+        await fill_pin(page, "1234", again="1234")
+        await expect(page.locator("#history-words")).to_contain_text(
+            "Earlier ones open with a new code from your clinic."
+        )
+        assert "Mood 8" not in await page.locator("#history").inner_text()
+
+
 async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here) -> None:
     async with here.page() as page:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")

@@ -1,5 +1,5 @@
 // The day's questions, and "log a craving now".
-import { clock, dayOf, isDay, localTime, weekday, zone } from "./phone_days.js";
+import { clock, dayOf, isDay, stampOf, weekday } from "./phone_days.js";
 import { fill, form, isLeft, keepDraft, keptDraft, moment, ownDraft, spend } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
@@ -8,9 +8,6 @@ import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
 import { newId, openStore } from "./phone_store.js";
 import { language, say } from "./phone_words.js";
-
-// The zone goes with the time: an answer keeps its day also where the phone has travelled before it is sent.
-const stampOf = (at) => ({ answered_at: localTime(at), time_zone: zone() });
 
 async function answeredToday() {
   const answered = await page.store.kept("answeredDay");
@@ -35,6 +32,7 @@ export async function showDay() {
   if (page.view === "") await showDraft(due);
   const { view } = page;
   const isOver = endYesterday();
+  if (view === "questions") await questions.part.endYesterday();
   // Never takes away what is on the screen; the questions of a new day replace an empty form.
   if (["moment", "questions", "history"].includes(view)) return;
   if (view === "check-in" && asked(element("answers")) && !isOver) return;
@@ -151,6 +149,7 @@ export async function closeAgain() {
   if (!page.again) return;
   endAgain();
   showDone();
+  await keepDraft();
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
