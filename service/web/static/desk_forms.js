@@ -165,6 +165,7 @@
     try {
       const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
       if (reply.redirected) return signedOut(reply.url);
+      if (reply.status === 404) return tell("This is not there any more, or not yours to see any more. What you typed still stands here: copy it where you need it.");
       if (!reply.ok) throw new TypeError(`status ${reply.status}`);
       const html = await reply.text();
       if (whoseIs(new DOMParser().parseFromString(html, "text/html")) === whoseIs(document)) return showAnew(null, html);
