@@ -276,3 +276,5 @@ async def test_reading_a_brief_is_audited(treated: Treated) -> None:
 @pytest.mark.parametrize(("value", "said"), [(1.25, "1.3"), (2.35, "2.4"), (0.05, "0.1"), (7, "7.0"), (6.94, "6.9")])
 def test_a_mean_is_rounded_as_by_hand(value: float, said: str) -> None:
     assert sentences.tenths(value) == said
+    assert pages.signed_tenths(value) == f"+{said}"
+    assert pages.signed_tenths(-value) == f"-{said}"

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from playwright.async_api import expect
 
-from schemas.alert import Rule, Tier
+from schemas.alert import EventKind, Rule, Tier
 from schemas.gate import Decision
 from schemas.staff import Role
 from service import database
+from service.alerting import alert_states
 from service.database import Db
 from service.people import clients
 from tests.appointments import a_complete_gate, a_decision, a_planned_infusion
@@ -96,6 +97,26 @@ async def test_what_is_not_urgent_is_said_beside_the_time_alone(desk: Desk) -> N
         await page.clock.fast_forward(ASKS_EVERY)
         await expect(page.get_by_role("link", name="Something changed: show it")).to_be_visible(timeout=PATIENCE)
         await expect(page).to_have_title("Caseload · Neap")
+
+
+async def test_what_is_not_ones_own_any_more_is_said_to_be_so_and_what_was_typed_stays(desk: Desk) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.clock.install()
+        await page.goto(f"/alerts/{alert_id}")
+        await page.get_by_label("Write down something").fill("She rang back.")
+        async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            await alert_states.record(db, alert_id, EventKind.RECALCULATED, now=datetime.now(UTC))
+        await page.clock.fast_forward(ASKS_EVERY)
+        show = page.get_by_role("link", name="Show it")
+        await expect(show).to_be_visible(timeout=PATIENCE)
+        await page.route(f"**/alerts/{alert_id}", lambda route: route.fulfill(status=404, body="not found"))
+        await show.click()
+        told = page.get_by_role("alert").filter(has_text="This is not there any more, or not yours to see any more.")
+        await expect(told).to_be_visible()
+        await expect(page.get_by_label("Write down something")).to_have_value("She rang back.")
 
 
 async def with_infusion(desk: Desk, do: Callable[[Db], Awaitable[UUID]]) -> UUID:

@@ -144,6 +144,51 @@ async def test_who_signed_out_elsewhere_has_what_was_typed_here_back_after_signi
         await expect(page.get_by_label("Write down something")).to_have_value(TYPED, timeout=PATIENCE)
 
 
+@pytest.mark.parametrize("scripted", [True, False])
+async def test_who_signed_in_again_in_another_tab_loses_nothing_here(desk: Desk, scripted: bool) -> None:
+    alert_id = await desk.alert()
+    async with watched_context(desk.started, desk.address, width=390, script=scripted) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(f"/alerts/{alert_id}")
+        await page.get_by_label("Write down something").fill(TYPED)
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            await db.execute("delete from staff_session where clinic_id = $1", db.clinic_id)
+        await signed_in_anew(desk, context)
+        await page.get_by_role("button", name="Keep the note").click()
+        said = page.get_by_text("You have signed in again since this page was opened: press once more.")
+        await expect(said).to_be_in_viewport(timeout=PATIENCE)
+        note = page.get_by_label("Write down something")
+        await expect(note).to_have_value(TYPED)
+        if scripted:
+            assert await note.evaluate("field => field.value !== field.defaultValue"), "half written all the same"
+            assert not await faults(page)
+            await note.focus()
+        await page.get_by_role("button", name="Keep the note").press("Enter")
+        await expect(page.get_by_text("wrote a note").or_(page.locator("q", has_text=TYPED)).first).to_be_visible()
+
+
+async def test_a_page_on_which_somebody_typed_is_not_filled_in_for_whoever_signed_in_after_them(desk: Desk) -> None:
+    async with watched_context(desk.started, desk.address, width=1440) as context:
+        page = await half_written(desk, context)
+        await signed_in_anew(desk, context, as_another=True)
+        other = await context.new_page()
+        await other.goto(page.url)
+        await expect(other.get_by_text("Ada Brandt").first).to_be_visible()
+        await other.get_by_label("Write down something").fill("Mine.")
+        await other.get_by_role("button", name="Keep the note").click()
+        await expect(other.locator("q", has_text="Mine.")).to_be_visible()
+        await page.clock.fast_forward(20_000)
+        await page.get_by_role("link", name="Show it").click(timeout=PATIENCE)
+        told = page.get_by_role("alert").filter(has_text="Somebody else has signed in in this browser by now.")
+        await expect(told).to_be_visible()
+        await page.get_by_role("button", name="Keep the note").click()
+        await expect(page.get_by_role("alert").filter(has_text="Copy what you typed, then reload it.")).to_be_visible()
+        await expect(page.get_by_label("Write down something")).to_have_value(TYPED)
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            assert await db.value("select count(*) from alert_event where kind = 'noted'") == 1
+
+
 @pytest.mark.parametrize("width", [1440, 320])
 async def test_a_page_says_before_that_one_will_be_signed_out_and_one_press_goes_on(desk: Desk, width: int) -> None:
     async with watched_context(desk.started, desk.address, width=width) as context:

@@ -138,12 +138,23 @@ async def test_an_inbox_at_which_nobody_looks_says_in_its_title_what_came(desk: 
     async with watched_context(desk.started, desk.address, width=1440) as context:
         page = await a_live_inbox(desk, context)
         await page.evaluate("document.hasFocus = () => false")
+        came: list[UUID] = []
         for name, rule, tier, said in (
             ("Odile", Rule.SAFETY, Tier.URGENT, "1 new urgent alert"),
             ("Hugo", Rule.SILENCE, Tier.TODAY, "2 new alerts, 1 urgent"),
         ):
-            await an_alert_of(desk, name, rule, tier)
+            alert_id = await an_alert_of(desk, name, rule, tier)
             await expect(page).to_have_title(f"{said} · Inbox · Neap", timeout=PATIENCE)
+            came.append(alert_id)
+        now, by = datetime.now(UTC), desk.person.staff_id
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            await alerts.acknowledge(db, came[0], by=by, now=now)
+        await expect(page).to_have_title("1 new alert · Inbox · Neap", timeout=PATIENCE)
+        async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
+            await alerts.resolve(db, came[1], Outcome.CALLED, by=by, now=now)
+        await expect(page).to_have_title("Inbox · Neap", timeout=PATIENCE)
+        await an_alert_of(desk, "Ilse")
+        await expect(page).to_have_title("1 new alert · Inbox · Neap", timeout=PATIENCE)
         await page.evaluate("window.dispatchEvent(new Event('focus'))")
         await expect(page).to_have_title("Inbox · Neap")
 

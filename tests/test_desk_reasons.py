@@ -19,6 +19,7 @@ from service.config import Config
 from service.database import Db, Pool
 from service.desk import reasons, sentences
 from service.detection import limits
+from service.web import pages
 from tests.builders import an_infusion
 from tests.desk import a_finding, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
@@ -62,6 +63,13 @@ def said(rule: Rule, **numbers: object) -> str:
     return sentences.of_finding(
         stored(NewFinding(client_day=TODAY, rule=rule, tier=None, numbers=dict(numbers))), TODAY
     )
+
+
+def test_what_stands_on_one_page_is_rounded_in_one_way() -> None:
+    changed = {"item": "craving", "change": 1.25, "se": 0.0, "share": 1.0, "baseline": 1.25}
+    assert said(Rule.WORSENING, items=[changed]) == "Craving 1.3 points above usual."
+    assert sentences._range(changed) == "is 1.3 to 1.3 points above usual"
+    assert (pages.score(1.25), pages.difference(1.25), pages.difference(-1.25)) == ("1.3", "+1.3", "-1.3")
 
 
 def test_the_worst_tier_speaks_first_then_the_newest_and_never_one_that_was_withdrawn() -> None:

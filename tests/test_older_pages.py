@@ -217,6 +217,17 @@ async def test_words_that_were_only_tried_are_kept_by_the_page_that_was_opened_f
     assert (await desk.post(action, **tried, **{refilling.PAGE_FIELD: action})).status_code == 409
 
 
+async def test_ones_own_save_that_is_sent_again_is_no_change_of_somebody_else_s(scene: Scene) -> None:
+    desk, action = scene.desk, "/settings/clinic"
+    opened = filled((await desk.get(action)).text, action)
+    none = {name: "" for name in opened if name.startswith(("label_", "contact_"))}
+    form = opened | none | {"label_2": "Someone to talk to", "contact_2": "988"}
+    for _ in range(2):  # no answer came the first time
+        assert (await desk.post(action, **form)).status_code == 303
+    stored = filled((await desk.get(action)).text, action)
+    assert (stored["label_1"], stored["contact_1"], stored["label_2"]) == ("Someone to talk to", "988", "")
+
+
 def test_a_text_is_the_same_however_its_lines_end_and_boxes_in_any_order() -> None:
     assert as_shown.mark_of("one\r\ntwo ") == as_shown.mark_of("one\ntwo")
     assert as_shown.mark_of(["b", "a"]) == as_shown.mark_of(["a", "b"])

@@ -208,7 +208,7 @@ def _worsening(finding: Finding, today: date) -> str:
 
 def _change(item: Mapping[str, object]) -> str:
     change = _number(item.get("change"))
-    return f"{item.get('item')} {abs(change):.1f} points {_side(change)} usual"
+    return f"{item.get('item')} {tenths(abs(change))} points {_side(change)} usual"
 
 
 def _side(change: float) -> str:
@@ -232,7 +232,7 @@ def _range(item: Mapping[str, object]) -> str:
     """The middle 80 % of an item's change; one that may as well be nothing begins at 0."""
     change, around = _number(item.get("change")), MIDDLE_80 * _number(item.get("se"))
     low, high = max(abs(change) - around, 0.0), abs(change) + around
-    return f"is {low:.1f} to {high:.1f} points {_side(change)} usual"
+    return f"is {tenths(low)} to {tenths(high)} points {_side(change)} usual"
 
 
 def _improving(finding: Finding) -> str:

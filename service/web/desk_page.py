@@ -13,7 +13,7 @@ from service.people import access
 from service.people.access import Permission
 from service.people.clinics import ClinicView
 from service.people.staff_sessions import SignedIn
-from service.web.desk_session import Desk
+from service.web.desk_session import Desk, SignedInAt, page_token
 from service.web.pages import local_path
 from service.web.services import Services
 
@@ -75,7 +75,7 @@ def frame_around(who: SignedIn, view: ClinicView, services: Services) -> dict[st
         "clinic": view.clinic,
         "fictional": view.fictional,
         "demo": services.config.demo_mail_dir is not None,
-        "csrf_token": who.csrf_token,
+        "csrf_token": page_token(SignedInAt(who, view), services),
         "keeps": _key_of_texts(who, view, services),
         "places": places_of(who.parties),
         "here": "",

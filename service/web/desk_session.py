@@ -15,7 +15,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 
 from schemas.staff import SessionStage
-from service import database, errors
+from service import base64url, database, errors
 from service.database import Db
 from service.keys import tokens
 from service.people import access, audit, service_accounts, staff_sessions
@@ -35,6 +35,11 @@ BY_ITSELF = "Neap-By-Itself"
 # The fields of forms that may hold more than one line.
 MOST_DIGITS = 9
 LONG_TEXTS = frozenset({"note", "reason", "definition"})
+OWN_PAGES = "pages of one person"
+
+
+class OfEarlierSession(errors.Invalid):
+    """A form of a page that the same person had opened before they signed in again: the page comes anew, filled in."""
 
 
 class SignedInAt(NamedTuple):
@@ -122,9 +127,9 @@ async def at_desk(request: Request[Any, Any, Any], services: Services, now: date
             who = await _current(request, db, token, now)
             if who.stage is not SessionStage.FULL:
                 raise errors.Unauthenticated("Please finish signing in.")
-            if by_cookie and request.method not in SAFE_METHODS:
-                await refuse_forged(request, who)
             view = await services.views.get_within(db)
+            if by_cookie and request.method not in SAFE_METHODS:
+                await refuse_forged(request, SignedInAt(who, view), services)
             # For the page that tells of a refusal: it keeps its navigation.
             request.state.signed_in = SignedInAt(who, view)
             desk = Desk(db, who, view, services, now, permission)
@@ -160,12 +165,33 @@ def credential_of(request: Request[Any, Any, Any]) -> tuple[tokens.Token, bool]:
     return tokens.parse(request.cookies.get(COOKIE, ""), "session"), True
 
 
-async def refuse_forged(request: Request[Any, Any, Any], who: SignedIn) -> None:
-    """Raises Invalid unless the request comes from a page of ours and holds the session's own token."""
+def page_token(sender: SignedInAt, services: Services) -> str:
+    """What the forms of a person's pages hold: the session's own token, and a mark by which a later session of the same
+    person, and of nobody else, knows a page of an earlier one. Without the master key nobody makes such a mark."""
+    return f"{sender.who.csrf_token}.{_mark_of(sender, sender.who.csrf_token, services)}"
+
+
+def _mark_of(sender: SignedInAt, csrf_token: str, services: Services) -> str:
+    page = f"{sender.view.clinic.clinic_id}:{sender.who.staff_id}:{csrf_token}"
+    return base64url.encode(services.master.keyed_hash(page.encode(), purpose=OWN_PAGES))
+
+
+async def refuse_forged(request: Request[Any, Any, Any], sender: SignedInAt, services: Services) -> None:
+    """Raises Invalid unless the request comes from a page of ours and holds the session's own token; OfEarlierSession,
+    and leaves the sender for the page that comes anew, where it is a page of theirs and only its session is another."""
     refuse_cross_site(request)
     given = request.headers.get("x-csrf-token") or (await form_of(request)).get("csrf_token", "")
-    if not tokens.same(given, who.csrf_token):
-        raise errors.Invalid("This page is out of date. Reload it and try again.")
+    csrf_token, _, mark = given.partition(".")
+    if tokens.same(csrf_token, sender.who.csrf_token):
+        return
+    # What was typed belongs to whoever typed it: it is shown to nobody who signed in after them.
+    if sender.who.stage is SessionStage.FULL and tokens.same(mark, _mark_of(sender, csrf_token, services)):
+        request.state.signed_in = sender
+        raise OfEarlierSession("You have signed in again since this page was opened: press once more.")
+    raise errors.Invalid(
+        "This page is out of date, or somebody else has signed in in this browser since it was opened. "
+        "Copy what you typed, then reload it."
+    )
 
 
 def refuse_cross_site(request: Request[Any, Any, Any]) -> None:

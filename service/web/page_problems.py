@@ -11,7 +11,7 @@ from litestar import Request, Response
 from service import errors
 from service.people import staff_sessions
 from service.web import desk_page, problems
-from service.web.desk_session import LONG_TEXTS, SAFE_METHODS, SignedInAt, refuse_cross_site
+from service.web.desk_session import LONG_TEXTS, SAFE_METHODS, OfEarlierSession, SignedInAt, refuse_cross_site
 from service.web.forms import form_replies, refused_forms
 from service.web.pages import go_to, local_path
 from service.web.services import Services
@@ -53,10 +53,14 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     error = problems.plain(error)
     if isinstance(error, errors.Unauthenticated):
         return _to_sign_in(request, error)
+    # Pressed again on the page as it is, it would be refused again.
+    older = isinstance(error, OfEarlierSession)
+    if older:
+        error = errors.Overtaken(str(error))
     problem, headers = problems.problem_of(error)
     services: Services = request.app.state.services
     overtaken = isinstance(error, errors.Overtaken)
-    anew = overtaken and request.headers.get(form_replies.SENT_BY_PAGE) == form_replies.ANEW
+    anew = older or (overtaken and request.headers.get(form_replies.SENT_BY_PAGE) == form_replies.ANEW)
     said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:

@@ -68,6 +68,8 @@ class Pages:
             "score": score,
             "tier": lambda tier: Tier(tier).word,
             "difference": difference,
+            "tenths": sentences.tenths,
+            "signed_tenths": signed_tenths,
         }
 
     def show(
@@ -120,7 +122,12 @@ def clock(value: datetime, zone: ZoneInfo) -> str:
 
 def difference(value: float) -> str:
     """Points between two scores, as `score` tells them: "+4", "-4.1"."""
-    return f"{value:+.0f}" if float(value).is_integer() else f"{value:+.1f}"
+    return f"{value:+.0f}" if float(value).is_integer() else signed_tenths(value)
+
+
+def signed_tenths(value: float) -> str:
+    """Points with their sign and one decimal, rounded as `score` rounds: "+1.3"."""
+    return f"{'-' if value < 0 else '+'}{sentences.tenths(abs(value))}"
 
 
 def slot(value: datetime, zone: ZoneInfo, now: datetime, *, inside: bool = False) -> str:

@@ -112,7 +112,8 @@ async def change_clinic(request: Request[Any, Any, Any], desk: NamedDependency[D
         # Still what the first page showed: what is only tried is not stored.
         return await _notices_page(desk, notices, shown=form.get(as_shown.FIELD, ""), kept=False)
     await clinics.hold_setting(desk.db)
-    as_shown.refuse_older(form, _fields_of(await _stored(desk)))
+    # As it is stored: a contact that was typed below an empty line moves up.
+    as_shown.refuse_older({**form, **_fields_of(notices)}, _fields_of(await _stored(desk)))
     if await clinic_notices.change(desk.db, notices, by=desk.who.staff_id, now=desk.now):
         await desk.record("setting.change_clinic")
         desk.services.views.forget(desk.db.clinic_id)

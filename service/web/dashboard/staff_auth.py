@@ -22,7 +22,7 @@ from service.people.clinics import ClinicView
 from service.people.sign_in import Door
 from service.people.staff_sessions import SignedIn
 from service.web import desk_page, page_problems, problems
-from service.web.desk_session import COOKIE, credential_of, form_of, refuse_cross_site, refuse_forged
+from service.web.desk_session import COOKIE, SignedInAt, credential_of, form_of, refuse_cross_site, refuse_forged
 from service.web.page_problems import CLINIC_COOKIE
 from service.web.pages import go_to, local_path
 from service.web.services import Services
@@ -49,9 +49,10 @@ async def half_way(
     token, by_cookie = credential_of(request)
     async with database.transaction(services.pool, token.clinic_id) as db:
         who = await staff_sessions.current(db, token.digest, now=now)
+    view = await services.views.get(token.clinic_id)
     if by_cookie and request.method == "POST":
-        await refuse_forged(request, who)
-    return HalfWay(who, token.clinic_id, await services.views.get(token.clinic_id))
+        await refuse_forged(request, SignedInAt(who, view), services)
+    return HalfWay(who, token.clinic_id, view)
 
 
 def door_of(services: Services) -> Door:

@@ -157,13 +157,19 @@
     event.preventDefault();
     if (!form.dataset.sending) send(form, event.submitter);
   });
-  // Something changed, says the page: it comes as it is by now, with what was typed.
+  const whoseIs = (page) => page.getElementById("stay")?.dataset.keeps;
+
+  // Something changed, says the page: it comes as it is by now, with what was typed. To whoever signed in after somebody
+  // else nothing is given: it stays with the page on which it was typed.
   async function showNow() {
     try {
       const reply = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
       if (reply.redirected) return signedOut(reply.url);
+      if (reply.status === 404) return tell("This is not there any more, or not yours to see any more. What you typed still stands here: copy it where you need it.");
       if (!reply.ok) throw new TypeError(`status ${reply.status}`);
-      showAnew(null, await reply.text());
+      const html = await reply.text();
+      if (whoseIs(new DOMParser().parseFromString(html, "text/html")) === whoseIs(document)) return showAnew(null, html);
+      tell("Somebody else has signed in in this browser by now. Copy what you typed, then load this page again.");
     } catch {
       tell("This could not be shown: the server does not answer. What you typed still stands here. Press again in a moment.");
     }

@@ -69,13 +69,16 @@ const still = {};
 
   // Whoever is at another tab or window reads in the title of this one what came since.
   const title = document.title;
-  const unlooked = new Map(); // an alert, and whether it is urgent
+  const unlooked = new Map(); // an alert, and whether it asked for somebody when it came
+  const asksIn = (row) => Boolean(row.querySelector("button.pri"));
 
-  function entitle(fresh) {
+  // Told is what waits still: no longer what was closed, or what somebody has taken on.
+  function entitle(within) {
     if (document.hasFocus()) return;
-    for (const row of fresh) unlooked.set(row.dataset.alert, row.classList.contains("urgent"));
-    const urgent = [...unlooked.values()].filter(Boolean).length;
-    if (unlooked.size) document.title = `${newsOf(unlooked.size, urgent)} · ${title}`;
+    for (const row of newIn(within)) if (!unlooked.has(row.dataset.alert)) unlooked.set(row.dataset.alert, asksIn(row));
+    const waits = rows(within).filter((row) => unlooked.has(row.dataset.alert) && (asksIn(row) || !unlooked.get(row.dataset.alert)));
+    const urgent = waits.filter((row) => row.classList.contains("urgent")).length;
+    document.title = waits.length ? `${newsOf(waits.length, urgent)} · ${title}` : title;
   }
 
   window.addEventListener("focus", () => {
@@ -190,7 +193,7 @@ const still = {};
     if (target.id !== "open" || xhr.status !== 200) return;
     event.detail.shouldSwap = false;
     const next = arrived(xhr.responseText);
-    entitle(newIn(next.page));
+    entitle(next.page);
     // Also where it differs in a word: a press whose button is another one at its end is none.
     (isBusy() ? hold : put)(next);
   });
