@@ -93,7 +93,8 @@ export async function end(store, deviceId, why, keys) {
     store.whileStill(deviceId, (kept) => {
       if (keys) for (const key of ["device", ...keys]) kept.delete(key);
       else kept.clear();
-      if (said) kept.put(said, "why");
+      // Ended in another window, it is said already.
+      if (said) kept.get("why").onsuccess = ({ target }) => target.result || kept.put(said, "why");
     });
   // A yes that was not sent has brought it, too.
   if (keys && !element("crisis").hidden) await keepCard().catch(() => {});

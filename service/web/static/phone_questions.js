@@ -6,7 +6,7 @@ import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
 import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
-import { sendSaved } from "./phone_sending.js";
+import { report, sendSaved } from "./phone_sending.js";
 import { language, say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
@@ -32,7 +32,7 @@ export async function close() {
   leave();
   questions.definition = null;
   settleCrisis();
-  await showDue();
+  await showDue().catch(report);
   showDone();
 }
 
@@ -75,15 +75,17 @@ export async function save() {
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
+  const due = asked;
   page.busy = true;
-  const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
+  // A store that cannot be read just now stops no answer: what cannot be kept, either, is said below.
+  const answered = (await page.store.kept("answeredInstruments").catch(report)) || {};
   page.busy = false;
-  if (answered[code] === asked.since) {
+  if (answered[code] === due.since) {
     fault.textContent = say("These questions were answered in another window already. They are not sent again.");
     return;
   }
   const saved = await saveBody(body, fault, async () => {
-    await markAnswered(page.store, asked);
+    await markAnswered(page.store, due);
     if (isUrgent) await keepCard();
   });
   if (!saved) return;
