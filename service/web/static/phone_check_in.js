@@ -3,10 +3,10 @@ import { clock, dayOf, isDay, stampOf, weekday } from "./phone_days.js";
 import { fill, form, isLeft, keepDraft, keptDraft, moment, ownDraft, spend } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
-import { clinic, element, enter, hideCrisis, leave, loadAnew, page, show } from "./phone_page.js";
+import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
-import { newId, openStore } from "./phone_store.js";
+import { newId } from "./phone_store.js";
 import { language, say } from "./phone_words.js";
 
 async function answeredToday() {
@@ -158,20 +158,8 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
   try {
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
-    let isAnothers = false;
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
-    await page.store.enqueue(answer, spend(fault.closest("form").id)).catch(async (error) => {
-      if (error.name !== "InvalidStateError") throw error;
-      // The browser has deleted what this page kept: the answer waits in a new store for another code.
-      page.store = await openStore(clinic);
-      await page.store.enqueue(answer);
-      isAnothers = page.store.deviceId && page.store.deviceId !== deviceId;
-    });
-    if (isAnothers) {
-      // Connected anew meanwhile, perhaps for somebody else: the answer waits, and this page takes nothing of theirs.
-      loadAnew();
-      return false;
-    }
+    await page.store.enqueue(answer, spend(fault.closest("form").id));
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.

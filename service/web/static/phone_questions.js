@@ -7,7 +7,7 @@ import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
 import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
-import { sendSaved } from "./phone_sending.js";
+import { report, sendSaved } from "./phone_sending.js";
 import { language, say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
@@ -36,7 +36,7 @@ const emptySheet = () => Object.assign(sheet, { day: "", touchedAt: 0, stamp: nu
 
 // The card leaves the form before the form goes, and stays in sight where an answer is urgent, sent or not.
 function takeCardOut() {
-  if (urgentQuestion(questions.definition)) questions.crisisStays = true;
+  if (questions.definition && urgentQuestion(questions.definition)) questions.crisisStays = true;
   questions.definition = null;
   settleCrisis();
 }
@@ -44,7 +44,7 @@ function takeCardOut() {
 export async function close() {
   leave();
   takeCardOut();
-  await showDue();
+  await showDue().catch(report);
   showDone();
   await keepDraft();
 }
@@ -107,15 +107,17 @@ export async function save() {
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
+  const due = asked;
   page.busy = true;
-  const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
+  // A store that cannot be read just now stops no answer: what cannot be kept, either, is said below.
+  const answered = (await page.store.kept("answeredInstruments").catch(report)) || {};
   page.busy = false;
-  if (answered[code] === asked.since) {
+  if (answered[code] === due.since) {
     fault.textContent = say("These questions were answered in another window already. They are not sent again.");
     return;
   }
   const alsoKeep = async () => {
-    await markAnswered(page.store, asked);
+    await markAnswered(page.store, due);
     if (isUrgent) await keepCard();
   };
   // Begun a moment before the day ended, it is that day's.
