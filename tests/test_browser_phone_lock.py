@@ -25,6 +25,14 @@ from tests.phone_pin import PIN, connect_with_a_pin, fill_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+OUT_OF_SIGHT = """
+() => {
+  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+  delete document.visibilityState;
+}
+"""
+
 PIN_IS_KEPT = """
 async () => (await (await caches.open("parts")).keys()).some(({ url }) => url.endsWith("/phone_pin.js"))
 """
@@ -244,12 +252,18 @@ async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(her
         assert await faults(page) == []
         await change.click()
         await page.locator("#pin-cancel").click()
+        await expect(page.locator("#remind-said")).to_contain_text("On, at most once a day")
         await expect(page.locator("#remind-form")).to_be_hidden()
         await expect(page.locator("#remind-email")).to_have_value("")
         await change.click()
         await fill_pin(page, PIN)
         await expect(page.locator("#remind-email")).to_have_value("maria@example.org")
         await expect(page.locator("#remind-form")).to_be_visible()
+        # Out of sight for a moment, as where the phone is laid down.
+        await page.evaluate(OUT_OF_SIGHT)
+        await expect(page.locator("#remind-form")).to_be_hidden()
+        await expect(page.locator("#remind-email")).to_have_value("")
+        await expect(change).to_be_visible()
         # Opened once more by whoever holds the phone, where the clinic does not answer.
         await page.locator("#this-phone summary").click()
         await page.route("**/v1/**", no_network)
