@@ -13,6 +13,8 @@ export UV_PROJECT_ENVIRONMENT := .venv
 # Trust the system's certificates, as behind a proxy that inspects TLS; two names, by uv's age.
 export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
+# Containers often set it, and then each of the many processes of a test run compiles all its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 UV := env -u VIRTUAL_ENV $(BIN)/uv --no-progress --quiet
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
