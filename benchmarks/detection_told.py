@@ -4,7 +4,8 @@
 
 Told: at the first crossing from an injected onset on, whether the 80 % interval of the onset day holds the onset, and
 that of craving's change (told +- 1.2816 se) the change that was put in; made-up people with the shipped rules. Odd:
-stable people whose answers resemble nobody's the rules were fitted to, and their client days a false alert.
+stable people whose answers resemble nobody's the rules were fitted to, and their client days a false alert. Infusions:
+how many are told that a benefit wanes where there is much, little or none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ BUDGET_DAYS = 60.0
 HALF_OF_80_PERCENT_SD = 1.2816
 """Of a normal distribution: 80 % lie within so many sd of its mean."""
 ODD_DAYS = 300
+WANING_DAYS = 60
 STEADY_SD = 0.35
 SIZES_SD = (2.0, 4.0, 6.0)
 
@@ -61,6 +63,8 @@ def main(arguments: list[str]) -> None:
         crossing = fold(State.fresh(len(days.scores), rules), days, rules)[1].crossing
         per_alert = false_alert_days(crossing) if crossing.any() else None
         rows.append({"people": name, "days a false alert": per_alert and round(per_alert, 1)})
+    for name, share in tqdm(list(waning(chosen.seed, chosen.people // 5, rules)), disable=None, file=sys.stderr):
+        rows.append({"infusions": name, "told of waning within 60 days": round(share, 3)})
     for row in rows:
         print(json.dumps(row) if chosen.json else "  ".join(f"{key} {value}" for key, value in row.items()))
 
@@ -116,6 +120,15 @@ def odd(seed: int, people: int) -> Iterator[tuple[str, Days]]:
             scores[:, :, list(items)] = answer
             scores[:, :, 1] = SCALE_TOP - scores[:, :, 1]
             yield f"anxiety (and craving) {answer:g}, mood {SCALE_TOP - answer:g}, always; {name}", Days.of(scores)
+
+
+def waning(seed: int, people: int, rules: Rules) -> Iterator[tuple[str, float]]:
+    """Whom infusions help so much: name and the share that is told of a waning within 60 days."""
+    for points, sd in ((1.4, 0.7), (0.6, 0.3), (0.0, 0.0)):
+        population = Population(infusion_points=points, infusion_sd=sd)
+        made = cohort(seed + 90, people, population=population, length_days=WANING_DAYS)
+        said = fold(State.fresh(people, rules), made.days, rules)[1].waning
+        yield f"effect {points:g} +- {sd:g} points", float(said.any(axis=1).mean())
 
 
 def _rarely(usual: float, more: float, on: Flags) -> Days:

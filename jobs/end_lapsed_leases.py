@@ -1,4 +1,4 @@
-"""Begin the next round of alerts that somebody took on and let lapse, or put off until now."""
+"""Begin the next round of alerts that somebody took on and let lapse or cannot open any more, or put off until now."""
 
 from __future__ import annotations
 
@@ -10,8 +10,21 @@ from service.alerting import rounds
 
 CLINICS_WITH_WORK = """
 select clinic_id
-from alert
-where (state = 'acknowledged' and lease_until <= $1)
+from alert a
+where (
+    state = 'acknowledged'
+    and (
+      lease_until <= $1
+      or not exists (
+        select
+        from alert_holder_reach r
+        where r.clinic_id = a.clinic_id
+          and r.alert_id = a.alert_id
+          and r.from_at <= greatest(a.acknowledged_at, $1)
+          and (r.until_at is null or r.until_at > $1)
+      )
+    )
+  )
   or (state = 'snoozed' and snoozed_until <= $1)
 group by clinic_id
 """

@@ -27,8 +27,9 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert as its list gives it; `reasons` null for whoever may not see findings. `events`: how many the alert has,
-    which whoever does something about it sends as `seen`, so that nothing is done about what came since."""
+    """An alert as its list gives it; `reasons` and `outcome` null for whoever may not see findings. `events`: how many
+    the alert has, which whoever does something about it sends as `seen`, so that nothing is done about what came since.
+    """
 
     alert_id: UUID
     client_id: UUID

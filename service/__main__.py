@@ -6,7 +6,7 @@ import sys
 from types import FrameType
 
 from service import commands, config
-from service.arguments import OneLineParser
+from service.arguments import OneLineParser, one_line
 from service.config import ConfigError
 from service.errors import Conflict, DomainError, Invalid
 
@@ -24,10 +24,10 @@ def main(arguments: list[str]) -> int:
         print(*(f"setting: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
         return 2
     except (Invalid, Conflict) as error:
-        print(f"neap: {error}", file=sys.stderr)
+        print(f"neap: {one_line(str(error))}", file=sys.stderr)
         return 2
     except DomainError as error:
-        print(f"neap: {error}", file=sys.stderr)
+        print(f"neap: {one_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS

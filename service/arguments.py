@@ -13,5 +13,9 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2. What was typed may stand in the message, a line break in it does not."""
-        line = "".join(letter if letter.isprintable() else " " for letter in message)
-        self.exit(WRONG_INPUT_STATUS, f"{self.prog.removeprefix('python -m ')}: {line}\n")
+        self.exit(WRONG_INPUT_STATUS, f"{self.prog.removeprefix('python -m ')}: {one_line(message)}\n")
+
+
+def one_line(text: str) -> str:
+    """The text with whatever cannot be printed, a line break in the name of a file or column, as Python writes it."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -187,7 +187,7 @@ because the raised refusal rolls the request's back."""
 async def across_clinics(pool: Pool) -> AsyncIterator[Connection]:
     """A read-only transaction that names no clinic.
 
-    It sees tables without a tenant, and as `neap_sweep` ids, states and times.
+    It sees tables without a tenant, and as `neap_sweep` ids, states, roles of staff and times.
     """
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         yield connection

@@ -109,6 +109,7 @@ CONSTRAINTS: dict[str, DomainError] = {
     "check_in_used_known": _unknown("used"),
     "check_in_kind_known": _unknown("kind"),
     "check_in_pkey": Conflict("This id is already in use for another check-in."),
+    "client_pkey": Conflict("Somebody was added from this page already. Look at the caseload, then open it anew."),
     # treatment
     "course_pkey": Conflict("This id is already in use for another course."),
     "course_client_start_key": Conflict("A course of this client starts on that day already."),

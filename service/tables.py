@@ -15,6 +15,7 @@ OTHER_DELIMITERS = {";": "semicolons", "|": "bars"}
 QUOTED_CELL = re.compile(r'"((?:[^"\t]|"")*)"(?=[\t\r\n]|\Z)')
 PLAIN_CELL = re.compile(r"[^\t\r\n]*")
 LINE_END = re.compile(r"\r\n|\r|\n")
+RAW_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 # What a cell may hold that is a number, or a day.
 NUMBER = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
@@ -28,13 +29,17 @@ class BadFile(errors.Invalid):
         super().__init__(f"{path}: {why}" if line is None else f"{path}: line {line}, column {column}: {why}")
 
 
-def rows_of(path: Path) -> Iterator[list[str]]:
+Row = tuple[int, list[str]]
+"""The line on which a row starts, 1 the first, and its cells; a quoted cell may span lines."""
+
+
+def rows_of(path: Path) -> Iterator[Row]:
     """Every row, the header first. A file with a tab in its first line is TSV, any other CSV.
 
     Raises BadFile, while the rows are read, for a file that is missing, not UTF-8, not a table or split otherwise.
     """
     text = _text_of(path)
-    first_line = text.split("\n", 1)[0]
+    first_line = LINE_END.split(text, maxsplit=1)[0]
     delimiter = "\t" if "\t" in first_line else ","
     for other, name in OTHER_DELIMITERS.items():
         if first_line.count(other) > first_line.count(delimiter):
@@ -46,7 +51,7 @@ def rows_of(path: Path) -> Iterator[list[str]]:
     start = 1
     try:
         for cells in rows:
-            yield cells
+            yield start, cells
             start = rows.line_num + 1
     except csv.Error as error:
         raise BadFile(path, start, "-", f"not a table ({_why_no_row(error, start, rows.line_num)})") from error
@@ -59,23 +64,15 @@ def _why_no_row(error: csv.Error, start: int, end: int) -> str:
     return f"a quotation mark opens here and closes inside of a cell in line {end}" if end > start else str(error)
 
 
-def header_of(path: Path, rows: Iterator[list[str]]) -> list[str]:
+def header_of(path: Path, rows: Iterator[Row]) -> list[str]:
     """Take the first of the rows, the names of the columns. Raises BadFile where there is none."""
-    first = next(rows, None)
+    _, first = next(rows, (0, None))
     if first is None:
         raise BadFile(path, 1, "-", "the file is empty; the first line must name the columns")
     names = [name.strip() for name in first]
     if not any(names):
         raise BadFile(path, 1, "-", "the line is empty; the first must name the columns")
     return names
-
-
-def numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Give each row with the line it starts on: line 1 was the header, and a quoted note may span lines."""
-    start = 2
-    for cells in rows:
-        yield start, cells
-        start += 1 + "".join(cells).count("\n")
 
 
 def _text_of(path: Path) -> str:
@@ -86,13 +83,12 @@ def _text_of(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = error.start - raw.rfind(b"\n", 0, error.start)
-        raise BadFile(path, line, f"at byte {byte}", "not UTF-8 text") from error
+        before = RAW_LINE_END.split(raw[: error.start])
+        raise BadFile(path, len(before), f"at byte {len(before[-1]) + 1}", "not UTF-8 text") from error
 
 
-def _tab_separated(text: str) -> Iterator[list[str]]:
-    at, cells = 0, []
+def _tab_separated(text: str) -> Iterator[Row]:
+    line, start, at, cells = 1, 0, 0, []
     while at < len(text):
         quoted = QUOTED_CELL.match(text, at)
         if quoted is not None:
@@ -110,5 +106,6 @@ def _tab_separated(text: str) -> Iterator[list[str]]:
             cells.append("")
         line_end = LINE_END.match(text, at)
         at = at if line_end is None else line_end.end()
-        yield cells
-        cells = []
+        yield line, cells
+        line += len(LINE_END.findall(text, start, at))
+        start, cells = at, []

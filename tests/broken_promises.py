@@ -173,6 +173,13 @@ async def no_holder(db: Db) -> None:
     await db.execute("update staff set disabled_at = $2 where clinic_id = $1", db.clinic_id, NOW)
 
 
+async def no_reach(db: Db) -> None:
+    """Who took it on left the client's team."""
+    await no_lease_end(db)
+    await db.execute("update alert set lease_until = $2 where clinic_id = $1", db.clinic_id, NOW + HOUR + 20 * MINUTE)
+    await db.execute("update care_team_member set until_at = $2 where clinic_id = $1", db.clinic_id, NOW + MINUTE)
+
+
 async def no_queue(db: Db) -> None:
     client_id = await a_client(db, now=NOW)
     local = NOW.astimezone(ZoneInfo("America/Chicago"))

@@ -39,3 +39,10 @@ async def house(cluster: embedded.Cluster, tmp_path_factory: pytest.TempPathFact
             chromium=await stack.enter_async_context(browser()),
             owner=await stack.enter_async_context(a_pool(database.owner)),
         )
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def desktop_chromium() -> AsyncIterator[Browser]:
+    """A Chromium that shows messages and keeps push subscriptions, which the headless shell does not."""
+    async with browser(with_windows=True) as started:
+        yield started

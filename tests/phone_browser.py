@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest_asyncio
-from playwright.async_api import Browser, CDPSession, Page, Request, Route, expect
+from playwright.async_api import Browser, CDPSession, Error, Page, Request, Route, expect
 
 from schemas.course import Substance
 from service import database as databases
@@ -118,6 +118,12 @@ async def here(house: House) -> Here:
     return Here(house.address, house.chromium, house.owner, clinic.slug, clinic.clinic_id, client_id)
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def here_with_messages(here: Here, desktop_chromium: Browser) -> Here:
+    """The same in a browser that shows messages and keeps push subscriptions."""
+    return replace(here, chromium=desktop_chromium)
+
+
 async def connect_without_a_pin(page: Page) -> None:
     """Spend the code that stands on the form, in whatever language."""
     await page.locator("#connect-form button[type=submit]").click()
@@ -156,15 +162,34 @@ async def no_network(route: Route) -> None:
     await route.abort("internetdisconnected")
 
 
+async def wake(page: Page, event: str) -> None:
+    """What wakes the page; one that loads anew at this moment wakes by that."""
+    try:
+        await page.evaluate(event)
+    except Error as error:
+        if "because of a navigation" not in error.message:
+            raise
+
+
+async def look_at(page: Page) -> None:
+    """Its tab comes into sight."""
+    await wake(page, "document.dispatchEvent(new Event('visibilitychange'))")
+
+
+async def network_comes_back(page: Page) -> None:
+    """The system says so."""
+    await wake(page, "window.dispatchEvent(new Event('online'))")
+
+
 async def online(page: Page) -> None:
     await page.unroute("**/v1/**")
-    await page.evaluate("window.dispatchEvent(new Event('online'))")
+    await network_comes_back(page)
 
 
 async def told(page: Page) -> dict[str, object]:
     """What the clinic tells of the day in a round that begins now."""
     async with page.expect_response("**/v1/today*") as reply:
-        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await network_comes_back(page)
     return msgspec.convert(await (await reply.value).json(), dict[str, object])
 
 

@@ -136,6 +136,29 @@ async def test_a_note_begins_the_lease_anew_and_nothing_else_does(db: Db, client
     assert (await alerts.get(db, alert.alert_id)).lease_until == until - SECOND + leases.URGENT
 
 
+async def test_a_colleague_s_note_does_not_put_off_when_others_are_told(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    nurse = await staff.add(db, email="nadia@harbour.example", name="Nadia", roles=[Role.NURSE], now=NOW)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alerts.note(db, alert.alert_id, "is anybody on this?", by=nurse, now=until - SECOND, sealer=sealer)
+    held = await alerts.get(db, alert.alert_id)
+    assert (held.acknowledged_by, held.lease_until) == (therapist, until)
+    assert await rounds.end_lapsed(db, now=until) == 1
+
+
+async def test_a_note_revives_no_lease_that_has_lapsed(db: Db, client_id: UUID, therapist: UUID) -> None:
+    """The job that would have ended it stood still."""
+    alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
+    await alerts.note(db, alert.alert_id, "called, no answer", by=therapist, now=until, sealer=sealer)
+    assert (await alerts.get(db, alert.alert_id)).lease_until == until
+    assert await rounds.end_lapsed(db, now=until) == 1
+
+
 async def test_a_lapsed_lease_begins_the_next_round_once(db: Db, client_id: UUID, therapist: UUID) -> None:
     alert = await an_alert(db, client_id, a_finding(Rule.SAFETY, Tier.URGENT))
     until = await alerts.acknowledge(db, alert.alert_id, by=therapist, now=NOW)
@@ -185,6 +208,19 @@ async def test_the_day_of_an_outcome_is_the_clinic_s_where_the_client_s_zone_is_
     alert = await an_alert(db, stranger)
     await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + timedelta(hours=8))
     assert (await alerts.events_of(db, alert.alert_id))[-1].detail == {"outcome": "called", "client_day": "2026-11-22"}
+
+
+async def test_a_wrong_button_is_taken_back_also_by_a_host_whose_clock_is_behind(
+    db: Db, client_id: UUID, therapist: UUID
+) -> None:
+    alert = await an_alert(db, client_id)
+    await alerts.resolve(db, alert.alert_id, Outcome.NEW_USUAL, by=therapist, now=NOW + 5 * SECOND)
+    await undo.take_back(db, alert.alert_id, by=therapist, now=NOW + 2 * SECOND)
+    await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=therapist, now=NOW + 4 * SECOND)
+    [facts] = await fold_facts.read(db, await fold_facts.as_of(db, [client_id], from_day=date.min))
+    assert (facts.new_usual_days, len(facts.confirmed_days)) == (set(), 1)
+    happened = [event.kind for event in await alerts.events_of(db, alert.alert_id)]
+    assert happened[-3:] == [EventKind.RESOLVED, EventKind.UNDONE, EventKind.RESOLVED]
 
 
 async def test_a_wrong_button_is_taken_back_within_its_minute_and_by_whoever_pressed_it(

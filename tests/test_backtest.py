@@ -57,6 +57,22 @@ def test_a_relapse_is_a_worsening_with_its_numbers_and_its_onset(tmp_path: Path)
     assert summary["rules"].startswith("shipped-")
 
 
+def test_a_worsening_that_goes_on_names_no_onset(tmp_path: Path) -> None:
+    worse = [(min(10, 6 + i // 5), max(0, 3 - i // 8), min(10, 6 + i // 5)) for i in range(30)]
+    rows = found(file_of(tmp_path, lines_of("ada", [*steady(60), *worse])))
+    first, *again = [row for row in rows if row.rule is Rule.WORSENING]
+    assert again, "the chart has rested, and it is worse still"
+    assert first.onset_estimate is not None
+    assert abs((first.onset_estimate - FIRST).days - 60) <= 1
+    assert {row.onset_estimate for row in again} == {None}
+    history, out = file_of(tmp_path, lines_of("ada", [*steady(60), *worse])), tmp_path / "out.csv"
+    assert backtest(history, "--alerts", out).returncode == 0
+    assert [bool(row["onset_estimate"]) for row in alerts_in(out) if row["rule"] == "worsening"] == [
+        True,
+        *[False] * len(again),
+    ]
+
+
 def test_silence_and_waning_have_rules_of_their_own(tmp_path: Path) -> None:
     """Infusions every 24 days, each a relief of six points that is halved in four days; then nobody answers."""
     given = range(20, 120, 24)
@@ -95,6 +111,29 @@ def test_two_silent_days_after_an_infusion_are_told_at_once(tmp_path: Path) -> N
     scores = [*steady(30), None, None, *steady(3)]
     [row] = [each for each in found(file_of(tmp_path, lines_of("ada", scores, [29]))) if each.tier]
     assert (row.rule, row.tier, row.day) == (Rule.SILENCE_AFTER_INFUSION, 2, FIRST + timedelta(days=31))
+
+
+@pytest.mark.parametrize(
+    ("answered", "told"),
+    [
+        # Two of them for the infusion of the first day; the silence goes on and is not told again with the next ones.
+        ({0, *range(14, 20)}, [2]),
+        ({0, 1, 2, *range(5, 20)}, [4]),
+        ({0, 3, *range(6, 20)}, [2]),
+        # Each infusion has its own two days: of the first, the third, the fifth and the last.
+        ({0, 3, 4, 5, 8, 9, 12}, [2, 7, 11, 14]),
+        # The day of the infusion of day 2 and the one after are the second of one and the first of another.
+        ({0, 1, *range(4, 20)}, []),
+    ],
+)
+def test_two_silent_days_after_an_infusion_are_told_once_though_infusions_come_close(
+    tmp_path: Path, answered: set[int], told: list[int]
+) -> None:
+    scores = [each if day in answered else None for day, each in enumerate(steady(20))]
+    rows = found(file_of(tmp_path, lines_of("ada", scores, [0, 2, 5, 7, 9, 12])))
+    after = [row for row in rows if row.rule is Rule.SILENCE_AFTER_INFUSION]
+    assert [(row.day - FIRST).days for row in after] == told
+    assert {row.tier for row in after} <= {2}
 
 
 def test_a_missing_row_is_a_day_without_an_answer(tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ from tests.histories import (
         ("", 1, "-", "the file is empty"),
         (f"\n\n{HEADER}\na,2026-01-05,3,6,3,\n", 1, "-", "the line is empty; the first must name the columns"),
         (f'{HEADER}\na,2026-01-05,3,6,3,\n"a,2026-01-06,3,6,3,\na,2026-01-07,3,6,3,\n', 3, "-", "never closes"),
+        # A cell that spans lines, of whatever ends, moves no number of the lines after it.
+        (f'{HEADER},"my\nnote"\na,2026-01-05,3,6,3,,\na,2026-01-06,3,6,11,,\n', 4, "anxiety", "must be 0 to 10"),
+        (f'{HEADER},note\ra,2026-01-05,3,6,3,,"one\rtwo"\ra,2026-01-06,3,6,11,,\r', 4, "anxiety", "must be 0 to 10"),
+        (f'{HEADER},n\r\na,2026-01-05,3,6,3,,"1\r\n2\n3\r4"\r\na,2026-01-06,3,6,11,,', 6, "anxiety", "must be 0"),
+        (
+            f'{HEADER},"n\nn"\na,2026-01-05,3,6,3,,"1\n2"\nb,2026-01-05,3,6,11,,'.replace(",", "\t"),
+            5,
+            "anxiety",
+            "be 0",
+        ),
         (
             f'{HEADER}\n"a,2026-01-06,3,6,3,\n"a",2026-01-07,3,6,3,\n',
             2,
@@ -67,11 +77,45 @@ def test_what_cannot_be_taken_is_told_by_line_and_column(
     tmp_path: Path, content: str, line: int, column: str, why: str
 ) -> None:
     path = tmp_path / "history.csv"
-    path.write_text(content, encoding="utf-8")
+    path.write_text(content, encoding="utf-8", newline="")
     with pytest.raises(BadFile) as caught:
         answers.read(path)
     assert str(caught.value).startswith(f"{path}: line {line}, column {column}: ")
     assert why in str(caught.value)
+
+
+def test_a_byte_that_is_no_text_is_told_by_its_line_whatever_ends_the_lines(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    for ends in (b"\n", b"\r\n", b"\r"):
+        path.write_bytes(ends.join([HEADER.encode(), b"a,2026-01-05,3,6,3,", b"Andr\xe9,2026-01-05,3,6,3,"]))
+        with pytest.raises(BadFile, match=r": line 3, column at byte 5: not UTF-8 text$"):
+            answers.read(path)
+
+
+def test_semicolons_in_a_note_split_no_file_of_any_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(f"{HEADER},note\ra,2026-01-05,3,6,3,,{';' * 50}\r", newline="")
+    assert answers.read(path).clients == ["a"]
+
+
+def test_a_refusal_is_one_line_whatever_the_names_hold(tmp_path: Path) -> None:
+    """A line break in the name of a column or a file is written as one is in Python."""
+    folder = tmp_path / "of\nJune"
+    folder.mkdir()
+    history = file_of(folder, ["a,2026-01-05,3,6,3,"], 'client,day,"crav\ning",mood,anxiety,infusion')
+    done = backtest(history, "--alerts", tmp_path / "out.csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    named = f"{tmp_path}/of\\nJune/history.csv"
+    assert done.stderr == f"neap: {named}: line 1, column crav\\ning: unknown column; did you mean craving?\n"
+
+
+@pytest.mark.parametrize("rows", [[], ["", ",,,,,"]])
+def test_a_history_of_nobody_is_refused(tmp_path: Path, rows: list[str]) -> None:
+    out = tmp_path / "out.csv"
+    done = backtest(file_of(tmp_path, rows), "--alerts", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"neap: {tmp_path / 'history.csv'}: there is no client in it\n"
+    assert not out.exists()
 
 
 def test_wrong_input_is_one_line_and_status_2_and_leaves_what_was_there(tmp_path: Path) -> None:

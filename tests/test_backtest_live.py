@@ -77,7 +77,12 @@ async def lived(owner: Pool, jobs: Pool, days: Days) -> Finds:
     await folded(jobs, clinic, client_id)
     assert len(await trend_of(owner, clinic, client_id)) == len(days)
     return sorted(
-        (each.client_day, each.rule, each.numbers["statistic"], each.numbers["onset_on"])
+        (
+            each.client_day,
+            each.rule,
+            each.numbers["statistic"],
+            None if each.numbers["again"] else each.numbers["onset_on"],
+        )
         if each.rule is Rule.WORSENING
         else (each.client_day, each.rule, None, None)
         for each in await findings_of(owner, clinic, quiet=True)
@@ -94,7 +99,7 @@ def replayed(path: Path, days: Days) -> Finds:
     rules = rules_file.load(None, budget_days=None)
     rows, _ = run.find(answers.read(path), rules, workers=1, done=lambda _: None)
     return [
-        (row.day, row.rule, row.statistic, str(row.onset_estimate))
+        (row.day, row.rule, row.statistic, row.onset_estimate and str(row.onset_estimate))
         if row.rule is Rule.WORSENING
         else (row.day, row.rule, None, None)
         for row in rows

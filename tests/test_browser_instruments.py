@@ -15,7 +15,7 @@ from schemas.course import Substance
 from service import database as databases
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import ARRIVED, NOT_SENT, Here, choose, no_network, online
+from tests.phone_browser import ARRIVED, NOT_SENT, Here, choose, network_comes_back, no_network, online
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -137,7 +137,7 @@ async def test_a_response_whose_reply_was_lost_is_sent_again_under_its_id_and_st
         await expect(page.get_by_role("status")).to_contain_text(NOT_SENT)
         await page.unroute("**/v1/instrument-responses/*")
         async with page.expect_request("**/v1/instrument-responses/*") as again:
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         assert [(await again.value).url] == sent
         assert await responses(here) == [("audit_c", 0, [])]

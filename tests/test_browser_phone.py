@@ -21,6 +21,7 @@ from tests.phone_browser import (
     choose,
     connect_without_a_pin,
     items_of,
+    network_comes_back,
     no_network,
     online,
 )
@@ -121,7 +122,7 @@ async def test_answer_whose_reply_was_lost_is_sent_again_and_stored_once(here: H
         assert len(await here.stored()) == 1
         await page.unroute("**/v1/check-ins/batch")
         async with page.expect_request("**/v1/check-ins/batch") as again:
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         stored = await here.stored()
         assert [str(row["check_in_id"]) for row in stored] == [items_of(await again.value)[0]["id"]] == sent
@@ -176,7 +177,7 @@ async def test_one_refused_answer_never_holds_up_the_others(here: Here) -> None:
                 await route.continue_(post_data=[item | ({"mood": "9"} if item["mood"] == 9 else {}) for item in body])
 
         await page.route("**/v1/check-ins/batch", refuse_nine)
-        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await network_comes_back(page)
         await expect(page.locator("#refused li")).to_have_count(1)
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
         assert sorted(str(row["mood"]) for row in await here.stored()) == ["1", "5"]

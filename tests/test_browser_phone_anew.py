@@ -23,13 +23,13 @@ from tests.phone_browser import (
     choose,
     connect_without_a_pin,
     end_all_devices,
+    look_at,
     no_network,
     online,
 )
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-LOOKED_AT = "document.dispatchEvent(new Event('visibilitychange'))"
 NEVER_PERSISTS = "navigator.storage.persist = () => new Promise(() => {})"
 
 
@@ -72,7 +72,7 @@ async def connect_while_a_renewal_is_under_way(page: Page, link: str) -> None:
     await page.route("**/v1/device/nonce", slow)
     await page.goto(link)
     await expect(page.locator("#connect-why")).to_contain_text("already connected")
-    await page.evaluate(LOOKED_AT)
+    await look_at(page)
     await asyncio.wait_for(asked.wait(), 20)
     await page.locator("#connect-form button[type=submit]").click()
     await expect(page.locator("#pin")).to_be_visible(timeout=15000)
@@ -111,7 +111,7 @@ async def test_a_tab_of_the_client_before_is_loaded_anew_and_keeps_no_draft(here
         await expect(second.locator("#check-in")).to_be_visible()
         await choose(page, "anxiety", 10)
         async with page.expect_navigation():
-            await page.evaluate(LOOKED_AT)
+            await look_at(page)
         for each in (page, second):
             await expect(each.locator("#check-in")).to_be_visible()
             await expect(each.locator("#check-in input:checked")).to_have_count(0)
@@ -237,7 +237,7 @@ async def test_a_form_that_was_begun_goes_with_the_connection(here: Here, other:
             await end_all_devices(here)
             # Nobody is in the middle of it any more.
             await page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=61))
-            await page.evaluate(LOOKED_AT)
+            await look_at(page)
         await expect(page.locator("#connect-why")).to_contain_text("connected")
         link = await link_of(here, other)
         await page.get_by_label("Code from your clinic").fill(link.split("#")[1])
@@ -258,7 +258,7 @@ async def test_a_connection_that_ends_leaves_the_contacts_after_a_yes(here: Here
         await answer(page)
         await expect(page.locator("#done #crisis")).to_be_visible()
         await end_all_devices(here)
-        await page.evaluate(LOOKED_AT)
+        await look_at(page)
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
 
 
@@ -298,6 +298,6 @@ async def test_what_one_tab_covers_is_covered_in_the_others_when_they_are_looked
         await second.goto(f"/phone/{here.slug}")
         await second.get_by_role("button", name="Hide this page").click()
         await expect(second.get_by_role("button", name="Notes")).to_be_visible()
-        await page.evaluate(LOOKED_AT)
+        await look_at(page)
         await expect(page.get_by_role("button", name="Notes")).to_be_visible()
         await second.close()

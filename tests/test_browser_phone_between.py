@@ -21,6 +21,7 @@ from tests.phone_browser import (
     choose,
     connect_without_a_pin,
     items_of,
+    network_comes_back,
     no_network,
     online,
     told,
@@ -226,14 +227,14 @@ async def test_a_page_that_came_in_another_language_is_no_choice_of_the_client_s
         await tried
         await expect(page.locator("#language-said")).not_to_be_empty()
         async with page.expect_response("**/v1/today*"):
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         assert await noted_language(here) == "es"
         await expect(page.locator("html")).to_have_attribute("lang", "en")
         await page.context.unroute(f"**/phone/{here.slug}?language=es")
         # As at another opening.
-        await page.evaluate("sessionStorage.clear()")
-        await page.reload()
-        await expect(page.locator("html")).to_have_attribute("lang", "es")
+        again = await page.context.new_page()
+        await again.goto(f"/phone/{here.slug}")
+        await expect(again.locator("html")).to_have_attribute("lang", "es")
         assert await noted_language(here) == "es"
 
 

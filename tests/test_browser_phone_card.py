@@ -9,11 +9,20 @@ from playwright.async_api import Page, expect
 
 from service import database as databases
 from tests.browser import until
-from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin, end_all_devices
+from tests.phone_browser import (
+    ARRIVED,
+    KEPT,
+    PHQ9,
+    Here,
+    answer,
+    choose,
+    connect_without_a_pin,
+    end_all_devices,
+    look_at,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-LOOKED_AT = "document.dispatchEvent(new Event('visibilitychange'))"
 # On the phone's clock.
 AT = "([hour, minute]) => { const at = new Date(); at.setHours(hour, minute, 0, 0); return at.getTime(); }"
 
@@ -98,7 +107,7 @@ async def test_a_form_that_is_being_filled_in_is_not_taken_away_where_the_clinic
         await choose(page, "mood", 1)
         await end_all_devices(here)
         async with page.expect_response("**/v1/device/nonce"):
-            await page.evaluate(LOOKED_AT)
+            await look_at(page)
         await choose(page, "craving.cocaine", 9)
         await expect(page.locator("#check-in #crisis")).to_be_visible()
         await choose(page, "craving.alcohol", 9)
@@ -123,9 +132,9 @@ async def test_a_form_in_one_window_stays_where_another_finds_the_connection_end
         for name in ("craving.cocaine", "craving.alcohol", "mood", "anxiety"):
             await choose(page, name, 5)
         await end_all_devices(here)
-        await second.evaluate(LOOKED_AT)
+        await look_at(second)
         await expect(second.locator("#connect-why")).to_contain_text("no longer connected")
-        await page.evaluate(LOOKED_AT)
+        await look_at(page)
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.locator("#earlier-words")).to_contain_text("Not sent yet, kept on this phone: 1.")
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
@@ -141,6 +150,6 @@ async def test_a_form_that_was_left_goes_with_the_connection_and_the_card_of_its
         await until(page, KEPT, argument=[here.slug, '"safety","yes"'])
         await end_all_devices(here)
         await page.clock.set_fixed_time(start + timedelta(minutes=61))
-        await page.evaluate(LOOKED_AT)
+        await look_at(page)
         await expect(page.locator("#connect-why")).to_contain_text("no longer connected")
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()

@@ -171,7 +171,8 @@ async () => {
 """
 
 
-async def test_a_push_message_shows_neutral_words_once_and_a_tap_leads_to_the_page(here: Here) -> None:
+async def test_a_push_message_shows_neutral_words_once_and_a_tap_leads_to_the_page(here_with_messages: Here) -> None:
+    here = here_with_messages
     async with here.connected() as page:
         await page.context.grant_permissions(["notifications"])
         await until(page, SHELL_IS_KEPT)

@@ -10,7 +10,17 @@ from playwright.async_api import Page, Route, expect
 from service import database as databases
 from service.people import audit, devices
 from tests.axe import faults
-from tests.phone_browser import ARRIVED, NOT_SENT, Here, answer, connect_without_a_pin, items_of, no_network, online
+from tests.phone_browser import (
+    ARRIVED,
+    NOT_SENT,
+    Here,
+    answer,
+    connect_without_a_pin,
+    items_of,
+    network_comes_back,
+    no_network,
+    online,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -50,7 +60,7 @@ async def test_answers_of_an_earlier_connection_are_deleted_by_a_second_tap_that
         assert await page.evaluate(IN_QUEUE, here.slug) == 1
         # A round in between changes nothing of what was tapped.
         async with page.expect_response("**/v1/today*"):
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         await expect(no).to_have_text("Tap again to delete 1.")
         await no.click()
         await expect(page.locator("#earlier")).to_be_hidden()

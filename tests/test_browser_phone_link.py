@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.phone_browser import ARRIVED, Here, choose, connect_without_a_pin, end_all_devices, no_network
+from tests.phone_browser import (
+    ARRIVED,
+    Here,
+    choose,
+    connect_without_a_pin,
+    end_all_devices,
+    network_comes_back,
+    no_network,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -57,7 +65,7 @@ async def test_the_code_of_a_new_link_stays_where_the_connection_before_has_ende
             await page.goto(f"/phone/{here.slug}#{code}")
         # And at the next round, too.
         async with page.expect_response("**/v1/device/nonce"):
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         await expect(page.locator("#code")).to_have_value(code)
         await connect_without_a_pin(page)
         await expect(page.locator("#check-in")).to_be_visible()

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.browser import until
-from tests.phone_browser import ARRIVED, KEPT, Here, choose, connect_without_a_pin, items_of, told
+from tests.phone_browser import ARRIVED, KEPT, Here, choose, connect_without_a_pin, items_of, network_comes_back, told
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -56,7 +56,7 @@ async def write(page: Page, note: str) -> None:
 
 async def a_round(page: Page) -> None:
     async with page.expect_response("**/v1/today*"):
-        await page.evaluate("window.dispatchEvent(new Event('online'))")
+        await network_comes_back(page)
 
 
 async def test_answers_begun_before_four_and_sent_after_it_are_sent_whole_for_the_day_they_were_given(

@@ -12,7 +12,7 @@ from playwright.async_api import Page, Request, Route, expect
 
 from service import database as databases
 from tests.browser import until, watched_context
-from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, connect_without_a_pin, here
+from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, connect_without_a_pin, here, network_comes_back
 from tests.push_browsers import a_browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -133,11 +133,12 @@ async def test_a_zone_that_the_clinic_refuses_is_told_once_and_holds_up_no_answe
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         async with page.expect_response("**/v1/today**"):
-            await page.evaluate("dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         assert len(refused) == 1
 
 
-async def test_what_the_push_service_ended_is_made_anew_when_the_page_opens(here: Here) -> None:
+async def test_what_the_push_service_ended_is_made_anew_when_the_page_opens(here_with_messages: Here) -> None:
+    here = here_with_messages
     async with a_page(here, push=True) as page:
         await until(page, SHELL_IS_KEPT)
         told = endpoints_told(page)

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from service import database as databases
-from tests.phone_browser import ARRIVED, PHQ9, Here, answer, items_of, no_network, online
+from tests.phone_browser import ARRIVED, PHQ9, Here, answer, items_of, network_comes_back, no_network, online
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -62,7 +62,7 @@ async def test_an_answer_that_the_clinic_s_server_fails_at_holds_up_none_behind_
         await page.route("**/v1/check-ins/batch", fails)
         await page.unroute("**/v1/check-ins/batch", no_network)
         async with page.expect_response("**/v1/check-ins/batch"):
-            await page.evaluate("window.dispatchEvent(new Event('online'))")
+            await network_comes_back(page)
         if whole:
             await answered_again(page, mood=1)
             await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")

@@ -149,7 +149,8 @@ async def test_a_clock_that_is_set_right_does_not_stop_the_sending(here: Here) -
         await expect(page.locator("#sent")).to_contain_text(ARRIVED, timeout=15000)
 
 
-async def test_a_reminder_that_is_shown_goes_when_the_day_is_answered(here: Here) -> None:
+async def test_a_reminder_that_is_shown_goes_when_the_day_is_answered(here_with_messages: Here) -> None:
+    here = here_with_messages
     async with here.connected() as page:
         await page.context.grant_permissions(["notifications"])
         await until(page, SHELL_IS_KEPT)

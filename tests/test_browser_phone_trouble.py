@@ -7,7 +7,7 @@ from playwright.async_api import Page, Route, expect
 
 from service import database as databases
 from tests.browser import until
-from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, SHELL_IS_KEPT, Here, answer, choose, connect_without_a_pin, network_comes_back
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -86,11 +86,11 @@ async def test_another_tab_in_which_it_was_answered_ends_the_question_here(here:
         await expect(other.locator("#check-in")).to_be_visible()
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        await other.evaluate("window.dispatchEvent(new Event('online'))")
+        await network_comes_back(other)
         await expect(other.get_by_role("heading", name="Thank you")).to_be_visible()
         await other.get_by_role("button", name="Answer again").click()
         await expect(other.locator("#check-in")).to_be_visible()
-        await other.evaluate("window.dispatchEvent(new Event('online'))")
+        await network_comes_back(other)
         await expect(other.locator("#check-in")).to_be_visible()
         await other.close()
 

@@ -86,7 +86,7 @@ def test_a_history_too_short_for_any_false_alert_is_refused_in_one_line(tmp_path
 def test_a_history_of_nobody_is_refused_in_one_line(tmp_path: Path) -> None:
     done = calibrate("--from", file_of(tmp_path, []), "--out", tmp_path / "rules.json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"neap: {tmp_path / 'history.csv'}: there is no client in it; a population takes 10\n"
+    assert done.stderr == f"neap: {tmp_path / 'history.csv'}: there is no client in it\n"
 
 
 def constant(person: int, day: int) -> tuple[int, int, int]:

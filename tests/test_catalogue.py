@@ -28,8 +28,8 @@ APPEND_ONLY = {
 
 POLICY = "(clinic_id = (NULLIF(current_setting('neap.clinic_id'::text, true), ''::text))::uuid)"
 
-# What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to, and the positions
-# of audit rows and seals.
+# What neap_sweep may read beside ids and times: the names of states and of the jobs they belong to, the roles of staff,
+# and the positions of audit rows and seals.
 SWEPT_WORDS = {
     "state",
     "job",
@@ -43,6 +43,8 @@ SWEPT_WORDS = {
     "transaction_id",
     "until_transaction",
     "moved",
+    "role",
+    "roles",
 }
 SWEPT_TYPES = {"uuid", "timestamptz", "date", "time"}
 

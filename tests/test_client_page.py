@@ -202,3 +202,12 @@ async def test_an_urgent_alert_marks_the_page_as_it_marks_the_caseload_and_the_s
     assert await marked(client_id) == ["urgent", "on_track"]
     assert await marked(new_id) == ["urgent"], "before the first day was folded, too"
     assert (await desk.get("/caseload")).text.count('<td class="st"><span class="mark urgent">') == 2
+
+
+async def test_a_client_whose_zone_this_server_does_not_know_has_a_page_on_the_clinic_s_clock(desk: Desk) -> None:
+    client_id = await a_told_client(desk)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        await db.execute("update client set time_zone = 'Mars/Olympus' where clinic_id = $1", db.clinic_id)
+    for path in ("", "/changed?since=0", "/chart.svg"):
+        assert (await desk.get(f"/clients/{client_id}{path}")).status_code < 500, path
+    assert (await desk.get(f"/clients/{client_id}")).status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import tomllib
@@ -76,6 +77,16 @@ async def test_a_client_whom_no_answer_told_of_is_added_once_though_the_form_is_
     another = await desk.post("/clients", **form | {"given_name": "Ole"})
     assert (another.status_code, "Open it anew for the next person" in another.text) == (409, True)
     assert (await desk.post("/clients", **form | {"id": "none"})).status_code == 400
+
+
+async def test_a_client_who_is_added_twice_at_one_moment_is_added_once(desk: Desk) -> None:
+    form = {"given_name": "Per", "time_zone": "Europe/Oslo", "substances": "alcohol", "id": str(ids.new())}
+    replies = await asyncio.gather(*(desk.post("/clients", **form) for _ in range(4)))
+    assert {reply.status_code for reply in replies} <= {303, 409}
+    assert any(reply.status_code == 303 for reply in replies)
+    assert all("added from this page already" in each.text for each in replies if each.status_code == 409)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        assert await db.value("select count(*) from client where clinic_id = $1", db.clinic_id) == 1
 
 
 async def test_a_colleague_joins_and_leaves_the_care_team(desk: Desk) -> None:

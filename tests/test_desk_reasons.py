@@ -18,6 +18,7 @@ from service.alerting import alerts, findings
 from service.config import Config
 from service.database import Db, Pool
 from service.desk import reasons, sentences
+from service.detection import limits
 from service.web import pages
 from tests.builders import an_infusion
 from tests.desk import a_finding, an_alert
@@ -87,18 +88,17 @@ def test_a_worsening_is_among_the_few_that_are_shown() -> None:
     assert len(reasons.in_short([late, *used])) == reasons.SHOWN
 
 
-def test_waning_names_the_interval_and_whether_half_is_gone_before_the_next_infusion() -> None:
+def test_waning_names_the_interval_and_how_much_is_left_when_the_next_infusion_comes() -> None:
     numbers = {"days_since_infusion": 6, "days_to_half": 4.6, "days_to_half_low": 3.6, "days_to_half_high": 6.5}
     begun = "The benefit of the last infusion is waning, 6 days after the infusion: "
     half = begun + "half of it is gone after about 5 days (4 to 6, 80 %)"
     assert said(Rule.WANING, **numbers) == half + "."
     assert said(Rule.WANING, **numbers, next_infusion_on=None) == half + ", and none is booked."
     booked = said(Rule.WANING, **numbers, next_infusion_on="2026-12-02")
-    assert booked == half + ", before the next one booked for 2 Dec."
-    numbers["days_to_half"] = 9.8
-    assert said(Rule.WANING, **numbers, next_infusion_on="2026-11-24").endswith(
-        "not before the next one booked for 24 Nov."
-    )
+    assert booked == half + ", and the next one is booked for 2 Dec."
+    for left, words in ((0.31, "about 30 %"), (0.02, "hardly any")):
+        told = said(Rule.WANING, **numbers, next_infusion_on="2026-12-02", left_at_next_infusion=left)
+        assert told == half + f", and {words} will be left on 2 Dec, when the next one is booked."
 
 
 def test_a_worsening_says_how_much_since_when_and_on_how_many_answers_and_how_sure_that_is() -> None:
@@ -142,7 +142,31 @@ def test_what_alerts_nobody_is_said_too() -> None:
     ]
     better = "Better than usual: mood 2.0 points above usual, craving 1.8 points below usual."
     assert said(Rule.IMPROVING, items=items) == better
-    assert said(Rule.LEARNING, check_ins_needed=7) == "Learning what is usual since 22 Nov: it takes 7 check-ins."
+
+
+@pytest.mark.parametrize(
+    ("numbers", "takes"),
+    [
+        ({"check_ins_needed": 7, "days_needed": 21}, "21 days and at least 7 check-ins"),
+        ({"check_ins_needed": 7, "days_needed": 0}, "at least 7 check-ins"),
+        ({"check_ins_needed": 7}, "at least 7 check-ins"),
+    ],
+)
+def test_learning_takes_days_and_check_ins_and_after_a_new_usual_check_ins(
+    numbers: dict[str, object], takes: str
+) -> None:
+    assert said(Rule.LEARNING, **numbers) == f"Learning what is usual since 22 Nov: it takes {takes}."
+
+
+def test_what_learning_takes_is_what_the_detector_takes() -> None:
+    """A client who answers daily has seven check-ins after a week, and is learned for three."""
+    assert (limits.OWN_CHECK_INS, limits.FIRST_ALERT_DAY) == (7, 21)
+
+    def learned(answered_ever: int) -> str:
+        return sentences.of_status(Status.LEARNING, silent_days=0, answered_ever=answered_ever, share_of_limit=None)
+
+    assert learned(3) == "Learning what is usual: it takes 21 days and at least 7 check-ins, 3 so far."
+    assert learned(8) == "Learning what is usual: it takes the first 21 days, and 7 check-ins after a new usual."
 
 
 def test_silence_after_an_infusion_says_how_much_of_it_came_after() -> None:

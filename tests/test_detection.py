@@ -144,5 +144,5 @@ def test_state_of_another_layout_is_refused() -> None:
     assert len(row) <= 16_384
     older = row[:4] + bytes([row[4] - 1]) + row[5:]
     for other in (row[:-1], b"PAEN" + row[4:], older):
-        with pytest.raises(StateLayoutError, match="not a detector state of layout 2"):
+        with pytest.raises(StateLayoutError, match="not a detector state of layout 3"):
             State.from_rows([row, other])

@@ -160,27 +160,6 @@ def test_a_forecast_below_the_scale_is_no_further_from_the_worst_than_its_floor(
         assert seen[0, floor] == pytest.approx(told)
 
 
-def test_a_crossing_that_was_confirmed_is_taken_back_once() -> None:
-    rows = State.fresh(2, RULES).rows
-    rows["raised"], rows["raised_last"] = 1.0, 0.4
-    for _ in range(2):
-        limits.lower_confirmed(rows, np.array([True, False]))
-        np.testing.assert_allclose(rows["raised"], [0.6, 1.0])
-        np.testing.assert_allclose(rows["raised_last"], [0.0, 0.4])
-
-
-def test_confirming_takes_back_no_more_than_the_crossing_raised() -> None:
-    """A cap that stood under its top by less than a step was raised by less, and leaves what was there before."""
-    rows = State.fresh(3, RULES).rows
-    rows["day"] = 60
-    step, daily = RULES.cap_step, RULES.cap_step / RULES.budget_days
-    rows["raised"] = before = np.array([0.0, 1.0, 2.0 + daily - step / 4])
-    limits.raise_and_decay(rows, np.ones(3, dtype=np.bool_), np.full(3, 4.0), RULES)
-    np.testing.assert_allclose(rows["raised"], [step - daily, 1.0 + step - daily, 2.0])
-    limits.lower_confirmed(rows, np.ones(3, dtype=np.bool_))
-    np.testing.assert_allclose(rows["raised"], np.maximum(before - daily, 0.0))
-
-
 def test_nobody_s_days_are_taken_for_one_long_day() -> None:
     """However alike the days of somebody are, a part of each is new."""
     rows = State.fresh(3, RULES).rows

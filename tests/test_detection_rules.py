@@ -227,6 +227,9 @@ def test_an_infusion_is_counted_from_its_day_and_acts_from_the_next() -> None:
     days = Days.of(steady(10), infusion=flags(Days.of(steady(10)), 3))
     trends = folded(days)
     assert trends.days_since_infusion[0].tolist() == [-1, -1, -1, 0, 1, 2, 3, 4, 5, 6]
+    again = folded(replace(days, infusion=flags(days, 3, 5)))
+    assert again.days_since_infusion[0].tolist() == [-1, -1, -1, 0, 1, 0, 1, 2, 3, 4]
+    assert again.days_after_infusion[0].tolist() == [-1, -1, -1, -1, 1, 2, 1, 2, 3, 4]
 
 
 def test_what_staff_say_during_a_pause_counts_as_on_the_day_before_it() -> None:

@@ -141,11 +141,38 @@ def test_the_waning_interval_holds_most_half_lives() -> None:
     assert medians[0] > medians[1]
 
 
-def test_waning_is_told_between_half_and_three_quarters_lost_and_never_without_benefit() -> None:
+def test_waning_is_told_between_half_and_three_quarters_lost() -> None:
     made = cohort(8, 100)
     trends = fold(State.fresh(100, RULES), made.days, RULES)[1]
     days = trends.days_since_infusion[trends.waning]
     half = trends.half_lost_days[trends.waning]
     assert ((days >= half - 1e-3) & (days <= 2 * half - 1 + 1e-3)).all()
+    assert trends.waning.any(axis=1).mean() > 0.6
     without = Days.of(made.days.scores)
     assert not fold(State.fresh(100, RULES), without, RULES)[1].waning.any()
+
+
+def test_waning_is_told_of_few_whom_infusions_do_not_help() -> None:
+    """Under none the Bayes factor passes its threshold of 3 for at most a third of people at any one time."""
+    made = cohort(9, 120, population=Population(infusion_points=0.0, infusion_sd=0.0))
+    trends = fold(State.fresh(120, RULES), made.days, RULES)[1]
+    assert trends.waning.any(axis=1).mean() < 0.25
+
+
+def test_waning_is_told_of_nobody_who_has_not_answered_since_the_infusion() -> None:
+    """Who is known from many answers falls silent at an infusion; who is not known answered once, and never again."""
+    made = cohort(8, 60)
+    known = made.days.scores.copy()
+    infusion = made.days.infusion.copy()
+    infusion[:, 100:] = False
+    infusion[:, 100] = True
+    known[:, 101:] = np.nan
+    once = np.full_like(known, np.nan)
+    once[:, 0] = made.days.scores[:, 0]
+    for scores in (known, once):
+        trends = fold(State.fresh(60, RULES), Days.of(scores, infusion=infusion), RULES)[1]
+        assert not trends.waning[:, 101:].any()
+        assert np.isnan(trends.half_lost_days[:, 101:]).all()
+    known[:, 101:103] = made.days.scores[:, 101:103]
+    trends = fold(State.fresh(60, RULES), Days.of(known, infusion=infusion), RULES)[1]
+    assert trends.waning[:, 103:].any()

@@ -272,6 +272,9 @@ async def test_new_usual_ends_the_episode_from_its_day_on(jobs_pool: Pool, owner
     rows = await trend_of(owner_pool, clinic, client_id)
     assert rows[-2].status is Status.NOT_ON_TRACK
     assert rows[-1].status is not Status.NOT_ON_TRACK
+    found = await findings_of(owner_pool, clinic, quiet=True)
+    learning = [(each.client_day, each.numbers["days_needed"]) for each in found if each.rule is Rule.LEARNING]
+    assert learning == [(rows[0].client_day, 21), (rows[-1].client_day, 0)]
 
 
 async def test_two_folds_of_one_client_at_once_do_the_work_once(

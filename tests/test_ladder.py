@@ -16,7 +16,7 @@ from schemas.alert import AlertState, EventKind, NewFinding, Rule, Tier
 from schemas.clinic import Clinic
 from schemas.trend import Status
 from service import database, errors
-from service.alerting import alerts, ladder, leases, notes, rounds
+from service.alerting import alerts, ladder, notes, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
 from service.facts import clinic_hours
@@ -115,11 +115,8 @@ async def test_what_whoever_left_had_taken_on_is_told_to_others_at_once(db: Db) 
     alert_id = await an_alert(db, client_id, Tier.TODAY)
     therapist, nurse, *_ = people
     await alerts.acknowledge(db, alert_id, by=therapist, now=NOW)
-    await leases.end_of(db, nurse, now=NOW + MINUTE)
-    await leases.end_of(db, therapist, client_id=await a_client(db, given_name="Per"), now=NOW + MINUTE)
     assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 0
     await staff.disable(db, therapist, by=nurse, now=NOW + MINUTE)
-    await leases.end_of(db, therapist, client_id=client_id, now=NOW + MINUTE)
     assert await rounds.end_lapsed(db, now=NOW + MINUTE) == 1
     assert (await told(db, alert_id, people))[-1] == (2, 0, "nurse")
 

@@ -105,6 +105,13 @@ CASES = [
         {"name": "Jonas Felder"},
         "to: nurse, privacy officer.",
     ),
+    Case(
+        "/clients/{client}/treatment",
+        "/clients/{client}/treatment/substances",
+        {"substances": ["alcohol", "opioid"]},
+        {"primary": "opioid"},
+        "to: alcohol, opioid.",
+    ),
 ]
 
 
@@ -141,6 +148,7 @@ async def test_who_typed_something_else_into_the_same_field_reads_what_it_is_by_
         "closes_6": "13:00",
         "name": "Third",
         "roles": ["admin"],
+        "substances": ["alcohol", "cocaine"],
     }
     mine: Sent = {name: typed[name]}
     refused = await desk.post(action, **opened | mine, **{refilling.PAGE_FIELD: page})
@@ -165,6 +173,11 @@ AT_THAT_MOMENT = {
     "/clients/{client}/name": "update client set time_zone = 'Asia/Tokyo' where clinic_id = $1",
     "/settings/gate": "update clinic_setting set systolic_limit = 130 where clinic_id = $1",
     "/settings/clinic": "update clinic_setting set notice_addition = 'We call.' where clinic_id = $1",
+    "/clients/{client}/treatment/substances": """
+    with held as (select * from course where clinic_id = $1 for update)
+    insert into course_substance (clinic_id, course_id, substance, is_primary, from_on)
+    select clinic_id, course_id, 'opioid', false, started_on from held
+    """,
     "/settings/name": "update clinic set name = 'Harbour North' where clinic_id = $1",
     "/staff/{colleague}": "update staff set roles = '{nurse,admin}' where clinic_id = $1 and name = 'Jonas Feld'",
 }

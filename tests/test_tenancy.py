@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HERE = UUID("00000000-0000-7000-8000-00000000000a")
 THERE = UUID("00000000-0000-7000-8000-00000000000b")
 
-# The roles that work inside one clinic; neap_sweep looks over all of them, at ids, states and times only.
+# The roles that work inside one clinic; neap_sweep looks over all of them, at ids, states, roles and times only.
 TENANT_ROLES: tuple[Role, ...] = ("owner", "web", "jobs")
 
 A_CLINIC = """

@@ -19,7 +19,7 @@ from service import invariants, watch
 from service.alerting import alerts, rounds
 from service.alerting.writing import Sending
 from service.database import Db, Pool
-from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person, no_proof, no_time_yet
+from tests.broken_promises import BREAKING, an_alert, no_end, no_finish, no_person, no_proof, no_reach, no_time_yet
 from tests.browser import free_port
 from tests.builders import MASTER, NOW, a_clinic
 from tests.watching import LATER, seen
@@ -100,6 +100,7 @@ async def test_a_day_that_has_no_trend_by_what_was_said_later_is_no_broken_promi
     [
         (no_person, {"urgent_not_dispatched", "alert_reaches_nobody", "step_not_climbed"}),
         (no_end, {"lease_too_long"}),
+        (no_reach, {"lease_too_long"}),
         (no_proof, {"urgent_not_dispatched", "alert_reaches_nobody"}),
         (no_time_yet, {"urgent_not_dispatched"}),
     ],

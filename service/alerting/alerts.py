@@ -252,9 +252,11 @@ where clinic_id = $1
 async def note(
     db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer, sent_as: UUID | None = None
 ) -> None:
-    """Append a note, sealed with the client's key; a lease begins anew. Raises NotFound, Invalid for an empty one.
+    """Append a note, sealed with the client's key. Raises NotFound, Invalid for an empty one.
 
-    The same one sent twice under one id, as by somebody whom no answer reached, is appended once.
+    Whoever has the alert has it anew from then on; what a colleague writes, or they themselves once their time ran out,
+    does not put off when others are told. The same one sent twice under one id, as by somebody whom no answer reached,
+    is appended once.
     """
     if not text.strip():
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
@@ -262,7 +264,7 @@ async def note(
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
     if not await notes.append_once(db, alert_id, text, sent_as=sent_as, by=by, now=now, sealer=sealer):
         return
-    if alert.state is AlertState.ACKNOWLEDGED:
+    if by == alert.acknowledged_by and alert.state is AlertState.ACKNOWLEDGED and not leases.lapsed(alert, now):
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))
 
 
@@ -378,7 +380,7 @@ select alert_event_id, kind, staff_id, finding_id, detail, note_sealed, happened
 from alert_event
 where clinic_id = $1
   and alert_id = $2
-order by happened_at, alert_event_id
+order by alert_event_id
 """
 
 

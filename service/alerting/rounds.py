@@ -102,16 +102,33 @@ async def begin(db: Db, alert: Standing, tier: Tier, event: EventKind, *, now: d
 OVER = """
 select alert_id, client_id, tier, state, origin, opened_at, round, acknowledged_by, acknowledged_at, lease_until,
   snoozed_until, recalculated_at, closed_at, outcome
-from alert
+from alert a
 where clinic_id = $1
-  and (state = 'acknowledged' and lease_until <= $2 or state = 'snoozed' and snoozed_until <= $2)
+  and (
+    state = 'acknowledged'
+    and (
+      lease_until <= $2
+      or not exists (
+        select
+        from alert_holder_reach r
+        where r.clinic_id = a.clinic_id
+          and r.alert_id = a.alert_id
+          and r.from_at <= greatest(a.acknowledged_at, $2)
+          and (r.until_at is null or r.until_at > $2)
+      )
+    )
+    or state = 'snoozed' and snoozed_until <= $2
+  )
 order by tier, coalesce(lease_until, snoozed_until)
 for update skip locked
 """
 
 
 async def end_lapsed(db: Db, *, now: datetime) -> int:
-    """Open again what was taken on and let lapse, or put off until now: the next round tells people; how many."""
+    """Open again what was taken on and let lapse, or put off until now: the next round tells people; how many.
+
+    So is what is with somebody who reaches it no longer: a cover or a shift is over, they left, or lost a role.
+    """
     over = await db.rows(Alert, OVER, db.clinic_id, now)
     for alert in over:
         ended = EventKind.SNOOZE_ENDED if alert.state is AlertState.SNOOZED else EventKind.LEASE_LAPSED

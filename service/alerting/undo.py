@@ -68,7 +68,7 @@ join alert a
 where e.clinic_id = $1
   and e.alert_id = any ($2::uuid[])
   and e.staff_id is not null
-order by e.alert_id, e.happened_at desc, e.alert_event_id desc
+order by e.alert_id, e.alert_event_id desc
 """
 
 
@@ -158,7 +158,7 @@ from alert_event
 where clinic_id = $1
   and alert_id = $2
   and kind = 'resolved'
-order by happened_at desc, alert_event_id desc
+order by alert_event_id desc
 limit 1
 """
 

@@ -138,7 +138,7 @@ where clinic_id = $1
   and alert_id = $2
   and kind = any ($3::text[])
   and happened_at <= $4
-order by happened_at desc, alert_event_id desc
+order by alert_event_id desc
 limit 1
 """
 

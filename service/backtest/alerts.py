@@ -21,7 +21,7 @@ from service.detection.fold import CHUNK
 from service.detection.improving import LIMIT_SDS
 from service.detection.limits import FIRST_ALERT_DAY
 from service.rules import day_rules
-from service.rules.day_rules import Folded
+from service.rules.day_rules import Folded, Learning
 
 # Small enough to bound memory and to move the progress bar, large enough to fill the fold's own batches.
 CHUNK_CLIENTS = 256
@@ -151,7 +151,7 @@ def _rows_of(chunk: Chunk, client: int, days: detection.Days, found: Folded) -> 
             scores=(craving, mood, anxiety),
             origin=RecordOrigin.LIVE,
             rule_set_version=0,
-            begins=column == 0,
+            begins=Learning.FIRST if column == 0 else None,
             active_before=partial(_day_before, day),
         )
         # An infusion that lies ahead in the file was not known on the day, so none is booked.
@@ -185,7 +185,9 @@ def _measured(finding: NewFinding, trend: Trend) -> tuple[float | None, float | 
     on, numbers = finding.client_day, finding.numbers
     match finding.rule:
         case Rule.WORSENING:
-            return trend.statistic, trend.limit_value, date.fromisoformat(str(numbers["onset_on"]))
+            # Onsets up to the crossing before were given up, so a later one of an episode knows nothing of its onset.
+            onset_on = None if numbers["again"] else date.fromisoformat(str(numbers["onset_on"]))
+            return trend.statistic, trend.limit_value, onset_on
         case Rule.WANING:
             since, half = trend.days_since_infusion or 0, numbers["days_to_half"]
             assert isinstance(half, float), "a benefit that wanes has a half-life"

@@ -72,7 +72,7 @@ def read(path: Path) -> Answers:
     reading = _Reading(path)
     cells_of = [(header.index(name), reading.taker(name)) for name in columns]
     width = len(header)
-    for line, cells in tables.numbered(rows):
+    for line, cells in rows:
         if len(cells) != width:
             if not any(cell.strip() for cell in cells):
                 continue
@@ -83,6 +83,8 @@ def read(path: Path) -> Answers:
         reading.take_key(cells[client_at], cells[day_at])
         for at, take in cells_of:
             take(cells[at])
+    if not reading.names:
+        raise BadFile(path, None, "-", "there is no client in it")
     return _sorted(reading, asked)
 
 

@@ -38,8 +38,6 @@ def fit(
         rules = known.at(budget_days)
     except ValueError as error:
         raise errors.Invalid(f"--budget-days: {error}".replace("budget_days ", "")) from error
-    if not answers.clients:
-        raise errors.Invalid(f"{path}: there is no client in it; a population takes {LEAST_PEOPLE}")
     days = _without_flat_items(_some_of(answers, seed, tell), tell)
     people = people_count(days)
     if people < LEAST_PEOPLE:

@@ -123,7 +123,8 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         today=view.day,
         since=since,
         since_appointment=bool(appointments),
-        before=[each for each in days if each.row.counted_at <= since],
+        # Its own day counts where it was answered before it, and the oldest not.
+        before=[each for each in days if each.row.counted_at <= since][-BEFORE_DAYS:],
         days=[each for each in days if each.row.counted_at > since],
         reports=reports,
         unsafe=[_day(db, row, view.periods, sealer) for row in reports if row.safety],

@@ -20,7 +20,7 @@ from schemas.trend import Trend
 from service.alerting import findings
 from service.database import Db
 from service.desk import told
-from service.facts import checkins, client_day, courses, infusions, pauses, sessions
+from service.facts import checkins, client_day, client_zone, courses, infusions, pauses, sessions
 from service.facts.infusion_days import Timeline
 from service.keys.sealing import Sealer
 from service.people import clients, devices
@@ -177,7 +177,8 @@ async def read(
     timeline = Timeline.of(booked, own_zone)
     today = client_day.of(now, own_zone)
     pause = pauses.covering(await pauses.of(db, client_id), today)
-    chart = await _chart(db, client, booked, appointments, days=days, paused_until=None if pause is None else today)
+    paused_until = None if pause is None else today
+    chart = await _chart(db, client_id, booked, appointments, zone=own_zone, days=days, paused_until=paused_until)
     alerts = await _alerts_of(db, client_id)
     last_day = chart.trend[-1].client_day if chart.trend else now.astimezone(zone).date()
     return ClientView(
@@ -225,26 +226,29 @@ async def chart_of(db: Db, client_id: UUID, *, days: int, now: datetime) -> Char
     """What the charts of one client draw. Raises NotFound."""
     client = await clients.get(db, client_id)
     booked, appointments = await infusions.of(db, client_id), await sessions.of(db, client_id)
-    today = client_day.of(now, ZoneInfo(client.time_zone))
+    zone = await client_zone.of(db, client)
+    today = client_day.of(now, zone)
     pause = pauses.covering(await pauses.of(db, client_id), today)
-    return await _chart(db, client, booked, appointments, days=days, paused_until=None if pause is None else today)
+    paused_until = None if pause is None else today
+    return await _chart(db, client_id, booked, appointments, zone=zone, days=days, paused_until=paused_until)
 
 
 async def _chart(
     db: Db,
-    client: Client,
+    client_id: UUID,
     booked: Sequence[Infusion],
     appointments: Sequence[TherapySession],
     *,
+    zone: ZoneInfo,
     days: int,
     paused_until: date | None,
 ) -> Chart:
-    known = await trend_of(db, client.client_id, days=days + 1)
+    known = await trend_of(db, client_id, days=days + 1)
     if not known:
         return Chart([], {}, [], [], None)
     trend = known[-days:]
-    first, last, zone = trend[0].client_day, trend[-1].client_day, ZoneInfo(client.time_zone)
-    answers = await checkins.days_of(db, client.client_id, from_day=first, until_day=last)
+    first, last = trend[0].client_day, trend[-1].client_day
+    answers = await checkins.days_of(db, client_id, from_day=first, until_day=last)
     given = [each.given_at for each in booked if each.given_at is not None]
     numbered = [(client_day.of(at, zone), number) for number, at in enumerate(sorted(given), start=1)]
     attended = [each.planned_at for each in appointments if each.state is SessionState.ATTENDED]
@@ -254,7 +258,7 @@ async def _chart(
         {row.client_day: row.craving for row in answers if len(row.craving) > 1},
         [(on, number) for on, number in numbered if first <= on <= shown_until],
         [on for at in attended if first <= (on := client_day.of(at, zone)) <= shown_until],
-        await _usual_since(db, client.client_id),
+        await _usual_since(db, client_id),
         paused_until,
         older=len(known) > days,
     )

@@ -121,7 +121,7 @@ where a.clinic_id = $1
       where sent.clinic_id = $1
         and sent.alert_id = a.alert_id
         and sent.staff_id = $4
-        and sent.state not in ('blocked', 'dead')
+        and (sent.state not in ('blocked', 'dead') or a.acknowledged_by = $4)
     ))
   )
   and (a.state in ('resolved', 'auto_resolved')) = $5
@@ -206,7 +206,7 @@ where a.clinic_id = $1
       where d.clinic_id = $1
         and d.alert_id = a.alert_id
         and d.staff_id = $2
-        and d.state not in ('blocked', 'dead')
+        and (d.state not in ('blocked', 'dead') or a.acknowledged_by = $2)
     ))
   )
 """

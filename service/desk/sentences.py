@@ -19,6 +19,7 @@ TAKES_PART = 0.5
 LEAST_TOLD = 0.05
 GATE_ITEMS = {"screen": "drug screen", "pressure": "blood pressure", "checklist": "complete list of contraindications"}
 OWN_CHECK_INS_NEEDED = 7
+FIRST_DAYS_NEEDED = 21
 # So many standard errors to each side hold the middle 80 %.
 MIDDLE_80 = 1.2816
 # From this share of the limit on a statistic is watched; a client not above it is watched because a benefit wanes.
@@ -47,8 +48,7 @@ def of_finding(finding: Finding, today: date) -> str:
         case Rule.SILENCE:
             return f"No answer for {_days(numbers.get('silent_days'))}."
         case Rule.LEARNING:
-            needed = _whole(numbers.get("check_ins_needed"), OWN_CHECK_INS_NEEDED)
-            return f"Learning what is usual since {on}: it takes {needed} check-ins."
+            return f"Learning what is usual since {on}: it takes {_to_learn(numbers)}."
         case Rule.IMPROVING:
             return _improving(finding)
         case Rule.GATE_PENDING:
@@ -57,6 +57,13 @@ def of_finding(finding: Finding, today: date) -> str:
             return f"The infusion of {on} was given, and {_gate_then(numbers)}."
         case Rule.UNCOVERED_WINDOW:
             return f"The therapy window{_of_infusion(numbers, today)} closes on {on}, and {_in_window(numbers)}."
+
+
+def _to_learn(numbers: Mapping[str, object]) -> str:
+    check_ins = f"{_whole(numbers.get('check_ins_needed'), OWN_CHECK_INS_NEEDED)} check-ins"
+    # Found before the days were stored, it may have been the first time or not.
+    days = _whole(numbers.get("days_needed"), 0)
+    return f"{days} days and at least {check_ins}" if days else f"at least {check_ins}"
 
 
 def _gate_then(numbers: Mapping[str, object]) -> str:
@@ -132,9 +139,11 @@ def of_status(
         case Status.NO_DATA:
             return f"No answer for {_days(silent_days)}."
         case Status.LEARNING if answered_ever < OWN_CHECK_INS_NEEDED:
-            return f"{answered_ever} of {OWN_CHECK_INS_NEEDED} check-ins until the usual band is known."
+            needed = f"{FIRST_DAYS_NEEDED} days and at least {OWN_CHECK_INS_NEEDED} check-ins"
+            return f"Learning what is usual: it takes {needed}, {answered_ever} so far."
         case Status.LEARNING:
-            return "The usual band is known after three weeks."
+            anew = f"{OWN_CHECK_INS_NEEDED} check-ins after a new usual"
+            return f"Learning what is usual: it takes the first {FIRST_DAYS_NEEDED} days, and {anew}."
         case Status.WATCH if share_of_limit is not None and share_of_limit <= WATCHED_SHARE:
             return "The benefit of the last infusion is waning."
         case Status.WATCH:
@@ -245,8 +254,7 @@ def _waning(finding: Finding, today: date) -> str:
     if not isinstance(half, int | float):
         return f"The benefit of the last infusion is waning{after}."
     gone = f"half of it is gone after about {_days(round(half))}{_interval(numbers)}"
-    half_gone_on = finding.client_day - timedelta(days=_whole(since, 0)) + timedelta(days=round(half))
-    return f"The benefit of the last infusion is waning{after}: {gone}{_next_infusion(numbers, half_gone_on, today)}."
+    return f"The benefit of the last infusion is waning{after}: {gone}{_next_infusion(numbers, today)}."
 
 
 def _interval(numbers: Mapping[str, object]) -> str:
@@ -254,15 +262,21 @@ def _interval(numbers: Mapping[str, object]) -> str:
     return f" ({low} to {high}, 80 %)" if low < high else ""
 
 
-def _next_infusion(numbers: Mapping[str, object], half_gone_on: date, today: date) -> str:
+def _next_infusion(numbers: Mapping[str, object], today: date) -> str:
     if "next_infusion_on" not in numbers:
         return ""
-    booked = numbers["next_infusion_on"]
+    booked, left = numbers["next_infusion_on"], numbers.get("left_at_next_infusion")
     if not isinstance(booked, str):
         return ", and none is booked"
-    booked_on = date.fromisoformat(booked)
-    before = "before" if half_gone_on < booked_on else "not before"
-    return f", {before} the next one booked for {day(booked_on, today)}"
+    booked_on = day(date.fromisoformat(booked), today)
+    if not isinstance(left, int | float):
+        return f", and the next one is booked for {booked_on}"
+    return f", and {_percent(left)} will be left on {booked_on}, when the next one is booked"
+
+
+def _percent(share: float) -> str:
+    tens = round(10 * share)
+    return f"about {10 * tens} %" if tens else "hardly any"
 
 
 def _after_infusion(numbers: Mapping[str, object]) -> str:

@@ -144,6 +144,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     _record_crossings(rows, judgement, weights, person, trends, clients, day)
     status.follow(rows, answers & ~judgement.crossing[:, None], person.sd)
     _hear_staff(rows, today.confirmed, today.new_usual, known)
+    trends.days_after_infusion[clients, day] = rows["days_since_infusion"]
     rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
     wanes = waning.waning_of(rows, person.sd, benefit)
     _write(rows, judgement, wanes, answers, person, trends, clients, day)

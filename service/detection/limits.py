@@ -1,7 +1,8 @@
 """The limit of one person on one day: calibrated height, personal surface, and the cap.
 
 The statistic crosses when it exceeds height(budget) + surface + raised. `raised` is the per-person cap: each
-crossing that staff have not confirmed lifts it, every day lowers it, and it never exceeds half the limit below it.
+crossing that staff have not confirmed lifts it, every day lowers it, and it never exceeds half the limit below it. What
+staff confirm is the episode, with all its crossings so far.
 """
 
 from __future__ import annotations
@@ -74,18 +75,17 @@ def features(rows: Rows, person: Person, expected: Array) -> Array:
 
 
 def raise_and_decay(rows: Rows, crossing: Flags, limit: Array, rules: Rules) -> None:
-    """Moves the person's cap after a day: up by `cap_step` at a crossing, down by its share of the budget else."""
-    step = rules.cap_step
-    daily = step / rules.budget_days
+    """Moves the person's cap after a day: up by `cap_step` at a crossing, down by its share of the budget else.
+
+    Beside it goes what the cap would be without the crossings of the episode: an alert that is open holds them all.
+    """
+    daily = np.where(rows["day"] >= FIRST_ALERT_DAY, rules.cap_step / rules.budget_days, 0.0)
     most = np.maximum(limit / 2, 0.0)
-    counted = rows["day"] >= FIRST_ALERT_DAY
-    quiet = np.clip(rows["raised"] - counted * daily, 0.0, most)
-    rows["raised"] = np.clip(rows["raised"] + counted * (step * crossing - daily), 0.0, most)
-    rows["raised_last"] = np.where(crossing, np.minimum(step, most - quiet), rows["raised_last"])
+    without = np.where(crossing & ~rows["not_on_track"], rows["raised"], rows["raised_without"])
+    rows["raised_without"] = np.clip(without - daily, 0.0, most)
+    rows["raised"] = np.clip(rows["raised"] + (rules.cap_step * crossing - daily), 0.0, most)
 
 
 def lower_confirmed(rows: Rows, confirmed: Flags) -> None:
-    """Takes back what the last crossing added, once, when staff confirmed it: a real relapse is never silenced."""
-    lowered = np.maximum(rows["raised"] - rows["raised_last"], 0.0)
-    rows["raised"] = np.where(confirmed, lowered, rows["raised"])
-    rows["raised_last"] = np.where(confirmed, 0.0, rows["raised_last"])
+    """Takes back what the crossings of this episode, or of the last, added: a real relapse is never silenced."""
+    rows["raised"] = np.where(confirmed, rows["raised_without"], rows["raised"])

@@ -24,7 +24,7 @@ class Days:
     The rest (N, T): `active` False is padding or pause, the state does not move; `paused`: a day that passes
     nonetheless for the infusion's clock; `infusion` was given on that day and acts from the day after;
     `weekend`; `new_usual` and `confirmed` are the dated facts that staff resolved the alert with "this is the new
-    usual" and confirmed the last crossing. These three are heard on inactive days, too.
+    usual" and confirmed the episode's crossings so far. These three are heard on inactive days, too.
     """
 
     scores: Array
@@ -81,9 +81,10 @@ class Trends:
 
     (N, T, 3): `baseline`, `sd`, `level`, `band_low`, `band_high` in points, nan where an item was never answered.
     (N, T): `statistic` against `limit` (log odds; `raised` is the part of the limit that is this person's cap),
-    `crossing`, `resting`, `learning`, `answered`, `partly`, `silent_days`, `days_since_infusion` (-1: none yet);
-    `half_lost_days` with its 80 % interval: days from an infusion to half of its benefit lost, nan while no benefit
-    can be told; `waning`: today lies between half and three quarters lost; `status` (index into STATUSES).
+    `crossing`, `resting`, `learning`, `answered`, `partly`, `silent_days`, `days_since_infusion` (-1: none yet),
+    `days_after_infusion` (the same, where today's infusion does not count); `half_lost_days` with its 80 % interval:
+    days from an infusion to half of its benefit lost, nan while no benefit can be told; `waning`: today lies between
+    half and three quarters lost; `status` (index into STATUSES).
     Inactive days hold status -1 and nan, False or -1.
     """
 
@@ -106,6 +107,7 @@ class Trends:
     half_lost_high_days: Array
     silent_days: Integers
     days_since_infusion: Integers
+    days_after_infusion: Integers
     status: npt.NDArray[np.int8]
     explanations: dict[tuple[int, int], Explanation] = field(default_factory=dict)
 
@@ -143,6 +145,7 @@ class Trends:
             half_lost_high_days=number(),
             silent_days=whole(),
             days_since_infusion=whole(),
+            days_after_infusion=whole(),
             status=np.full((n, days), -1, dtype=np.int8),
         )
 

@@ -23,7 +23,7 @@ TEMPLATE_COUNT = 11
 BASIS_COUNT = 6
 HALF_LIFE_COUNT = 9
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 _HEADER = struct.Struct("<4sH")
 _MAGIC = b"NEAP"
 
@@ -56,7 +56,7 @@ LAYOUT = np.dtype(
         ("kernel_product", "<f8", (HALF_LIFE_COUNT,)),
         # the limit of this person
         ("raised", "<f8"),
-        ("raised_last", "<f8"),
+        ("raised_without", "<f8"),
         ("rest_days", "<i4"),
         # the episode of not being on track
         ("not_on_track", "?"),

@@ -3,6 +3,9 @@
 For each of a few half-lives the answers of the weeks after infusions are regressed on 0.5^((d - 1) / half-life) with a
 level of their own (the filter's baseline was learned with one half-life for all). The posterior over half-lives starts
 at the population's (median 4 days); running sums are all it needs.
+
+That infusions help most people is no news of this one: nothing is told before the person's own answers speak for a
+benefit (Bayes factor against none by the ratio of densities at 0, Dickey 1971), some of them since the last infusion.
 """
 
 from __future__ import annotations
@@ -21,6 +24,10 @@ PRIOR_LOG_SD = 0.5
 INTERVAL = np.array([0.1, 0.5, 0.9])
 LEAST_BENEFIT_SDS = 0.5
 CERTAINTY_SDS = 1.645
+LEAST_BAYES_FACTOR = 3.0
+"""Own answers for a benefit against none; from 3 on "positive" in the words of Kass & Raftery (1995)."""
+
+_EFFECT = slice(ITEM_COUNT, 2 * ITEM_COUNT)
 
 
 class Waning(NamedTuple):
@@ -34,23 +41,39 @@ class Waning(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What the population says: mean and variance of the first day's benefit in points, and by how much the noise of
-    the items' mean exceeds one item's variance, counting day-to-day correlation."""
+    """What the population says: mean and variance of the first day's benefit in points, by how much the noise of the
+    items' mean exceeds one item's variance, counting day-to-day correlation, and mean and covariance of the items'
+    effects (3,), (3, 3)."""
 
     benefit: float
     benefit_var: float
     noise: float
+    effect: Array
+    effect_cov: Array
+
+
+class _Benefit(NamedTuple):
+    """Mean and variance (N,) of the benefit in sds, averaged over the items that the person uses."""
+
+    mean: Array
+    var: Array
+
+    def log_density_of_none(self) -> Array:
+        density: Array = -0.5 * (np.log(self.var) + self.mean**2 / self.var)
+        return density
 
 
 def expectation_of(rules: Rules) -> Expectation:
     """The population's benefit, averaged over the items."""
     prior = rules.prior
-    effect = slice(ITEM_COUNT, 2 * ITEM_COUNT)
+    effect, effect_cov = np.array(prior.mean)[_EFFECT], np.array(prior.cov)[_EFFECT, _EFFECT]
     correlated = (1 + prior.phi) / (1 - prior.phi)
     return Expectation(
-        benefit=float(np.mean(np.array(prior.mean)[effect])),
-        benefit_var=float(np.array(prior.cov)[effect, effect].mean()),
+        benefit=float(effect.mean()),
+        benefit_var=float(effect_cov.mean()),
         noise=float(np.array(prior.correlation).mean()) * correlated,
+        effect=effect,
+        effect_cov=effect_cov,
     )
 
 
@@ -85,17 +108,37 @@ def waning_of(rows: Rows, sd: Array, known: Expectation) -> Waning:
     weight = np.exp(fit - fit.max(axis=1, keepdims=True))
     cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
     low, middle, high = _quantiles(cumulative).T
-    effect = slice(ITEM_COUNT, 2 * ITEM_COUNT)
-    used = (rows["item_answers"] > 0) / np.maximum((rows["item_answers"] > 0).sum(axis=1, keepdims=True), 1)
-    scaled = used / sd
-    benefit = -(rows["mean"][:, 1] * scaled).sum(axis=1)
-    variance = (scaled * (rows["cov"][:, effect, effect] @ scaled[:, :, None])[:, :, 0]).sum(axis=1)
-    sure = (benefit > LEAST_BENEFIT_SDS) & (benefit > CERTAINTY_SDS * np.sqrt(np.maximum(variance, 0.0)))
-    sure &= rows["days_since_infusion"] >= 0
     since = rows["days_since_infusion"]
+    answered = (since > 0) & (rows["silent_days"] < since)
+    sure = answered & _is_sure(rows, sd, known)
     between = (since >= 1 + middle) & (since < 1 + 2 * middle)
     half_lost, earliest, latest = (np.where(sure, 1 + days, np.nan) for days in (middle, low, high))
     return Waning(half_lost, earliest, latest, sure & between)
+
+
+def share_left(half_lost_days: float, days: float) -> float:
+    """The share of the first day's benefit that is left so many days (1 or more) after an infusion of which half is
+    lost after `half_lost_days`."""
+    left: float = 0.5 ** (max(days - 1, 0.0) / (half_lost_days - 1))
+    return left
+
+
+def _is_sure(rows: Rows, sd: Array, known: Expectation) -> Flags:
+    """Whether there is a benefit beyond doubt, and by the person's own answers."""
+    used = (rows["item_answers"] > 0) / np.maximum((rows["item_answers"] > 0).sum(axis=1, keepdims=True), 1)
+    scaled = used / sd
+    before = _benefit(np.broadcast_to(known.effect, scaled.shape), known.effect_cov, scaled)
+    now = _benefit(rows["mean"][:, 1], rows["cov"][:, _EFFECT, _EFFECT], scaled)
+    told = before.log_density_of_none() - now.log_density_of_none()
+    beyond_doubt = now.mean > np.maximum(LEAST_BENEFIT_SDS, CERTAINTY_SDS * np.sqrt(now.var))
+    sure: Flags = beyond_doubt & (told > np.log(LEAST_BAYES_FACTOR))
+    return sure
+
+
+def _benefit(effect: Array, cov: Array, scaled: Array) -> _Benefit:
+    """Of effects (N, 3) in points with their covariance (..., 3, 3), by weights (N, 3) in 1 / points."""
+    var = (scaled * (cov @ scaled[:, :, None])[:, :, 0]).sum(axis=1)
+    return _Benefit(-(effect * scaled).sum(axis=1), np.maximum(var, 1e-12))
 
 
 def _quantiles(cumulative: Array) -> Array:

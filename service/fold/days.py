@@ -154,10 +154,7 @@ def _collect(
     found: Folded,
     rule_set: RuleSet,
 ) -> None:
-    told = False
     for t, day in enumerate(calendar):
-        # Said in a pause it begins with the first day after it.
-        told = told or day in each.facts.new_usual_days
         if found.trends.status[place, t] >= 0:
             first = not each.days and each.facts.due.checkpoint_day is None
             folded = day_rules.folded_day(
@@ -168,11 +165,25 @@ def _collect(
                 scores=scores[t] or day_rules.UNANSWERED,
                 origin=each.facts.due.origin,
                 rule_set_version=rule_set.version,
-                begins=first or told,
+                begins=_begins(each.facts, day, first=first),
                 active_before=partial(_active_before, each.facts, day),
             )
             each.days.append(folded)
-            told = False
+
+
+def _begins(facts: ClientFacts, day: date, *, first: bool) -> day_rules.Learning | None:
+    """Whether learning what is usual begins on this active day."""
+    if first:
+        return day_rules.Learning.FIRST
+    return day_rules.Learning.ANEW if _is_new_usual(facts, day) else None
+
+
+def _is_new_usual(facts: ClientFacts, day: date) -> bool:
+    """Whether "the new usual" was said on this active day, or in the pause before it."""
+    said = max((each for each in facts.new_usual_days if each <= day), default=None)
+    if said is None:
+        return False
+    return not any(facts.is_active(said + ONE_DAY * i) for i in range((day - said).days))
 
 
 def _active_before(facts: ClientFacts, day: date, days: int) -> date:

@@ -334,7 +334,7 @@ where a.clinic_id = $1
     where taken_back.clinic_id = $1
       and taken_back.alert_id = a.alert_id
       and taken_back.kind = 'undone'
-      and (taken_back.happened_at, taken_back.alert_event_id) > (e.happened_at, e.alert_event_id)
+      and taken_back.alert_event_id > e.alert_event_id
   )
 """
 

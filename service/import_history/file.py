@@ -125,11 +125,11 @@ def _hint(name: str, reading: ImportMap) -> str:
 
 
 def _days(
-    rows: Iterator[list[str]], header: Sequence[str], reading: ImportMap, today: date
+    rows: Iterator[tables.Row], header: Sequence[str], reading: ImportMap, today: date
 ) -> Iterator[HistoryDay | Refusal]:
     scores = reading.scores(header)
     sources = sorted({column for combination in scores.values() for column in combination.columns})
-    for line, cells in tables.numbered(rows):
+    for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):

@@ -189,7 +189,7 @@ class Treatment(msgspec.Struct, frozen=True, kw_only=True):
 
 def recognises(path: Path) -> bool:
     """Whether a file's first line names the columns of a treatment. Raises BadFile for one that cannot be read."""
-    return {CLIENT, RECORD, AT} <= {name.strip() for name in next(tables.rows_of(path), [])}
+    return {CLIENT, RECORD, AT} <= {name.strip() for name in next(tables.rows_of(path), (1, []))[1]}
 
 
 def read(path: Path, *, zone: ZoneInfo, now: datetime) -> Treatment:
@@ -201,7 +201,7 @@ def read(path: Path, *, zone: ZoneInfo, now: datetime) -> Treatment:
     header = tables.header_of(path, rows)
     _check_header(path, header)
     records = []
-    for line, cells in tables.numbered(rows):
+    for line, cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):

@@ -122,17 +122,20 @@ where (state = 'acknowledged' and lease_until <= $1)
   or (state = 'snoozed' and snoozed_until <= $1)
 group by clinic_id
 """
-# Seven days are the longest lease, fourteen the longest that an alert is put off for.
+# Seven days are the longest lease, fourteen the longest that an alert is put off for. Nobody has what is out of reach.
 LEASE_TOO_LONG = """
 select a.clinic_id
 from alert a
-left join staff s
-  on s.clinic_id = a.clinic_id
-  and s.staff_id = a.acknowledged_by
 where a.state = 'acknowledged'
   and (
-    s.staff_id is null
-    or s.disabled_at <= $1
+    not exists (
+      select
+      from alert_holder_reach r
+      where r.clinic_id = a.clinic_id
+        and r.alert_id = a.alert_id
+        and r.from_at <= greatest(a.acknowledged_at, $1::timestamptz)
+        and (r.until_at is null or r.until_at > $1::timestamptz)
+    )
     or a.lease_until is null
     or a.lease_until > $1::timestamptz + case when a.tier = 1 then interval '35 minutes' else interval '8 days' end
   )

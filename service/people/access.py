@@ -94,7 +94,7 @@ class Scope(StrEnum):
     ANYTHING = "anything"  # needs no identity
     OWN = "own"  # one's own account, or the client's own data
     CARE_TEAM = "care_team"  # clients on whose care team the person is now, or whom they cover for a colleague
-    ROUTED = "routed"  # alerts that the ladder has brought to the person
+    ROUTED = "routed"  # alerts that the ladder has brought to the person; what they took on is not sent any more
     CLINIC = "clinic"  # everything in the clinic
 
 
@@ -295,7 +295,7 @@ where a.clinic_id = $1
       where d.clinic_id = $1
         and d.alert_id = a.alert_id
         and d.staff_id = $2
-        and d.state not in ('blocked', 'dead')
+        and (d.state not in ('blocked', 'dead') or a.acknowledged_by = $2)
     ))
   )
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import Enum
 from typing import NamedTuple, Self
 
 import msgspec
@@ -20,12 +21,15 @@ from schemas.trend import Trend
 from service import detection
 from service.detection import Explanation
 from service.detection.improving import LIMIT_SDS
-from service.detection.limits import OWN_CHECK_INS
+from service.detection.limits import FIRST_ALERT_DAY, OWN_CHECK_INS
+from service.detection.waning import share_left
 
 SILENT_DAYS = 3
 SILENT_DAYS_AFTER_INFUSION = 2
 # Somebody who stays better than usual is told of once in four weeks; by then the baseline has followed.
 IMPROVING_RESTS_DAYS = 28
+# Where the next infusion comes while so much of the last one's benefit is left there is nothing to arrange.
+LEFT_IN_TIME = 0.25
 
 Found = set[tuple[Rule, date]]
 Scores = tuple[int | None, int | None, int | None]
@@ -38,6 +42,13 @@ class Waning(NamedTuple):
     days: float
     low_days: float
     high_days: float
+
+
+class Learning(Enum):
+    """Learning what is usual begins with a client's first day, and anew with each new usual."""
+
+    FIRST = "first"
+    ANEW = "anew"
 
 
 class Improving(NamedTuple):
@@ -60,14 +71,16 @@ class Onset(NamedTuple):
 @dataclass(frozen=True)
 class FoldedDay:
     """A client day as the fold left it: `explanation` and `onset` where it crosses, `waning` where a benefit wanes,
-    `improving` where the level is better than usual; `begins` says that learning what is usual begins (anew) on it."""
+    `improving` where the level is better than usual, `begins` where learning what is usual begins.
+    `days_after_infusion` counts from the last infusion before this day: in the trend the day of one is its own."""
 
     trend: Trend
     explanation: Explanation | None
     onset: Onset | None
     waning: Waning | None
     improving: Improving | None
-    begins: bool
+    begins: Learning | None
+    days_after_infusion: int | None
 
 
 class Folded(NamedTuple):
@@ -100,7 +113,7 @@ def folded_day(
     scores: Scores,
     origin: RecordOrigin,
     rule_set_version: int,
-    begins: bool,
+    begins: Learning | None,
     active_before: Callable[[int], date],
 ) -> FoldedDay:
     """One active day out of what a fold gave.
@@ -109,7 +122,7 @@ def folded_day(
     """
     at = client, column
     found, better = folded
-    since_infusion = int(found.days_since_infusion[at])
+    since_infusion, after_infusion = int(found.days_since_infusion[at]), int(found.days_after_infusion[at])
     trend = Trend(
         client_day=day,
         status=found.status_of(client, column),
@@ -141,6 +154,7 @@ def folded_day(
         waning=Waning(*(float(days[at]) for days in half_lost)) if found.waning[at] else None,
         improving=_improving_of(better, client, column),
         begins=begins,
+        days_after_infusion=None if after_infusion < 0 else after_infusion,
     )
 
 
@@ -172,12 +186,12 @@ def findings_of_day(
         findings.append(_worsening(day.trend, day.explanation, day.onset))
     if day.waning is not None and _is_first_since_infusion(day.trend, known):
         findings.append(_waning(day.trend, day.waning, booked_days))
-    if day.begins:
-        findings.append(_learning(day.trend))
+    if day.begins is not None:
+        findings.append(_learning(day.trend, day.begins))
     if day.improving is not None and _is_news(day.trend, known):
         findings.append(_better(day.trend, day.improving))
     if silent_from is not None and day.trend.silent_days >= SILENT_DAYS_AFTER_INFUSION:
-        findings += _silence(day.trend, known, silent_from=silent_from)
+        findings += _silence(day, known, silent_from=silent_from)
     return findings
 
 
@@ -196,21 +210,24 @@ def _worsening(trend: Trend, explanation: Explanation, onset: Onset) -> NewFindi
 
 def _waning(trend: Trend, waning: Waning, booked_days: Collection[date]) -> NewFinding:
     booked_on = min((day for day in booked_days if day >= trend.client_day), default=None)
+    given_on = trend.client_day - timedelta(days=trend.days_since_infusion or 0)
+    left = 0.0 if booked_on is None else share_left(waning.days, (booked_on - given_on).days)
     numbers: dict[str, object] = {
         "days_since_infusion": trend.days_since_infusion,
         "days_to_half": waning.days,
         "days_to_half_low": waning.low_days,
         "days_to_half_high": waning.high_days,
         "next_infusion_on": None if booked_on is None else booked_on.isoformat(),
+        "left_at_next_infusion": None if booked_on is None else _six(left),
     }
-    # With an infusion on the very day on which half is lost there is nothing left to arrange.
-    lost_on = trend.client_day - timedelta(days=(trend.days_since_infusion or 0) - round(waning.days))
-    tier = Tier.REVIEW if booked_on is None or lost_on < booked_on else None
+    tier = Tier.REVIEW if left < LEFT_IN_TIME else None
     return NewFinding(client_day=trend.client_day, rule=Rule.WANING, tier=tier, numbers=numbers)
 
 
-def _learning(trend: Trend) -> NewFinding:
-    numbers: dict[str, object] = {"check_ins_needed": OWN_CHECK_INS}
+def _learning(trend: Trend, begins: Learning) -> NewFinding:
+    # A new usual follows a worsening, and none is found in the first days.
+    days = FIRST_ALERT_DAY if begins is Learning.FIRST else 0
+    numbers: dict[str, object] = {"check_ins_needed": OWN_CHECK_INS, "days_needed": days}
     return NewFinding(client_day=trend.client_day, rule=Rule.LEARNING, tier=None, numbers=numbers)
 
 
@@ -244,18 +261,19 @@ def _is_first_since_infusion(trend: Trend, known: Found) -> bool:
     return not _is_known(Rule.WANING, since, trend.client_day, known)
 
 
-def _silence(trend: Trend, known: Found, *, silent_from: date) -> list[NewFinding]:
+def _silence(day: FoldedDay, known: Found, *, silent_from: date) -> list[NewFinding]:
     """Once a silent stretch: no answer on the two days after an infusion, else none on three days."""
+    trend, since = day.trend, day.days_after_infusion
     silent_days = min(trend.silent_days, (trend.client_day - silent_from).days + 1)
     if silent_days < SILENT_DAYS_AFTER_INFUSION:
         return []
     stretch_began = trend.client_day - timedelta(days=silent_days - 1)
     told_after_infusion = _is_known(Rule.SILENCE_AFTER_INFUSION, stretch_began, trend.client_day, known)
-    if trend.days_since_infusion == SILENT_DAYS_AFTER_INFUSION and not told_after_infusion:
-        return [_silent(trend, Rule.SILENCE_AFTER_INFUSION, Tier.TODAY)]
+    if since == SILENT_DAYS_AFTER_INFUSION and not told_after_infusion:
+        return [_silent(trend, Rule.SILENCE_AFTER_INFUSION, Tier.TODAY, since)]
     told = told_after_infusion or _is_known(Rule.SILENCE, stretch_began, trend.client_day, known)
     if silent_days >= SILENT_DAYS and not told:
-        return [_silent(trend, Rule.SILENCE, Tier.REVIEW)]
+        return [_silent(trend, Rule.SILENCE, Tier.REVIEW, since)]
     return []
 
 
@@ -263,6 +281,6 @@ def _is_known(rule: Rule, first: date, last: date, known: Found) -> bool:
     return any(each == rule and first <= day <= last for each, day in known)
 
 
-def _silent(trend: Trend, rule: Rule, tier: Tier) -> NewFinding:
-    numbers: dict[str, object] = {"silent_days": trend.silent_days, "days_since_infusion": trend.days_since_infusion}
+def _silent(trend: Trend, rule: Rule, tier: Tier, since: int | None) -> NewFinding:
+    numbers: dict[str, object] = {"silent_days": trend.silent_days, "days_since_infusion": since}
     return NewFinding(client_day=trend.client_day, rule=rule, tier=tier, numbers=numbers)

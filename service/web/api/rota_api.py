@@ -10,6 +10,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from schemas.rota import Cover, CoverForm, Rota, Shift, ShiftForm, ShiftsReply
+from service.alerting import leases
 from service.people import access, covers, shifts
 from service.people.access import Permission
 from service.web import strict
@@ -79,6 +80,7 @@ async def cover_ended(desk: Desk, cover_id: UUID) -> None:
         raise access.OutOfReach
     _refuse_of_others(desk, cover.staff_id)
     await covers.end(desk.db, cover_id, now=desk.now)
+    await leases.end_beyond_reach(desk.db, now=desk.now)
     await desk.record("cover.end", object_id=cover_id)
 
 
@@ -114,6 +116,7 @@ async def end_shift(desk: NamedDependency[Desk], shift_id: FromPath[UUID]) -> Re
 async def shift_ended(desk: Desk, shift_id: UUID) -> None:
     """End a shift and write it down. Raises NotFound."""
     await shifts.end(desk.db, shift_id, now=desk.now)
+    await leases.end_beyond_reach(desk.db, now=desk.now)
     await desk.record("shift.end", object_id=shift_id)
 
 

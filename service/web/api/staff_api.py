@@ -81,7 +81,8 @@ def _line(entry: inbox.Entry, today: date, events: int) -> AlertLine:
         acknowledged_by=row.acknowledged_by_name,
         lease_until=row.lease_until,
         closed_at=row.closed_at,
-        outcome=row.outcome,
+        # What came of it says what it was about.
+        outcome=None if entry.findings is None else row.outcome,
         reasons=None if entry.findings is None else [_reason(finding, today) for finding in entry.findings],
         events=events,
     )

@@ -226,7 +226,7 @@ async def unassign(desk: NamedDependency[Desk], client_id: FromPath[UUID], staff
     """Take a colleague off the care team."""
     await desk.require_client(client_id)
     await clients.unassign(desk.db, client_id, staff_id, now=desk.now)
-    await leases.end_of(desk.db, staff_id, client_id=client_id, now=desk.now)
+    await leases.end_beyond_reach(desk.db, now=desk.now)
     await desk.record("care_team.unassign", client_id=client_id, object_id=staff_id)
     # Whoever took themselves off no longer finds the client.
     own = staff_id == desk.who.staff_id and not desk.reach().clinic

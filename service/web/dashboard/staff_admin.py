@@ -75,6 +75,7 @@ async def change(
         now=desk.now,
     )
     if changed:
+        await leases.end_beyond_reach(desk.db, now=desk.now)
         await desk.record("staff.change", object_id=staff_id)
     return go_to("/staff")
 
@@ -107,7 +108,7 @@ async def _link_page(desk: Desk, staff_id: UUID, *, is_new: bool) -> Response[st
 async def disable(desk: NamedDependency[Desk], staff_id: FromPath[UUID]) -> Response[Any]:
     """Shut a person out at once."""
     await staff.disable(desk.db, staff_id, by=desk.who.staff_id, now=desk.now)
-    await leases.end_of(desk.db, staff_id, now=desk.now)
+    await leases.end_beyond_reach(desk.db, now=desk.now)
     await desk.record("staff.disable", object_id=staff_id)
     return go_to("/staff")
 

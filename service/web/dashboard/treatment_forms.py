@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,7 +12,7 @@ from litestar import Request, Response, Router, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.course import InfusionState, Template
+from schemas.course import InfusionState, Substance, Template
 from schemas.treatment import (
     CourseForm,
     DischargeForm,
@@ -30,6 +31,7 @@ from service.appointments import watch
 from service.people.access import Permission
 from service.web import page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
+from service.web.forms import as_shown
 from service.web.pages import go_to
 
 MANAGE = {"access": Permission.MANAGE_TREATMENT}
@@ -197,8 +199,15 @@ async def change_substances(
     """Treat other substances from a day on."""
     await desk.require_client(client_id)
     form = await _filled(request, desk, SubstancesForm, substances=await _primary_first(request))
+    sent = {**await form_of(request), "substances": form.substances}
+    as_shown.refuse_older(sent, treated_fields(await treatment.hold_substances(desk.db, client_id, now=desk.now)))
     await treatment.change_substances(desk.db, client_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
+
+
+def treated_fields(substances: Sequence[Substance]) -> as_shown.Fields:
+    """What the form shows of the substances that are treated, the primary one first."""
+    return {"substances": substances, "primary": next(iter(substances), "")}
 
 
 @post("/clients/{client_id:uuid}/treatment/phase", opt=MANAGE)

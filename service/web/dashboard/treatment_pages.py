@@ -20,7 +20,9 @@ from service.desk import curves, sentences, treatment_log, treatment_page
 from service.facts import gate_holds
 from service.people.access import Permission
 from service.web import desk_page, page_problems
+from service.web.dashboard.treatment_forms import treated_fields
 from service.web.desk_session import Desk, open_desk
+from service.web.forms import as_shown
 from service.web.pages import WEEKDAYS
 
 SHOWN_CURVES = 5
@@ -51,6 +53,7 @@ async def show_treatment(desk: NamedDependency[Desk], client_id: FromPath[UUID])
         "told": lambda at: _told(at, desk),
         "yesterday": view.day - timedelta(days=1),
         "fresh_id": ids.new(),
+        "substances_shown": as_shown.marks_of(treated_fields(view.substances)),
         **CHOICES,
     }
     return await desk_page.show(desk, "treatment.html", context, here="/caseload")
