@@ -156,7 +156,7 @@ async def test_who_signed_in_again_in_another_tab_loses_nothing_here(desk: Desk,
             await db.execute("delete from staff_session where clinic_id = $1", db.clinic_id)
         await signed_in_anew(desk, context)
         await page.get_by_role("button", name="Keep the note").click()
-        said = page.get_by_text("You have signed in again since this page was opened: press once more.")
+        said = page.get_by_text("You have signed in again since this page was opened. Look how it stands")
         await expect(said).to_be_in_viewport(timeout=PATIENCE)
         note = page.get_by_label("Write down something")
         await expect(note).to_have_value(TYPED)

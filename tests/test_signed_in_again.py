@@ -13,16 +13,19 @@ from uuid import UUID
 import httpx
 import pytest
 
+from schemas.alert import EventKind
 from schemas.staff import Role
 from service import database
+from service.alerting import alert_states
 from service.config import Config
 from service.database import Pool
 from service.people import clients
+from service.web.forms.forms_of_page import Reader
 from tests.desk import SignedInAs, a_person, a_session, an_alert
 from tests.desk_visit import Desk, a_desk, a_followed_client
 
 TYPED = "Rang <b>her</b>.\nShe is well."
-AGAIN = "You have signed in again since this page was opened: press once more."
+AGAIN = "You have signed in again since this page was opened. Look how it stands, then press once more."
 OUT_OF_DATE = "This page is out of date, or somebody else has signed in in this browser since it was opened."
 
 
@@ -59,6 +62,14 @@ def token_of(page: str) -> str:
     return unescape(found[1])
 
 
+def seen_in(page: str) -> str:
+    """Of how many events the form tells that closes the alert."""
+    form = next(
+        each for each in Reader(page).forms if any(of.endswith("/resolve") for of in (each.action, *each.of_buttons))
+    )
+    return next(each.value for each in form.controls if each.name == "seen")
+
+
 def note_in(page: str) -> list[str]:
     return [unescape(each) for each in re.findall(r'<textarea[^>]*name="note"[^>]*>\n?([^<]*)</textarea>', page)]
 
@@ -92,6 +103,24 @@ async def test_the_page_comes_anew_with_its_form_as_it_was_filled_in(scene: Scen
     assert token != scene.page_token
     assert (await scene.sends(scene.later, token, **sent_as)).status_code == (204 if by_script else 303)
     assert await scene.notes() == 1
+
+
+async def test_what_came_before_signing_in_again_is_not_taken_as_read(scene: Scene) -> None:
+    page = (await scene.desk.http.get(scene.page, headers=scene.later.cookie)).text
+    seen = seen_in(page)
+    async with database.transaction(scene.desk.owner, scene.desk.clinic.clinic_id) as db:
+        await alert_states.record(db, scene.alert_id, EventKind.JOINED, now=datetime.now(UTC))
+    headers = scene.later.cookie | {"Referer": str(scene.desk.http.base_url.join(scene.page))}
+    form = {"csrf_token": scene.page_token, "outcome": "called", "note": TYPED, "seen": seen}
+    anew = await scene.desk.http.post(f"{scene.page}/resolve", data=form, headers=headers)
+    assert AGAIN in anew.text
+    assert seen_in(anew.text) == seen
+    form |= {"csrf_token": token_of(anew.text), "seen": seen_in(anew.text), "form_page": scene.page}
+    refused = await scene.desk.http.post(f"{scene.page}/resolve", data=form, headers=headers)
+    assert refused.status_code == 409
+    assert "Since you opened this page: a new reason joined at" in refused.text
+    form |= {"seen": seen_in(refused.text)}
+    assert (await scene.desk.http.post(f"{scene.page}/resolve", data=form, headers=headers)).status_code == 303
 
 
 async def test_who_signs_in_after_somebody_else_gets_nothing_of_what_that_one_typed(scene: Scene) -> None:

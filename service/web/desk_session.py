@@ -187,7 +187,9 @@ async def refuse_forged(request: Request[Any, Any, Any], sender: SignedInAt, ser
     # What was typed belongs to whoever typed it: it is shown to nobody who signed in after them.
     if sender.who.stage is SessionStage.FULL and tokens.same(mark, _mark_of(sender, csrf_token, services)):
         request.state.signed_in = sender
-        raise OfEarlierSession("You have signed in again since this page was opened: press once more.")
+        raise OfEarlierSession(
+            "You have signed in again since this page was opened. Look how it stands, then press once more."
+        )
     raise errors.Invalid(
         "This page is out of date, or somebody else has signed in in this browser since it was opened. "
         "Copy what you typed, then reload it."

@@ -28,7 +28,8 @@ WHAT_NEXT = {
     429: "Wait a little, then try again.",
 }
 
-
+# In which fields a form says of what its page told. Nobody has read what came since only because they signed in again.
+LOOKED_AT = frozenset({"seen", "version", "after_version", "known"})
 # The same beside a form that the page itself sent, where what was typed still stands.
 WHAT_NEXT_HERE = {
     **WHAT_NEXT,
@@ -64,7 +65,7 @@ def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     said_here = form_replies.SENT_BY_PAGE in request.headers and not anew
     refused = isinstance(error, errors.Invalid | errors.Conflict) and request.state.get("signed_in") is not None
     if refused and not said_here:
-        refused_forms.note(request, problem, long_texts=LONG_TEXTS)
+        refused_forms.note(request, problem, long_texts=LONG_TEXTS, as_sent=LOOKED_AT if older else ())
     # Where a conflict names fields, nobody was faster: what was typed does not fit.
     status = HTTPStatus.BAD_REQUEST if problem.status == HTTPStatus.CONFLICT and problem.errors else problem.status
     what_next = (WHAT_NEXT_HERE if said_here else WHAT_NEXT).get(status, LATER)

@@ -8,7 +8,7 @@ A field that was only shown, and that somebody else has changed since, stands as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 
 from schemas.problem import FieldProblem
@@ -27,14 +27,22 @@ NO_PLACE = (
 
 
 def refill(
-    page: str, *, sent_to: str, texts: Texts, says: str, faults: Sequence[FieldProblem], opened_at: str
+    page: str,
+    *,
+    sent_to: str,
+    texts: Texts,
+    says: str,
+    faults: Sequence[FieldProblem],
+    opened_at: str,
+    as_sent: Collection[str] = (),
 ) -> str | None:
     """The page with its form as it was filled in; None where there is no such form, or nothing in it to fill.
 
     Where the form is gone, a text that was typed into it stands in the one that takes it instead.
 
     `sent_to` is the path that the form was sent to; `texts` are its fields in their order, several by one name where
-    several boxes were ticked; `says` is what was wrong as a whole. A fold around the form is opened.
+    several boxes were ticked; `says` is what was wrong as a whole. A fold around the form is opened. What the page
+    hides in its form it knows better by now, but for the fields `as_sent`.
     """
     read = Reader(page)
     form = _sent(read.forms, sent_to, texts) or _instead(read.forms, sent_to)
@@ -49,6 +57,9 @@ def refill(
     head = _head(says, [each for each in faults if each not in beside.values()], opened_at, seen=not beside)
     changes: list[Change] = [(at, at, " open") for at in form.shut]
     changes += [(read.title_end, read.title_end, "Refused: "), (form.tag_end, form.tag_end, head)]
+    sent = dict(texts)
+    hidden = [each for each in form.controls if each.kind == "hidden" and each.name in as_sent and each.name in sent]
+    changes += [_with(each, {"value": sent[each.name]}) for each in hidden]
     typed, meanwhile = _typed(form, texts), _meanwhile(form, texts)
     for number, control in enumerate(form.fillable()):
         _ask_anew(control, faults)

@@ -22,21 +22,25 @@ from service.web.strict import BODY_REFUSED, FORM_REFUSED
 # On the state of a request whose form was refused: the problem, and its fields that may be long.
 REFUSED = "refused_form"
 LONG = "long_texts_of_refused_form"
+AS_SENT = "as_sent_of_refused_form"
 # Likewise of one whose sender's session had ended: where to sign in again, and its fields that may be long.
 SIGNED_OUT = "signed_out_form"
 OF_THE_BODY = frozenset({b"content-length", b"content-type", b"transfer-encoding", b"expect"})
 
 
-def note(request: Request[Any, Any, Any], problem: Problem, *, long_texts: Collection[str]) -> None:
+def note(
+    request: Request[Any, Any, Any], problem: Problem, *, long_texts: Collection[str], as_sent: Collection[str] = ()
+) -> None:
     """Say that this request's form was refused, and which of its fields may be long. Only where it is known to come
     from a page of ours: what another site made a browser send is not shown as if somebody had typed it.
 
     The page may be another by now: it is shown even where the form does not stand on it any more, with what was written
-    at length to be copied.
+    at length to be copied. Of what the form hid, the fields `as_sent` come back as they were sent.
     """
     if request.method == "POST" and request.headers.get("hx-request") != "true":
         request.state[REFUSED] = problem
         request.state[LONG] = long_texts
+        request.state[AS_SENT] = as_sent
 
 
 def note_signed_out(request: Request[Any, Any, Any], sign_in: str, *, long_texts: Collection[str]) -> None:
@@ -114,6 +118,7 @@ async def _page(app: ASGIApp, scope: Any, refused: Request[Any, Any, Any], probl
         says=says,
         faults=problem.errors,
         opened_at=opened_at,
+        as_sent=refused.state[AS_SENT],
     )
     if page is None:
         told = " ".join([says, *(f"{each.field}: {each.message}." for each in problem.errors)])
