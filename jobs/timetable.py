@@ -69,7 +69,11 @@ PERIODS: tuple[Period, ...] = (
         at_once=False,
     ),
     Period(
-        "plan_briefs", plan_briefs.run_once, 60, "a brief is told of a day before its session or infusion", hinted=False
+        "plan_briefs",
+        plan_briefs.run_once,
+        300,
+        "a brief is told of a day before its session or infusion",
+        hinted=False,
     ),
     Period("plan_untold", plan_untold.run_once, 20, "whoever is back at work hears what told nobody", hinted=False),
     Period("send_reminders", send_reminders.run_once, 20, "the client chose the minute", hinted=False),

@@ -54,7 +54,8 @@ class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """Taken on, as a lease."""
+    """Taken on, as a lease until then at the latest: it is over with the cover, the shift, the place on the team or the
+    role by which one reaches the alert."""
 
     lease_until: datetime
 

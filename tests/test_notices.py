@@ -141,6 +141,21 @@ async def test_an_infusion_of_the_next_day_is_told_to_the_team_s_nurses_and_lead
         assert not await notices.brief_is_due(db, nurse, infusion_id, NOW + 20 * HOUR, now=NOW)
 
 
+async def test_whoever_comes_to_read_it_on_the_last_day_is_told_though_others_were(
+    owner_pool: Pool, clinic: Clinic, tools: Tools, postbox: Postbox
+) -> None:
+    client_id, [_, nurse, _] = await a_team(owner_pool, clinic)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await a_planned_infusion(db, client_id, hours_ahead=20, now=NOW)
+        await clients.unassign(db, client_id, nurse, now=NOW)
+    await tell(tools, now=NOW)
+    async with database.transaction(owner_pool, clinic.clinic_id) as db:
+        await clients.assign(db, client_id, nurse, Role.NURSE, from_at=NOW)
+    for _ in range(2):
+        await tell(tools, now=NOW)
+    assert [each.to for each in postbox.written] == ["prescriber@harbour.example", "nurse@harbour.example"]
+
+
 async def a_team(pool: Pool, clinic: Clinic) -> tuple[UUID, list[UUID]]:
     """A client, and the therapist, nurse and prescriber of their care team."""
     async with database.transaction(pool, clinic.clinic_id) as db:
