@@ -115,7 +115,7 @@ async def test_a_form_that_is_being_filled_in_is_not_taken_away_where_the_clinic
         await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.locator("#connect-why")).to_contain_text("no longer connected")
         await expect(page.locator("#connect #crisis")).to_be_visible()
-        await expect(page.locator("#earlier-words")).to_contain_text("Not sent yet, kept on this phone: 1.")
+        await expect(page.locator("#earlier")).to_contain_text("Not sent yet, kept on this phone: 1.")
         await page.get_by_label("Code from your clinic").fill(await here.code())
         await connect_without_a_pin(page)
         await page.get_by_role("button", name="Yes, send them").click()
@@ -136,7 +136,7 @@ async def test_a_form_in_one_window_stays_where_another_finds_the_connection_end
         await expect(second.locator("#connect-why")).to_contain_text("no longer connected")
         await look_at(page)
         await page.get_by_role("button", name="Send", exact=True).click()
-        await expect(page.locator("#earlier-words")).to_contain_text("Not sent yet, kept on this phone: 1.")
+        await expect(page.locator("#earlier")).to_contain_text("Not sent yet, kept on this phone: 1.")
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
 
 

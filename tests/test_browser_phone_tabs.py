@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from service import database as databases
 from tests.browser import until
 from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+def sent_by_any_window(page: Page, path: str) -> AbstractAsyncContextManager[object]:
+    """Whose round comes first sends what waits, in whichever window it was answered."""
+    return page.context.expect_event("response", lambda response: path in response.url)
 
 
 async def test_a_moment_sent_in_one_window_takes_nothing_of_the_day_s_form_in_another(here: Here) -> None:
@@ -46,13 +53,64 @@ async def test_a_questionnaire_that_another_window_has_sent_is_not_sent_twice(he
         second = await page.context.new_page()
         await second.goto(f"/phone/{here.slug}")
         await expect(second.locator('input[name="item.9"]:checked')).to_have_value("0")
-        # Whichever window's round it is that sends it.
-        async with page.context.expect_event("response", lambda response: "/v1/instrument-responses/" in response.url):
+        async with sent_by_any_window(page, "/v1/instrument-responses/"):
             await page.locator("#questions-form button[type=submit]").click()
         await second.locator("#questions-form button[type=submit]").click()
         await expect(second.locator("#questions-fault")).to_contain_text("answered in another window already")
         async with databases.transaction(here.owner, here.clinic_id) as db:
             assert await db.value("select count(*) from instrument_response where clinic_id = $1", here.clinic_id) == 1
+
+
+async def filled_in_beside_one_that_sends(page: Page, here: Here) -> Page:
+    """Another window in which the day's form is filled in, with a mood of 9, while this one sends it with one of 4."""
+    second = await page.context.new_page()
+    await second.goto(f"/phone/{here.slug}")
+    for name in ("craving.cocaine", "craving.alcohol", "mood", "anxiety"):
+        await choose(second, name, 9)
+    await until(second, KEPT, argument=[here.slug, '"anxiety","9"'])
+    await answer(page, mood=4)
+    await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+    return second
+
+
+async def moods(here: Here) -> list[str]:
+    return sorted(str(row["mood"]) for row in await here.stored())
+
+
+@pytest.mark.parametrize("again", ["button", "reload"])
+async def test_a_day_that_another_window_has_sent_is_sent_again_only_where_that_is_meant(
+    here: Here, again: str
+) -> None:
+    async with here.connected() as page:
+        second = await filled_in_beside_one_that_sends(page, here)
+        send = second.get_by_role("button", name="Send", exact=True)
+        for _ in range(2):
+            await send.click()
+            await expect(second.locator("#answers-fault")).to_contain_text("answered in another window already")
+            await expect(second.locator("input[name=mood][value='9']")).to_be_checked()
+        assert await moods(here) == ["4"]
+        if again == "button":
+            await second.get_by_role("button", name="Answer again").click()
+        else:
+            await until(second, KEPT, argument=[here.slug, '"anxiety","9"'])
+            await second.reload()
+            await expect(second.locator("input[name=mood][value='9']")).to_be_checked()
+            await send.click()
+        await expect(second.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(second.locator("#sent")).to_contain_text(ARRIVED)
+        assert await moods(here) == ["4", "9"]
+        await second.close()
+
+
+async def test_a_yes_is_sent_at_the_first_tap_also_where_another_window_has_sent_the_day(here: Here) -> None:
+    async with here.connected() as page:
+        second = await filled_in_beside_one_that_sends(page, here)
+        await second.locator("input[name=safety][value=yes]").check()
+        async with sent_by_any_window(page, "/v1/check-ins/batch"):
+            await second.get_by_role("button", name="Send", exact=True).click()
+        await expect(second.locator("#done #crisis")).to_be_visible()
+        assert await moods(here) == ["4", "9"]
+        await second.close()
 
 
 async def test_an_answer_outlives_a_browser_that_clears_what_the_page_kept(here: Here) -> None:

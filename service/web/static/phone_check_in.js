@@ -120,8 +120,13 @@ async function showDraft(due) {
   moment.touchedAt = draft.moment.touchedAt;
 }
 
-export async function answerAgain() {
+export async function answerAgain(event) {
   page.again = true;
+  // Answered in another window: what stands here already is sent.
+  if (page.view === "check-in") {
+    await saveAnswer(event);
+    return;
+  }
   enter("check-in");
   showQuestions(await lastScores());
   window.scrollTo(0, 0);
@@ -173,6 +178,9 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
   }
 }
 
+export const answeredElsewhere = () =>
+  say("These questions were answered in another window already. They are not sent again.");
+
 export async function saveAnswer(event) {
   event.preventDefault();
   if (page.busy) return;
@@ -198,6 +206,16 @@ export async function saveAnswer(event) {
   }
   const now = new Date();
   const [day, stamp] = form.stamp && form.day !== dayOf(now) ? [form.day, form.stamp] : [dayOf(now), stampOf(now)];
+  page.busy = true;
+  const answered = await page.store.kept("answeredDay").catch(report);
+  page.busy = false;
+  // In another window, while this form stood here. A yes waits for no second tap.
+  if (answered === day && !page.again && !answers.safety) {
+    fault.textContent = answeredElsewhere();
+    element("again").hidden = false;
+    await keepDraft();
+    return;
+  }
   const alsoKeep = async () => {
     await page.store.keep("lastScores", scoresOf(answers));
     await page.store.keep("answeredDay", day);

@@ -1,6 +1,6 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
-import { closeView, save as saveBody } from "./phone_check_in.js";
+import { answeredElsewhere, closeView, save as saveBody } from "./phone_check_in.js";
 import { dayOf } from "./phone_days.js";
 import { fill, isYesterdays, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
@@ -113,7 +113,7 @@ export async function save() {
   const answered = (await page.store.kept("answeredInstruments").catch(report)) || {};
   page.busy = false;
   if (answered[code] === due.since) {
-    fault.textContent = say("These questions were answered in another window already. They are not sent again.");
+    fault.textContent = answeredElsewhere();
     return;
   }
   const alsoKeep = async () => {

@@ -2,6 +2,7 @@
 import { kindOf, when } from "./phone_log.js";
 import { element } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
+import { idOf } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
@@ -77,24 +78,48 @@ function deletes(button, words, count, act) {
   };
 }
 
+// Each connection's answers apart, the oldest connection first: they may be of several people, and a yes of one of them
+// says nothing of another's.
 function showEarlier(earlier, device, store, wake) {
-  const count = earlier.length;
-  for (const id of ["earlier-title", "earlier-yes"]) element(id).hidden = !device;
-  element("earlier-words").textContent = device
-    ? say("Not sent, saved here before this phone was connected again: {count}. The last: {when}.", { count, when: when(earlier.at(-1)) })
-    : say("Not sent yet, kept on this phone: {count}.", { count });
-  const settle = async (theirs) => {
-    await settleEarlier(store, device, theirs);
-    await showQueue(store, wake);
-  };
-  element("earlier-yes").onclick = () => settle(true).then(wake);
-  deletes(element("earlier-no"), device ? say("No, delete them") : say("Delete"), count, () => settle(false));
+  const place = element("earlier");
+  const shown = [idOf(device), ...earlier.map(({ id, deviceId }) => id + deviceId)].join();
+  if (place.dataset.shown === shown) return;
+  place.dataset.shown = shown;
+  const connections = new Map();
+  for (const answer of earlier) connections.set(answer.deviceId, [...(connections.get(answer.deviceId) || []), answer]);
+  const title = make("h2", { textContent: say("Are these answers yours?"), hidden: !device });
+  const several = say("They were saved under several connections, perhaps by several people. Please answer for each.");
+  const each = make("p", { textContent: several, hidden: !device || connections.size === 1 });
+  const groups = Array.from(connections.values(), (answers) => groupOf(answers, device, store, wake));
+  place.replaceChildren(title, each, ...groups);
 }
 
-// They are this client's and may go out, or they are not and are deleted.
-async function settleEarlier(store, device, theirs) {
+// What one connection left.
+function groupOf(answers, device, store, wake) {
+  const count = answers.length;
+  const last = when(answers.at(-1));
+  const where = device
+    ? say("Not sent, saved here before this phone was connected again: {count}.", { count })
+    : say("Not sent yet, kept on this phone: {count}.", { count });
+  const at = count === 1 ? say("The last: {last}.", { last }) : say("The first: {first}, the last: {last}.", { first: when(answers[0]), last });
+  const settle = async (theirs) => {
+    await settleEarlier(answers, store, device, theirs);
+    await showQueue(store, wake);
+  };
+  const yes = make("button", { type: "button", className: "yes", textContent: say("Yes, send them"), hidden: !device });
+  yes.onclick = () => settle(true).then(wake);
+  const no = make("button", { type: "button", className: "no" });
+  deletes(no, device ? say("No, delete them") : say("Delete"), count, () => settle(false));
+  const group = make("div");
+  group.append(make("p", { textContent: `${where} ${at}` }), yes, " ", no);
+  return group;
+}
+
+// They are this client's and may go out, or they are not and are deleted: those that were asked about, as far as no other
+// window has settled them.
+async function settleEarlier(asked, store, device, theirs) {
   for (const answer of await store.queue()) {
-    if (answer.refused || (device && answer.deviceId === device.deviceId)) continue;
+    if (answer.refused || !asked.some(({ id, deviceId }) => id === answer.id && deviceId === answer.deviceId)) continue;
     if (theirs) await store.enqueue({ ...answer, deviceId: device.deviceId });
     else await store.drop(answer.id);
   }
