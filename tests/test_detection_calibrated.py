@@ -52,6 +52,15 @@ def test_shipped_rules_say_how_they_were_made() -> None:
 
 
 @pytest.mark.slow
+def test_the_file_that_is_shipped_is_made_again_byte_for_byte() -> None:
+    """Two minutes of simulation. Holds with the locked packages, on the kind of processor that it was made on."""
+    shipped = load_shipped()
+    assert shipped.rules.command == f"python -m service calibrate --seed {shipped.rules.seed} --clients 2000"
+    there = resources.files("service.detection").joinpath("rules.json").read_bytes()
+    assert encode(make_shipped(shipped.rules.seed, clients=2000)) == there
+
+
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_file() -> None:
     made = [encode(make_shipped(5, clients=90, rounds=1, budgets_days=(30.0, 60.0))) for _ in range(2)]
     assert made[0] == made[1]
@@ -127,7 +136,8 @@ def test_the_budget_holds_within_a_tenth(budget_days: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("population", SHIFTED.values(), ids=SHIFTED.keys())
 def test_the_budget_holds_on_populations_the_rules_were_not_made_for(population: Population) -> None:
-    assert held(shipped_rules(60), population, 3000, 93) == pytest.approx(60, rel=0.17)
+    """To 15 % of the rate of false alerts: 3,000 people know it to about 1 %."""
+    assert 60 / held(shipped_rules(60), population, 3000, 93) == pytest.approx(1, rel=0.15)
 
 
 @pytest.mark.slow
