@@ -188,14 +188,20 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime | None
 
 
+MOST_SEEN = 1_000_000
+
+
 class NoteForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A note; sent again under the same `id` it is written down once."""
 
     note: Annotated[str, Meta(min_length=1, max_length=4_000)]
     id: UUID | None = None
+    seen: Annotated[int, Meta(ge=0, le=MOST_SEEN, description="of how many of its events one knew")] | None = None
 
 
-Seen = Annotated[int, Meta(ge=0, description="of how many of its events one knew; 409 for what came since")]
+Seen = Annotated[
+    int, Meta(ge=0, le=MOST_SEEN, description="of how many of its events one knew; 409 for what came since")
+]
 
 
 class SnoozeForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,12 +56,27 @@ class ShiftForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     weeks: Weeks = 1
 
 
+class OnCall(msgspec.Struct, frozen=True, kw_only=True):
+    """When somebody on call is told: a shift, or what is left of it beside the times at which they are covered."""
+
+    shift_id: UUID
+    staff_id: UUID
+    from_at: datetime
+    until_at: datetime
+
+
 class Rota(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds now or is to come, by time."""
+    """What holds now or is to come, by time.
+
+    `on_call`: when who is in fact told; `disabled`: who is in the rota and does not work here any more, so that their
+    shifts and covers tell nobody.
+    """
 
     on_call_now: list[UUID]
+    on_call: list[OnCall]
     shifts: list[Shift]
     covers: list[Cover]
+    disabled: list[UUID]
 
 
 class ShiftsReply(msgspec.Struct, frozen=True, kw_only=True):

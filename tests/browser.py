@@ -20,7 +20,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, async_p
 from service.config import DatabaseUrls
 
 ROOT = Path(__file__).parent.parent
-READY_SECONDS = 60
+READY_SECONDS = 180
 # Chromium looks for its own servers at every start unless it is told not to; as root it has no sandbox.
 FLAGS = (
     "--no-sandbox",

@@ -202,6 +202,15 @@ async def test_the_page_comes_anew_with_what_joined_and_with_what_was_typed(two:
     assert (await two.does("resolve", outcome="called", seen=now_seen[1])).status_code == 303
 
 
+@pytest.mark.parametrize("seen", ["", "2", "9" * 9, "9" * 30, "-7"])
+async def test_a_note_is_kept_from_any_page_with_how_much_that_told(two: Two, seen: str) -> None:
+    assert (await two.does("note", note="Appointment moved.", seen=seen)).status_code == 303
+    async with database.transaction(two.desk.owner, two.desk.clinic.clinic_id) as db:
+        detail = (await alerts.events_of(db, two.alert_id))[-1].detail
+    assert detail.get("seen") == (int(seen) if seen.isdecimal() and len(seen) < 10 else None)
+    assert (await two.desk.get("/caseload")).status_code == 200
+
+
 @pytest.mark.parametrize("page", ["/inbox", "/clients/{client}"])
 async def test_other_pages_take_on_no_more_than_they_showed(two: Two, page: str) -> None:
     shown = (await two.desk.get(page.format(client=two.client_id))).text

@@ -25,6 +25,14 @@ from tests.phone_pin import PIN, connect_with_a_pin, fill_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+OUT_OF_SIGHT = """
+() => {
+  Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+  delete document.visibilityState;
+}
+"""
+
 PIN_IS_KEPT = """
 async () => (await (await caches.open("parts")).keys()).some(({ url }) => url.endsWith("/phone_pin.js"))
 """
@@ -99,6 +107,21 @@ async def test_whoever_chooses_a_pin_later_reads_nothing_from_before_until_the_c
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         await open_history(page, PIN)
         await expect(page.locator("#history td", has_text="Mood 8")).to_have_count(1)
+
+
+async def test_a_clock_that_is_set_back_opens_nothing_of_before(here: Here) -> None:
+    await answered_earlier(here)
+    async with here.connected() as page:
+        await page.clock.set_fixed_time(datetime.now(UTC) - timedelta(days=27))
+        await page.reload()
+        await answer(page)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await expect(page.locator("#pin-why")).to_contain_text("from today on")
+        await fill_pin(page, "1234", again="1234")
+        await expect(page.locator("#history-words")).to_contain_text(
+            "Earlier ones open with a new code from your clinic."
+        )
+        assert "Mood 8" not in await page.locator("#history").inner_text()
 
 
 async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here) -> None:
@@ -229,12 +252,18 @@ async def test_the_address_of_reminders_is_behind_the_pin_where_there_is_one(her
         assert await faults(page) == []
         await change.click()
         await page.locator("#pin-cancel").click()
+        await expect(page.locator("#remind-said")).to_contain_text("On, at most once a day")
         await expect(page.locator("#remind-form")).to_be_hidden()
         await expect(page.locator("#remind-email")).to_have_value("")
         await change.click()
         await fill_pin(page, PIN)
         await expect(page.locator("#remind-email")).to_have_value("maria@example.org")
         await expect(page.locator("#remind-form")).to_be_visible()
+        # Out of sight for a moment, as where the phone is laid down.
+        await page.evaluate(OUT_OF_SIGHT)
+        await expect(page.locator("#remind-form")).to_be_hidden()
+        await expect(page.locator("#remind-email")).to_have_value("")
+        await expect(change).to_be_visible()
         # Opened once more by whoever holds the phone, where the clinic does not answer.
         await page.locator("#this-phone summary").click()
         await page.route("**/v1/**", no_network)

@@ -13,10 +13,11 @@ from tests.phone_browser import ARRIVED, KEPT, Here, choose, connect_without_a_p
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 BEFORE_FOUR = "() => { const at = new Date(); at.setHours(3, 58, 0, 0); return at.getTime(); }"
-# The day, on the phone's clock, four hours before an instant.
+# The day, on the phone's clock, four hours before what that shows.
 CLIENT_DAY = """
 (at) => {
-  const day = new Date(at - 4 * 3600000);
+  const day = new Date(at);
+  day.setHours(day.getHours() - 4);
   return new Date(day.getTime() - day.getTimezoneOffset() * 60000).toISOString().slice(0, 10);
 }
 """

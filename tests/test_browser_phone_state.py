@@ -68,6 +68,10 @@ async def test_a_discharged_client_is_asked_nothing_and_told_where_help_is(here:
         await expect(page.locator("#history-open")).to_be_visible()
         await expect(page.locator(".help summary")).to_be_visible()
         assert await faults(page) == []
+        async with page.expect_response("**/v1/monitoring"):
+            await page.locator("#this-phone summary").click()
+        await expect(page.locator("#remind-said")).not_to_be_empty()
+        await expect(page.locator("#monitoring-said")).to_have_count(0)
         if language == "en":
             await expect(page.locator("#over")).to_contain_text("Your clinic is still there for you")
             await expect(page.locator("#monitoring")).to_have_text(NOBODY)

@@ -15,7 +15,7 @@ from schemas.course import PauseReason
 from schemas.staff import Role
 from schemas.trend import Status, Trend
 from service import database
-from service.alerting import alerts, undo
+from service.alerting import alerts, news, undo
 from service.database import Db, Pool
 from service.desk import caseload, caseload_filter
 from service.desk import names as names_module
@@ -244,6 +244,29 @@ async def test_a_reason_that_joins_what_was_put_off_or_taken_on_is_in_nobody_s_h
     await undo.take_back(db, alert_id, by=maren, now=NOW)
     in_hand, said = await why()
     assert (in_hand, said.endswith(" New reason since.")) == (False, True)
+
+
+async def test_a_new_reason_stays_new_for_whoever_has_it_until_they_did_something_that_knows_it(db: Db) -> None:
+    maren = await a_person(db, name="Maren Holt", email="maren@clinic.example")
+    cora = await a_person(db, Role.COORDINATOR, name="Cora Lind")
+    client_id = await followed(db, "Ada", Status.ON_TRACK)
+    alert_id = await an_alert(db, client_id, now=NOW)
+    sealer = await clients.sealer_of(db, MASTER, client_id)
+    await alerts.acknowledge(db, alert_id, by=maren, now=NOW)
+    older = (await news.counts(db, [alert_id]))[alert_id]
+    again = a_finding(Rule.OTHER_USE, Tier.TODAY, on=TODAY)
+    await alerts.open_or_join(db, client_id, [again], now=NOW, rule_set_version=1)
+
+    async def is_new_after_a_note(by: UUID, seen: int | None) -> bool:
+        await alerts.note(db, alert_id, "Appointment moved.", by=by, now=NOW, sealer=sealer, seen=seen)
+        line = await caseload.line_of(db, client_id, now=NOW)
+        assert line.in_hand is not line.why.endswith(" Maren Holt has it. New reason since.")
+        return not line.in_hand
+
+    assert await is_new_after_a_note(maren, older), "on an older page"
+    assert await is_new_after_a_note(maren, None), "nothing is known of what a program showed"
+    assert await is_new_after_a_note(cora, older + 9), "a colleague's"
+    assert not await is_new_after_a_note(maren, older + 1)
 
 
 async def test_whom_the_headline_counts_the_filter_shows_and_a_status_is_found_under_what_is_urgent(db: Db) -> None:

@@ -153,6 +153,32 @@ async def test_whoever_is_on_call_and_away_is_left_alone_and_the_coordinators_ar
     assert await told(db, house, alert_id) == ["therapist", "nurse", "coordinator"]
 
 
+async def test_the_rota_says_of_each_moment_who_on_call_is_told(db: Db, house: House) -> None:
+    """As deliveries have it: neither whoever is away and covered, unless by somebody who left, nor whoever left."""
+    people, night = house.people, [NOW + hours * HOUR for hours in range(-1, 12)]
+    await put_on_call(db, house, "colleague")
+    away = CoverForm(
+        staff_id=people["colleague"], covered_by=people["nurse"], from_at=NOW + HOUR, until_at=NOW + 3 * HOUR
+    )
+    await covers.arrange(db, ids.new(), away, by=people["admin"], now=NOW)
+    alert_id = await an_urgent_alert(db, house)
+    await rounds.climb(db, now=NOW + 30 * MINUTE)
+
+    async def spans() -> list[tuple[datetime, datetime]]:
+        told = await shifts.told(db, now=NOW)
+        for at in night:
+            called = any(each.from_at <= at < each.until_at for each in told)
+            recipients = await to_be_told(db, house, alert_id, now=at)
+            assert ("colleague" in recipients, "coordinator" in recipients) == (called, not called), at
+        return [(each.from_at, each.until_at) for each in told]
+
+    assert await spans() == [(NOW - HOUR, NOW + HOUR), (NOW + 3 * HOUR, NOW + 11 * HOUR)]
+    await staff.disable(db, people["nurse"], by=people["admin"], now=NOW)
+    assert await spans() == [(NOW - HOUR, NOW + 11 * HOUR)]
+    await staff.disable(db, people["colleague"], by=people["admin"], now=NOW)
+    assert await spans() == []
+
+
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.PRIVACY_OFFICER])
 async def test_nobody_comes_to_scores_by_a_shift_whom_their_role_keeps_from_them(db: Db, role: Role) -> None:
     person = await staff.add(db, email="p@x.example", name="P", roles=[role], now=NOW)
@@ -309,6 +335,37 @@ async def test_the_page_says_when_the_clinic_is_closed_and_nobody_is_on_call(des
     said = page.partition("Closed, and nobody on call:</b>")[2].partition(". What nobody takes on")[0]
     assert said.endswith("10:30 to 14:30")
     assert said.count(" to ") == 1
+
+
+async def test_the_pages_say_what_falls_away_with_whoever_is_disabled(desk: Desk) -> None:
+    now = datetime.now(UTC)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        ada = await staff.add(db, email="a@x.example", name="Ada Reyes", roles=[Role.ADMIN], now=NOW)
+        jonas = await staff.add(db, email="j@x.example", name="Jonas Feld", roles=[Role.THERAPIST], now=NOW)
+        shift = ShiftForm(staff_id=jonas, from_at=now, until_at=now + 9 * DAY)
+        await shifts.give(db, ids.new(), shift, zone=CHICAGO, by=ada, now=now)
+        form = CoverForm(staff_id=desk.person.staff_id, covered_by=jonas, from_at=now, until_at=now + DAY)
+        await covers.arrange(db, ids.new(), form, by=ada, now=now)
+        await db.execute("update staff set roles = '{admin,coordinator,therapist}' where clinic_id = $1", db.clinic_id)
+    page = (await desk.get("/rota")).text
+    assert "On call now: Jonas Feld." in page
+    assert "Closed, and nobody on call" not in page
+    assert "does not work here any more" not in page
+    asked = (await desk.get("/staff")).text
+    assert "This falls away in the rota: on call today " in asked
+    assert "; cover of Maren Holt today " in asked
+    assert "still in the" not in asked
+    assert (await desk.post(f"/staff/{jonas}/disable")).status_code == 303
+    page = (await desk.get("/rota")).text
+    assert "Nobody is on call now" in page
+    assert "Closed, and nobody on call:" in page
+    assert "Jonas Feld does not work here any more, and is not told. Put somebody else on call." in page
+    assert "Jonas Feld does not work here any more: Maren Holt is told as if not away." in page
+    rota = (await desk.http.get("/v1/rota", headers=desk.person.bearer)).json()
+    assert (rota["on_call_now"], rota["on_call"], rota["disabled"]) == ([], [], [str(jonas)])
+    assert (
+        'still in the <a href="/rota">rota</a>, and told of nothing: on call today ' in (await desk.get("/staff")).text
+    )
 
 
 async def test_the_page_counts_sessions_that_are_booked_with_whoever_is_away(desk: Desk) -> None:

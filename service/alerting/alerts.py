@@ -250,9 +250,19 @@ where clinic_id = $1
 
 
 async def note(
-    db: Db, alert_id: UUID, text: str, *, by: UUID, now: datetime, sealer: Sealer, sent_as: UUID | None = None
+    db: Db,
+    alert_id: UUID,
+    text: str,
+    *,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+    sent_as: UUID | None = None,
+    seen: int | None = None,
 ) -> None:
     """Append a note, sealed with the client's key. Raises NotFound, Invalid for an empty one.
+
+    It is taken on an older page, too; `seen`, of how many events that told, says whether its writer knew a new reason.
 
     Whoever has the alert has it anew from then on; what a colleague writes, or they themselves once their time ran out,
     does not put off when others are told. The same one sent twice under one id, as by somebody whom no answer reached,
@@ -262,7 +272,7 @@ async def note(
         raise errors.Invalid("The note is empty.", fields=(errors.FieldFault("note", "at least one character"),))
     alert = await _lock(db, alert_id)
     alert_states.after(alert.state, EventKind.NOTED, alert.tier)
-    if not await notes.append_once(db, alert_id, text, sent_as=sent_as, by=by, now=now, sealer=sealer):
+    if not await notes.append_once(db, alert_id, text, sent_as=sent_as, by=by, now=now, sealer=sealer, seen=seen):
         return
     if by == alert.acknowledged_by and alert.state is AlertState.ACKNOWLEDGED and not leases.lapsed(alert, now):
         await db.execute(RENEW_LEASE, db.clinic_id, alert_id, await leases.until(db, alert.tier, now=now))

@@ -85,26 +85,18 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 # channel's message was seen, and for an urgent alert whoever's keeps failing.
 RECIPIENTS = """
 with away as (
-  select c.staff_id
-  from cover c
-  join staff stands_in
-    on stands_in.clinic_id = $1
-    and stands_in.staff_id = c.covered_by
-    and stands_in.disabled_at is null
-  where c.clinic_id = $1
-    and c.from_at <= $3
-    and c.until_at > $3
-), on_call as (
-  select shift.staff_id
-  from shift
-  join staff s
-    on s.clinic_id = $1
-    and s.staff_id = shift.staff_id
-    and s.disabled_at is null
-  where shift.clinic_id = $1
-    and shift.from_at <= $3
-    and shift.until_at > $3
-    and shift.staff_id not in (select staff_id from away)
+  select staff_id
+  from cover_in_force
+  where clinic_id = $1
+    and from_at <= $3
+    and until_at > $3
+), called as (
+  select staff_id
+  from on_call
+  where clinic_id = $1
+    and shift_until_at > $3
+    and from_at <= $3
+    and until_at > $3
 ), team as (
   select m.staff_id, bool_or(m.role = 'therapist') as is_therapist
   from care_team_reach m
@@ -119,8 +111,8 @@ with away as (
     case
       when team.is_therapist then 1
       when team.staff_id is not null then 2
-      when s.staff_id in (select staff_id from on_call) then 3
-      when 'coordinator' = any (s.roles) and not exists (select from on_call) then 3
+      when s.staff_id in (select staff_id from called) then 3
+      when 'coordinator' = any (s.roles) and not exists (select from called) then 3
       when 'admin' = any (s.roles) then 4
     end as nearness,
     not exists (

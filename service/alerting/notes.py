@@ -15,8 +15,9 @@ from service.database import Db
 from service.keys.sealing import Sealer
 
 MOST_CHARACTERS = 4_000
-# In an event's detail: under which id its note was sent.
+# In an event's detail: under which id its note was sent, and of how many events of the alert its writer had read.
 SENT_AS = "sent_as"
+SEEN = "seen"
 
 
 class _Sent(msgspec.Struct, frozen=True):
@@ -35,17 +36,25 @@ where clinic_id = $1
 
 
 async def append_once(
-    db: Db, alert_id: UUID, text: str, *, sent_as: UUID | None, by: UUID, now: datetime, sealer: Sealer
+    db: Db,
+    alert_id: UUID,
+    text: str,
+    *,
+    sent_as: UUID | None,
+    by: UUID,
+    now: datetime,
+    sealer: Sealer,
+    seen: int | None = None,
 ) -> bool:
-    """Append a note; False where the same one was sent under this id before, as by somebody whom no answer reached.
-    Under the alert's lock. What was written on since is another one."""
-    if sent_as is None:
-        await append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer)
-        return True
-    for sent in await db.rows(_Sent, SENT, db.clinic_id, alert_id, str(sent_as)):
+    """Append a note of somebody who had read the first `seen` events; False where the same one was sent under this id
+    before, as by somebody whom no answer reached. Under the alert's lock. What was written on since is another one.
+    """
+    for sent in await db.rows(_Sent, SENT, db.clinic_id, alert_id, str(sent_as)) if sent_as else ():
         if sealer.open(sent.note_sealed, bound_to=_binding(db.clinic_id, sent.alert_event_id)).decode() == text:
             return False
-    detail = {SENT_AS: str(sent_as)}
+    detail: dict[str, object] = {SENT_AS: str(sent_as)} if sent_as else {}
+    if seen is not None:
+        detail[SEEN] = seen
     await append(db, alert_id, EventKind.NOTED, text, by=by, now=now, sealer=sealer, detail=detail)
     return True
 

@@ -49,15 +49,11 @@ with coming as (
     and planned_at <= $3
     and infusion_id = coalesce($4, infusion_id)
 ), away as (
-  select c.staff_id
-  from cover c
-  join staff stands_in
-    on stands_in.clinic_id = $1
-    and stands_in.staff_id = c.covered_by
-    and stands_in.disabled_at is null
-  where c.clinic_id = $1
-    and c.from_at <= $2
-    and c.until_at > $2
+  select staff_id
+  from cover_in_force
+  where clinic_id = $1
+    and from_at <= $2
+    and until_at > $2
 ), team as (
   select distinct m.client_id, m.staff_id, m.role, coalesce(m.covers, m.staff_id) as place_of
   from care_team_reach m

@@ -16,7 +16,10 @@ from service.desk import sentences
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert nobody has closed yet; `unread`: a reason joined it after anybody last did something about it."""
+    """An alert nobody has closed yet; `unread`: a reason joined it after anybody last did something about it.
+
+    A note is something only of whoever has it, and where they had read that reason: not on an older page.
+    """
 
     alert_id: UUID
     client_id: UUID
@@ -55,6 +58,17 @@ select
           -- What was taken on and given back was looked at by nobody.
           and done.kind <> 'given_back'
           and (done.kind <> 'acknowledged' or a.state = 'acknowledged')
+          and (
+            done.kind <> 'noted'
+            or coalesce(a.acknowledged_by = done.staff_id, true)
+            and (done.detail ->> 'seen')::integer >= (
+              select count(*)
+              from alert_event told
+              where told.clinic_id = $1
+                and told.alert_id = a.alert_id
+                and told.alert_event_id <= joined.alert_event_id
+            )
+          )
           and done.alert_event_id > joined.alert_event_id
       )
   ) as unread

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import NAMESPACE_OID, UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from schemas.rota import Shift, ShiftForm
+from schemas.rota import OnCall, Shift, ShiftForm
 from schemas.staff import CARE_TEAM_ROLES
 from service import errors
 from service.database import Db
@@ -127,3 +127,18 @@ order by from_at, shift_id
 async def standing(db: Db, *, now: datetime) -> list[Shift]:
     """Every shift that runs now or is to come, by time."""
     return await db.rows(Shift, STANDING, db.clinic_id, now)
+
+
+TOLD = """
+select shift_id, staff_id, from_at, until_at
+from on_call
+where clinic_id = $1
+  and shift_until_at > $2
+  and until_at > $2
+order by from_at, shift_id
+"""
+
+
+async def told(db: Db, *, now: datetime) -> list[OnCall]:
+    """When somebody on call is told, now or to come, by time: as `service/alerting/deliveries.py:RECIPIENTS` has it."""
+    return await db.rows(OnCall, TOLD, db.clinic_id, now)

@@ -29,10 +29,13 @@ async def acknowledge(desk: Desk, client_id: UUID, alert_id: UUID, *, seen: int 
     return lease_until
 
 
-async def note(desk: Desk, client_id: UUID, alert_id: UUID, text: str, *, sent_as: UUID | None = None) -> None:
+async def note(
+    desk: Desk, client_id: UUID, alert_id: UUID, text: str, *, sent_as: UUID | None = None, seen: int | None = None
+) -> None:
     """Write down what was done or seen. Raises as `alerts.note` does."""
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
-    await alerts.note(desk.db, alert_id, text, by=desk.who.staff_id, now=desk.now, sealer=sealer, sent_as=sent_as)
+    by, now = desk.who.staff_id, desk.now
+    await alerts.note(desk.db, alert_id, text, by=by, now=now, sealer=sealer, sent_as=sent_as, seen=seen)
     await desk.record("alert.note", client_id=client_id, object_id=alert_id)
 
 

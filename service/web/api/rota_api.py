@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from schemas.rota import Cover, CoverForm, Rota, Shift, ShiftForm, ShiftsReply
 from service.alerting import leases
-from service.people import access, covers, shifts
+from service.people import access, covers, shifts, staff
 from service.people.access import Permission
 from service.web import strict
 from service.web.api.staff_api import HEADERS, json_reply, made_or_known
@@ -24,11 +24,15 @@ TAGS = ["Staff"]
 
 async def rota_of(desk: Desk) -> Rota:
     """What holds now or is to come."""
-    given = await shifts.standing(desk.db, now=desk.now)
+    given, arranged = await shifts.standing(desk.db, now=desk.now), await covers.standing(desk.db, now=desk.now)
+    told = await shifts.told(desk.db, now=desk.now)
+    people = {each.staff_id for each in given} | {each.covered_by for each in arranged}
     return Rota(
-        on_call_now=list(dict.fromkeys(each.staff_id for each in given if each.from_at <= desk.now)),
+        on_call_now=list(dict.fromkeys(each.staff_id for each in told if each.from_at <= desk.now)),
+        on_call=told,
         shifts=given,
-        covers=await covers.standing(desk.db, now=desk.now),
+        covers=arranged,
+        disabled=sorted(people & await staff.gone(desk.db)),
     )
 
 

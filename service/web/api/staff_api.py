@@ -11,7 +11,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from schemas.alert import Finding, NoteForm, ResolveForm, SnoozeForm
+from schemas.alert import MOST_SEEN, Finding, NoteForm, ResolveForm, SnoozeForm
 from schemas.desk import (
     Acknowledged,
     AlertLine,
@@ -140,7 +140,7 @@ def _delivery_line(message: Told) -> DeliveryLine:
 async def acknowledge_alert(
     desk: NamedDependency[Desk],
     alert_id: FromPath[UUID],
-    seen: Annotated[int | None, QueryParameter(ge=0, le=1_000_000)] = None,
+    seen: Annotated[int | None, QueryParameter(ge=0, le=MOST_SEEN)] = None,
 ) -> Response[bytes]:
     """Take an alert on, as a lease; with `seen` not where a reason joined since."""
     client_id = await alert_verbs.reached(desk, alert_id)
@@ -158,7 +158,7 @@ async def note_alert(
     """Write a note to an alert."""
     client_id = await alert_verbs.reached(desk, alert_id)
     form = strict.decode(await request.body(), NoteForm)
-    await alert_verbs.note(desk, client_id, alert_id, form.note, sent_as=form.id)
+    await alert_verbs.note(desk, client_id, alert_id, form.note, sent_as=form.id, seen=form.seen)
     return Response(None, status_code=204, headers=HEADERS)
 
 

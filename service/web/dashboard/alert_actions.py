@@ -106,7 +106,8 @@ async def note(request: Request[Any, Any, Any], desk: NamedDependency[Desk], ale
     """Write down what was done or seen."""
     client_id = await alert_verbs.reached(desk, alert_id)
     form = await form_of(request)
-    await alert_verbs.note(desk, client_id, alert_id, form.get("note", ""), sent_as=sent_id(form))
+    text, seen = form.get("note", ""), _seen_of(form)
+    await alert_verbs.note(desk, client_id, alert_id, text, sent_as=sent_id(form), seen=seen)
     return go_to(f"/alerts/{alert_id}")
 
 

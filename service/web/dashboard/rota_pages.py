@@ -35,11 +35,12 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
     people = await staff.all_of(desk.db)
     working = [each for each in people if each.disabled_at is None]
     rota = await rota_api.rota_of(desk)
+    in_force = [each for each in rota.covers if each.covered_by not in rota.disabled]
     context = {
         "rota": rota,
         "gaps": _gaps(desk, rota),
         "booked": await sessions.booked_while_away(desk.db, now=desk.now),
-        "away": lambda staff_id, each: covers.away_during(rota.covers, staff_id, each.from_at, each.until_at),
+        "away": lambda staff_id, each: covers.away_during(in_force, staff_id, each.from_at, each.until_at),
         "names": {each.staff_id: each.name for each in people},
         "working": working,
         "clinical": [each for each in working if set(CLINICAL_ROLES) & set(each.roles)],
@@ -52,14 +53,14 @@ async def show_rota(desk: NamedDependency[Desk]) -> Response[Any]:
 
 
 def _gaps(desk: Desk, rota: Rota) -> list[clinic_hours.Span]:
-    """When the clinic is closed and nobody is on call, from now on until the last shift that is planned."""
+    """When the clinic is closed and nobody on call is told, from now on until the last shift that is planned."""
     if not rota.shifts:
         return []
     planned = max(each.until_at for each in rota.shifts)
     return clinic_hours.unattended(
         desk.view.hours,
         desk.view.zone,
-        [(each.from_at, each.until_at) for each in rota.shifts],
+        [(each.from_at, each.until_at) for each in rota.on_call],
         begin=desk.now,
         until=min(planned, desk.now + GAPS_AHEAD),
         at_least=GAP,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,12 +14,13 @@ from litestar.params import FromPath
 
 from schemas.gate import GateSetting
 from schemas.messaging import EndpointSecret
+from schemas.rota import Cover, Shift
 from schemas.staff import LinkPurpose, Role, Staff
 from service import errors
 from service.alerting import leases
 from service.desk import first_steps
 from service.facts import gate_checks
-from service.people import clinics, one_time_links, staff, webhook_endpoints
+from service.people import clinics, covers, one_time_links, shifts, staff, webhook_endpoints
 from service.people.access import Permission
 from service.web import desk_page, page_problems, strict
 from service.web.api import webhook_api
@@ -28,17 +31,30 @@ from service.web.pages import go_to
 STAFF = {"access": Permission.MANAGE_STAFF}
 SETTINGS = {"access": Permission.MANAGE_SETTINGS}
 WHOSE = {"yes": True, "no": False}
+Duty = TypeVar("Duty", Shift, Cover)
 
 
 @get("/staff", opt=STAFF)
 async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
     """Everybody who works here, and the form to invite somebody."""
+    people = await staff.all_of(desk.db)
     context = {
-        "people": await staff.all_of(desk.db),
+        "people": people,
         "roles": list(Role),
+        "names": {each.staff_id: each.name for each in people},
+        "shifts": _of_each(await shifts.standing(desk.db, now=desk.now), lambda each: each.staff_id),
+        "covers": _of_each(await covers.standing(desk.db, now=desk.now), lambda each: each.covered_by),
         "shown_of": lambda person: as_shown.marks_of(_fields_of(person)),
     }
     return await desk_page.show(desk, "staff.html", context, here="/staff")
+
+
+def _of_each(duties: Iterable[Duty], whose: Callable[[Duty], UUID]) -> dict[UUID, list[Duty]]:
+    """By person; without them, these shifts and covers would tell nobody."""
+    found: defaultdict[UUID, list[Duty]] = defaultdict(list)
+    for each in duties:
+        found[whose(each)].append(each)
+    return found
 
 
 @post("/staff", opt=STAFF)

@@ -1,16 +1,13 @@
 // The day's questions, and "log a craving now".
-import { clock, dayOf, isDay, localTime, weekday, zone } from "./phone_days.js";
+import { clock, dayOf, isDay, stampOf, weekday } from "./phone_days.js";
 import { fill, form, isLeft, keepDraft, keptDraft, moment, ownDraft, spend } from "./phone_draft.js";
 import { cardStays, keepCard, openQuestions, questions, showDone, showDue } from "./phone_due.js";
 import { asked, mark, readAnswers, readCravings, scoresOf, showCravings, showLast } from "./phone_form.js";
-import { clinic, element, enter, hideCrisis, leave, loadAnew, page, show } from "./phone_page.js";
+import { element, enter, hideCrisis, leave, page, show } from "./phone_page.js";
 import { showQueue } from "./phone_queue.js";
 import { report, sendSaved, wake } from "./phone_sending.js";
-import { newId, openStore } from "./phone_store.js";
+import { newId } from "./phone_store.js";
 import { language, say } from "./phone_words.js";
-
-// The zone goes with the time: an answer keeps its day also where the phone has travelled before it is sent.
-const stampOf = (at) => ({ answered_at: localTime(at), time_zone: zone() });
 
 async function answeredToday() {
   const answered = await page.store.kept("answeredDay");
@@ -35,6 +32,7 @@ export async function showDay() {
   if (page.view === "") await showDraft(due);
   const { view } = page;
   const isOver = endYesterday();
+  if (view === "questions") await questions.part.endYesterday();
   // Never takes away what is on the screen; the questions of a new day replace an empty form.
   if (["moment", "questions", "history"].includes(view)) return;
   if (view === "check-in" && asked(element("answers")) && !isOver) return;
@@ -151,6 +149,7 @@ export async function closeAgain() {
   if (!page.again) return;
   endAgain();
   showDone();
+  await keepDraft();
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
@@ -159,20 +158,8 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
   try {
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
-    let isAnothers = false;
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
-    await page.store.enqueue(answer, spend(fault.closest("form").id)).catch(async (error) => {
-      if (error.name !== "InvalidStateError") throw error;
-      // The browser has deleted what this page kept: the answer waits in a new store for another code.
-      page.store = await openStore(clinic);
-      await page.store.enqueue(answer);
-      isAnothers = page.store.deviceId && page.store.deviceId !== deviceId;
-    });
-    if (isAnothers) {
-      // Connected anew meanwhile, perhaps for somebody else: the answer waits, and this page takes nothing of theirs.
-      loadAnew();
-      return false;
-    }
+    await page.store.enqueue(answer, spend(fault.closest("form").id));
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.

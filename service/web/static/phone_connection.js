@@ -14,6 +14,7 @@ const PATIENCE_MILLISECONDS = 3000;
 
 let asksAgain = false;
 
+// Returns the id of the new device, which the phone is from now on.
 async function enrol(store, code) {
   const [before, replaced] = [await store.kept("key"), await store.kept("device")];
   if (replaced) await sendBefore(store);
@@ -51,7 +52,7 @@ async function enrol(store, code) {
     kept.put(Number(sessionStorage.offerPin), "offerPin");
     kept.put(left, "replaced");
   });
-  store.deviceId = device.deviceId;
+  return device.deviceId;
 }
 
 // What was answered on this phone before goes out as what it is, as far as that is known for certain and quickly done.
@@ -92,7 +93,8 @@ export async function end(store, deviceId, why, keys) {
     store.whileStill(deviceId, (kept) => {
       if (keys) for (const key of ["device", ...keys]) kept.delete(key);
       else kept.clear();
-      if (said) kept.put(said, "why");
+      // Ended in another window, it is said already.
+      if (said) kept.get("why").onsuccess = ({ target }) => target.result || kept.put(said, "why");
     });
   // A yes that was not sent has brought it, too.
   if (keys && !element("crisis").hidden) await keepCard().catch(() => {});
@@ -118,7 +120,10 @@ export async function connect() {
   fault.textContent = "";
   const isNew = !page.store.deviceId;
   try {
-    await enrol(page.store, element("code").value.trim());
+    const deviceId = await enrol(page.store, element("code").value.trim());
+    // A page that was connected before stays that connection's to its end: what is still under way for it must not be
+    // kept as the new one's.
+    if (isNew) page.store.deviceId = deviceId;
   } catch (error) {
     fault.textContent = connectFault(error);
     element("code").focus();

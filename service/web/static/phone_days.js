@@ -1,7 +1,6 @@
 // Days and times: as the server wants them, and as a person reads them.
 import { language } from "./phone_words.js";
 
-const HOUR_MILLISECONDS = 60 * 60 * 1000;
 // A client day ends at four in the morning; the server decides, this only chooses the words while offline.
 const DAY_ENDS_AT_HOUR = 4;
 
@@ -15,8 +14,16 @@ export function localTime(date) {
   return `${day}T${time}${offset < 0 ? "-" : "+"}${two(Math.floor(far / 60))}:${two(far % 60)}`;
 }
 
-// An instant whose calendar day, on the phone's clock, is the client day.
-const dayShifted = (date) => new Date(date.getTime() - DAY_ENDS_AT_HOUR * HOUR_MILLISECONDS);
+// The zone goes with the time: an answer keeps its day also where the phone has travelled before it is sent.
+export const stampOf = (at) => ({ answered_at: localTime(at), time_zone: zone() });
+
+// An instant whose calendar day is the client day. By the clock on the wall: four is four, also on the nights on which
+// it is changed.
+function dayShifted(date) {
+  const day = new Date(date);
+  day.setHours(day.getHours() - DAY_ENDS_AT_HOUR);
+  return day;
+}
 
 export const dayOf = (date) => localTime(dayShifted(date)).slice(0, 10);
 

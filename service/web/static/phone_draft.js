@@ -3,7 +3,7 @@
 // it is ever sent from here.
 //
 // With it goes whose day it is: a form that comes back is as old as it was.
-import { dayOf } from "./phone_days.js";
+import { dayOf, stampOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 
 const FORMS = ["answers", "moment-form", "questions-form"];
@@ -14,10 +14,12 @@ const LEFT_MILLISECONDS = 60 * 60 * 1000;
 // time and zone of the last touch within that day.
 export const form = { day: "", substances: [], touchedAt: null, stamp: null };
 export const moment = { substances: [], touchedAt: null };
+// The questionnaire on the screen: the client day on which it was begun, when it was last touched, and the time and zone
+// of the last touch within that day.
+export const sheet = { day: "", touchedAt: 0, stamp: null };
 
-// `own`: the forms that were touched here, `touchedAt` when last, `askedAt` the questionnaire; of the others another tab
-// may have kept something.
-const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0, askedAt: 0 };
+// `own`: the forms that were touched here, `touchedAt` when last; of the others another tab may have kept something.
+const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0 };
 export const ownDraft = (id) => drafting.own.add(id);
 
 // Also where the phone's clock was set meanwhile; not one that was never touched.
@@ -40,7 +42,7 @@ async function write() {
     form: own[0] ? form : before.form,
     moment: own[1] ? moment : before.moment,
     code: own[2] ? element("items").dataset.code : before.code,
-    askedAt: own[2] ? drafting.askedAt : before.askedAt,
+    sheet: own[2] ? sheet : before.sheet,
     at: drafting.touchedAt || before.at,
     view: page.view,
     forms,
@@ -61,12 +63,23 @@ export const beingFilled = () =>
   !isLeft(drafting.touchedAt) &&
   FORMS.some((id) => (page.view === "questions" || id !== "questions-form") && chosenIn(id).length);
 
+// Begun on a day that is over, and left since.
+export const isYesterdays = () => isLeft(sheet.touchedAt) && sheet.day !== dayOf(new Date());
+
+function touchSheet() {
+  if (isYesterdays()) return;
+  const now = new Date();
+  if (!sheet.touchedAt) sheet.day = dayOf(now);
+  sheet.touchedAt = Number(now);
+  if (sheet.day === dayOf(now)) sheet.stamp = stampOf(now);
+}
+
 // As the forms stand now, after a tap or a letter (`event`) or without; one writing at a time, the last of them with
 // everything.
 export async function keepDraft(event) {
   if (event) {
     drafting.touchedAt = Date.now();
-    if (event.target.form.id === "questions-form") drafting.askedAt = Date.now();
+    if (event.target.form.id === "questions-form") touchSheet();
     ownDraft(event.target.form.id);
   }
   drafting.again = true;
@@ -86,7 +99,7 @@ const isPast = (at) => isLeft(at) && dayOf(new Date(at)) !== dayOf(new Date());
 function withoutPast(draft) {
   if (!draft) return draft;
   if (isPast(draft.at)) Object.assign(draft, { view: "", forms: [draft.forms[0], [], draft.forms[2]] });
-  if (isPast(draft.askedAt || draft.at)) Object.assign(draft, { code: "", forms: [...draft.forms.slice(0, 2), []] });
+  if (isPast((draft.sheet || {}).touchedAt || draft.at)) Object.assign(draft, { code: "", forms: [...draft.forms.slice(0, 2), []] });
   return draft;
 }
 

@@ -2,7 +2,7 @@
 import { showNotice } from "./phone_check_in.js";
 import { mayGoOn } from "./phone_lock.js";
 import { element, page } from "./phone_page.js";
-import { askAsDevice } from "./phone_server.js";
+import { Refused, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
@@ -59,7 +59,9 @@ export async function showMonitoring() {
   if (!element("monitoring-said")) put();
   try {
     tell(await askAsDevice(page.store, "GET", "/v1/monitoring"));
-  } catch {
-    element("monitoring-said").textContent = say("This needs a connection. Please try again.");
+  } catch (error) {
+    // After a discharge there is nothing to leave.
+    if (error instanceof Refused && error.status === 409) element("withdraw-place").replaceChildren();
+    else element("monitoring-said").textContent = say("This needs a connection. Please try again.");
   }
 }

@@ -131,7 +131,8 @@ function choosePin(why, since) {
   });
 }
 
-const today = () => dayOf(new Date());
+// Whoever holds the phone may set its clock back, but not the day that the clinic told last.
+const today = () => [dayOf(new Date()), (page.today && page.today.client_day) || ""].sort().at(-1);
 
 // Part of connecting, where the clinic's code says that it is the client: once, and they may do without. Somebody else
 // may open the page before they have chosen: it opens everything only in the tab of the code, and for some minutes.

@@ -1,12 +1,13 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
-import { save as saveBody } from "./phone_check_in.js";
-import { fill, keepDraft, keptDraft, ownDraft } from "./phone_draft.js";
+import { closeView, save as saveBody } from "./phone_check_in.js";
+import { dayOf } from "./phone_days.js";
+import { fill, isYesterdays, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
 import { element, enter, hideCrisis, leave, page, showCrisis } from "./phone_page.js";
-import { sendSaved } from "./phone_sending.js";
+import { report, sendSaved } from "./phone_sending.js";
 import { language, say } from "./phone_words.js";
 
 const make = (name, properties = {}) => Object.assign(document.createElement(name), properties);
@@ -22,18 +23,48 @@ export async function show(due) {
   showItems(questions.definition);
   element("items").dataset.code = due.code;
   const draft = await keptDraft();
-  if (draft && draft.code === due.code) fill(draft, "questions-form");
+  emptySheet();
+  if (draft && draft.code === due.code) {
+    Object.assign(sheet, draft.sheet);
+    fill(draft, "questions-form");
+  }
   showNeeded(questions.definition);
   enter("questions");
 }
 
-// The card leaves the form before the form goes, and stays in sight where an answer was urgent.
-export async function close() {
-  leave();
+const emptySheet = () => Object.assign(sheet, { day: "", touchedAt: 0, stamp: null });
+
+// The card leaves the form before the form goes, and stays in sight where an answer is urgent, sent or not.
+function takeCardOut() {
+  if (questions.definition && urgentQuestion(questions.definition)) questions.crisisStays = true;
   questions.definition = null;
   settleCrisis();
-  await showDue();
+}
+
+export async function close() {
+  leave();
+  takeCardOut();
+  await showDue().catch(report);
   showDone();
+  await keepDraft();
+}
+
+// What was tapped yesterday and left is no answer of today's, and goes: true where it did. What is asked today is listed
+// anew.
+export async function endYesterday() {
+  if (!isYesterdays()) return false;
+  takeCardOut();
+  emptyItems();
+  await closeView();
+  element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
+  await keepDraft();
+  return true;
+}
+
+function emptyItems() {
+  element("items").replaceChildren();
+  emptySheet();
+  ownDraft("questions-form");
 }
 
 function settleCrisis() {
@@ -46,7 +77,8 @@ function settleCrisis() {
   }
 }
 
-export function changed({ target }) {
+export async function changed({ target }) {
+  if (await endYesterday()) return;
   unmark(target);
   element("questions-fault").textContent = "";
   showNeeded(questions.definition);
@@ -54,7 +86,7 @@ export function changed({ target }) {
 }
 
 export async function save() {
-  if (page.busy) return;
+  if (page.busy || (await endYesterday())) return;
   const { answers, missing } = readItems(questions.definition);
   const fault = element("questions-fault");
   if (!Object.keys(answers).length) {
@@ -75,22 +107,24 @@ export async function save() {
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
+  const due = asked;
   page.busy = true;
-  const answered = (await page.store.kept("answeredInstruments").catch(() => {})) || {};
+  // A store that cannot be read just now stops no answer: what cannot be kept, either, is said below.
+  const answered = (await page.store.kept("answeredInstruments").catch(report)) || {};
   page.busy = false;
-  if (answered[code] === asked.since) {
+  if (answered[code] === due.since) {
     fault.textContent = say("These questions were answered in another window already. They are not sent again.");
     return;
   }
-  const saved = await saveBody(body, fault, async () => {
-    await markAnswered(page.store, asked);
+  const alsoKeep = async () => {
+    await markAnswered(page.store, due);
     if (isUrgent) await keepCard();
-  });
-  if (!saved) return;
-  if (isUrgent) questions.crisisStays = true;
+  };
+  // Begun a moment before the day ended, it is that day's.
+  const stamp = sheet.stamp && sheet.day !== dayOf(new Date()) ? sheet.stamp : undefined;
+  if (!(await saveBody(body, fault, alsoKeep, stamp))) return;
   await close();
-  element("items").replaceChildren();
-  ownDraft("questions-form");
+  emptyItems();
   await keepDraft();
   await sendSaved();
 }

@@ -77,6 +77,14 @@ function hideAddress() {
   for (const id of ["remind-at", "remind-email"]) element(id).value = "";
 }
 
+// Whoever picks the phone up again is perhaps somebody else.
+document.addEventListener("visibilitychange", async () => {
+  if (document.visibilityState !== "hidden" || !isOpened || !(await page.store.kept("pin"))) return;
+  isOpened = false;
+  hideAddress();
+  element("remind-change").hidden = false;
+});
+
 const takesPush = "PushManager" in window && "Notification" in window;
 const mayShow = async () => takesPush && (await Notification.requestPermission()) === "granted";
 const WORKER_MILLISECONDS = 5000;

@@ -99,9 +99,9 @@ async function synchronise() {
     }
   }
   // Another tab connected this phone, or ended that: what stands here is perhaps somebody else's.
-  // Where it has only ended, what is being answered here stays: once it is sent, it waits.
   if (await page.store.isReplaced()) {
-    if (!beingFilled() || (await page.store.kept("device"))) loadAnew();
+    if (await page.store.kept("device")) loadAnew();
+    else await then.ended(null).catch(loadAnew);
   } else if (page.store.deviceId) await roundIsOver(most);
 }
 
@@ -124,8 +124,7 @@ export async function sendSaved() {
   sending.notBefore = 0;
   // Nor for an earlier request that hangs, as where the phone has just left a house with its Wi-Fi.
   abandonRequests();
-  if (page.store.deviceId) await wake();
-  else await then.ended(null);
+  await wake();
 }
 
 export function sendWhenItMay() {

@@ -22,7 +22,7 @@ function committed(transaction) {
 export const idOf = (device) => (device ? device.deviceId : null);
 
 // One database a clinic: two clinics' pages in one browser never see each other's answers.
-export async function openStore(clinic) {
+async function opened(clinic) {
   const opening = indexedDB.open(`neap-${clinic}`, VERSION);
   opening.onupgradeneeded = () => {
     opening.result.createObjectStore("kept");
@@ -31,14 +31,31 @@ export async function openStore(clinic) {
   const database = await settled(opening);
   // Another tab with a newer version must not wait for this one.
   database.onversionchange = () => database.close();
+  return database;
+}
 
-  const read = (name, act) => settled(act(database.transaction(name).objectStore(name)));
-  const write = async (name, act) => {
-    // "strict": the promise settles when the answer is on the disk, not only in the system's buffers.
-    const transaction = database.transaction(name, "readwrite", { durability: "strict" });
-    act(transaction.objectStore(name));
-    await committed(transaction);
+export async function openStore(clinic) {
+  let database = await opened(clinic);
+  // Browsers close a database under an open page, as where the page was long out of sight, and delete it where somebody
+  // clears what pages keep: it is opened anew. Nobody's `catch` is passed by, as nothing is thrown at once.
+  const within = async (wanted, act) => {
+    let transaction;
+    try {
+      transaction = database.transaction(...wanted);
+    } catch {
+      database = await opened(clinic);
+      transaction = database.transaction(...wanted);
+    }
+    return act(transaction);
   };
+  const read = (name, act) => within([name], (transaction) => settled(act(transaction.objectStore(name))));
+  // "strict": the promise settles when the answer is on the disk, not only in the system's buffers.
+  const change = (names, act) =>
+    within([names, "readwrite", { durability: "strict" }], (transaction) => {
+      act(transaction);
+      return committed(transaction);
+    });
+  const write = (name, act) => change(name, (transaction) => act(transaction.objectStore(name)));
 
   const device = () => read("kept", (store) => store.get("device"));
   // Writes only while this phone is connected as that device: another tab may have connected it anew meanwhile.
@@ -67,15 +84,14 @@ export async function openStore(clinic) {
     // UUIDv7 ids sort by time, so this is the order of answering.
     queue: () => read("queue", (store) => store.getAll()),
     // `spend` takes away what the answer was made of, at one stroke with it.
-    enqueue: async (answer, spend = () => {}) => {
-      const writing = database.transaction(["queue", "kept"], "readwrite", { durability: "strict" });
-      writing.objectStore("queue").put(answer);
-      const kept = writing.objectStore("kept");
-      kept.get("device").onsuccess = ({ target }) => {
-        if (idOf(target.result) === own.deviceId) spend(kept);
-      };
-      await committed(writing);
-    },
+    enqueue: (answer, spend = () => {}) =>
+      change(["queue", "kept"], (transaction) => {
+        transaction.objectStore("queue").put(answer);
+        const kept = transaction.objectStore("kept");
+        kept.get("device").onsuccess = ({ target }) => {
+          if (idOf(target.result) === own.deviceId) spend(kept);
+        };
+      }),
     drop: (id) => write("queue", (store) => store.delete(id)),
   };
   return own;
