@@ -260,7 +260,7 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(
     wrong = []
     async with running(demonstration) as application, client_of(application) as http:
         application.state.services.stopping.set()  # so that a stream ends as soon as it has begun
-        for route in routes_of(app.create(settings)):
+        for route in routes_of(application):
             for inside in (True, False) if route.about_somebody else (True,):
                 async with database.transaction(owner_pool, house.clinic.clinic_id) as db:
                     address = await address_of(db, house, route, inside=inside, party=party)

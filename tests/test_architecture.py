@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,18 @@ def module_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache  # many laws read the same files
 def tree_of(file: Path) -> ast.Module:
     return ast.parse(file.read_text(), str(file))
 
 
-def imports_of(file: Path) -> Iterator[str]:
+@cache
+def imports_of(file: Path) -> tuple[str, ...]:
     """Every module a file names in an import, also inside functions; `from a import b` gives a and a.b."""
+    return tuple(_imports_of(file))
+
+
+def _imports_of(file: Path) -> Iterator[str]:
     package = module_of(file).split(".")
     if file.name != "__init__.py":
         package = package[:-1]
