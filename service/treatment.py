@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from schemas.client import Client
-from schemas.course import ChangeReason, Course, Infusion, InfusionState, Pause, PauseReason, Phase, Substance
+from schemas.course import ChangeReason, Course, Infusion, InfusionState, Pause, PauseReason, Phase
 from schemas.gate import Decision
 from schemas.treatment import (
     CourseForm,
@@ -286,13 +286,6 @@ async def end_pause(db: Db, client_id: UUID, pause_id: UUID, form: EndPauseForm,
     ended = await pauses.end(db, pause_id, until_on=form.until_on, by=by.staff_id, now=now)
     await audit.record(db, by, "pause.end", client_id=client_id, object_id=pause_id, now=now)
     return ended
-
-
-async def hold_substances(db: Db, client_id: UUID, *, now: datetime) -> list[Substance]:
-    """What the course treats today, the primary one first, with the course locked. Raises as `place_of` does."""
-    at = await place_of(db, client_id, now=now)
-    periods = await courses.substances_of(db, client_id)
-    return courses.active_on([each for each in periods if each.course_id == at.course.course_id], at.today)
 
 
 async def change_substances(db: Db, client_id: UUID, form: SubstancesForm, *, by: Actor, now: datetime) -> None:

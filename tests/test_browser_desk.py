@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from schemas.alert import Rule, Tier
 from schemas.course import Substance
@@ -62,10 +62,10 @@ async def a_sent_push(desk: Desk) -> tuple[UUID, UUID, str]:
     return alert_id, delivery_id, msgspec.json.encode(said).decode()
 
 
-async def test_a_push_message_is_shown_and_says_that_it_has_arrived(desk: Desk) -> None:
+async def test_a_push_message_is_shown_and_says_that_it_has_arrived(desk: Desk, desktop_chromium: Browser) -> None:
     """As from the browser's push service, which is asked nothing here."""
     alert_id, delivery_id, said = await a_sent_push(desk)
-    async with watched_context(desk.started, desk.address, width=1280) as context:
+    async with watched_context(desktop_chromium, desk.address, width=1280) as context:
         await context.grant_permissions(["notifications"])
         await desk.sign_in(context)
         page = await context.new_page()

@@ -222,6 +222,12 @@ async def substances_of(db: Db, client_id: UUID) -> list[CourseSubstance]:
     return await db.rows(CourseSubstance, SUBSTANCES_OF, db.clinic_id, client_id)
 
 
+async def treated_on(db: Db, course: Course, client_day: date) -> list[Substance]:
+    """What one course treats on a client day, the primary one first."""
+    every = await substances_of(db, course.client_id)
+    return active_on([each for each in every if each.course_id == course.course_id], client_day)
+
+
 def active_on(substances: Sequence[CourseSubstance], client_day: date) -> list[Substance]:
     """Which of them a daily check-in of that client day must answer, in their order and each once."""
     active = [

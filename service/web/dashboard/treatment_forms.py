@@ -28,6 +28,7 @@ from schemas.treatment import (
 )
 from service import treatment
 from service.appointments import watch
+from service.facts import courses
 from service.people.access import Permission
 from service.web import page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
@@ -200,7 +201,8 @@ async def change_substances(
     await desk.require_client(client_id)
     form = await _filled(request, desk, SubstancesForm, substances=await _primary_first(request))
     sent = {**await form_of(request), "substances": form.substances}
-    as_shown.refuse_older(sent, treated_fields(await treatment.hold_substances(desk.db, client_id, now=desk.now)))
+    at = await treatment.place_of(desk.db, client_id, now=desk.now)
+    as_shown.refuse_older(sent, treated_fields(await courses.treated_on(desk.db, at.course, at.today)))
     await treatment.change_substances(desk.db, client_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
 

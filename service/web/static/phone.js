@@ -122,6 +122,7 @@ function listen() {
     event.preventDefault();
     questions.part.save();
   });
+  on("questions-form", "input", (event) => questions.part.touched(event));
   on("questions-form", "change", (event) => questions.part.changed(event));
   on("questions-later", "click", () => questions.part.close());
   on("connect-form", "submit", connect);
@@ -150,7 +151,7 @@ function listen() {
   });
   on("answers", "input", touchAnswers);
   on("moment-form", "input", touchMoment);
-  for (const id of ["answers", "moment-form", "questions-form"]) on(id, "input", keepDraft);
+  for (const id of ["answers", "moment-form"]) on(id, "input", keepDraft);
   onBack(goBack);
   // A link with a new code, followed where this page is open already.
   window.addEventListener("hashchange", () => location.hash && location.reload());

@@ -3,7 +3,7 @@
 // it is ever sent from here.
 //
 // With it goes whose day it is: a form that comes back is as old as it was.
-import { dayOf, stampOf } from "./phone_days.js";
+import { dayOf } from "./phone_days.js";
 import { element, page } from "./phone_page.js";
 
 const FORMS = ["answers", "moment-form", "questions-form"];
@@ -63,23 +63,11 @@ export const beingFilled = () =>
   !isLeft(drafting.touchedAt) &&
   FORMS.some((id) => (page.view === "questions" || id !== "questions-form") && chosenIn(id).length);
 
-// Begun on a day that is over, and left since.
-export const isYesterdays = () => isLeft(sheet.touchedAt) && sheet.day !== dayOf(new Date());
-
-function touchSheet() {
-  if (isYesterdays()) return;
-  const now = new Date();
-  if (!sheet.touchedAt) sheet.day = dayOf(now);
-  sheet.touchedAt = Number(now);
-  if (sheet.day === dayOf(now)) sheet.stamp = stampOf(now);
-}
-
 // As the forms stand now, after a tap or a letter (`event`) or without; one writing at a time, the last of them with
 // everything.
 export async function keepDraft(event) {
   if (event) {
     drafting.touchedAt = Date.now();
-    if (event.target.form.id === "questions-form") touchSheet();
     ownDraft(event.target.form.id);
   }
   drafting.again = true;

@@ -10,14 +10,10 @@ export const lock = { forgotten: null };
 // Whether whoever holds the phone may do what is the client's to do; anybody where there is no PIN. Where the part that
 // asks cannot be had, `fault` says so.
 export async function mayGoOn(fault) {
-  const place = element(fault);
-  const words = say("This needs a connection. Please try again.");
-  // What else stands there is no fault, and stays.
-  if (place.textContent === words) place.textContent = "";
   if (!(await page.store.kept("pin"))) return true;
   const part = await asksForPin();
   if (part) return part.openLock();
-  place.textContent = words;
+  element(fault).textContent = say("This needs a connection. Please try again.");
   return false;
 }
 

@@ -1,8 +1,8 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
 import { answeredElsewhere, closeView, save as saveBody } from "./phone_check_in.js";
-import { dayOf } from "./phone_days.js";
-import { fill, isYesterdays, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
+import { dayOf, stampOf } from "./phone_days.js";
+import { fill, isLeft, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
@@ -30,6 +30,7 @@ export async function show(due) {
   }
   showNeeded(questions.definition);
   enter("questions");
+  await keepDraft();
 }
 
 const emptySheet = () => Object.assign(sheet, { day: "", touchedAt: 0, stamp: null });
@@ -75,6 +76,20 @@ function settleCrisis() {
     hideCrisis();
     element("done-crisis-place").append(element("crisis"));
   }
+}
+
+// Begun on a day that is over, and left since.
+const isYesterdays = () => isLeft(sheet.touchedAt) && sheet.day !== dayOf(new Date());
+
+// Before `changed`.
+export function touched(event) {
+  const now = new Date();
+  if (!sheet.touchedAt) sheet.day = dayOf(now);
+  if (!isYesterdays()) {
+    sheet.touchedAt = Number(now);
+    if (sheet.day === dayOf(now)) sheet.stamp = stampOf(now);
+  }
+  return keepDraft(event);
 }
 
 export async function changed({ target }) {
