@@ -123,10 +123,7 @@ async function showDraft(due) {
 export async function answerAgain(event) {
   page.again = true;
   // Answered in another window: what stands here already is sent.
-  if (page.view === "check-in") {
-    await saveAnswer(event);
-    return;
-  }
+  if (page.view === "check-in") return saveAnswer(event);
   enter("check-in");
   showQuestions(await lastScores());
   window.scrollTo(0, 0);
@@ -158,9 +155,16 @@ export async function closeAgain() {
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
-export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
+// Nor is anything sent that another window has sent while this form stood here.
+export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), isElsewhere = async () => false) {
   page.busy = true;
   try {
+    if (await isElsewhere().catch(report)) {
+      fault.textContent = say("These questions were answered in another window already. They are not sent again.");
+      if (page.view === "check-in") element("again").hidden = false;
+      await keepDraft();
+      return false;
+    }
     // The device whose form this is, whoever this phone is connected for meanwhile.
     const { deviceId } = page.store;
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
@@ -177,9 +181,6 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date())) {
     page.busy = false;
   }
 }
-
-export const answeredElsewhere = () =>
-  say("These questions were answered in another window already. They are not sent again.");
 
 export async function saveAnswer(event) {
   event.preventDefault();
@@ -206,23 +207,17 @@ export async function saveAnswer(event) {
   }
   const now = new Date();
   const [day, stamp] = form.stamp && form.day !== dayOf(now) ? [form.day, form.stamp] : [dayOf(now), stampOf(now)];
-  page.busy = true;
-  const answered = await page.store.kept("answeredDay").catch(report);
-  page.busy = false;
-  // In another window, while this form stood here. A yes waits for no second tap.
-  if (answered === day && !page.again && !answers.safety) {
-    fault.textContent = answeredElsewhere();
-    element("again").hidden = false;
-    await keepDraft();
-    return;
-  }
+  // A yes waits for no second tap.
+  const isElsewhere = async () =>
+    !page.again && !answers.safety && (await page.store.kept("answeredDay")) === day;
   const alsoKeep = async () => {
-    await page.store.keep("lastScores", scoresOf(answers));
-    await page.store.keep("answeredDay", day);
-    if (answers.safety) await keepCard();
+    // Where there is no room for one, there may be for another; the card first.
+    if (answers.safety) await keepCard().catch(report);
     else if (answers.safety === false) await page.store.forget("card");
+    await page.store.keep("answeredDay", day);
+    await page.store.keep("lastScores", scoresOf(answers));
   };
-  if (!(await save({ kind: "daily", ...answers }, fault, alsoKeep, stamp))) return;
+  if (!(await save({ kind: "daily", ...answers }, fault, alsoKeep, stamp, isElsewhere))) return;
   emptyForm();
   hideCrisis();
   questions.crisisStays = answers.safety || (await cardStays());

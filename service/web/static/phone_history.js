@@ -93,7 +93,7 @@ function row(item, cravingTitle) {
 // Fetched each time and kept nowhere on the phone.
 export async function showHistory() {
   const words = element("history-words");
-  const { style } = element("history-place").dataset;
+  const style = document.querySelector("link[href$='/phone.css']").href.replace("phone.css", "phone_history.css");
   if (!document.querySelector(`link[href="${style}"]`)) document.head.append(make("link", { rel: "stylesheet", href: style }));
   words.textContent = say("One moment.");
   try {

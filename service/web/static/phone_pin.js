@@ -4,6 +4,7 @@
 import { dayAndTime, dayOf } from "./phone_days.js";
 import { lock } from "./phone_lock.js";
 import { element, page } from "./phone_page.js";
+import { idOf } from "./phone_store.js";
 import { say } from "./phone_words.js";
 
 const ITERATIONS = 310000;
@@ -27,14 +28,17 @@ const pauses = ({ until }) => until > Date.now() && until < Date.now() + LONGEST
 // between saves none. From the fifth wrong one on, each costs a longer pause.
 async function faultOf(pin) {
   if (pin.length < SHORTEST) return say("Only digits, at least four.");
+  // Of this connection alone: another window may connect this phone anew while the PIN is looked at.
+  const deviceId = idOf(await page.store.kept("device"));
   const kept = await page.store.kept("pin");
+  const note = (tries) => page.store.whileStill(deviceId, (store) => store.put({ ...kept, ...tries }, "pin"));
   if (!pauses(kept)) {
     kept.wrong += 1;
     const pause = FIRST_PAUSE_MILLISECONDS * 4 ** (kept.wrong - FREE_TRIES);
     kept.until = kept.wrong < FREE_TRIES ? 0 : Date.now() + Math.min(pause, LONGEST_PAUSE_MILLISECONDS);
-    await page.store.change((store) => store.put(kept, "pin"));
+    await note({});
     if ((await digestOf(pin, kept.salt, kept.iterations)) === kept.digest) {
-      await page.store.change((store) => store.put({ ...kept, wrong: 0, until: 0 }, "pin"));
+      await note({ wrong: 0, until: 0 });
       return "";
     }
   }

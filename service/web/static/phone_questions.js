@@ -1,6 +1,6 @@
 // A questionnaire on the screen: its questions in their exact words, opening and closing it, and where the crisis card
 // stands meanwhile.
-import { answeredElsewhere, closeView, save as saveBody } from "./phone_check_in.js";
+import { closeView, save as saveBody } from "./phone_check_in.js";
 import { dayOf, stampOf } from "./phone_days.js";
 import { fill, isLeft, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
@@ -123,21 +123,15 @@ export async function save() {
   const body = { instrument: code, version, language, answers };
   const isUrgent = urgentQuestion(questions.definition);
   const due = asked;
-  page.busy = true;
-  // A store that cannot be read just now stops no answer: what cannot be kept, either, is said below.
-  const answered = (await page.store.kept("answeredInstruments").catch(report)) || {};
-  page.busy = false;
-  if (answered[code] === due.since) {
-    fault.textContent = answeredElsewhere();
-    return;
-  }
+  // A store that cannot be read just now stops no answer: what cannot be kept, either, is said there.
+  const isElsewhere = async () => ((await page.store.kept("answeredInstruments")) || {})[code] === due.since;
   const alsoKeep = async () => {
+    if (isUrgent) await keepCard().catch(report);
     await markAnswered(page.store, due);
-    if (isUrgent) await keepCard();
   };
   // Begun a moment before the day ended, it is that day's.
   const stamp = sheet.stamp && sheet.day !== dayOf(new Date()) ? sheet.stamp : undefined;
-  if (!(await saveBody(body, fault, alsoKeep, stamp))) return;
+  if (!(await saveBody(body, fault, alsoKeep, stamp, isElsewhere))) return;
   await close();
   emptyItems();
   await keepDraft();

@@ -42,6 +42,8 @@ function put() {
   );
   const change = make("button", { id: "remind-change", type: "button", className: "quiet", textContent: say("Change reminders"), hidden: true });
   element("reminders").replaceChildren(make("h2", { textContent: say("Reminders") }), said, change, form, ...aboutHiding());
+  const deleted = say("Disconnecting deletes what this page keeps here; answers not sent yet stay until you delete them.");
+  element("disconnect-fault").before(make("p", { textContent: deleted }));
   change.addEventListener("click", async () => {
     isOpened = await mayGoOn("remind-said");
     if (isOpened) await tellAll();

@@ -36,8 +36,9 @@ async function hear() {
   // Of the last answer nothing but what the scales mark: a note has no place on this phone once it is sent.
   if (today.last) today.last = scoresOf(today.last);
   today.said_in = language;
-  await page.store.keep("today", today);
   page.today = today;
+  // On a full phone it is shown all the same.
+  await page.store.keep("today", today).catch(report);
   const replaced = (await page.store.kept("replaced")) || [];
   const isOther = today.language !== language || sessionStorage.language;
   // Nothing waits for these, and what goes wrong there is for another time.

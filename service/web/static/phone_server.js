@@ -193,19 +193,18 @@ export async function waitingAnswers(store) {
   return queue.filter((answer) => !answer.refused && device && answer.deviceId === device.deviceId);
 }
 
-// A response to a questionnaire travels alone.
+// A response to a questionnaire travels alone. What became of it.
 async function sendResponse(store, answer, sentAt) {
-  let result = { status: 200 };
   try {
     const body = { ...answer.body, sent_at: sentAt };
     const { response } = await askAsDevice(store, "PUT", `/v1/instrument-responses/${answer.id}`, body);
     // Something in between may have said yes to it.
     if (!response || response.id !== answer.id) throw new Unreachable();
+    return { status: 200 };
   } catch (error) {
     if (!(error instanceof Refused) || !isOfThese(error)) throw error;
-    result = { status: error.status, problem: error.problem };
+    return error;
   }
-  await settle(store, answer, result);
 }
 
 // Send what waits, oldest first. An answer the server refuses stays, marked with why; after a failure that is of this
@@ -213,12 +212,14 @@ async function sendResponse(store, answer, sentAt) {
 export async function sendQueue(store, now) {
   let mostItems = BATCH_ITEMS;
   const passed = new Map();
+  // What cannot be noted here, as on a full phone, holds up none behind it either.
+  const settleOne = (answer, result) => settle(store, answer, result).catch((error) => passed.set(answer.id, error));
   for (;;) {
     const waiting = (await waitingAnswers(store)).filter(({ id }) => !passed.has(id));
     if (!waiting.length) break;
     if (isResponse(waiting[0])) {
       try {
-        await sendResponse(store, waiting[0], now());
+        await settleOne(waiting[0], await sendResponse(store, waiting[0], now()));
       } catch (error) {
         if (isOfAll(error)) throw error;
         // Whatever is wrong with this one holds up none behind it.
@@ -241,11 +242,11 @@ export async function sendQueue(store, now) {
         passed.set(batch[0].id, error);
         continue;
       }
-      results = [{ status: error.status, problem: error.problem }];
+      results = [error];
     }
     for (const [index, result] of results.entries()) {
       if (result.status >= 300 && !isFinal(result.status)) passed.set(waiting[index].id, new Unreachable(result));
-      else await settle(store, waiting[index], result);
+      else await settleOne(waiting[index], result);
     }
     if (results.length < batch.length) throw new Unreachable();
   }

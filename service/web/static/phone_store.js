@@ -13,9 +13,9 @@ function settled(request) {
 
 function committed(transaction) {
   return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
+    transaction.oncomplete = resolve;
+    // Each error of a request in it comes to this.
     transaction.onabort = () => reject(transaction.error);
-    transaction.onerror = () => reject(transaction.error);
   });
 }
 
@@ -57,7 +57,7 @@ export async function openStore(clinic) {
     });
   const write = (name, act) => change(name, (transaction) => act(transaction.objectStore(name)));
 
-  const device = () => read("kept", (store) => store.get("device"));
+  const kept = (key) => read("kept", (store) => store.get(key));
   // Writes only while this phone is connected as that device: another tab may have connected it anew meanwhile.
   const whileStill = (deviceId, act) =>
     write("kept", (store) => {
@@ -73,9 +73,9 @@ export async function openStore(clinic) {
 
   const own = {
     // A page is one device's from its loading to its end, and what it keeps is that one's.
-    deviceId: idOf(await device()),
-    isReplaced: async () => idOf(await device()) !== own.deviceId,
-    kept: (key) => read("kept", (store) => store.get(key)),
+    deviceId: idOf(await kept("device")),
+    isReplaced: async () => idOf(await kept("device")) !== own.deviceId,
+    kept,
     keep: (key, value) => whileStill(own.deviceId, (store) => store.put(value, key)),
     forget: (key) => whileStill(own.deviceId, (store) => store.delete(key)),
     whileStill,
@@ -87,9 +87,9 @@ export async function openStore(clinic) {
     enqueue: (answer, spend = () => {}) =>
       change(["queue", "kept"], (transaction) => {
         transaction.objectStore("queue").put(answer);
-        const kept = transaction.objectStore("kept");
-        kept.get("device").onsuccess = ({ target }) => {
-          if (idOf(target.result) === own.deviceId) spend(kept);
+        const store = transaction.objectStore("kept");
+        store.get("device").onsuccess = ({ target }) => {
+          if (idOf(target.result) === own.deviceId) spend(store);
         };
       }),
     drop: (id) => write("queue", (store) => store.delete(id)),

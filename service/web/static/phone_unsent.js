@@ -35,11 +35,11 @@ export function showUnsent(refused, earlier, device, store, wake) {
 }
 
 function showRefused(refused, store, wake) {
-  const list = element("refused-list");
+  const place = element("refused");
   const shown = refused.map(({ id }) => id).join();
   // A list that is the same is left alone, with what was tapped on it.
-  if (list.dataset.shown === shown) return;
-  list.dataset.shown = shown;
+  if (place.dataset.shown === shown) return;
+  place.dataset.shown = shown;
   const items = refused.map((answer) => {
     const item = make("li");
     const resend = make("button", { type: "button", className: "resend", textContent: say("Send again") });
@@ -51,7 +51,7 @@ function showRefused(refused, store, wake) {
       gone,
     );
     resend.addEventListener("click", async () => {
-      list.dataset.shown = "";
+      place.dataset.shown = "";
       // Of an earlier connection: it waits with those until the client says that it is theirs.
       await store.enqueue({ id: answer.id, deviceId: answer.deviceId, body: answer.body });
       await showQueue(store, wake);
@@ -63,7 +63,9 @@ function showRefused(refused, store, wake) {
     });
     return item;
   });
-  list.replaceChildren(...items);
+  const list = make("ul", { id: "refused-list" });
+  list.append(...items);
+  place.replaceChildren(make("h2", { textContent: say("Not accepted, kept on this phone") }), list);
 }
 
 // Asks once more, and says how many go; a finger that taps twice at once has not read that.
