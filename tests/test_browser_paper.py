@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from service import database as databases
-from tests.axe import faults
+from tests.axe import NARROW, faults
 from tests.browser import watched_context
 from tests.builders import a_client
 from tests.desk_browser import Desk
@@ -56,6 +56,7 @@ async def test_sheets_with_codes_for_phones_are_told_apart_and_tell_of_nobody(de
                 assert word.lower() not in printed.lower().replace(desk.address, ""), word
 
 
+API = "/docs"
 BEARS_NO_NAME = """
   [...document.querySelectorAll("table.list")].flatMap((table) => {
     const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent);
@@ -73,11 +74,26 @@ async def named(page: Page) -> int:
 
 @pytest.mark.parametrize("width", [pytest.param(390, marks=pytest.mark.slow), 320])
 async def test_on_a_narrow_screen_every_number_of_a_table_bears_its_columns_name(desk: Desk, width: int) -> None:
+    """Axe looks at the longest of these pages in the next test."""
     async with watched_context(desk.started, desk.address, width=width) as context:
         await desk.sign_in(context)
         page = await context.new_page()
-        for address in ("/operator", "/staff", "/docs"):
+        for address in ("/operator", "/staff", API):
             await page.goto(address)
             assert await named(page) > 2, address
             assert await page.evaluate(BEARS_NO_NAME) == [], address
-            assert not await faults(page)
+            assert address == API or not await faults(page)
+
+
+@pytest.mark.slow
+async def test_the_description_of_the_api_keeps_nobody_out_on_a_narrow_screen(desk: Desk) -> None:
+    """Its eleven thousand elements take axe half a minute of processor time.
+
+    The quick set has test_browser_pages, where axe looks at the same page wide, with every fold open, in light and in
+    dark, and where it is no wider than a narrow phone.
+    """
+    async with watched_context(desk.started, desk.address, width=NARROW) as context:
+        await desk.sign_in(context)
+        page = await context.new_page()
+        await page.goto(API)
+        assert not await faults(page)
