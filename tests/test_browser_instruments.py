@@ -105,9 +105,9 @@ async def test_answered_offline_the_card_is_there_at_the_tap_and_everything_is_s
         await send(page)
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         await expect(card).to_be_visible()
-        await expect(page.get_by_role("status")).to_contain_text("2 answers are saved on this phone")
+        await expect(page.get_by_role("status")).to_contain_text("saved on this phone and not sent yet: 2")
         await page.reload()
-        await expect(page.get_by_role("status")).to_contain_text("2 answers are saved on this phone")
+        await expect(page.get_by_role("status")).to_contain_text("saved on this phone and not sent yet: 2")
         await expect(page.get_by_role("button", name=PHQ9)).to_be_hidden()
         assert await responses(here) == []
         await online(page)

@@ -75,10 +75,10 @@ async def test_answer_given_offline_survives_a_reload_and_is_sent_once(here: Her
     async with here.connected() as page:
         await page.route("**/v1/**", no_network)
         await answer(page)
-        await expect(page.get_by_role("status")).to_contain_text(f"1 answer is {NOT_SENT}")
+        await expect(page.get_by_role("status")).to_contain_text(f"{NOT_SENT}: 1")
         await page.reload()
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-        await expect(page.get_by_role("status")).to_contain_text(f"1 answer is {NOT_SENT}")
+        await expect(page.get_by_role("status")).to_contain_text(f"{NOT_SENT}: 1")
         assert await here.stored() == []
         await online(page)
         await expect(page.get_by_role("status")).to_contain_text(ARRIVED)

@@ -321,7 +321,7 @@ async def test_an_answer_that_something_in_between_lets_not_through_holds_up_non
         await answer(page, mood=1)
         await page.get_by_role("button", name="Answer again").click()
         await answer(page, mood=2)
-        await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")
+        await expect(page.locator("#sent")).to_contain_text("saved on this phone and not sent yet: 1")
         # And what the clinic has to say is heard.
         async with page.expect_response("**/v1/today*"):
             await page.reload()

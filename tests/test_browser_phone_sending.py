@@ -65,14 +65,14 @@ async def test_an_answer_that_the_clinic_s_server_fails_at_holds_up_none_behind_
             await network_comes_back(page)
         if whole:
             await answered_again(page, mood=1)
-            await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")
+            await expect(page.locator("#sent")).to_contain_text("saved on this phone and not sent yet: 1")
             assert [row["mood"] for row in await here.stored()] == [1]
         await page.get_by_role("button", name=PHQ9).click()
         for item in range(1, 10):
             await page.locator(f'input[name="item.{item}"][value="3"]').check()
         async with page.expect_response("**/v1/instrument-responses/**"):
             await page.locator("#questions-form button[type=submit]").click()
-        await expect(page.locator("#sent")).to_contain_text("1 answer is saved on this phone")
+        await expect(page.locator("#sent")).to_contain_text("saved on this phone and not sent yet: 1")
         async with databases.transaction(here.owner, here.clinic_id) as db:
             assert await db.value("select count(*) from instrument_response where clinic_id = $1", here.clinic_id) == 1
         await page.unroute("**/v1/check-ins/batch")

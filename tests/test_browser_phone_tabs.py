@@ -42,6 +42,25 @@ async def test_a_moment_sent_in_one_window_takes_nothing_of_the_day_s_form_in_an
         assert len(await here.stored()) == 1
 
 
+async def test_a_window_that_has_sent_takes_nothing_that_another_one_fills_in_later(here: Here) -> None:
+    async with here.connected() as page:
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        second = await page.context.new_page()
+        await second.goto(f"/phone/{here.slug}")
+        await second.get_by_role("button", name="Answer again").click()
+        await second.locator("input[name=safety][value=yes]").check()
+        await until(second, KEPT, argument=[here.slug, '"safety","yes"'])
+        await page.get_by_role("button", name="Log a craving now").click()
+        await choose(page, "now.cocaine", 3)
+        await until(page, KEPT, argument=[here.slug, '"now.cocaine","3"'])
+        await page.locator("#moment-later").click()
+        await until(page, KEPT, argument=[here.slug, '"safety","yes"'])
+        await second.reload()
+        await expect(second.locator("input[name=safety][value=yes]")).to_be_checked()
+        await second.close()
+
+
 async def test_a_questionnaire_that_another_window_has_sent_is_not_sent_twice(here: Here) -> None:
     async with here.connected() as page:
         await answer(page)

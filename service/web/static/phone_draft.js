@@ -36,6 +36,7 @@ async function write() {
   const forms = FORMS.map((id, at) => (own[at] ? chosenIn(id) : before.forms[at]));
   if (!forms.some((chosen) => chosen.length)) {
     await page.store.forget("draft");
+    drafting.own.clear();
     return;
   }
   await page.store.keep("draft", {
@@ -47,6 +48,8 @@ async function write() {
     view: page.view,
     forms,
   });
+  // A form that is empty here is nobody's: another tab may begin it.
+  FORMS.forEach((id, at) => forms[at].length || drafting.own.delete(id));
 }
 
 // Part of the writing of the answer that was made of this form.

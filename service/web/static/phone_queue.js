@@ -14,13 +14,10 @@ export async function showQueue(store, wake) {
   const arrivedAt = await store.kept("arrivedAt");
   const device = await store.kept("device");
   let words = "";
-  if (waiting.length === 1) {
-    words = say("1 answer is saved on this phone and not sent yet. It goes out by itself once there is a connection.");
-  } else if (waiting.length) {
-    words = say(
-      "{count} answers are saved on this phone and not sent yet. They go out by themselves once there is a connection.",
-      { count: waiting.length },
-    );
+  if (waiting.length) {
+    words = say("Answers saved on this phone and not sent yet: {count}. They go out by themselves once there is a connection.", {
+      count: waiting.length,
+    });
   } else if (arrivedAt && device) {
     words = say("Arrived at your clinic: {when}.", { when: dayAndTime(new Date(arrivedAt)) });
   }

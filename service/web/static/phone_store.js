@@ -13,7 +13,7 @@ function settled(request) {
 
 function committed(transaction) {
   return new Promise((resolve, reject) => {
-    transaction.oncomplete = resolve;
+    transaction.oncomplete = () => resolve();
     // Each error of a request in it comes to this.
     transaction.onabort = () => reject(transaction.error);
   });
