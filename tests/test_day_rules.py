@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import numpy as np
@@ -49,7 +50,7 @@ def found(
     waning: Waning | None = None,
     improving: Improving | None = None,
     begins: Learning | None = None,
-    known: Found | None = None,
+    known: Iterable[tuple[Rule, date]] | Found = (),
     booked: tuple[date, ...] = (),
     silent_from: date | None = TODAY - timedelta(days=100),
     after_infusion: int | None = None,
@@ -63,7 +64,8 @@ def found(
         begins=begins,
         days_after_infusion=trend.days_since_infusion if after_infusion is None else after_infusion,
     )
-    return day_rules.findings_of_day(day, known or set(), booked_days=booked, silent_from=silent_from)
+    of_days: Found = dict(known) if isinstance(known, dict) else dict.fromkeys(known, Tier.REVIEW)
+    return day_rules.findings_of_day(day, of_days, booked_days=booked, silent_from=silent_from)
 
 
 def rules_of(findings: list[NewFinding]) -> list[tuple[Rule, Tier | None]]:
@@ -86,7 +88,7 @@ def rules_of(findings: list[NewFinding]) -> list[tuple[Rule, Tier | None]]:
     ],
 )
 def test_silence_weighs_more_right_after_an_infusion(
-    silent_days: int, days_since_infusion: int | None, known: Found, gives: list[tuple[Rule, Tier]]
+    silent_days: int, days_since_infusion: int | None, known: set[tuple[Rule, date]], gives: list[tuple[Rule, Tier]]
 ) -> None:
     trend = a_trend(silent_days=silent_days, days_since_infusion=days_since_infusion)
     assert rules_of(found(trend, known=known)) == gives
@@ -116,8 +118,11 @@ def test_waning_is_for_review_unless_the_next_infusion_comes_before_three_quarte
     assert with_booked(late, TODAY - timedelta(days=6)) == (Tier.REVIEW, late.isoformat())
     assert with_booked(in_time, late) == (None, in_time.isoformat())
     assert with_booked(TODAY, late) == (None, TODAY.isoformat())
-    [told] = found(trend, waning=waning, booked=(TODAY + timedelta(days=10),))
-    assert told.numbers["left_at_next_infusion"] == 0.125, "three half-lives of 5 days after the first day"
+    quietly, aloud = ({(Rule.WANING, TODAY - timedelta(days=1)): tier} for tier in (None, Tier.REVIEW))
+    for known, booked, told in ((quietly, (), 1), (quietly, (in_time,), 0), (aloud, (), 0)):
+        assert len(found(trend, waning=waning, booked=booked, known=known)) == told, "one that comes no more is news"
+    [last] = found(trend, waning=waning, booked=(TODAY + timedelta(days=10),))
+    assert last.numbers["left_at_next_infusion"] == 0.125, "three half-lives of 5 days after the first day"
 
 
 def test_an_improvement_is_told_once_in_four_weeks() -> None:

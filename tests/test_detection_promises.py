@@ -131,6 +131,7 @@ def test_the_benefit_of_an_infusion_is_the_mean_over_the_items_that_the_person_a
     rows = State.fresh(1, RULES).rows
     rows["item_answers"][0, :items] = 30
     rows["days_since_infusion"], rows["since_days"] = 1, 28
+    rows["answered_since_infusion"] = True
     rows["cov"] = 0.0
     sd = np.full((1, 3), 1.5)
     rows["mean"][0, 1, :items] = -sd[0, :items] * (LEAST_BENEFIT_SDS + 0.05)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import numpy as np
 import pytest
 
@@ -176,3 +179,34 @@ def test_waning_is_told_of_nobody_who_has_not_answered_since_the_infusion() -> N
     known[:, 101:103] = made.days.scores[:, 101:103]
     trends = fold(State.fresh(60, RULES), Days.of(known, infusion=infusion), RULES)[1]
     assert trends.waning[:, 103:].any()
+
+
+def test_a_pause_after_an_infusion_is_no_answer_since() -> None:
+    made = cohort(8, 60)
+    active, infusion, scores = made.days.active.copy(), made.days.infusion.copy(), made.days.scores.copy()
+    infusion[:, 100:] = False
+    infusion[:, 100] = True
+    active[:, 101:105] = False
+    scores[:, 101:] = np.nan
+    days = dataclasses.replace(made.days, scores=scores, active=active, paused=~active, infusion=infusion)
+    assert not fold(State.fresh(60, RULES), days, RULES)[1].waning[:, 101:].any()
+
+
+def test_a_refit_is_no_evidence_of_a_benefit() -> None:
+    """Somebody who has hardly answered, under a population that infusions help less than was believed at first."""
+    prior = RULES.prior
+    less = [each * 0.25 if 3 <= at < 6 else each for at, each in enumerate(prior.mean)]
+    surer = [
+        [each * (0.3 if 3 <= at < 6 and 3 <= beside < 6 else 1.0) for beside, each in enumerate(row)]
+        for at, row in enumerate(prior.cov)
+    ]
+    refitted = msgspec.structs.replace(
+        RULES, prior=msgspec.structs.replace(prior, mean=tuple(less), cov=tuple(map(tuple, surer)))
+    )
+    scores = np.full((1, 30, 3), np.nan)
+    scores[0, [0, 21]] = (5, 5, 5)
+    infusion = np.zeros((1, 30), dtype=np.bool_)
+    infusion[0, 20] = True
+    before, after = (Days.of(scores[:, part], infusion=infusion[:, part]) for part in (slice(0, 20), slice(20, 30)))
+    state, _ = fold(State.fresh(1, RULES), before, RULES)
+    assert not fold(state, after, refitted)[1].waning.any()

@@ -306,19 +306,6 @@ async def test_an_answer_that_comes_during_a_fold_waits_for_it_and_is_folded_nex
     assert (await trend_of(owner_pool, clinic, client_id))[-1].craving == 0
 
 
-async def test_a_state_of_another_layout_is_folded_again_from_the_first_day(
-    jobs_pool: Pool, owner_pool: Pool, clinic: Clinic
-) -> None:
-    client_id = await a_relapsing_client(owner_pool, clinic)
-    await folded(jobs_pool, clinic, client_id)
-    before = await trend_of(owner_pool, clinic, client_id)
-    async with databases.transaction(owner_pool, clinic.clinic_id) as db:
-        await db.execute("update trend_checkpoint set state = 'old' where clinic_id = $1", clinic.clinic_id)
-        await fold_queue.mark_due(db, client_id, from_day=TODAY, now=NOW)
-    assert (await folded(jobs_pool, clinic, client_id)).client_days == 64
-    assert await trend_of(owner_pool, clinic, client_id) == before
-
-
 async def test_a_course_that_ends_takes_the_days_after_it_out_of_the_trend(
     jobs_pool: Pool, owner_pool: Pool, clinic: Clinic
 ) -> None:

@@ -246,10 +246,10 @@ async def test_one_that_may_go_ahead_now_hides_none_that_may_not_any_more(scene:
     await scene.do(a_hold)
     assert STOPPED in (await scene.desk.get(asked)).text
     both = await scene.asks(day)
-    assert both.count("going=") == 1
+    assert both.count("ahead=") == 1
     await scene.do(a_release_and_a_clearance)
     both = await scene.asks(day)
-    assert both.count("going=") == 2
+    assert both.count("ahead=") == 2
     async with database.transaction(scene.desk.owner, scene.desk.clinic.clinic_id) as db:
         rows = "update gate_check set expires_at = now() where clinic_id = $1 and expires_at is not null"
         await db.execute(rows, db.clinic_id)
@@ -287,7 +287,7 @@ async def test_a_page_that_stands_open_over_midnight_asks_about_its_own_day(scen
     async with database.transaction(scene.desk.owner, scene.desk.clinic.clinic_id) as db:
         await move_infusion(db, scene.infusion_id, datetime.combine(yesterday, time(12), ZONE))
         await it_is_given(db, scene)
-    told = await scene.desk.get(f"/gates/changed?seen=as-it-was-yesterday&going={scene.infusion_id}&day={yesterday}")
+    told = await scene.desk.get(f"/gates/changed?seen=as-it-was-yesterday&ahead={scene.infusion_id}&day={yesterday}")
     assert QUIET in told.text
     assert "<title>" not in told.text
 

@@ -137,7 +137,7 @@ def _rows_of(chunk: Chunk, client: int, days: detection.Days, found: Folded) -> 
     looked_at = day_rules.worth_a_look(found, client)
     looked_at[0] = True
     first_day = date.fromordinal(int(chunk.first_days[client]))
-    known: day_rules.Found = set()
+    known: day_rules.Found = {}
     for column in np.flatnonzero(looked_at).tolist():
         craving, mood, anxiety = (
             None if score != score else int(score) for score in days.scores[client, column].tolist()
@@ -156,7 +156,7 @@ def _rows_of(chunk: Chunk, client: int, days: detection.Days, found: Folded) -> 
         )
         # An infusion that lies ahead in the file was not known on the day, so none is booked.
         for finding in day_rules.findings_of_day(folded, known, booked_days=(), silent_from=first_day):
-            known.add((finding.rule, finding.client_day))
+            known[finding.rule, finding.client_day] = finding.tier
             yield _row(chunk.names[client], finding, folded.trend)
 
 

@@ -113,6 +113,10 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
     since_on = client_day_of(since, view.zone)
     rows = await checkins.days_of(db, client_id, from_day=since_on - timedelta(days=BEFORE_DAYS), until_day=view.day)
     days = [_day(db, row, view.periods, sealer) for row in rows]
+    before = [each for each in days if each.row.counted_at <= since]
+    # Its own day is one of them where it was answered before it.
+    own = any(each.row.client_day == since_on for each in before)
+    before = [each for each in before if each.row.client_day >= since_on - timedelta(days=BEFORE_DAYS - own)]
     reports = await _reports_since(db, client_id, since)
     return BriefFacts(
         client=view.client,
@@ -123,8 +127,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         today=view.day,
         since=since,
         since_appointment=bool(appointments),
-        # Its own day counts where it was answered before it, and the oldest not.
-        before=[each for each in days if each.row.counted_at <= since][-BEFORE_DAYS:],
+        before=before,
         days=[each for each in days if each.row.counted_at > since],
         reports=reports,
         unsafe=[_day(db, row, view.periods, sealer) for row in reports if row.safety],

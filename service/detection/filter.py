@@ -97,6 +97,7 @@ def pass_by(rows: Rows, paused: Flags, heard: Flags) -> None:
     is `heard` of."""
     since = rows["days_since_infusion"]
     rows["days_since_infusion"] = np.where(heard, 0, since + (paused & (since >= 0)))
+    rows["answered_since_infusion"] &= ~heard
 
 
 def person_of(rows: Rows, known: Constants) -> Person:

@@ -146,6 +146,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
     _hear_staff(rows, today.confirmed, today.new_usual, known)
     trends.days_after_infusion[clients, day] = rows["days_since_infusion"]
     rows["days_since_infusion"] = np.where(today.infusion, 0, rows["days_since_infusion"])
+    rows["answered_since_infusion"] &= ~today.infusion
     wanes = waning.waning_of(rows, person.sd, benefit)
     _write(rows, judgement, wanes, answers, person, trends, clients, day)
     rows["day"] += 1
@@ -154,6 +155,7 @@ def _step(rows: Rows, today: Today, context: Context, trends: Trends, clients: C
 def _count(rows: Rows, answers: Flags, answered: Flags) -> None:
     rows["check_ins"] += answered
     rows["check_ins_since_restart"] += answered
+    rows["answered_since_infusion"] |= answered
     rows["silent_days"] = np.where(answered, 0, rows["silent_days"] + 1)
     rows["item_silent_days"] = np.where(answers, 0, rows["item_silent_days"] + 1)
 

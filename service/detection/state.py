@@ -37,6 +37,7 @@ LAYOUT = np.dtype(
         ("item_silent_days", "<i4", (ITEM_COUNT,)),
         ("silent_days", "<i4"),
         ("days_since_infusion", "<i4"),
+        ("answered_since_infusion", "?"),
         # the filter: posterior of (effect, item)
         ("mean", "<f8", (len(EFFECTS), ITEM_COUNT)),
         ("cov", "<f8", (len(EFFECTS) * ITEM_COUNT, len(EFFECTS) * ITEM_COUNT)),
@@ -54,6 +55,9 @@ LAYOUT = np.dtype(
         ("kernel_sum", "<f8", (HALF_LIFE_COUNT,)),
         ("kernel_square", "<f8", (HALF_LIFE_COUNT,)),
         ("kernel_product", "<f8", (HALF_LIFE_COUNT,)),
+        # what the population said of the infusion's effect when this person's learning began
+        ("effect_before", "<f8", (ITEM_COUNT,)),
+        ("effect_before_cov", "<f8", (ITEM_COUNT, ITEM_COUNT)),
         # the limit of this person
         ("raised", "<f8"),
         ("raised_without", "<f8"),
@@ -89,6 +93,9 @@ class State:
         rows["mean"].reshape(n, -1)[:, :known] = prior.mean
         rows["cov"][:, :known, :known] = prior.cov
         rows["cov"][:, known:, known:] = np.array(prior.correlation) * np.outer(sd, sd)
+        effect = slice(ITEM_COUNT, 2 * ITEM_COUNT)
+        rows["effect_before"] = rows["mean"][:, 1]
+        rows["effect_before_cov"] = rows["cov"][:, effect, effect]
         rows["days_since_infusion"] = -1
         rows["log_ratio"] = -np.inf
         rows["level"] = np.nan

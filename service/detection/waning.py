@@ -41,15 +41,12 @@ class Waning(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What the population says: mean and variance of the first day's benefit in points, by how much the noise of the
-    items' mean exceeds one item's variance, counting day-to-day correlation, and mean and covariance of the items'
-    effects (3,), (3, 3)."""
+    """What the population says: mean and variance of the first day's benefit in points, and by how much the noise of
+    the items' mean exceeds one item's variance, counting day-to-day correlation."""
 
     benefit: float
     benefit_var: float
     noise: float
-    effect: Array
-    effect_cov: Array
 
 
 class _Benefit(NamedTuple):
@@ -72,8 +69,6 @@ def expectation_of(rules: Rules) -> Expectation:
         benefit=float(effect.mean()),
         benefit_var=float(effect_cov.mean()),
         noise=float(np.array(prior.correlation).mean()) * correlated,
-        effect=effect,
-        effect_cov=effect_cov,
     )
 
 
@@ -109,8 +104,7 @@ def waning_of(rows: Rows, sd: Array, known: Expectation) -> Waning:
     cumulative = np.cumsum(weight / weight.sum(axis=1, keepdims=True), axis=1)
     low, middle, high = _quantiles(cumulative).T
     since = rows["days_since_infusion"]
-    answered = (since > 0) & (rows["silent_days"] < since)
-    sure = answered & _is_sure(rows, sd, known)
+    sure = (since > 0) & rows["answered_since_infusion"] & _is_sure(rows, sd)
     between = (since >= 1 + middle) & (since < 1 + 2 * middle)
     half_lost, earliest, latest = (np.where(sure, 1 + days, np.nan) for days in (middle, low, high))
     return Waning(half_lost, earliest, latest, sure & between)
@@ -123,11 +117,12 @@ def share_left(half_lost_days: float, days: float) -> float:
     return left
 
 
-def _is_sure(rows: Rows, sd: Array, known: Expectation) -> Flags:
+def _is_sure(rows: Rows, sd: Array) -> Flags:
     """Whether there is a benefit beyond doubt, and by the person's own answers."""
     used = (rows["item_answers"] > 0) / np.maximum((rows["item_answers"] > 0).sum(axis=1, keepdims=True), 1)
     scaled = used / sd
-    before = _benefit(np.broadcast_to(known.effect, scaled.shape), known.effect_cov, scaled)
+    # Against what was believed at first, whatever a refit of the population says by now.
+    before = _benefit(rows["effect_before"], rows["effect_before_cov"], scaled)
     now = _benefit(rows["mean"][:, 1], rows["cov"][:, _EFFECT, _EFFECT], scaled)
     told = before.log_density_of_none() - now.log_density_of_none()
     beyond_doubt = now.mean > np.maximum(LEAST_BENEFIT_SDS, CERTAINTY_SDS * np.sqrt(now.var))

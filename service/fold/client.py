@@ -96,7 +96,9 @@ async def _write(
     await trends.replace(db, from_days, rows)
     await trends.replace_checkpoints(db, from_days, [kept for each in folded for kept in each.checkpoints])
     for each in folded:
-        await _tell(db, each, versions, counts, from_day=from_days[each.facts.client_id], now=now)
+        changed_from = from_days[each.facts.client_id]
+        from_day = max(changed_from, each.facts.due.told_before or changed_from)
+        await _tell(db, each, versions, counts, from_day=from_day, now=now)
     await audit.record_each(db, audit.JOB, "trend.fold", list(from_days), now=now)
     await fold_queue.settle(db, list(from_days))
     counts.clients += len(folded)

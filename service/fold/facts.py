@@ -51,6 +51,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_day: date | None
     checkpoint_state: bytes | None
     newest_day: date | None
+    # What is found of days before it is no news: another version of the detector has judged them.
+    told_before: date | None = None
 
 
 class CoursePeriod(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,15 +190,23 @@ async def as_of(db: Db, client_ids: Sequence[UUID] | None, *, from_day: date) ->
 
 
 def _with_usable_state(db: Db, due: Due) -> Due:
-    """Without its state where another version of the detector wrote it: then the fold begins at the first day."""
+    """Without its state where another version of the detector wrote it: then the fold begins at the first day, and
+    tells of no day that it would not have told of."""
     if due.checkpoint_state is None:
         return due
     try:
         detection.State.from_rows([due.checkpoint_state])
     except detection.StateLayoutError:
         log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
+        newest = due.newest_day or due.checkpoint_day
+        told_before = due.from_day if newest is None else min(due.from_day, newest + timedelta(days=1))
         return msgspec.structs.replace(
-            due, from_day=date.min, checkpoint_day=None, checkpoint_state=None, newest_day=None
+            due,
+            from_day=date.min,
+            checkpoint_day=None,
+            checkpoint_state=None,
+            newest_day=None,
+            told_before=told_before,
         )
     return due
 

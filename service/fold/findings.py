@@ -23,14 +23,17 @@ def of(folded: FoldedClient, *, from_day: date, today: date) -> list[NewFinding]
     facts = folded.facts
     live = facts.due.origin is RecordOrigin.LIVE
     # What stands from before the days in question keeps its place; what stands later is judged anew.
-    known: Found = {(each.rule, each.client_day) for each in facts.standing if each.client_day < from_day}
+    stood: Found = {(each.rule, each.client_day): each.tier for each in facts.standing}
+    known: Found = {place: tier for place, tier in stood.items() if place[1] < from_day}
     findings = []
     for day in folded.days:
         if day.trend.client_day < from_day:
             continue
         silent_from = _asked_since(day.trend.client_day, folded) if live else None
         for finding in day_rules.findings_of_day(day, known, booked_days=facts.booked_days, silent_from=silent_from):
-            known.add((finding.rule, finding.client_day))
+            place = finding.rule, finding.client_day
+            # As it was told, whatever is booked by now.
+            known[place] = stood.get(place, finding.tier)
             late = live and finding.tier is not None and (today - finding.client_day).days > FRESH_DAYS
             findings.append(msgspec.structs.replace(finding, tier=Tier.REVIEW, found_late=True) if late else finding)
     return findings

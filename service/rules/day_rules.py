@@ -31,7 +31,8 @@ IMPROVING_RESTS_DAYS = 28
 # Where the next infusion comes while so much of the last one's benefit is left there is nothing to arrange.
 LEFT_IN_TIME = 0.25
 
-Found = set[tuple[Rule, date]]
+# What was found on which days, and with which tier.
+Found = dict[tuple[Rule, date], Tier | None]
 Scores = tuple[int | None, int | None, int | None]
 UNANSWERED: Scores = (None, None, None)
 
@@ -184,8 +185,9 @@ def findings_of_day(
     findings = []
     if day.explanation is not None and day.onset is not None:
         findings.append(_worsening(day.trend, day.explanation, day.onset))
-    if day.waning is not None and _is_first_since_infusion(day.trend, known):
-        findings.append(_waning(day.trend, day.waning, booked_days))
+    if day.waning is not None:
+        wanes = _waning(day.trend, day.waning, booked_days)
+        findings += [wanes] if _is_news_since_infusion(wanes, day.trend, known) else []
     if day.begins is not None:
         findings.append(_learning(day.trend, day.begins))
     if day.improving is not None and _is_news(day.trend, known):
@@ -256,9 +258,11 @@ def _six(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def _is_first_since_infusion(trend: Trend, known: Found) -> bool:
+def _is_news_since_infusion(wanes: NewFinding, trend: Trend, known: Found) -> bool:
+    """Once an infusion; and once more where nobody was told, for another one was booked, and that one comes no more."""
     since = trend.client_day - timedelta(days=trend.days_since_infusion or 0)
-    return not _is_known(Rule.WANING, since, trend.client_day, known)
+    tiers = [tier for (rule, day), tier in known.items() if rule is Rule.WANING and since <= day <= trend.client_day]
+    return not tiers or (wanes.tier is not None and not any(tiers))
 
 
 def _silence(day: FoldedDay, known: Found, *, silent_from: date) -> list[NewFinding]:

@@ -28,8 +28,9 @@ WHAT_NEXT = {
     429: "Wait a little, then try again.",
 }
 
-# In which fields a form says of what its page told. Nobody has read what came since only because they signed in again.
-LOOKED_AT = frozenset({"seen", "version", "after_version", "known"})
+# In which fields a form says of what its page told. Nobody has read what came since only because they signed in again;
+# and under the id that it had, what did go through is not done twice.
+LOOKED_AT = frozenset({"seen", "version", "after_version", "known", "id"})
 # The same beside a form that the page itself sent, where what was typed still stands.
 WHAT_NEXT_HERE = {
     **WHAT_NEXT,

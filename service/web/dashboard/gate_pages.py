@@ -78,15 +78,15 @@ async def look_at_day(
     desk: NamedDependency[Desk],
     seen: FromQuery[str] = "",
     day: FromQuery[date | None] = None,
-    going: Going = None,
+    ahead: Going = None,
     told: FromQuery[str] = "",
 ) -> Response[Any]:
-    """Whether the day's page would show anything else than what was seen, when these were `going` ahead; of one that
+    """Whether the day's page would show anything else than what was seen, when these were going `ahead`; of one that
     shows it as today, also that its day is over."""
     on = local_times.day_of(day, desk.today)
     found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
     changed = version_of_day(found, on, today=desk.today) != seen
-    return changes.answer(desk, changed=changed, told=told, stopped=await _stopped(desk, found, going))
+    return changes.answer(desk, changed=changed, told=told, stopped=await _stopped(desk, found, ahead))
 
 
 def version_of_day(found: Sequence[Gate], on: date, *, today: date) -> str:
@@ -96,7 +96,7 @@ def version_of_day(found: Sequence[Gate], on: date, *, today: date) -> str:
 
 def _going_ahead(found: Sequence[Gate]) -> str:
     """Which of them the page says may go ahead, for its question what became of them."""
-    return urlencode([("going", gate.slot.infusion_id) for gate in found if _goes_ahead(gate)])
+    return urlencode([("ahead", gate.slot.infusion_id) for gate in found if _goes_ahead(gate)])
 
 
 def _goes_ahead(gate: Gate) -> bool:
@@ -157,13 +157,13 @@ async def look_at_gate(
     desk: NamedDependency[Desk],
     infusion_id: FromPath[UUID],
     seen: FromQuery[str] = "",
-    going: Going = None,
+    ahead: Going = None,
     told: FromQuery[str] = "",
 ) -> Response[Any]:
-    """Whether the gate's page would show anything else than what was seen; `going`: itself, where it might go ahead."""
+    """Whether the gate's page would show anything else than what was seen; `ahead`: itself, where it might go ahead."""
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     shown = await _read(desk, client_id, infusion_id)
-    stopped = await _stopped(desk, [shown.view.gate], going)
+    stopped = await _stopped(desk, [shown.view.gate], ahead)
     return changes.answer(desk, changed=_version_of(shown, now=desk.now) != seen, told=told, stopped=stopped)
 
 

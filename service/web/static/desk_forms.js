@@ -81,6 +81,10 @@
     (document.querySelector("[autofocus]") ?? document.getElementById("main")).focus();
   }
 
+  // The page on which it would come anew opens no more.
+  const GONE =
+    "Nothing was kept: this page cannot be opened any more, or not just now. What you typed still stands here: copy it, then load the page again.";
+
   // By an id that the page gave it, by the version that it changes, or by what it does.
   const isDoneOnce = ({ dataset, elements }) =>
     "makes" in dataset || "until" in dataset || ["id", "version", "seen"].some((name) => elements.namedItem(name));
@@ -118,7 +122,8 @@
       document.getElementById("said").innerHTML = text;
       refused.mark(form, document.getElementById("said"));
       form.dispatchEvent(new Event("refused", { bubbles: true }));
-    } else if (reply.status === 409 && text.includes('id="main"')) showAnew(form, text);
+    } else if (reply.status === 409 && text.includes("data-error")) tell(GONE);
+    else if (reply.status === 409 && text.includes('id="main"')) showAnew(form, text);
     else if (text.includes('id="main"')) show(text);
     else throw new TypeError(`status ${reply.status}`);
   }

@@ -29,7 +29,7 @@ export async function showDay() {
     ? say("Next infusion: {day}, {time}.", { day: weekday(planned), time: clock(planned) })
     : "";
   const due = await showDue();
-  if (page.view === "") await showDraft(due);
+  if (page.view === "") await showDraft(due).catch(report);
   const { view } = page;
   const isOver = endYesterday();
   if (view === "questions") await questions.part.endYesterday();

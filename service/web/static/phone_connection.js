@@ -97,7 +97,9 @@ export async function end(store, deviceId, why, keys) {
       if (said) kept.get("why").onsuccess = ({ target }) => target.result || kept.put(said, "why");
     });
   // A yes that was not sent has brought it, too.
-  if (keys && !element("crisis").hidden) await keepCard().catch(() => {});
+  // Where another window has disconnected this phone, it is gone with everything else.
+  const isFirst = !(await page.store.kept("why").catch(() => null));
+  if (keys && isFirst && !element("crisis").hidden) await keepCard().catch(() => {});
   await soon(PATIENCE_MILLISECONDS, unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));

@@ -83,14 +83,16 @@ export async function keepDraft(event) {
   drafting.busy = false;
 }
 
-const isPast = (at) => isLeft(at) && dayOf(new Date(at)) !== dayOf(new Date());
+// Of another client day than today's, and left since.
+export const isPast = (at, day = dayOf(new Date(at))) => isLeft(at) && day !== dayOf(new Date());
 
 // This client day's or the last hour's; what is older holds the day's form alone, of which endYesterday() leaves what
 // nobody has heard yet. A questionnaire has its own age: taps in the day's form make it no younger.
 function withoutPast(draft) {
   if (!draft) return draft;
   if (isPast(draft.at)) Object.assign(draft, { view: "", forms: [draft.forms[0], [], draft.forms[2]] });
-  if (isPast((draft.sheet || {}).touchedAt || draft.at)) Object.assign(draft, { code: "", forms: [...draft.forms.slice(0, 2), []] });
+  const { touchedAt, day } = draft.sheet || {};
+  if (isPast(touchedAt || draft.at, day)) Object.assign(draft, { code: "", forms: [...draft.forms.slice(0, 2), []] });
   return draft;
 }
 

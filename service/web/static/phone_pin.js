@@ -147,19 +147,21 @@ export async function offerPin() {
     const age = Date.now() - offered;
     return sessionStorage.offerPin === String(offered) && age >= 0 && age < OFFER_MILLISECONDS;
   };
-  if (!isClients()) await chooseLate();
+  // Nor does a clock that was set back since.
+  const since = () => [today(), dayOf(new Date(offered))].sort().at(-1);
+  if (!isClients()) await chooseLate(since);
   else await choosePin(
     say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
-    () => (isClients() ? null : today()),
+    () => (isClients() ? null : since()),
   );
   await page.store.forget("offerPin");
 }
 
 // Chosen later it may be by anybody: what was answered before stays closed.
-const chooseLate = () =>
+const chooseLate = (since = today) =>
   choosePin(
     say("It opens what you answer from today on. Your clinic's new code opens what was before, too: anybody could choose a PIN here."),
-    today,
+    since,
   );
 
 export const openHistoryLock = async () => ((await page.store.kept("pin")) ? openLock() : chooseLate());

@@ -2,7 +2,7 @@
 // stands meanwhile.
 import { closeView, save as saveBody } from "./phone_check_in.js";
 import { dayOf, stampOf } from "./phone_days.js";
-import { fill, isLeft, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
+import { fill, isPast, keepDraft, keptDraft, ownDraft, sheet } from "./phone_draft.js";
 import { keepCard, questions, showDone, showDue } from "./phone_due.js";
 import { mark, unmark } from "./phone_form.js";
 import { inOwnWords, markAnswered } from "./phone_instruments.js";
@@ -24,13 +24,15 @@ export async function show(due) {
   element("items").dataset.code = due.code;
   const draft = await keptDraft();
   emptySheet();
-  if (draft && draft.code === due.code) {
-    Object.assign(sheet, draft.sheet);
+  // What was begun in the time of the questions before these is no answer to them.
+  const isBegun = draft && draft.code === due.code && !((draft.sheet || {}).day < due.since);
+  if (isBegun) {
     fill(draft, "questions-form");
+    Object.assign(sheet, draft.sheet);
   }
   showNeeded(questions.definition);
   enter("questions");
-  await keepDraft();
+  if (isBegun) await keepDraft();
 }
 
 const emptySheet = () => Object.assign(sheet, { day: "", touchedAt: 0, stamp: null });
@@ -57,7 +59,8 @@ export async function endYesterday() {
   takeCardOut();
   emptyItems();
   await closeView();
-  element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
+  const isAsked = page.view === "check-in";
+  element("answers-fault").textContent = isAsked ? say("A new day has begun. Please answer for today.") : "";
   await keepDraft();
   return true;
 }
@@ -78,8 +81,7 @@ function settleCrisis() {
   }
 }
 
-// Begun on a day that is over, and left since.
-const isYesterdays = () => isLeft(sheet.touchedAt) && sheet.day !== dayOf(new Date());
+const isYesterdays = () => isPast(sheet.touchedAt, sheet.day);
 
 // Before `changed`.
 export function touched(event) {
@@ -124,7 +126,7 @@ export async function save() {
   const isUrgent = urgentQuestion(questions.definition);
   const due = asked;
   // A store that cannot be read just now stops no answer: what cannot be kept, either, is said there.
-  const isElsewhere = async () => ((await page.store.kept("answeredInstruments")) || {})[code] === due.since;
+  const isElsewhere = async () => !isUrgent && ((await page.store.kept("answeredInstruments")) || {})[code] === due.since;
   const alsoKeep = async () => {
     if (isUrgent) await keepCard().catch(report);
     await markAnswered(page.store, due);

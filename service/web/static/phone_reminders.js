@@ -116,11 +116,12 @@ async function register({ push, push_key: key }) {
 async function keep(remindAt) {
   const fault = element("remind-fault");
   fault.textContent = "";
+  // As it stands now: it is taken away where the page goes out of sight.
+  const email = element("remind-email").value.trim() || null;
   // Within the tap: after a round trip some browsers do not ask any more.
   const allowed = remindAt && mayShow().catch(() => false);
   try {
     if (await allowed) await register(await askAsDevice(page.store, "GET", "/v1/phone-settings"));
-    const email = element("remind-email").value.trim() || null;
     const body = { remind_time: remindAt, time_zone: zone(), email: remindAt ? email : null };
     tell(await askAsDevice(page.store, "PUT", "/v1/phone-settings/reminder", body));
   } catch (error) {
