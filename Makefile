@@ -67,7 +67,7 @@ crash-test: $(DEVELOPMENT) ## kill web, jobs and PostgreSQL 200 times, and prove
 lint: $(DEVELOPMENT) ## formatting, rules, types, layers, the lock file, the compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(WORKERS)
 	$(BIN)/lint-imports --no-cache
 	$(UV) lock --check
 	$(if $(wildcard compose.yaml),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml)
