@@ -113,9 +113,14 @@ class State:
         body = b"".join(row[_HEADER.size :] for row in stored)
         return cls(np.frombuffer(body, dtype=LAYOUT).copy())
 
+    @staticmethod
+    def head() -> bytes:
+        """The six bytes with which a stored row of this layout begins."""
+        return _HEADER.pack(_MAGIC, LAYOUT_VERSION)
+
     def to_rows(self) -> list[bytes]:
-        """One versioned row of bytes a client (about 12 kB)."""
-        head = _HEADER.pack(_MAGIC, LAYOUT_VERSION)
+        """One versioned row of bytes a client (about 11 kB)."""
+        head = self.head()
         return [head + self.rows[i : i + 1].tobytes() for i in range(len(self.rows))]
 
     def take(self, indexes: npt.ArrayLike) -> State:

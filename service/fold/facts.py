@@ -51,8 +51,9 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_day: date | None
     checkpoint_state: bytes | None
     newest_day: date | None
+    newest_layout: bytes | None
     # What is found of days before it is no news: another version of the detector has judged them.
-    told_before: date | None = None
+    told_before: date | None
 
 
 class CoursePeriod(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,12 +132,7 @@ with due as (
 select
   due.client_id, due.from_day, due.version, c.time_zone, c.enrolled_on, c.origin,
   checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state,
-  (
-    select max(t.client_day)
-    from trend_checkpoint t
-    where t.clinic_id = $1
-      and t.client_id = due.client_id
-  ) as newest_day
+  newest.client_day as newest_day, newest.layout as newest_layout, null::date as told_before
 from due
 join client c
   on c.clinic_id = $1
@@ -150,6 +146,14 @@ left join lateral (
   order by t.client_day desc
   limit 1
 ) checkpoint on true
+left join lateral (
+  select t.client_day, substring(t.state for 6) as layout
+  from trend_checkpoint t
+  where t.clinic_id = $1
+    and t.client_id = due.client_id
+  order by t.client_day desc
+  limit 1
+) newest on true
 order by due.client_id
 """
 
@@ -163,7 +167,8 @@ async def due(db: Db, client_ids: Sequence[UUID] | None, *, limit: int, now: dat
 AS_OF = """
 select
   c.client_id, $3::date as from_day, '' as version, c.time_zone, c.enrolled_on, c.origin,
-  checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state, null::date as newest_day
+  checkpoint.client_day as checkpoint_day, checkpoint.state as checkpoint_state, null::date as newest_day,
+  null::bytea as newest_layout, null::date as told_before
 from client c
 left join lateral (
   select t.client_day, t.state
@@ -192,23 +197,30 @@ async def as_of(db: Db, client_ids: Sequence[UUID] | None, *, from_day: date) ->
 def _with_usable_state(db: Db, due: Due) -> Due:
     """Without its state where another version of the detector wrote it: then the fold begins at the first day, and
     tells of no day that it would not have told of."""
-    if due.checkpoint_state is None:
+    if not _is_outdated(due):
         return due
+    log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
+    newest = due.newest_day or due.checkpoint_day
+    told_before = due.from_day if newest is None else min(due.from_day, newest + timedelta(days=1))
+    return msgspec.structs.replace(
+        due,
+        from_day=date.min,
+        checkpoint_day=None,
+        checkpoint_state=None,
+        newest_day=None,
+        told_before=told_before,
+    )
+
+
+def _is_outdated(due: Due) -> bool:
+    """Whether another version wrote the state that the fold would begin with or, where there is none, what is kept."""
+    if due.checkpoint_state is None:
+        return due.newest_layout is not None and due.newest_layout != detection.State.head()
     try:
         detection.State.from_rows([due.checkpoint_state])
     except detection.StateLayoutError:
-        log.warning("fold_state_outdated", extra={"clinic_id": db.clinic_id, "client_id": due.client_id})
-        newest = due.newest_day or due.checkpoint_day
-        told_before = due.from_day if newest is None else min(due.from_day, newest + timedelta(days=1))
-        return msgspec.structs.replace(
-            due,
-            from_day=date.min,
-            checkpoint_day=None,
-            checkpoint_state=None,
-            newest_day=None,
-            told_before=told_before,
-        )
-    return due
+        return True
+    return False
 
 
 HOLD = """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 
 import msgspec
 
-from schemas.alert import NewFinding, Tier
+from schemas.alert import NewFinding, Rule, Tier
 from schemas.client import RecordOrigin
 from service.facts import pauses
 from service.fold.days import FoldedClient
@@ -32,11 +32,24 @@ def of(folded: FoldedClient, *, from_day: date, today: date) -> list[NewFinding]
         silent_from = _asked_since(day.trend.client_day, folded) if live else None
         for finding in day_rules.findings_of_day(day, known, booked_days=facts.booked_days, silent_from=silent_from):
             place = finding.rule, finding.client_day
+            if place not in stood and _stands_later(finding, stood, facts.infusion_days):
+                continue
             # As it was told, whatever is booked by now.
             known[place] = stood.get(place, finding.tier)
             late = live and finding.tier is not None and (today - finding.client_day).days > FRESH_DAYS
             findings.append(msgspec.structs.replace(finding, tier=Tier.REVIEW, found_late=True) if late else finding)
     return findings
+
+
+def _stands_later(finding: NewFinding, stood: Found, infusion_days: Collection[date]) -> bool:
+    """Whether it was told on a later day that the same infusion's benefit wanes, for until then another was booked."""
+    if finding.rule is not Rule.WANING or finding.tier is None:
+        return False
+    later = [day for (rule, day), tier in stood.items() if rule is Rule.WANING and tier is not None]
+    return any(
+        finding.client_day < day and not any(finding.client_day < each <= day for each in infusion_days)
+        for day in later
+    )
 
 
 def _asked_since(day: date, folded: FoldedClient) -> date:

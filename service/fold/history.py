@@ -59,4 +59,6 @@ def _due(client: _Live, now: datetime) -> Due:
         checkpoint_day=since if client.enrolled_on < since else None,
         checkpoint_state=None,
         newest_day=None,
+        newest_layout=None,
+        told_before=None,
     )

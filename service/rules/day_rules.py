@@ -211,7 +211,9 @@ def _worsening(trend: Trend, explanation: Explanation, onset: Onset) -> NewFindi
 
 
 def _waning(trend: Trend, waning: Waning, booked_days: Collection[date]) -> NewFinding:
-    booked_on = min((day for day in booked_days if day >= trend.client_day), default=None)
+    # One of yesterday may be recorded a day late.
+    from_day = trend.client_day - timedelta(days=1)
+    booked_on = min((day for day in booked_days if day >= from_day), default=None)
     given_on = trend.client_day - timedelta(days=trend.days_since_infusion or 0)
     left = 0.0 if booked_on is None else share_left(waning.days, (booked_on - given_on).days)
     numbers: dict[str, object] = {

@@ -98,8 +98,8 @@ export async function end(store, deviceId, why, keys) {
     });
   // A yes that was not sent has brought it, too.
   // Where another window has disconnected this phone, it is gone with everything else.
-  const isFirst = !(await page.store.kept("why").catch(() => null));
-  if (keys && isFirst && !element("crisis").hidden) await keepCard().catch(() => {});
+  const before = await page.store.kept("why").catch(() => "");
+  if (keys && (!before || before === "lost") && !element("crisis").hidden) await keepCard().catch(() => {});
   await soon(PATIENCE_MILLISECONDS, unsubscribe());
   // On a full phone it is not said why.
   await ending(why).catch(() => ending(""));

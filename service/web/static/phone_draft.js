@@ -20,7 +20,7 @@ export const sheet = { day: "", touchedAt: 0, stamp: null };
 
 // `own`: the forms that were touched here, `touchedAt` when last; of the others another tab may have kept something.
 const drafting = { busy: false, again: false, own: new Set(), touchedAt: 0 };
-export const ownDraft = (id) => drafting.own.add(id);
+export const ownDraft = (id, isOwn = true) => drafting.own[isOwn ? "add" : "delete"](id);
 
 // Also where the phone's clock was set meanwhile; not one that was never touched.
 export const isLeft = (touchedAt) => touchedAt && Math.abs(Date.now() - touchedAt) > LEFT_MILLISECONDS;

@@ -33,6 +33,8 @@ export async function show(due) {
   showNeeded(questions.definition);
   enter("questions");
   if (isBegun) await keepDraft();
+  // What was begun of others keeps its place until something is tapped here.
+  else ownDraft("questions-form", false);
 }
 
 const emptySheet = () => Object.assign(sheet, { day: "", touchedAt: 0, stamp: null });
