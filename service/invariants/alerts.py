@@ -49,8 +49,7 @@ where a.state in ('open', 'dispatched')
         where back.clinic_id = e.clinic_id
           and back.alert_id = e.alert_id
           and back.kind = 'given_back'
-          and back.alert_event_id > e.alert_event_id
-            and back.happened_at <= e.happened_at + interval '1 minute'
+          and back.happened_at between e.happened_at and e.happened_at + interval '1 minute'
       )
   ) <= $1
 group by a.clinic_id
