@@ -17,7 +17,7 @@ from schemas.course import Substance
 from service import database as databases
 from service.database import Pool
 from service.people import audit, devices
-from tests.browser import watched_context
+from tests.browser import until, watched_context
 from tests.builders import a_client, a_clinic, an_infusion
 from tests.house import House
 
@@ -50,6 +50,24 @@ ARRIVED = "Arrived at your clinic"
 SHELL_IS_KEPT = """
 async () => navigator.serviceWorker.controller !== null && (await caches.match(location.pathname)) !== undefined
 """
+
+
+COVER_IS_KEPT = """
+(slug) => new Promise((resolve) => {
+  indexedDB.open(`neap-${slug}`).onsuccess = ({ target: { result } }) => {
+    result.transaction("kept").objectStore("kept").get("covered").onsuccess = ({ target }) => {
+      result.close();
+      resolve(target.result === true);
+    };
+  };
+})
+"""
+
+
+async def hide(page: Page, here: Here) -> None:
+    """One tap, once it is written down, too."""
+    await page.get_by_role("button", name="Hide this page").click()
+    await until(page, COVER_IS_KEPT, argument=here.slug)
 
 
 async def an_hour_later(page: Page, slug: str) -> None:

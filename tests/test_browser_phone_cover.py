@@ -7,15 +7,7 @@ from playwright.async_api import Page, expect
 
 from tests.axe import faults
 from tests.browser import until
-from tests.phone_browser import (
-    ARRIVED,
-    KEPT,
-    SHELL_IS_KEPT,
-    Here,
-    answer,
-    connect_without_a_pin,
-    no_network,
-)
+from tests.phone_browser import ARRIVED, KEPT, SHELL_IS_KEPT, Here, answer, connect_without_a_pin, hide, no_network
 from tests.phone_pin import PIN, connect_with_a_pin, fill_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -44,7 +36,7 @@ async def test_the_cover_comes_off_without_a_network_also_after_a_new_release(he
         async with page.expect_response("**/phone_pin.js"):
             await page.reload()
         await until(page, PIN_IS_KEPT)
-        await page.get_by_role("button", name="Hide this page").click()
+        await hide(page, here)
         await page.context.set_offline(True)
         await page.reload()
         await page.get_by_role("button", name="Notes").dblclick()
@@ -56,7 +48,7 @@ async def test_the_cover_says_why_it_stays_where_what_asks_for_the_pin_cannot_be
     async with here.page() as page:
         await connect_with_a_pin(page, here)
         await until(page, SHELL_IS_KEPT)
-        await page.get_by_role("button", name="Hide this page").click()
+        await hide(page, here)
         await page.evaluate("caches.delete('parts')")
         await page.context.route("**/phone_pin.js", no_network)
         await page.reload()
@@ -98,7 +90,7 @@ async def test_one_tap_covers_the_page_and_only_the_client_comes_back(here: Here
         await answer(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         await open_history(page, PIN)
-        await page.get_by_role("button", name="Hide this page").click()
+        await hide(page, here)
         await expect(page.locator("#history")).to_be_hidden()
         assert await page.title() == "Notes"
         await page.reload()

@@ -15,7 +15,7 @@ from service import database as databases
 from tests.browser import until
 from tests.builders import a_client, a_clinic
 from tests.house import House
-from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin, hide
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -87,7 +87,7 @@ async def test_leaving_the_page_and_coming_back_finds_what_was_chosen(here: Here
 async def test_covering_the_page_takes_nothing_that_was_chosen_also_where_it_is_loaded_anew(here: Here) -> None:
     async with here.connected() as page:
         await half_answered(page, here)
-        await page.get_by_role("button", name="Hide this page").click()
+        await hide(page, here)
         await page.reload()
         await expect(page.get_by_role("button", name="Notes")).to_be_visible()
         await expect(page.locator("#check-in")).to_be_hidden()

@@ -27,6 +27,7 @@ from tests.phone_browser import (
     answer,
     choose,
     connect_without_a_pin,
+    hide,
     registration_of,
 )
 
@@ -124,7 +125,7 @@ async def test_the_contacts_stay_through_reloads_until_the_client_day_ends(here:
 async def test_covering_the_page_drops_the_contacts_from_what_is_kept(here: Here) -> None:
     async with here.connected() as page:
         await yes_to_safety(page)
-        await page.get_by_role("button", name="Hide this page").click()
+        await hide(page, here)
         await page.reload()
         await page.get_by_role("button", name="Notes").dblclick()
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
