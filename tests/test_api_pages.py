@@ -7,7 +7,9 @@ import re
 import httpx
 import pytest
 
+from service.config import Config
 from service.web.dashboard import api_pages
+from tests import web
 
 
 async def test_the_page_tells_every_operation_and_every_shape(http: httpx.AsyncClient) -> None:
@@ -91,3 +93,13 @@ async def test_who_may_use_an_operation_is_told(http: httpx.AsyncClient) -> None
 )
 def test_what_a_value_may_be_is_said_in_words(schema: dict[str, object], words: str) -> None:
     assert api_pages.kind_of(schema).words == words
+
+
+async def test_both_are_made_once_a_process_since_anybody_may_ask(settings: Config) -> None:
+    async with web.running(settings) as application, web.client_of(application) as http:
+        first = [(await http.get(path)).content for path in ("/docs", "/v1/openapi.json")]
+        page, description = application.state.api_page, application.state.openapi
+        assert first == [page.encode(), description]
+        assert [(await http.get(path)).content for path in ("/docs", "/v1/openapi.json")] == first
+        assert application.state.api_page is page
+        assert application.state.openapi is description

@@ -72,11 +72,15 @@ class Pages:
             "signed_tenths": signed_tenths,
         }
 
+    def render(self, template: str, context: Mapping[str, object]) -> str:
+        """The text of a page alone, where it is kept for everybody."""
+        return self._environment.get_template(template).render(context)
+
     def show(
         self, template: str, context: Mapping[str, object], *, status: int = 200, headers: Mapping[str, str] = HEADERS
     ) -> Response[str]:
         """A page, or a part of one."""
-        text = self._environment.get_template(template).render(context)
+        text = self.render(template, context)
         return Response(text, status_code=status, media_type=MediaType.HTML, headers=dict(headers))
 
 

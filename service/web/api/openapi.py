@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -217,7 +218,15 @@ def _holds(annotation: object, kind: type) -> bool:
 @get("/v1/openapi.json", opt={"access": Permission.COME_IN}, summary="This description", tags=["Description"])
 async def get_openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The API's description, OpenAPI 3.1."""
-    return Response(msgspec.json.encode(describe(request.app)), media_type="application/json")
+    return Response(await asyncio.to_thread(_as_json, request.app), media_type="application/json")
+
+
+def _as_json(app: Litestar) -> bytes:
+    """Made at the first request and kept: the routes stay while the process runs, and anybody may ask for it."""
+    if "openapi" not in app.state:
+        app.state.openapi = msgspec.json.encode(describe(app))
+    held: bytes = app.state.openapi
+    return held
 
 
 ROUTES = [get_openapi]

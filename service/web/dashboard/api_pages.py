@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from litestar import Request, Response, Router, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.di import NamedDependency
+from litestar.enums import MediaType
 
 from service.people.access import Permission
 from service.web import page_problems
 from service.web.api import openapi
+from service.web.pages import HEADERS, Pages
 from service.web.services import Services
 
 Schema = Mapping[str, Any]
@@ -183,15 +186,26 @@ def _bounds(schema: Schema, of: str, unit: str) -> str:
 @get("/docs", opt={"access": Permission.COME_IN})
 async def show_api(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Response[str]:
     """The API for people: every operation, who may use it, what it takes and gives."""
-    description = openapi.describe(request.app)
+    text = await asyncio.to_thread(_page, request.app, services.pages)
+    return Response(text, media_type=MediaType.HTML, headers=dict(HEADERS))
+
+
+def _page(app: Litestar, pages: Pages) -> str:
+    """Made at the first request and kept, as the description is."""
+    if "api_page" not in app.state:
+        app.state.api_page = pages.render("api.html", _context(openapi.describe(app)))
+    held: str = app.state.api_page
+    return held
+
+
+def _context(description: Mapping[str, Any]) -> dict[str, object]:
     schemes = description["components"]["securitySchemes"]
-    context = {
+    return {
         "info": description["info"],
         "credentials": {name: _plain(scheme["description"]) for name, scheme in schemes.items()},
         "groups": operations_of(description),
         "shapes": shapes_of(description),
     }
-    return services.pages.show("api.html", context)
 
 
 ROUTES = (
