@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
@@ -80,9 +82,15 @@ async def create(
     return Clinic(clinic_id=db.clinic_id, slug=slug, name=name, time_zone=time_zone)
 
 
+@functools.cache
+def time_zones() -> Sequence[str]:
+    """The IANA names that this server knows, in order. Kept: looking through the zones' files takes 20 ms."""
+    return tuple(sorted(available_timezones()))
+
+
 def refuse_unknown_zone(time_zone: str) -> None:
     """Raises Invalid unless this server knows the zone by that name."""
-    if time_zone not in available_timezones():
+    if time_zone not in time_zones():
         raise errors.Invalid(
             "Unknown time zone.", fields=(errors.FieldFault("time_zone", "an IANA name such as America/Chicago"),)
         )

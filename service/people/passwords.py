@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -22,13 +23,24 @@ SHORTEST = 12
 LONGEST = 256
 
 
+def _hasher() -> argon2.PasswordHasher:
+    return argon2.PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIBIBYTES, parallelism=LANES)
+
+
+@functools.cache
+def _nobodys() -> str:
+    """What the password of an account that is not there is compared with."""
+    return _hasher().hash("a password that opens nothing")
+
+
 class Passwords:
     """Hashes and verifies; one per process, since it bounds how many run at once."""
 
     def __init__(self) -> None:
-        self._hasher = argon2.PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIBIBYTES, parallelism=LANES)
+        self._hasher = _hasher()
         self._turn = asyncio.Semaphore(AT_ONCE)
-        self._nobodys = self._hasher.hash("a password that opens nothing")
+        # Here, not at the first sign-in: that one would take twice as long, and tell of an account that is not there.
+        self._nobodys = _nobodys()
 
     async def hash(self, password: str) -> str:
         """The encoded argon2id hash. Raises Invalid where the password is too short, or too long to be one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -87,6 +88,12 @@ class Services(msgspec.Struct, frozen=True):
     stopping: asyncio.Event
 
 
+@functools.cache
+def _pages(*, is_demo: bool) -> Pages:
+    """The templates, compiled as they are asked for, and the files: both stay as they are while the process runs."""
+    return Pages(Assets(), is_demo=is_demo)
+
+
 @asynccontextmanager
 async def opened(config: Config, master: Sealer | None = None) -> AsyncIterator[Services]:
     """Open what the web process holds, and close it again; `master` where the key was proved already.
@@ -106,7 +113,7 @@ async def opened(config: Config, master: Sealer | None = None) -> AsyncIterator[
                 views=ClinicViews(pool),
                 hinter=hinter,
                 door=Door(pool, master),
-                pages=Pages(Assets(), is_demo=config.demo),
+                pages=_pages(is_demo=config.demo),
                 passwords=Passwords(),
                 charts=charts,
                 pulse=Pulse(pool),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import segno
 from litestar import Request, Response, Router, get, post
@@ -19,7 +18,7 @@ from service import errors, ids
 from service.alerting import leases
 from service.desk import client_page
 from service.facts import courses, fold_queue
-from service.people import audit, clients, consents, devices, staff
+from service.people import audit, clients, clinics, consents, devices, staff
 from service.people.access import Permission
 from service.web import desk_page, page_problems
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, sent_id
@@ -35,7 +34,7 @@ async def show_new(desk: NamedDependency[Desk]) -> Response[Any]:
     context = {
         "substances": list(Substance),
         "colleagues": await _colleagues(desk),
-        "zones": sorted(available_timezones()),
+        "zones": clinics.time_zones(),
         "fresh_id": ids.new(),
     }
     return await desk_page.show(desk, "client_new.html", context, here="/caseload")
@@ -77,7 +76,7 @@ def _faults_of(form: dict[str, str]) -> list[errors.FieldFault]:
     faults = []
     if not form.get("given_name", "").strip():
         faults.append(errors.FieldFault("given_name", "what the client is called"))
-    if form.get("time_zone") not in available_timezones():
+    if form.get("time_zone") not in clinics.time_zones():
         faults.append(errors.FieldFault("time_zone", "one of the list"))
     return faults
 
@@ -123,7 +122,7 @@ async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]
         "team": await client_page.team_of(desk.db, client_id, now=desk.now),
         "colleagues": await _colleagues(desk),
         "roles": CARE_TEAM_ROLES,
-        "zones": sorted(available_timezones()),
+        "zones": clinics.time_zones(),
         **await _consents(desk, client_id),
     }
     return await desk_page.show(desk, "client_manage.html", context, here="/caseload")

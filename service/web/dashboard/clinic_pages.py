@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -163,7 +162,7 @@ async def _name_page(
         "name": name,
         "time_zone": time_zone,
         "shown": shown,
-        "zones": sorted(available_timezones()),
+        "zones": clinics.time_zones(),
         "moved": moved,
         "former": [(each, names.get(each.changed_by, "")) for each in await clinics.former(desk.db)],
     }
