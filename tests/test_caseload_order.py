@@ -20,7 +20,7 @@ from service.database import Db, Pool
 from service.desk import caseload, caseload_filter
 from service.desk import names as names_module
 from service.desk.caseload import Caseload, Line
-from service.facts import pauses
+from service.facts import courses, pauses
 from service.people import access, clients
 from service.people.access import Permission
 from tests.appointments import a_session_of
@@ -72,6 +72,21 @@ async def test_the_order_is_that_of_need_whatever_the_names_and_sessions_are(db:
         if alert is not None:
             await an_alert(db, client_id, *alert, now=NOW)
     assert await names(db) == [name for name, _, _ in need]
+
+
+async def test_who_was_discharged_stands_last_but_for_what_is_asked_of_somebody_today(db: Db) -> None:
+    for name, tier in (("Ada", None), ("Bea", Tier.REVIEW), ("Cleo", Tier.TODAY), ("Dora", Tier.URGENT)):
+        client_id = await followed(db, name, Status.ON_TRACK)
+        (course,) = await courses.of(db, client_id)
+        await courses.end(db, course.course_id, ended_on=TODAY, now=NOW)
+        if tier is not None:
+            await an_alert(db, client_id, Rule.WORSENING, tier, now=NOW)
+    await followed(db, "Vera", Status.WATCH)
+    found = await the_caseload(db)
+    assert [line.client.given_name for line in found.lines] == ["Dora", "Cleo", "Vera", "Ada", "Bea"]
+    assert [line.client.given_name for line in found.waiting] == ["Dora", "Cleo"]
+    assert found.waiting_by_mark == {"urgent": 1, "alert": 1}
+    assert [line.mark for line in found.lines] == ["urgent", "discharged", "watch", "discharged", "discharged"]
 
 
 async def test_among_equals_the_next_session_comes_first_and_nobody_booked_comes_last_by_name(db: Db) -> None:

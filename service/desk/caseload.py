@@ -341,29 +341,29 @@ def _line(
 
 
 def _needs(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | None) -> bool:
-    """Whether somebody is asked for: by an open alert or by the status; after discharge only by what is urgent.
+    """Whether somebody is asked for: by an open alert or by the status; after discharge only by what cannot wait.
 
     In a pause the status is that of the day before it, and asks for nobody.
     """
     if client.origin is not RecordOrigin.LIVE:
         return False
     if client.discharged:
-        return _is_urgent(alerts)
+        return _asks_today(alerts)
     if pause is not None:
         return bool(alerts)
     return bool(alerts) or client.status in (Status.NOT_ON_TRACK, Status.NO_DATA)
 
 
-def _is_urgent(alerts: Sequence[OpenAlert]) -> bool:
-    return bool(alerts) and alerts[0].tier is Tier.URGENT
+def _asks_today(alerts: Sequence[OpenAlert]) -> bool:
+    return bool(alerts) and alerts[0].tier <= Tier.TODAY
 
 
 def _urgency(client: ClientLine, alerts: Sequence[OpenAlert], pause: Pause | None) -> int:
     """0 urgent, then not on track, no data, another open alert, watch, learning, on track; paused, discharged last."""
-    if _is_urgent(alerts):
+    if alerts and alerts[0].tier is Tier.URGENT:
         return 0
     if client.discharged:
-        return 9
+        return OTHER_ALERT if _asks_today(alerts) else 9
     if pause is not None:
         return OTHER_ALERT if alerts else 7
     by_status = {
