@@ -41,7 +41,7 @@ export async function showDay() {
   // A tap meanwhile has opened another one.
   if (page.view !== view) return;
   // What nobody has heard of a day before has no time any more.
-  if (isAnswered && asked(element("answers")) && (isOver || !form.stamp)) page.again = true;
+  if (isAnswered && asked(element("answers")) && (isOver || !form.stamp)) page.again = form.again = true;
   if (!page.again && isAnswered) showDone();
   else showQuestions(last);
 }
@@ -121,7 +121,7 @@ async function showDraft(due) {
 }
 
 export async function answerAgain(event) {
-  page.again = true;
+  page.again = form.again = true;
   // Answered in another window: what stands here already is sent.
   if (page.view === "check-in") return saveAnswer(event);
   enter("check-in");
@@ -136,7 +136,7 @@ function emptyForm() {
   element("answers-fault").textContent = "";
   element("more").open = false;
   page.leaveOut = "";
-  form.touchedAt = form.stamp = null;
+  form.again = form.touchedAt = form.stamp = null;
   endAgain();
   ownDraft("answers");
   keepDraft();
@@ -209,7 +209,7 @@ export async function saveAnswer(event) {
   const [day, stamp] = form.stamp && form.day !== dayOf(now) ? [form.day, form.stamp] : [dayOf(now), stampOf(now)];
   // A yes waits for no second tap.
   const isElsewhere = async () =>
-    !page.again && !answers.safety && (await page.store.kept("answeredDay")) === day;
+    !form.again && !answers.safety && (await page.store.kept("answeredDay")) === day;
   const alsoKeep = async () => {
     // Where there is no room for one, there may be for another; the card first.
     if (answers.safety) await keepCard().catch(report);

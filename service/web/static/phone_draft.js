@@ -11,8 +11,8 @@ const FORMS = ["answers", "moment-form", "questions-form"];
 const LEFT_MILLISECONDS = 60 * 60 * 1000;
 
 // The day's form on the screen: the client day and the substances that it asks about, when it was last touched, and the
-// time and zone of the last touch within that day.
-export const form = { day: "", substances: [], touchedAt: null, stamp: null };
+// time and zone of the last touch within that day, and whether it is another answer of a day that has one.
+export const form = { day: "", substances: [], touchedAt: null, stamp: null, again: false };
 export const moment = { substances: [], touchedAt: null };
 // The questionnaire on the screen: the client day on which it was begun, when it was last touched, and the time and zone
 // of the last touch within that day.
