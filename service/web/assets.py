@@ -82,7 +82,9 @@ def _read(path: Path) -> Asset:
 def _asset(path: Path, written: bytes) -> Asset:
     content = _slim(path, written)
     kind = KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return Asset(content, compression.smaller(content), kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
+    # A phone keeps the entry's few kilobytes on a patchy network.
+    packed = compression.smaller(content, densely=path.name == phone_scripts.ENTRY)
+    return Asset(content, packed, kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
 
 
 def _slim(path: Path, content: bytes) -> bytes:

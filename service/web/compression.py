@@ -10,9 +10,12 @@ import gzip
 from typing import Any
 
 from litestar import Request
+from zopfli.gzip import compress as zopfli
 
 VARIES = {"Vary": "Accept-Encoding"}
 ENCODED = {"Content-Encoding": "gzip"}
+# Of Zopfli's search; more of them save a thousandth.
+PASSES = 2
 
 
 def accepts(request: Request[Any, Any, Any]) -> bool:
@@ -24,7 +27,10 @@ def accepts(request: Request[Any, Any, Any]) -> bool:
     return False
 
 
-def smaller(content: bytes) -> bytes | None:
-    """The content compressed, the same bytes each time; None where that makes it no smaller."""
-    compressed = gzip.compress(content, 9, mtime=0)
+def smaller(content: bytes, *, densely: bool = False) -> bytes | None:
+    """The content compressed, the same bytes each time; None where that makes it no smaller.
+
+    Densely: 3 % smaller in ten times the time, for what is made once and sent often.
+    """
+    compressed: bytes = zopfli(content, numiterations=PASSES) if densely else gzip.compress(content, 9, mtime=0)
     return compressed if len(compressed) < len(content) else None
