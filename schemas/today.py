@@ -13,7 +13,10 @@ from schemas.instrument_response import DueInstrument
 
 
 class NextInfusion(msgspec.Struct, frozen=True, kw_only=True):
+    """`at_clinic`: the day and time of `planned_at` on the clinic's own clock, "2026-11-24T09:30"."""
+
     planned_at: datetime
+    at_clinic: str
 
 
 class LastInfusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +30,9 @@ class Today(msgspec.Struct, frozen=True, kw_only=True):
     """`due`: no daily check-in is stored yet for `client_day`. `substances`: in the order asked, the primary first.
 
     `paused`: a pause covers the day. Nobody is reminded; an answer is still taken.
-    `seen_at`: when somebody of the team last took on what an answer gave rise to, within two days; only where the
-    clinic tells it, and no promise. `instruments`: the questionnaires that are due, what waits longest first.
+    `seen_at`: when somebody of the team last took on what answers gave rise to, within two days and since the newest
+    answer came; only where the clinic tells it, and no promise. `last`: the newest with any score. `instruments`: the
+    questionnaires that are due, what waits longest first.
     `language`: as the client chose it, or first read; None until then. `reminder_zone`: whose clock reminders follow,
     as a phone named it; None without reminders.
     """

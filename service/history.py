@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from schemas.alert import Rule
 from schemas.checkin import CheckIn, Kind
 from schemas.instrument import Instrument
 from schemas.today import LastInfusion, NextInfusion, Today
@@ -20,6 +21,15 @@ from service.people.devices import DeviceClient
 
 # Older than that, it is no answer any more to what the client sees on the phone.
 SEEN_FOR = timedelta(days=2)
+# Whoever takes on what these found has looked at answers.
+RULES_OF_ANSWERS = [
+    Rule.SAFETY,
+    Rule.OPIOID_USE,
+    Rule.OTHER_USE,
+    Rule.INSTRUMENT_SAFETY,
+    Rule.WORSENING,
+    Rule.WANING,
+]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +86,27 @@ where a.clinic_id = $1
   and a.origin = 'live'
   and e.kind = 'acknowledged'
   and e.happened_at > $3
+  and exists (
+    select
+    from finding f
+    where f.clinic_id = a.clinic_id
+      and f.alert_id = a.alert_id
+      and f.rule = any ($4)
+  )
+  and not exists (
+    select
+    from check_in newer
+    where newer.clinic_id = a.clinic_id
+      and newer.client_id = a.client_id
+      and newer.received_at > e.happened_at
+  )
+  and not exists (
+    select
+    from instrument_response newer
+    where newer.clinic_id = a.clinic_id
+      and newer.client_id = a.client_id
+      and newer.received_at > e.happened_at
+  )
   and not exists (
     select
     from alert_event back
@@ -90,8 +121,18 @@ where a.clinic_id = $1
 async def _seen_at(db: Db, client_id: UUID, view: ClinicView, *, now: datetime) -> datetime | None:
     if not view.tell_seen:
         return None
-    found = await db.value(SEEN_AT, db.clinic_id, client_id, now - SEEN_FOR)
+    found = await db.value(SEEN_AT, db.clinic_id, client_id, now - SEEN_FOR, RULES_OF_ANSWERS)
     return found if isinstance(found, datetime) else None
+
+
+def _has_scores(row: checkins.CheckInRow) -> bool:
+    return bool(row.craving) or row.mood is not None or row.anxiety is not None
+
+
+def _next_infusion(planned_at: datetime, view: ClinicView) -> NextInfusion:
+    """As the clinic tells it: the phone may be in another zone, or set to one."""
+    at_clinic = planned_at.astimezone(view.zone).replace(tzinfo=None)
+    return NextInfusion(planned_at=planned_at, at_clinic=at_clinic.isoformat(timespec="minutes"))
 
 
 async def today_of(
@@ -103,8 +144,8 @@ async def today_of(
     zone = client_day.zone_or_none(time_zone or asked.client.time_zone) or view.zone
     today = client_day.of(now, zone)
     recent = await checkins.history(db, client_id, limit=10)
-    daily = [row for row in recent if row.kind is Kind.DAILY]
-    last = (await _shown(db, client_id, daily[:1], master=master, view=view))[:1]
+    scored = [row for row in recent if row.kind is Kind.DAILY and _has_scores(row)]
+    last = (await _shown(db, client_id, scored[:1], master=master, view=view))[:1]
     given = [each.given_at for each in await infusions.of(db, client_id) if each.given_at is not None]
     planned = await infusions.next_planned_of(db, client_id, now=now)
     chosen = await phone_settings.of(db, client_id)
@@ -115,7 +156,7 @@ async def today_of(
         paused=pauses.covering(asked.pauses, today) is not None,
         substances=courses.active_on(asked.substances, today),
         last=last[0] if last else None,
-        next_infusion=NextInfusion(planned_at=planned.planned_at) if planned else None,
+        next_infusion=_next_infusion(planned.planned_at, view) if planned else None,
         instruments=instrument_log.due_of(asked, today),
         last_infusion=LastInfusion(number=len(given), days_ago=(today - client_day.of(max(given), zone)).days)
         if given

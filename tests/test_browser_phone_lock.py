@@ -137,6 +137,26 @@ async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here)
         await expect(page.locator("#pin")).to_be_hidden()
 
 
+async def test_help_and_hide_stay_in_reach_while_a_pin_is_asked_and_whoever_hides_declines_nothing(here: Here) -> None:
+    async with here.page(width=320) as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#pin-first")).to_be_focused()
+        await page.get_by_text("Need help now?").click()
+        await expect(page.locator("#pin #help-card").get_by_role("link", name="988")).to_be_visible()
+        await page.get_by_text("Need help now?").click()
+        await page.get_by_role("button", name="Hide this page").click()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
+        await expect(page.locator("#pin, .top")).to_have_count(2)
+        for each in ("#pin", ".top"):
+            await expect(page.locator(each)).to_be_hidden()
+        await page.get_by_role("button", name="Notes").dblclick()
+        await expect(page.locator("body > .top")).to_be_visible()
+        await page.reload()
+        await fill_pin(page, "4711", again="4711")
+        await expect(page.locator("#pin")).to_be_hidden()
+
+
 async def test_who_opens_the_page_after_it_was_closed_on_the_offer_chooses_for_later_answers_only(here: Here) -> None:
     await answered_earlier(here)
     async with here.page() as page:

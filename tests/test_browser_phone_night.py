@@ -82,6 +82,8 @@ async def test_answers_begun_before_four_and_sent_after_it_are_sent_whole_for_th
         assert str(item["answered_at"])[11:16] == local
         assert (item["safety"], item["note"]) == (True, "Half an hour of writing")
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await a_round(page)
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         # And the new day has its own questions.
         await page.reload()
         await expect(page.locator("#day")).not_to_have_text(day)

@@ -21,7 +21,7 @@ from service.facts import courses, infusions
 from service.facts.infusion_days import Timeline
 from service.people.audit import COMMAND
 from tests.appointments import a_given_infusion
-from tests.builders import a_client, a_clinic, a_phone, days_of
+from tests.builders import a_client, a_clinic, a_phone, an_answer, days_of
 from tests.desk import a_person, a_session, an_alert
 from tests.folding import findings_of, trend_of
 from tests.treatment import Treated, a_treated_client, an_infusion_planned, fields_of, induction, monday_after
@@ -328,6 +328,9 @@ async def test_where_the_clinic_tells_it_the_phone_says_that_the_team_has_seen_t
     acknowledged = await treated.http.post(f"/v1/alerts/{alert_id}/acknowledge", headers=treated.person.bearer)
     assert acknowledged.status_code == 200
     assert await seen_at() is not None
+    async with database.transaction(treated.owner, treated.clinic.clinic_id) as db:
+        await an_answer(db, treated.client_id, treated.today + timedelta(days=1))
+    assert await seen_at() is None, "nobody has seen the newest answer"
     del chosen["tell_seen"]
     assert (await treated.http.post("/settings/seen", data=chosen, headers=admin.cookie)).status_code == 303
     assert await seen_at() is None

@@ -20,14 +20,9 @@ export async function showDay() {
     show("waiting");
     return;
   }
-  const { next_infusion: next } = page.today;
-  const planned = next ? new Date(next.planned_at) : null;
   showNotice();
   element("seen").hidden = !page.today.seen_at;
-  element("next-infusion").hidden = !planned;
-  element("next-infusion").textContent = planned
-    ? say("Next infusion: {day}, {time}.", { day: weekday(planned), time: clock(planned) })
-    : "";
+  showNextInfusion();
   const due = await showDue();
   if (page.view === "") await showDraft(due).catch(report);
   const { view } = page;
@@ -36,7 +31,9 @@ export async function showDay() {
   // Never takes away what is on the screen; the questions of a new day replace an empty form.
   if (["moment", "questions", "history"].includes(view)) return;
   if (view === "check-in" && asked(element("answers")) && !isOver) return;
-  const isAnswered = await answeredToday();
+  // Sent in the first hours of a new day it was of the one before: its thanks stay a while.
+  const isThanked = view === "done" && page.thankedAt && !isLeft(page.thankedAt);
+  const isAnswered = isThanked || (await answeredToday());
   const last = await lastScores();
   // A tap meanwhile has opened another one.
   if (page.view !== view) return;
@@ -44,6 +41,19 @@ export async function showDay() {
   if (isAnswered && asked(element("answers")) && (isOver || !form.stamp)) page.again = form.again = true;
   if (!page.again && isAnswered) showDone();
   else showQuestions(last);
+}
+
+const MINUTE_MILLISECONDS = 60 * 1000;
+
+// By the clinic's clock: there it takes place, wherever this phone is, or thinks it is.
+function showNextInfusion() {
+  const { planned_at: plannedAt, at_clinic: atClinic = plannedAt } = page.today.next_infusion || {};
+  const [instant, there] = [plannedAt, atClinic].map((text) => new Date(text));
+  const words = element("next-infusion");
+  words.hidden = !(instant > new Date());
+  if (words.hidden) return;
+  const asTold = say("Next infusion: {day}, {time}.", { day: weekday(there), time: clock(there) });
+  words.textContent = Math.abs(instant - there) >= MINUTE_MILLISECONDS ? `${asTold} ${say("By the clinic's clock.")}` : asTold;
 }
 
 const ownNotice = element("monitoring").textContent;
@@ -154,6 +164,13 @@ export async function closeAgain() {
   await keepDraft();
 }
 
+// What the clinic said of answers before is not said of this one.
+async function keepUnseen() {
+  element("seen").hidden = true;
+  page.today.seen_at = null;
+  await page.store.keep("today", page.today);
+}
+
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
 // Nor is anything sent that another window has sent while this form stood here.
 export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), isElsewhere = async () => false) {
@@ -170,6 +187,7 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), i
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
     await page.store.enqueue(answer, spend(fault.closest("form").id));
     // It is saved: what is only remembered beside it may fail.
+    await keepUnseen().catch(report);
     await alsoKeep().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
     await showQueue(page.store, wake).catch(report);
@@ -189,7 +207,7 @@ export async function saveAnswer(event) {
     showQuestions(await lastScores());
     return;
   }
-  const { answers, missing, nothing } = readAnswers(element("answers"));
+  const { answers, missing, nothing, isBare } = readAnswers(element("answers"));
   const fault = element("answers-fault");
   if (nothing) {
     fault.textContent = say("Please answer at least one question.");
@@ -215,12 +233,13 @@ export async function saveAnswer(event) {
     if (answers.safety) await keepCard().catch(report);
     else if (answers.safety === false) await page.store.forget("card");
     await page.store.keep("answeredDay", day);
-    await page.store.keep("lastScores", scoresOf(answers));
+    if (!isBare) await page.store.keep("lastScores", scoresOf(answers));
   };
   if (!(await save({ kind: "daily", ...answers }, fault, alsoKeep, stamp, isElsewhere))) return;
   emptyForm();
   hideCrisis();
   questions.crisisStays = answers.safety || (await cardStays());
+  page.thankedAt = Date.now();
   await showDue();
   showDone();
   await sendSaved();

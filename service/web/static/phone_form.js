@@ -73,7 +73,8 @@ export function readCravings(form, name) {
   return Object.fromEntries(chosenOnes.map((input) => [input.name.split(".")[1], Number(input.value)]));
 }
 
-// What is filled in, as the server wants it; `missing` are the scales left empty, `nothing` that no scale is answered.
+// What is filled in, as the server wants it; `missing` are the scales left empty, `isBare` that all of them are, and
+// `nothing` that nothing else is answered either.
 export function readAnswers(form) {
   const used = Array.from(form.querySelectorAll("input[name=used]:checked"), (box) => box.value);
   const safety = chosen(form, "safety");
@@ -88,5 +89,6 @@ export function readAnswers(form) {
   const missing = scales()
     .filter((scale) => chosen(form, scale.dataset.scale) === null)
     .map((scale) => ({ words: scale.querySelector("legend").textContent.split(",")[0].toLowerCase(), scale }));
-  return { answers, missing, nothing: missing.length === scales().length && safety === null && !used.length && !answers.note };
+  const isBare = missing.length === scales().length;
+  return { answers, missing, isBare, nothing: isBare && safety === null && !used.length && !answers.note };
 }

@@ -20,10 +20,14 @@ function drawn(name, attributes, text) {
   return shape;
 }
 
-// The newest daily check-in of each client day; moments stand by themselves.
+const hasScores = ({ craving, mood, anxiety }) => Object.keys(craving).length || (mood ?? anxiety ?? null) !== null;
+
+// Of each client day the newest daily check-in that has scores: as the clinic counts. Moments stand by themselves.
 function daysOf(items) {
   const days = new Map();
-  for (const item of items) if (item.kind === "daily" && !days.has(item.client_day)) days.set(item.client_day, item);
+  for (const item of items) {
+    if (item.kind === "daily" && hasScores(item) && !days.has(item.client_day)) days.set(item.client_day, item);
+  }
   return days;
 }
 

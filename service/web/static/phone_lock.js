@@ -25,6 +25,7 @@ export function setCovered(covered) {
   document.body.classList.toggle("covered", covered);
   document.body.classList.remove("closed");
   element("cover").hidden = !covered;
+  element("cover-fault").textContent = "";
   document.title = covered ? say("Notes") : "Neap";
   if (covered) element("cover-help").replaceChildren(...element("help-card").cloneNode(true).childNodes);
 }

@@ -51,7 +51,8 @@ const make = (name, properties = {}) => Object.assign(document.createElement(nam
 // It comes with this part: an opening takes none of it.
 function put() {
   const digits = (id, words) => {
-    const input = make("input", { id, type: "password", inputMode: "numeric", autocomplete: "off", maxLength: 8 });
+    const properties = { id, type: "password", inputMode: "numeric", autocomplete: "off", maxLength: 8, autofocus: true };
+    const input = make("input", properties);
     return [make("label", { htmlFor: id, textContent: words }), input];
   };
   const first = digits("pin-first", say("Four to eight digits"));
@@ -77,6 +78,8 @@ function put() {
   document.body.append(dialog);
 }
 
+const isHidden = () => document.body.classList.contains("covered");
+
 // The dialog, until `judge(pin, again)` has no fault to tell; true where the door is open. `why`: of a new one.
 function askPin(title, why, judge) {
   if (!element("pin")) put();
@@ -88,14 +91,19 @@ function askPin(title, why, judge) {
   element("pin-old").hidden = Boolean(why);
   for (const input of [first, again]) input.value = "";
   fault.textContent = "";
+  // Help and Hide stay in reach, but where the page is hidden already: there nothing says what it is.
+  const top = document.querySelector(".top");
+  if (!isHidden()) dialog.prepend(top);
   dialog.showModal();
   return new Promise((resolve) => {
     const end = (opened) => {
       dialog.onclose = null;
       dialog.close();
+      document.querySelector("main").before(top);
       resolve(opened);
     };
-    dialog.onclose = () => resolve(false);
+    dialog.onclose = () => end(false);
+    element("hide").onclick = () => end(false);
     element("pin-cancel").onclick = () => end(false);
     element("pin-old").onclick = () => {
       end(false);
@@ -154,7 +162,8 @@ export async function offerPin() {
     say("It keeps others who pick up this phone from reading your past answers, and from leaving or disconnecting in your name. You can do without one."),
     () => (isClients() ? null : since()),
   );
-  await page.store.forget("offerPin");
+  // Whoever hid the page has not said yet that they do without one.
+  if (!isHidden()) await page.store.forget("offerPin");
 }
 
 // Chosen later it may be by anybody: what was answered before stays closed.
