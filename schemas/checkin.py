@@ -18,9 +18,15 @@ NOTE_CHARACTERS = 2_000
 
 Score = Annotated[int, Meta(ge=0, le=10, description="0 to 10, whole")]
 AwareTime = Annotated[datetime, Meta(tz=True)]
+# Whatever a phone calls its zone: an answer is not refused for it.
 ZoneName = Annotated[
     str,
-    Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$(?!\n)", description="IANA time zone of the phone"),
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[ -~]+$(?!\n)",
+        description="Time zone of the phone: an IANA name, or the offset that a phone without one tells (-05:00)",
+    ),
 ]
 
 

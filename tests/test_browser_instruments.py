@@ -88,6 +88,18 @@ async def test_what_is_due_is_offered_after_the_check_in_and_arrives_once(here: 
         assert await alerts(here) == 0
 
 
+async def test_an_urgent_answer_is_sent_at_the_first_tap_whatever_is_left_out(here: Here) -> None:
+    async with here.connected() as page:
+        await check_in(page)
+        await page.get_by_role("button", name=PHQ9).click()
+        await tap(page, "9", 1)
+        await send(page)
+        await expect(page.locator("#done #crisis")).to_be_visible()
+        await expect(page.get_by_role("status")).to_contain_text(ARRIVED)
+        assert await responses(here) == [("phq9", None, list("12345678"))]
+        assert await alerts(here) == 1
+
+
 async def test_answered_offline_the_card_is_there_at_the_tap_and_everything_is_sent_once(here: Here) -> None:
     async with here.connected() as page:
         await page.route("**/v1/**", no_network)

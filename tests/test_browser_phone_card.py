@@ -61,6 +61,15 @@ async def test_it_stays_for_six_hours_and_until_the_client_day_ends(
         await expect(page.locator("#crisis")).to_be_hidden()
 
 
+async def test_a_yes_alone_is_sent_at_the_first_tap_whatever_is_left_out(here: Here) -> None:
+    async with here.connected() as page:
+        await page.locator("input[name=safety][value=yes]").check()
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#done #crisis")).to_be_visible()
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        assert [(row["safety"], row["mood"]) for row in await here.stored()] == [(True, None)]
+
+
 async def test_it_is_in_sight_in_each_view_that_is_opened_after_a_yes(here: Here) -> None:
     async with here.connected() as page:
         await page.locator("input[name=safety][value=yes]").check()

@@ -36,3 +36,8 @@ async def test_large_letters_hold_for_the_questions_too_and_run_nowhere_out_of_t
         assert word is not None
         assert hide["y"] + hide["height"] <= word["y"] or hide["x"] + hide["width"] <= word["x"]
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        await page.locator("#answers button[type=submit]").click()
+        for part in ("#due .big", "#items .score"):
+            await expect(page.locator(part).first).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320, part
+            await page.locator(part).first.click()

@@ -75,6 +75,14 @@ async def test_wrong_clock_is_corrected_by_the_skew_of_the_first_receipt(
     assert abs(datetime.fromisoformat(body["counted_at"]) - (now - timedelta(hours=1))) < timedelta(minutes=1)
 
 
-async def test_unknown_zone_is_flagged_and_the_clinics_is_used(http: httpx.AsyncClient, here: Setting) -> None:
-    body = (await put(http, here.phone, form_now(time_zone="Mars/Olympus"))).json()["check_in"]
+@pytest.mark.parametrize("name", ["Mars/Olympus", "+05:30", "(GMT-5) Bogota & Lima", "../../x"])
+async def test_unknown_zone_is_flagged_and_the_clinics_is_used(
+    http: httpx.AsyncClient, here: Setting, name: str
+) -> None:
+    body = (await put(http, here.phone, form_now(time_zone=name))).json()["check_in"]
     assert body["zone_known"] is False
+
+
+async def test_a_phone_that_tells_an_offset_counts_its_days_by_it(http: httpx.AsyncClient, here: Setting) -> None:
+    body = (await put(http, here.phone, form_now(time_zone="-05:00"))).json()["check_in"]
+    assert body["zone_known"] is True

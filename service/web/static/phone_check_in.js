@@ -62,7 +62,9 @@ const ownNotice = element("monitoring").textContent;
 export function showNotice() {
   const { paused, substances, monitoring, said_in: saidIn } = page.today;
   const told = saidIn === language ? monitoring : ownNotice;
-  const words = paused || !substances.length ? say("Nobody looks for changes in your answers just now.") : told;
+  const nobody = say("Nobody looks for changes in your answers just now.");
+  const yes = say("A yes to the question about safety still reaches your team.");
+  const words = !substances.length ? nobody : paused ? `${nobody} ${yes}` : told;
   for (const each of document.querySelectorAll("[data-monitoring]")) each.textContent = words;
 }
 
@@ -214,7 +216,8 @@ export async function saveAnswer(event) {
     return;
   }
   const left = missing.map((scale) => scale.words).join(", ");
-  if (left && page.leaveOut !== left) {
+  // Nor does a yes wait for what is left out.
+  if (left && !answers.safety && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: {left}. Answer, or tap Send again to leave it out.", { left });
     mark(

@@ -94,6 +94,18 @@ function row(item, cravingTitle) {
   return line;
 }
 
+// The check-ins of the days that are drawn, and some before them: a page holds 200, with moments fewer days than that.
+async function recentItems() {
+  const items = [];
+  let next = "";
+  do {
+    const reply = await askAsDevice(page.store, "GET", `/v1/check-ins?limit=200${next && `&before=${next}`}`);
+    items.push(...reply.items);
+    next = reply.next && encodeURIComponent(reply.next);
+  } while (next && dayNumber(items[0].client_day) - dayNumber(items.at(-1).client_day) < DAYS);
+  return items;
+}
+
 // Fetched each time and kept nowhere on the phone.
 export async function showHistory() {
   const words = element("history-words");
@@ -101,7 +113,7 @@ export async function showHistory() {
   if (!document.querySelector(`link[href="${style}"]`)) document.head.append(make("link", { rel: "stylesheet", href: style }));
   words.textContent = say("One moment.");
   try {
-    const { items: all } = await askAsDevice(page.store, "GET", "/v1/check-ins?limit=200");
+    const all = await recentItems();
     const { since } = await page.store.kept("pin");
     const items = all.filter(({ client_day: day }) => !since || day >= since);
     if (page.view !== "history") return;

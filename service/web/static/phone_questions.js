@@ -113,7 +113,9 @@ export async function save() {
     return;
   }
   const left = missing.map(({ number }) => number).join(", ");
-  if (left && page.leaveOut !== left) {
+  const isUrgent = urgentQuestion(questions.definition);
+  // What is urgent waits for no second tap.
+  if (left && !isUrgent && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: question {left}. Answer, or tap Send again to leave it out.", { left });
     mark(
@@ -125,7 +127,6 @@ export async function save() {
   // Back may close it while the phone is asked.
   const { code, version, language } = questions.definition;
   const body = { instrument: code, version, language, answers };
-  const isUrgent = urgentQuestion(questions.definition);
   const due = asked;
   // A store that cannot be read just now stops no answer: what cannot be kept, either, is said there.
   const isElsewhere = async () => !isUrgent && ((await page.store.kept("answeredInstruments")) || {})[code] === due.since;

@@ -3,5 +3,5 @@
 
 export const language = document.documentElement.lang;
 
-// A text, with what stands in braces replaced by its value.
-export const say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+// A text, with what stands in braces replaced by its value; one that ends in a point, as "a.m.", ends the sentence, too.
+export const say = (text, values = {}) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]).replace("..", ".");
