@@ -230,7 +230,6 @@ async def test_questions_are_asked_in_the_client_s_language_and_the_answer_says_
         # The card stands among the questions, and is the page's own.
         await expect(page.locator("#items #crisis")).to_contain_text("No tiene que pasar por esto a solas")
         assert await page.locator("#crisis").get_attribute("lang") == "es"
-        await page.locator("#questions-form button[type=submit]").click()
         async with page.expect_response("**/v1/instrument-responses/*"):
             await page.locator("#questions-form button[type=submit]").click()
         async with databases.transaction(here.owner, here.clinic_id) as db:

@@ -186,19 +186,20 @@ async def test_neither_is_one_left_beneath_another_view_and_what_nobody_has_hear
         await connected_at(page, here, start)
         await four_taps(page)
         await write(page, "Please call me")
+        await page.locator("input[name=used][value=opioid]").check()
         await page.locator("input[name=safety][value=yes]").check()
         await page.get_by_role("button", name="Log a craving now").click()
         await page.clock.set_fixed_time(start + timedelta(hours=30))
         await page.locator("#moment-later").click()
         await expect(page.locator("#answers-fault")).to_contain_text("A new day has begun.")
-        await expect(page.locator("#check-in input:checked")).to_have_count(1)
+        await expect(page.locator("#check-in input:checked")).to_have_count(2)
         await expect(page.locator("#note")).to_have_value("Please call me")
         await expect(page.locator("input[name=safety][value=yes]")).to_be_checked()
         await expect(page.locator("#crisis")).to_be_visible()
         await four_taps(page)
         await send(page)
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        assert [(row["mood"], row["safety"]) for row in await here.stored()] == [(4, True)]
+        assert [(row["mood"], row["used"], row["safety"]) for row in await here.stored()] == [(4, ["opioid"], True)]
 
 
 async def test_what_nobody_has_heard_outlives_the_night_also_where_the_page_was_loaded_anew(here: Here) -> None:

@@ -71,6 +71,7 @@ async def test_a_note_sent_after_the_day_s_answers_takes_them_out_of_no_chart(he
         await page.get_by_role("button", name="Answer again").click()
         await page.locator("#more summary").click()
         await page.get_by_label("Note for your care team").fill("One more thing")
+        await page.get_by_label("Cocaine", exact=True).check()
         send = page.get_by_role("button", name="Send", exact=True)
         await send.click()
         await expect(page.locator("#answers-fault")).to_contain_text("Not answered")
@@ -81,6 +82,8 @@ async def test_a_note_sent_after_the_day_s_answers_takes_them_out_of_no_chart(he
         await fill_pin(page, "4711", again="4711")
         # Two cravings, mood and anxiety.
         await expect(page.locator("#history svg circle")).to_have_count(4)
+        await page.get_by_text("As a list").click()
+        await expect(page.locator("#history-table")).to_contain_text("Used since last time: Cocaine")
         await page.locator("#history-close").click()
         await page.get_by_role("button", name="Answer again").click()
         await expect(page.locator("#answers .score.last")).to_have_count(4)

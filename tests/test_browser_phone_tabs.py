@@ -129,14 +129,18 @@ async def test_a_yes_is_sent_at_the_first_tap_also_where_another_window_has_sent
         await second.close()
 
 
-async def test_an_answer_outlives_a_browser_that_clears_what_the_page_kept(here: Here) -> None:
+@pytest.mark.parametrize("offline", [False, True])
+async def test_an_answer_outlives_a_browser_that_clears_what_the_page_kept(here: Here, *, offline: bool) -> None:
     async with here.connected() as page:
         await page.locator("input[name=safety][value=yes]").check()
         for name in ("craving.cocaine", "craving.alcohol", "mood", "anxiety"):
             await choose(page, name, 5)
         browser = await page.context.new_cdp_session(page)
         await browser.send("Storage.clearDataForOrigin", {"origin": here.address, "storageTypes": "all"})
+        await page.context.set_offline(offline)
         await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
+        await page.context.set_offline(False)
         await expect(page.locator("#connect-why")).to_contain_text("no longer connected")
         await expect(page.locator("#connect #crisis").get_by_role("link", name="988")).to_be_visible()
         await page.get_by_label("Code from your clinic").fill(await here.code())

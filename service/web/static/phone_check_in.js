@@ -69,15 +69,17 @@ export function showNotice() {
 }
 
 // A form that was left open is not the new day's, and goes: true where it did. What nobody has heard yet stays in sight,
-// for the client to send or not: a note, and a yes to the question of safety.
+// for the client to send or not: a note, what was used since last time, and a yes to the question of safety.
 function endYesterday() {
   if (form.day === dayOf(new Date()) || !isLeft(form.touchedAt)) return false;
   const { note, safety } = element("answers").elements;
   const [words, answer] = [note.value, safety.value];
+  const used = Array.from(element("used").querySelectorAll("input:checked"));
   emptyForm();
   note.value = words;
   if (answer === "yes") safety.value = answer;
-  element("more").open = Boolean(words) || answer === "yes";
+  for (const box of used) box.checked = true;
+  element("more").open = Boolean(words || used.length) || answer === "yes";
   keepDraft();
   element("answers-fault").textContent = say("A new day has begun. Please answer for today.");
   return true;

@@ -20,6 +20,13 @@ function drawn(name, attributes, text) {
   return shape;
 }
 
+const USED = {
+  alcohol: () => say("Alcohol"),
+  cocaine: () => say("Cocaine"),
+  opioid: () => say("Heroin or another opioid"),
+  other: () => say("Something else"),
+};
+
 const hasScores = ({ craving, mood, anxiety }) => Object.keys(craving).length || (mood ?? anxiety ?? null) !== null;
 
 // Of each client day the newest daily check-in that has scores: as the clinic counts. Moments stand by themselves.
@@ -86,6 +93,8 @@ function row(item, cravingTitle) {
     ...(item.mood === null ? [] : [`${say("Mood")} ${item.mood}`]),
     ...(item.anxiety === null ? [] : [`${say("Anxiety")} ${item.anxiety}`]),
   ];
+  if (item.used) scores.push(`${say("Used since last time")}: ${item.used.map((name) => USED[name]()).join(", ") || say("Nothing")}`);
+  if (item.safety !== null) scores.push(say("The question about safety: answered"));
   const at = `${day}, ${clock(new Date(item.answered_at))}`;
   const said = [...scores, ...(item.note ? [item.note] : [])].join(" · ");
   for (const text of [item.kind === "moment" ? `${at} · ${say("Craving now")}` : at, said]) {

@@ -8,7 +8,15 @@ export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 // Whatever is on this page, in its forms or under way was that connection's; no browser fills forms in again after this.
-export const loadAnew = () => location.replace(location.pathname);
+// Where the browser has cleared what was kept, and there is no network, help stays on this page until there is one.
+export async function loadAnew() {
+  const isKept = window.caches && (await caches.match(location.pathname).catch(() => null));
+  if (isKept || navigator.onLine) location.replace(location.pathname);
+  else {
+    show("connect");
+    window.addEventListener("online", loadAnew, { once: true });
+  }
+}
 
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
