@@ -314,6 +314,12 @@ async def test_page_of_an_unknown_clinic_says_where_to_ask(http: httpx.AsyncClie
     reply = await http.get("/phone/nowhere")
     assert reply.status_code == 404
     assert "ask your clinic" in reply.text
+    assert "desk" not in reply.text.split("<main")[1]
+
+
+async def test_an_address_typed_with_capitals_leads_to_the_clinic_s_own(here: Here) -> None:
+    reply = await here.http.get(f"/phone/{CLINIC.capitalize()}")
+    assert (reply.status_code, reply.headers["location"]) == (303, f"/phone/{CLINIC}")
 
 
 async def test_page_is_the_same_for_everybody_and_runs_only_our_scripts(here: Here) -> None:

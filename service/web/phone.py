@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, Router, get
@@ -29,6 +30,7 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
         "detail": "There is no clinic of this name here.",
         "faults": (),
         "next": "Please ask your clinic for its link.",
+        "of_phone": True,
     }
 )
 COOKIE = "neap-language"
@@ -70,6 +72,9 @@ async def phone(
 ) -> Response[bytes] | Response[str] | Response[None]:
     """The page a client opens on their phone, by the link or QR code that the clinic gave."""
     clinic = await _clinic(services, slug)
+    if clinic is None and slug != slug.lower():
+        # Typed by hand, on a keyboard that begins with a capital.
+        return go_to(f"/phone/{quote(slug.lower(), safe='')}")
     if clinic is None:
         return services.pages.show("error.html", UNKNOWN_CLINIC, status=404)
     if language is not None and language in languages.names():
