@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from service import database as databases
+from tests.builders import an_answer
 from tests.phone_browser import ARRIVED, NOT_SENT, Here, answer, no_network, told
-from tests.phone_pin import fill_pin
+from tests.phone_pin import PIN, connect_with_a_pin, fill_pin
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -91,3 +93,16 @@ async def test_a_note_sent_after_the_day_s_answers_takes_them_out_of_no_chart(he
         await told(page)
         await page.get_by_role("button", name="Answer again").click()
         await expect(page.locator("#answers .score.last")).to_have_count(4)
+
+
+async def test_the_chart_holds_all_of_its_days_however_much_was_sent_in_the_last_ones(here: Here) -> None:
+    today = datetime.now(UTC).date()
+    async with databases.transaction(here.owner, here.clinic_id) as db:
+        for ago in [20, *[2] * 205]:
+            await an_answer(db, here.client_id, today - timedelta(days=ago))
+    async with here.page() as page:
+        await connect_with_a_pin(page, here)
+        await answer(page)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await fill_pin(page, PIN)
+        await expect(page.locator("#history svg[aria-label^=Mood] circle")).to_have_count(3)

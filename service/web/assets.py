@@ -21,6 +21,8 @@ DIRECTORY = Path(__file__).parent / "static"
 RELEASE_LETTERS = 12
 KEPT_FOR_GOOD = "public, max-age=31536000, immutable"
 ASK_EVERY_TIME = "no-cache"
+# What a phone keeps of each release, also on a patchy network.
+OF_THE_SHELL = frozenset({phone_scripts.ENTRY, "phone.css", "phone_worker.js", "tokens.css"})
 # Python's table depends on the machine's; these are the only kinds there are.
 KINDS = {
     ".css": "text/css",
@@ -82,8 +84,7 @@ def _read(path: Path) -> Asset:
 def _asset(path: Path, written: bytes) -> Asset:
     content = _slim(path, written)
     kind = KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    # A phone keeps the entry's few kilobytes on a patchy network.
-    packed = compression.smaller(content, densely=path.name == phone_scripts.ENTRY)
+    packed = compression.smaller(content, densely=path.name in OF_THE_SHELL)
     return Asset(content, packed, kind, f'"{hashlib.sha256(content).hexdigest()[:20]}"')
 
 

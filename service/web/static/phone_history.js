@@ -6,6 +6,7 @@ import { Unreachable, askAsDevice } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
 const DAYS = 28;
+const FIRST_PAGE = "/v1/check-ins?limit=200";
 const [WIDTH, HEIGHT, LEFT, TOP] = [320, 96, 22, 8];
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000;
 
@@ -106,11 +107,13 @@ function row(item, cravingTitle) {
 // The check-ins of the days that are drawn, and some before them: a page holds 200, with moments fewer days than that.
 async function recentItems() {
   const items = [];
-  let next = "";
+  let address = FIRST_PAGE;
+  let next;
   do {
-    const reply = await askAsDevice(page.store, "GET", `/v1/check-ins?limit=200${next && `&before=${next}`}`);
+    const reply = await askAsDevice(page.store, "GET", address);
     items.push(...reply.items);
-    next = reply.next && encodeURIComponent(reply.next);
+    next = reply.next;
+    address = `${FIRST_PAGE}&before=${encodeURIComponent(next)}`;
   } while (next && dayNumber(items[0].client_day) - dayNumber(items.at(-1).client_day) < DAYS);
   return items;
 }
