@@ -18,6 +18,7 @@ from tests.phone_browser import (
     NOT_SENT,
     Here,
     answer,
+    hide,
     no_network,
     online,
 )
@@ -137,23 +138,45 @@ async def test_the_offer_of_a_pin_survives_a_reload_and_is_made_once(here: Here)
         await expect(page.locator("#pin")).to_be_hidden()
 
 
+async def hidden_at_the_offer(page: Page, here: Here) -> None:
+    await page.goto(f"/phone/{here.slug}#{await here.code()}")
+    await page.locator("#connect-form button[type=submit]").click()
+    await expect(page.locator("#pin-first")).to_be_focused()
+    await hide(page, here)
+
+
 async def test_help_and_hide_stay_in_reach_while_a_pin_is_asked_and_whoever_hides_declines_nothing(here: Here) -> None:
     async with here.page(width=320) as page:
         await page.goto(f"/phone/{here.slug}#{await here.code()}")
         await page.locator("#connect-form button[type=submit]").click()
-        await expect(page.locator("#pin-first")).to_be_focused()
         await page.get_by_text("Need help now?").click()
         await expect(page.locator("#pin #help-card").get_by_role("link", name="988")).to_be_visible()
         await page.get_by_text("Need help now?").click()
-        await page.get_by_role("button", name="Hide this page").click()
-        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
-        await expect(page.locator("#pin, .top")).to_have_count(2)
+        await hide(page, here)
         for each in ("#pin", ".top"):
             await expect(page.locator(each)).to_be_hidden()
+        # The page that is hidden says nothing of a PIN, either.
+        await page.reload()
+        await expect(page.get_by_role("button", name="Notes")).to_be_visible()
         await page.get_by_role("button", name="Notes").dblclick()
         await expect(page.locator("body > .top")).to_be_visible()
+        await expect(page.locator("#check-in")).to_be_visible()
         await page.reload()
         await fill_pin(page, "4711", again="4711")
+        await expect(page.locator("#pin")).to_be_hidden()
+
+
+async def test_a_pin_that_was_chosen_after_hiding_the_offer_is_replaced_by_nobody(here: Here) -> None:
+    async with here.page() as page:
+        await hidden_at_the_offer(page, here)
+        await page.get_by_role("button", name="Notes").dblclick()
+        await answer(page)
+        await page.get_by_role("button", name="Your answers so far").click()
+        await fill_pin(page, "4711", again="4711")
+        await expect(page.locator("#history svg").first).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         await expect(page.locator("#pin")).to_be_hidden()
 
 

@@ -49,6 +49,24 @@ async def test_that_the_team_has_seen_the_answers_is_not_said_of_one_that_came_a
         await expect(page.get_by_text(SEEN)).to_be_hidden()
 
 
+async def test_nor_of_one_that_the_clinic_did_not_take(here: Here) -> None:
+    async def refuse(route: Route) -> None:
+        problem = {"type": "/problems/invalid", "title": "Invalid", "status": 422, "detail": "No.", "errors": []}
+        await route.fulfill(json={"results": [{"status": 422, "problem": problem}]})
+
+    async with here.connected() as page:
+        await answer(page)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await of_today(page, seen_at=datetime.now(UTC).isoformat())
+        await expect(page.get_by_text(SEEN)).to_be_visible()
+        await page.route("**/v1/check-ins/batch", refuse)
+        await page.get_by_role("button", name="Answer again").click()
+        await answer(page, mood=1)
+        await expect(page.locator("#refused")).to_contain_text("The clinic did not take it.")
+        await told(page)
+        await expect(page.get_by_text(SEEN)).to_be_hidden()
+
+
 async def test_a_planned_infusion_is_told_by_the_clinic_s_clock_and_only_while_it_lies_ahead(here: Here) -> None:
     async with here.connected() as page:
         words = page.locator("#next-infusion")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Page, expect
 
 from service import database as databases
 from tests.browser import until
-from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin
+from tests.phone_browser import ARRIVED, KEPT, PHQ9, Here, answer, choose, connect_without_a_pin, look_at
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -115,6 +116,29 @@ async def test_a_day_that_another_window_has_sent_is_sent_again_only_where_that_
         await expect(second.get_by_role("heading", name="Thank you")).to_be_visible()
         await expect(second.locator("#sent")).to_contain_text(ARRIVED)
         assert await moods(here) == ["4", "9"]
+        await second.close()
+
+
+async def test_that_a_day_was_to_be_answered_again_is_not_meant_of_the_next_one(here: Here) -> None:
+    async with here.connected() as page:
+        await answer(page, mood=4)
+        await expect(page.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name="Answer again").click()
+        await page.go_back()
+        await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+        tomorrow = datetime.now(UTC) + timedelta(hours=24)
+        await page.clock.set_fixed_time(tomorrow)
+        await look_at(page)
+        for name in ("craving.cocaine", "craving.alcohol", "mood", "anxiety"):
+            await choose(page, name, 9)
+        second = await page.context.new_page()
+        await second.clock.set_fixed_time(tomorrow)
+        await second.goto(f"/phone/{here.slug}")
+        await answer(second, mood=1)
+        await expect(second.locator("#sent")).to_contain_text(ARRIVED)
+        await page.get_by_role("button", name="Send", exact=True).click()
+        await expect(page.locator("#answers-fault")).to_contain_text("answered in another window already")
+        assert await moods(here) == ["1", "4"]
         await second.close()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import httpx
 import pytest
@@ -75,7 +75,7 @@ async def test_wrong_clock_is_corrected_by_the_skew_of_the_first_receipt(
     assert abs(datetime.fromisoformat(body["counted_at"]) - (now - timedelta(hours=1))) < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("name", ["Mars/Olympus", "+05:30", "(GMT-5) Bogota & Lima", "../../x"])
+@pytest.mark.parametrize("name", ["Mars/Olympus", "+05:31", "(GMT-5) Bogota & Lima", "../../x"])
 async def test_unknown_zone_is_flagged_and_the_clinics_is_used(
     http: httpx.AsyncClient, here: Setting, name: str
 ) -> None:
@@ -84,5 +84,12 @@ async def test_unknown_zone_is_flagged_and_the_clinics_is_used(
 
 
 async def test_a_phone_that_tells_an_offset_counts_its_days_by_it(http: httpx.AsyncClient, here: Setting) -> None:
-    body = (await put(http, here.phone, form_now(time_zone="-05:00"))).json()["check_in"]
-    assert body["zone_known"] is True
+    days = set()
+    for hours in (-12, 14):
+        answered_at = datetime.now(timezone(timedelta(hours=hours)))
+        form = form_now(time_zone=f"{hours:+03}:00") | {"answered_at": answered_at.isoformat()}
+        body = (await put(http, here.phone, form)).json()["check_in"]
+        assert body["zone_known"] is True
+        days.add(body["client_day"])
+        assert body["client_day"] == (answered_at - timedelta(hours=4)).date().isoformat()
+    assert len(days) > 1, "26 hours apart, it is another day"

@@ -193,7 +193,8 @@ async def test_of_two_who_save_at_one_moment_the_second_is_told(
     async with databases.transaction(desk.owner, desk.clinic.clinic_id) as db:
         assert await db.execute(AT_THAT_MOMENT[case.action], db.clinic_id) == 1
         saving = asyncio.create_task(desk.post(action, **opened | case.mine, **{refilling.PAGE_FIELD: page}))
-        while not await superuser.fetchval(WAITS):  # noqa: ASYNC110 - that another process waits is no event of ours
+        while not await superuser.fetchval(WAITS):  # that another process waits is no event of ours
+            assert not saving.done(), "it waited for nobody"
             await asyncio.sleep(0.01)
     await superuser.close()
     assert (await saving).status_code == 409

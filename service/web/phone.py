@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -35,8 +34,6 @@ UNKNOWN_CLINIC: Mapping[str, object] = MappingProxyType(
     }
 )
 COOKIE = "neap-language"
-# 8 kB each; of a clinic in a language, until its contacts or hours change.
-PAGES_KEPT = 128
 A_YEAR = 365 * 24 * 60 * 60
 # Nothing on the page keeps its spaces; the phone keeps 20 KB of it.
 INDENTATION = re.compile(r"\n\s+")
@@ -112,15 +109,9 @@ async def phone(
 def _as_sent(request: Request[Any, Any, Any], text: str) -> Response[bytes]:
     """Nothing on the page is secret, and nothing that was asked stands in it: it may go compressed."""
     content = INDENTATION.sub("\n", text).encode()
-    compressed = _packed(content) if compression.accepts(request) else None
+    compressed = compression.smaller(content) if compression.accepts(request) else None
     headers = {**HEADERS, **compression.VARIES, **(compression.ENCODED if compressed else {})}
     return Response(compressed or content, media_type=MediaType.HTML, headers=headers)
-
-
-@functools.lru_cache(maxsize=PAGES_KEPT)
-def _packed(content: bytes) -> bytes | None:
-    """The page is the same for everybody of a clinic who reads one language."""
-    return compression.smaller(content, densely=True)
 
 
 class Icon(msgspec.Struct, frozen=True):

@@ -21,7 +21,6 @@ export async function showDay() {
     return;
   }
   showNotice();
-  element("seen").hidden = !page.today.seen_at;
   showNextInfusion();
   const due = await showDue();
   if (page.view === "") await showDraft(due).catch(report);
@@ -74,7 +73,7 @@ function endYesterday() {
   if (form.day === dayOf(new Date()) || !isLeft(form.touchedAt)) return false;
   const { note, safety } = element("answers").elements;
   const [words, answer] = [note.value, safety.value];
-  const used = Array.from(element("used").querySelectorAll("input:checked"));
+  const used = Array.from(element("used").querySelectorAll("input:checked:not([value=none])"));
   emptyForm();
   note.value = words;
   if (answer === "yes") safety.value = answer;
@@ -92,7 +91,7 @@ function showQuestions(lastGiven) {
   // What is being filled in stays the day's for which it was begun, and asks what it asked.
   const isBegun = asked(element("answers"));
   const { last_infusion: last, substances } = page.today;
-  if (!isBegun || !form.stamp) Object.assign(form, { day: dayOf(new Date()), substances });
+  if (!isBegun || !form.stamp) Object.assign(form, { day: dayOf(new Date()), substances, again: page.again });
   if (!isBegun && !substances.length) {
     show("over");
     return;
@@ -170,9 +169,10 @@ export async function closeAgain() {
 
 // What the clinic said of answers before is not said of this one.
 async function keepUnseen() {
-  element("seen").hidden = true;
   page.today.seen_at = null;
-  await page.store.keep("today", page.today);
+  await page.store.change((kept) => {
+    kept.get("today").onsuccess = ({ target: { result } }) => result && kept.put({ ...result, seen_at: null }, "today");
+  });
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
@@ -191,8 +191,8 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), i
     const answer = { id: newId(Date.now()), deviceId, body: { ...stamp, ...body } };
     await page.store.enqueue(answer, spend(fault.closest("form").id));
     // It is saved: what is only remembered beside it may fail.
-    await keepUnseen().catch(report);
     await alsoKeep().catch(report);
+    await keepUnseen().catch(report);
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
     await showQueue(page.store, wake).catch(report);
     return true;
@@ -207,7 +207,8 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), i
 export async function saveAnswer(event) {
   event.preventDefault();
   if (page.busy) return;
-  if (endYesterday()) {
+  // A yes goes out at this tap, with what else is left of yesterday.
+  if (endYesterday() && element("answers").elements.safety.value !== "yes") {
     showQuestions(await lastScores());
     return;
   }

@@ -26,6 +26,8 @@ export function setCovered(covered) {
   document.body.classList.remove("closed");
   element("cover").hidden = !covered;
   element("cover-fault").textContent = "";
+  // What asks for a PIN with the page's head in it says what this page is.
+  if (covered && document.querySelector("#pin .top")) element("pin").close();
   document.title = covered ? say("Notes") : "Neap";
   if (covered) element("cover-help").replaceChildren(...element("help-card").cloneNode(true).childNodes);
 }

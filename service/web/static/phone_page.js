@@ -11,13 +11,12 @@ if (location.hash) history.replaceState(null, "", location.pathname);
 // Where the browser has cleared what was kept, and there is no network, help stays on this page until there is one.
 export async function loadAnew() {
   const isKept = window.caches && (await caches.match(location.pathname).catch(() => null));
-  if (isKept || navigator.onLine) location.replace(location.pathname);
-  else {
-    show("connect");
-    window.addEventListener("online", loadAnew, { once: true });
-  }
+  if (!isKept) show("connect");
+  if (isKept || (await fetch(location.pathname).then(({ ok }) => ok, () => false))) location.replace(location.pathname);
+  else setTimeout(loadAnew, LOAD_ANEW_MILLISECONDS);
 }
 
+const LOAD_ANEW_MILLISECONDS = 4000;
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
 export function show(view) {

@@ -102,8 +102,8 @@ function askPin(title, why, judge) {
       document.querySelector("main").before(top);
       resolve(opened);
     };
+    // By Escape, and where the page is hidden: see setCovered().
     dialog.onclose = () => end(false);
-    element("hide").onclick = () => end(false);
     element("pin-cancel").onclick = () => end(false);
     element("pin-old").onclick = () => {
       end(false);
@@ -130,7 +130,11 @@ export const openLock = () => askPin("PIN", "", faultOf);
 async function choose(pin, since) {
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const digest = await digestOf(pin, salt, ITERATIONS);
-  await page.store.keep("pin", { salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 });
+  // With it the offer of one is answered: nobody is offered to choose another in its place.
+  await page.store.whileStill(page.store.deviceId, (kept) => {
+    kept.put({ salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 }, "pin");
+    kept.delete("offerPin");
+  });
 }
 
 // Opens what was answered from the day `since()` on (null: everything).
@@ -150,7 +154,8 @@ const today = () => [dayOf(new Date()), (page.today && page.today.client_day) ||
 // may open the page before they have chosen: it opens everything only in the tab of the code, and for some minutes.
 export async function offerPin() {
   const offered = await page.store.kept("offerPin");
-  if (!offered) return;
+  // A page that is hidden says nothing; it is offered at another opening.
+  if (!offered || isHidden()) return;
   const isClients = () => {
     const age = Date.now() - offered;
     return sessionStorage.offerPin === String(offered) && age >= 0 && age < OFFER_MILLISECONDS;

@@ -105,7 +105,10 @@ export async function changed({ target }) {
 }
 
 export async function save() {
-  if (page.busy || (await endYesterday())) return;
+  if (page.busy) return;
+  const isUrgent = urgentQuestion(questions.definition);
+  // What is urgent goes out at the tap, for the day on which it was answered.
+  if (!isUrgent && (await endYesterday())) return;
   const { answers, missing } = readItems(questions.definition);
   const fault = element("questions-fault");
   if (!Object.keys(answers).length) {
@@ -113,8 +116,7 @@ export async function save() {
     return;
   }
   const left = missing.map(({ number }) => number).join(", ");
-  const isUrgent = urgentQuestion(questions.definition);
-  // What is urgent waits for no second tap.
+  // Nor does it wait for a second one.
   if (left && !isUrgent && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: question {left}. Answer, or tap Send again to leave it out.", { left });

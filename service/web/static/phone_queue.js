@@ -1,6 +1,6 @@
 // What was sent, what waits and what was refused, in words.
 import { dayAndTime } from "./phone_days.js";
-import { element, soon } from "./phone_page.js";
+import { element, page, soon } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
@@ -13,6 +13,8 @@ export async function showQueue(store, wake) {
   const earlier = queue.filter((answer) => !answer.refused && !waiting.some((other) => other.id === answer.id));
   const arrivedAt = await store.kept("arrivedAt");
   const device = await store.kept("device");
+  // Nobody has seen what is here.
+  element("seen").hidden = Boolean(queue.length) || !(page.today && page.today.seen_at);
   let words = "";
   if (waiting.length) {
     words = say("Answers saved on this phone and not sent yet: {count}. They go out by themselves once there is a connection.", {
