@@ -22,6 +22,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from schemas.alert import Tier
 from service.alerting import news
 from service.desk import caseload
+from service.desk.open_alerts import OpenAlert, Waiting
 from service.people.access import Permission
 from service.web import alert_news, alert_verbs, page_problems
 from service.web.desk_session import Desk, open_desk
@@ -65,10 +66,14 @@ async def look_at_alert(
 
 def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
     """How many urgent alerts of these lines were opened since then (milliseconds since 1970 UTC)."""
+    return urgent_among([alert for line in lines for alert in line.alerts], since)
+
+
+def urgent_among(alerts: Sequence[OpenAlert | Waiting], since: int | None) -> int:
+    """How many of these alerts are urgent and were opened since then (milliseconds since 1970 UTC)."""
     if since is None:
         return 0
-    every = [alert for line in lines for alert in line.alerts if alert.tier is Tier.URGENT]
-    return sum(alert.opened_at.timestamp() * 1_000 > since for alert in every)
+    return sum(each.tier is Tier.URGENT and each.opened_at.timestamp() * 1_000 > since for each in alerts)
 
 
 def answer(desk: Desk, *, changed: bool, told: str, urgent: int = 0, stopped: int = 0) -> Response[Any]:
