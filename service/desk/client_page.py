@@ -56,10 +56,11 @@ class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str
     from_at: datetime
+    works_here: bool
 
 
 TEAM = """
-select m.staff_id, s.name, m.role, m.from_at
+select m.staff_id, s.name, m.role, m.from_at, s.disabled_at is null as works_here
 from care_team_member m
 join staff s
   on s.clinic_id = m.clinic_id
