@@ -41,6 +41,10 @@ async def test_a_client_is_added_with_a_course_and_gets_a_code_in_the_fragment(d
     lacking = await desk.http.post("/clients", data=token, headers=desk.person.cookie)
     assert lacking.status_code == 400
     assert "at least one" in lacking.text
+    form = token | {"substances": ["alcohol"], "primary": "opioid"}
+    unticked = await desk.http.post("/clients", data=form, headers=desk.person.cookie)
+    assert unticked.status_code == 400, "no substance that was chosen counts as nothing"
+    assert "one of those that are ticked" in unticked.text
     form = token | {"substances": ["alcohol", "cocaine"], "primary": "cocaine"}
     added = await desk.http.post("/clients", data=form, headers=desk.person.cookie)
     client_id = UUID(added.headers["location"].split("/")[2])
