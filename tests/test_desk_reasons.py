@@ -188,6 +188,9 @@ def test_watched_because_a_benefit_wanes_is_not_near_any_edge() -> None:
 
     assert watched(sentences.share_of_limit(0.0, 4.9)) == "The benefit of the last infusion is waning."
     assert watched(0.62) == "Near the edge of what is usual (62% of the limit)."
+    assert watched(1.0) == "Near the edge of what is usual (100% of the limit)."
+    beyond = "Beyond what is usual (229% of the limit). No alert came of it: "
+    assert watched(2.29) == f"{beyond}none does in the first 21 days, nor soon after another."
 
 
 def test_evidence_lists_the_items_and_counts_the_check_ins() -> None:
