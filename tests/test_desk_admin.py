@@ -111,6 +111,17 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     link = re.search(r'value="http://127.0.0.1:8080(/link/neap_link_[^"]+)"', invited.text)
     assert link
     assert (await desk.http.get(link[1])).status_code == 200
+    page = (await desk.get("/staff")).text
+    assert "1 can sign in. 1 was invited and has not come yet." in page
+    assert page.count("invited, the link is not used yet") == 1
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        runs_out = "update one_time_link set expires_at = now() where clinic_id = $1 and purpose = 'set_password'"
+        await db.execute(runs_out, db.clinic_id)
+    page = (await desk.get("/staff")).text
+    assert page.count("invited, and the link does not hold any more: make a new one") == 1
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        holds = "update one_time_link set expires_at = now() + interval '1 day' where clinic_id = $1"
+        await db.execute(holds, db.clinic_id)
     twice = await desk.post("/staff", name="Tomas Reyes", email="tomas@clinic.example", roles="nurse")
     assert twice.status_code == 409
     nobody = await desk.post("/staff", name="", email="nowhere", roles="")
@@ -124,6 +135,12 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     reset = await desk.post(f"/staff/{staff_id[1]}/reset")
     assert "/link/neap_link_" in reset.text
     assert (await desk.http.get(link[1])).status_code == 410
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        comes = "update staff set password_hash = 'x' where clinic_id = $1 and name = 'Tomas Reyes'"
+        await db.execute(comes, db.clinic_id)
+    page = (await desk.get("/staff")).text
+    assert "2 can sign in.</p>" in page
+    assert "invited, " not in page
     assert (await desk.post(f"/staff/{staff_id[1]}/disable")).status_code == 303
     assert (await desk.post(f"/staff/{staff_id[1]}/reset")).status_code == 409
     assert (await desk.post(f"/staff/{staff_id[1]}/enable")).status_code == 303
