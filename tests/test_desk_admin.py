@@ -126,6 +126,12 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     assert twice.status_code == 409
     nobody = await desk.post("/staff", name="", email="nowhere", roles="")
     assert nobody.status_code == 400
+    for unseen in ("\u200b \u200d", "\u202eTomas"):
+        refused = await desk.post("/staff", name=unseen, email="t@clinic.example", roles="nurse")
+        assert refused.status_code == 400, "a name that cannot be seen, or turns others round"
+        assert "holds characters that cannot be typed" in refused.text
+        client = await desk.post("/clients", given_name=unseen, time_zone="UTC", substances="alcohol")
+        assert client.status_code == 400
     endless = await desk.post("/staff", name="T" * 201, email="t@clinic.example", roles="nurse")
     assert endless.status_code == 400
     assert "1 to 200 characters" in endless.text
@@ -144,7 +150,10 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     assert (await desk.post(f"/staff/{staff_id[1]}/disable")).status_code == 303
     assert (await desk.post(f"/staff/{staff_id[1]}/reset")).status_code == 409
     assert (await desk.post(f"/staff/{staff_id[1]}/enable")).status_code == 303
-    assert (await desk.post(f"/staff/{desk.person.staff_id}/disable")).status_code == 409
+    own = await desk.post(f"/staff/{desk.person.staff_id}/disable")
+    assert own.status_code == 409
+    assert "ask another admin" in own.text
+    assert "faster" not in own.text, "nobody was"
 
 
 async def test_a_webhooks_secret_is_shown_once_and_odd_addresses_are_refused(desk: Desk) -> None:
