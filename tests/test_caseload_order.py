@@ -229,6 +229,17 @@ async def test_an_alert_that_nobody_has_does_not_hide_behind_a_more_urgent_one_t
         assert line.tells.tier is Tier.TODAY
 
 
+async def test_whoever_is_watched_beyond_the_limit_stands_before_the_others_who_are_watched(db: Db) -> None:
+    for name in ("Ada", "Uriel"):
+        client_id = await followed(db, name, Status.WATCH)
+    await db.execute("update trend set statistic = 2, limit_value = 3 where clinic_id = $1", db.clinic_id)
+    far = "update trend set statistic = 7 where clinic_id = $1 and client_id = $2"
+    await db.execute(far, db.clinic_id, client_id)
+    lines = (await the_caseload(db)).lines
+    assert [line.client.given_name for line in lines] == ["Uriel", "Ada"]
+    assert lines[0].why.startswith("Beyond what is usual (233% of the limit).")
+
+
 async def test_a_reason_that_joins_what_was_put_off_or_taken_on_is_in_nobody_s_hand_until_somebody_looks(
     db: Db,
 ) -> None:

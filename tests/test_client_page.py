@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -170,6 +170,24 @@ async def test_the_page_takes_the_same_number_of_queries_however_much_there_is_o
             await alerts.resolve(db, alert.alert_id, Outcome.CALLED, by=desk.person.staff_id, now=datetime.now(UTC))
             await an_alert(db, client_id, Rule.SAFETY, Tier.URGENT, now=datetime.now(UTC) - timedelta(days=hours))
         assert await asked_by(db, client_id) == once
+
+
+async def test_answers_of_one_day_are_told_apart_and_the_one_that_counts_is_marked(desk: Desk) -> None:
+    days = [datetime.now(ZoneInfo("America/Chicago")).date() - timedelta(days=ago) for ago in (2, 3)]
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        client_id = await a_client(db)
+        for hour, craving in ((8, 5), (12, 4), (18, 2)):
+            await an_answer(db, client_id, days[0], craving=craving, at=time(hour))
+        await an_answer(db, client_id, days[1], craving=1)
+    page = (await desk.get(f"/clients/{client_id}")).text
+    rows = re.findall(r"<li><time.*?</li>", page[page.index("<h2>Check-ins</h2>") :], re.DOTALL)
+    told = [(re.search(r"answered \d+ \w+ (\d\d:\d\d)", row), "counts for the day" in row) for row in rows[:4]]
+    assert [(at and at[1], counts) for at, counts in told] == [
+        ("18:00", True),
+        ("12:00", False),
+        ("08:00", False),
+        (None, False),
+    ]
 
 
 async def test_open_alerts_stand_by_urgency_whenever_they_came(desk: Desk, owner_pool: Pool) -> None:

@@ -70,6 +70,38 @@ async def test_the_clinic_is_made_once_and_says_that_it_is_fictional(owner_pool:
     assert "988" in {contact.contact for contact in setting.crisis}
 
 
+BACKWARDS = """
+select count(*)
+from (
+  select happened_at < lag(happened_at) over (partition by alert_id order by alert_event_id) as back
+  from alert_event
+  where clinic_id = $1
+) as told
+where back
+"""
+TWICE = """
+select count(*)
+from (
+  select
+  from alert_event
+  where clinic_id = $1
+    and kind = 'acknowledged'
+  group by alert_id, happened_at
+  having count(*) > 1
+) as twice
+"""
+
+
+async def test_what_clients_answer_and_what_staff_do_about_it_goes_forward_in_time(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    await play(owner_pool, demo, until=demo.first_day + timedelta(days=79))
+    told = "select count(*) from alert_event where clinic_id = $1 and kind = 'joined'"
+    assert await count(owner_pool, demo, told), "a reason joins while somebody acts"
+    assert await count(owner_pool, demo, BACKWARDS) == 0
+    assert await count(owner_pool, demo, TWICE) == 0
+
+
 async def test_days_are_played_once_and_a_story_goes_on_where_it_stopped(owner_pool: Pool, demo: DemoClinic) -> None:
     last = demo.first_day + timedelta(days=44)
     assert await play(owner_pool, demo, until=last - timedelta(days=10)) == 35

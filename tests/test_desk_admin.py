@@ -41,6 +41,10 @@ async def test_a_client_is_added_with_a_course_and_gets_a_code_in_the_fragment(d
     lacking = await desk.http.post("/clients", data=token, headers=desk.person.cookie)
     assert lacking.status_code == 400
     assert "at least one" in lacking.text
+    form = token | {"substances": ["alcohol"], "primary": "opioid"}
+    unticked = await desk.http.post("/clients", data=form, headers=desk.person.cookie)
+    assert unticked.status_code == 400, "no substance that was chosen counts as nothing"
+    assert "one of those that are ticked" in unticked.text
     form = token | {"substances": ["alcohol", "cocaine"], "primary": "cocaine"}
     added = await desk.http.post("/clients", data=form, headers=desk.person.cookie)
     client_id = UUID(added.headers["location"].split("/")[2])
@@ -107,10 +111,27 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     link = re.search(r'value="http://127.0.0.1:8080(/link/neap_link_[^"]+)"', invited.text)
     assert link
     assert (await desk.http.get(link[1])).status_code == 200
+    page = (await desk.get("/staff")).text
+    assert "1 can sign in. 1 was invited and has not come yet." in page
+    assert page.count("invited, the link is not used yet") == 1
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        runs_out = "update one_time_link set expires_at = now() where clinic_id = $1 and purpose = 'set_password'"
+        await db.execute(runs_out, db.clinic_id)
+    page = (await desk.get("/staff")).text
+    assert page.count("invited, and the link does not hold any more: make a new one") == 1
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        holds = "update one_time_link set expires_at = now() + interval '1 day' where clinic_id = $1"
+        await db.execute(holds, db.clinic_id)
     twice = await desk.post("/staff", name="Tomas Reyes", email="tomas@clinic.example", roles="nurse")
     assert twice.status_code == 409
     nobody = await desk.post("/staff", name="", email="nowhere", roles="")
     assert nobody.status_code == 400
+    for unseen in ("\u200b \u200d", "\u202eTomas"):
+        refused = await desk.post("/staff", name=unseen, email="t@clinic.example", roles="nurse")
+        assert refused.status_code == 400, "a name that cannot be seen, or turns others round"
+        assert "holds characters that cannot be typed" in refused.text
+        client = await desk.post("/clients", given_name=unseen, time_zone="UTC", substances="alcohol")
+        assert client.status_code == 400
     endless = await desk.post("/staff", name="T" * 201, email="t@clinic.example", roles="nurse")
     assert endless.status_code == 400
     assert "1 to 200 characters" in endless.text
@@ -120,10 +141,19 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     reset = await desk.post(f"/staff/{staff_id[1]}/reset")
     assert "/link/neap_link_" in reset.text
     assert (await desk.http.get(link[1])).status_code == 410
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        comes = "update staff set password_hash = 'x' where clinic_id = $1 and name = 'Tomas Reyes'"
+        await db.execute(comes, db.clinic_id)
+    page = (await desk.get("/staff")).text
+    assert "2 can sign in.</p>" in page
+    assert "invited, " not in page
     assert (await desk.post(f"/staff/{staff_id[1]}/disable")).status_code == 303
     assert (await desk.post(f"/staff/{staff_id[1]}/reset")).status_code == 409
     assert (await desk.post(f"/staff/{staff_id[1]}/enable")).status_code == 303
-    assert (await desk.post(f"/staff/{desk.person.staff_id}/disable")).status_code == 409
+    own = await desk.post(f"/staff/{desk.person.staff_id}/disable")
+    assert own.status_code == 409
+    assert "ask another admin" in own.text
+    assert "faster" not in own.text, "nobody was"
 
 
 async def test_a_webhooks_secret_is_shown_once_and_odd_addresses_are_refused(desk: Desk) -> None:

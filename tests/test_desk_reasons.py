@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -188,6 +189,9 @@ def test_watched_because_a_benefit_wanes_is_not_near_any_edge() -> None:
 
     assert watched(sentences.share_of_limit(0.0, 4.9)) == "The benefit of the last infusion is waning."
     assert watched(0.62) == "Near the edge of what is usual (62% of the limit)."
+    assert watched(1.0) == "Near the edge of what is usual (100% of the limit)."
+    beyond = "Beyond what is usual (229% of the limit). No alert came of it: "
+    assert watched(2.29) == f"{beyond}none does in the first 21 days, nor soon after another."
 
 
 def test_evidence_lists_the_items_and_counts_the_check_ins() -> None:
@@ -244,6 +248,20 @@ async def test_an_alert_s_page_strikes_out_what_no_longer_holds_and_offers_no_ne
     assert "Not yet back to usual" in client
     assert "Craving 2.1 points above usual" not in (await desk.get("/inbox")).text
     assert "Craving 2.1 points above usual" not in (await desk.get("/caseload")).text
+
+
+async def test_an_alert_s_page_tells_what_happened_in_order_of_time(desk: Desk) -> None:
+    now = datetime.now(UTC)
+    async with database.transaction(desk.owner, desk.clinic.clinic_id) as db:
+        alert_id = await an_alert(db, await a_followed_client(db), now=now - timedelta(hours=3))
+        silence = a_finding(Rule.SILENCE, Tier.REVIEW, on=now.date())
+        client_id = (await alerts.get(db, alert_id)).client_id
+        await alerts.open_or_join(db, client_id, [silence], now=now, rule_set_version=1)
+        # By a clock that goes behind, or told later.
+        await alerts.acknowledge(db, alert_id, by=desk.person.staff_id, now=now - timedelta(hours=1))
+    page = (await desk.get(f"/alerts/{alert_id}")).text
+    told = re.findall(r"<span>(opened|joined|acknowledged)", page[page.index("What happened") :])
+    assert told == ["opened", "acknowledged", "joined"]
 
 
 async def test_an_acknowledgement_that_ran_out_says_so(desk: Desk) -> None:

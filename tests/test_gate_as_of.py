@@ -273,8 +273,8 @@ async def test_what_stands_on_none_of_them_is_no_change(scene: Scene) -> None:
 
 def test_a_page_of_today_is_old_on_the_next_day() -> None:
     day = date(2026, 3, 2)
-    shown, next_day = (version_of_day([], day, today=today) for today in (day, day + timedelta(days=1)))
-    assert shown == version_of_day([], day, today=day)
+    shown, next_day = (version_of_day([], {}, day, today=today) for today in (day, day + timedelta(days=1)))
+    assert shown == version_of_day([], {}, day, today=day)
     assert shown != next_day
 
 

@@ -106,7 +106,7 @@ async def test_a_complete_gate_is_cleared_with_one_button(desk: Desk) -> None:
     assert "Clear: it may go ahead" in (await desk.get(gate)).text
     await desk.post(f"{gate}/clear", version="0")
     page = (await desk.get(gate)).text
-    assert "May go ahead: everything is recorded, and nothing speaks for a hold." in page
+    assert "May go ahead: everything is recorded, and nothing recorded for the gate speaks for a hold." in page
     assert "Cleared by Maren Holt" in page
 
 

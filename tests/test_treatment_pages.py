@@ -168,6 +168,19 @@ async def test_substances_and_phase_are_changed_from_a_day_on(visit: Visit) -> N
     assert (await visit.course()).phase is Phase.MAINTENANCE
 
 
+async def test_a_substance_that_comes_first_and_is_not_ticked_is_asked_for(visit: Visit) -> None:
+    form: dict[str, str | list[str]] = {"substances": ["alcohol"], "primary": "opioid"}
+    new_course = {"started_on": f"{today():%Y-%m-%d}", "phase": "induction"}
+    for path, more in (("substances", {"from_on": f"{today():%Y-%m-%d}"}), (f"courses/{ids.new()}", new_course)):
+        refused = await visit.desk.post(f"{visit.base}/{path}", form_page=visit.base, **form, **more)
+        assert refused.status_code == 400, path
+        assert "one of those that are ticked" in refused.text
+        # A further course is begun after this one: its form does not stand on the page yet.
+        marked = re.search(r'id="primary"[^>]*aria-invalid="true"', refused.text)
+        assert (marked is not None) is (path == "substances")
+    assert "opioid, primary" not in await visit.page()
+
+
 async def test_a_discharge_takes_the_forms_away_and_reopening_brings_them_back(visit: Visit) -> None:
     await visit.post(f"infusions/{ids.new()}/plan", planned_at=local(3))
     await visit.post("discharge", last_day=f"{today():%Y-%m-%d}", reason="completed")

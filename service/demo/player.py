@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -126,17 +128,31 @@ async def _play_day(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: d
             await gates.on_day(db, demo, master, person, client_id, appointments, day)
             if await clinic.keep(db, demo, person, client_id, appointments, day):
                 await fold_queue.mark_due(db, client_id, from_day=day, now=ends_at)
-    answered = await _store_arrivals(db, demo, master, cast, client_ids, day)
+    meanwhile = partial(_meanwhile, db, demo, master, cast, day, carefully)
+    answered = await _store_arrivals(db, demo, master, cast, client_ids, day, meanwhile)
     evening = datetime.combine(day, FOLDED_AT, demo.zone).astimezone(UTC)
+    await meanwhile(until=evening)
     await fold.fold_clients(db, list(client_ids.values()), now=evening, limit=len(client_ids))
     # Whoever did not answer is folded when the day closes, as the jobs process would.
     silent = [client_id for client_id in client_ids.values() if client_id not in answered]
     await db.execute_many(fold_queue.MARK_DUE, [(db.clinic_id, client_id, day, ends_at) for client_id in silent])
+    await meanwhile(until=ends_at)
     await fold.fold_clients(db, list(client_ids.values()), now=ends_at, limit=len(client_ids))
-    await _settle_messages(db, until=ends_at)
-    async with carefully(db):
-        await staff.work(db, demo, master, {person.key: person for person in cast.people}, day, until=ends_at)
+    await meanwhile(until=ends_at)
     await audit.record(db, audit.COMMAND, "demo.play", now=ends_at)
+
+
+class _Until(Protocol):
+    async def __call__(self, *, until: datetime) -> None: ...
+
+
+async def _meanwhile(
+    db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day: date, carefully: Carefully, *, until: datetime
+) -> None:
+    """Let messages go out and staff act up to then, before whatever comes then: one order of time for everybody."""
+    await _settle_messages(db, until=until)
+    async with carefully(db):
+        await staff.work(db, demo, master, {person.key: person for person in cast.people}, day, until=until)
 
 
 class _Playing(msgspec.Struct, frozen=True):
@@ -163,7 +179,13 @@ async def _clients_on(db: Db, demo: DemoClinic, master: Sealer, cast: Cast, day:
 
 
 async def _store_arrivals(
-    db: Db, demo: DemoClinic, master: Sealer, cast: Cast, client_ids: dict[str, UUID], day: date
+    db: Db,
+    demo: DemoClinic,
+    master: Sealer,
+    cast: Cast,
+    client_ids: dict[str, UUID],
+    day: date,
+    meanwhile: _Until,
 ) -> set[UUID]:
     """Store what arrives on that day, answers of days before that were on their way too; who has answered the day."""
     there = await _answered_days(db, list(client_ids.values()), day)
@@ -174,8 +196,10 @@ async def _store_arrivals(
             answers = [each for each in _arrivals(person, demo, day) if (client_id, each.day) not in there]
             arrived += [Arrived(person, client_id, ids.new(), answer) for answer in answers]
     await store(db, master, arrived)
-    for each in arrived:
-        await _open_urgent_alerts(db, demo, each)
+    for each in sorted(arrived, key=lambda each: each.answer.received_at):
+        if urgent_rules.may_give_findings(each.answer.safety, each.answer.used):
+            await meanwhile(until=each.answer.received_at)
+            await _open_urgent_alerts(db, demo, each)
         await questionnaires.respond(db, master, each.person, each.client_id, each.answer, first_day=demo.first_day)
         there.add((each.client_id, each.answer.day))
     return {client_id for client_id, answered_day in there if answered_day == day}
@@ -252,8 +276,6 @@ def _row(db: Db, master: Sealer, sealer: Sealer | None, arrived: Arrived) -> tup
 
 async def _open_urgent_alerts(db: Db, demo: DemoClinic, arrived: Arrived) -> None:
     person, answer = arrived.person, arrived.answer
-    if not urgent_rules.may_give_findings(answer.safety, answer.used):
-        return
     before: set[Substance] = set()
     for ago in range(1, urgent_rules.ABSTINENCE_DAYS + 1):
         earlier = answer_on(person, demo.first_day, answer.day - timedelta(days=ago))

@@ -45,16 +45,23 @@ USUALLY = (Outcome.CALLED, Outcome.NO_ACTION_NEEDED)
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An open alert, whose it is, and the rule that opened it."""
+    """An open alert, whose it is, the rule that opened it, and since when it waits for somebody."""
 
     alert_id: UUID
     client_id: UUID
     source_key: str
     rule: Rule
+    waits_since: datetime
 
 
 OPEN = """
-select distinct on (a.alert_id) a.alert_id, a.client_id, c.source_key, f.rule
+select distinct on (a.alert_id) a.alert_id, a.client_id, c.source_key, f.rule,
+  (
+    select max(e.happened_at)
+    from alert_event e
+    where e.clinic_id = $1
+      and e.alert_id = a.alert_id
+  ) as waits_since
 from alert a
 join client c
   on c.clinic_id = a.clinic_id
@@ -80,7 +87,7 @@ async def work(
         alert = await alerts.get(db, each.alert_id)
         therapist = demo.staff_ids[person.therapist]
         if alert.state is not AlertState.ACKNOWLEDGED:
-            at = _acknowledged_at(alert, person, demo.zone)
+            at = _acknowledged_at(alert, each.waits_since, person, demo.zone)
             if at > until:
                 continue
             await alerts.acknowledge(db, alert.alert_id, by=therapist, now=at)
@@ -111,11 +118,11 @@ async def _finish(
     await alerts.resolve(db, each.alert_id, outcome, by=therapist, now=at, note=note, sealer=sealer)
 
 
-def _acknowledged_at(alert: Alert, person: Person, zone: ZoneInfo) -> datetime:
-    share = stories.share(person, alert.opened_at.date(), "acknowledge")
+def _acknowledged_at(alert: Alert, waits_since: datetime, person: Person, zone: ZoneInfo) -> datetime:
+    share = stories.share(person, waits_since.date(), "acknowledge")
     if alert.tier is Tier.URGENT:
-        return alert.opened_at + timedelta(minutes=4 + 14 * share)
-    return in_hours(alert.opened_at + timedelta(minutes=10), zone) + timedelta(minutes=90 * share)
+        return waits_since + timedelta(minutes=4 + 14 * share)
+    return in_hours(waits_since + timedelta(minutes=10), zone) + timedelta(minutes=90 * share)
 
 
 def in_hours(moment: datetime, zone: ZoneInfo) -> datetime:

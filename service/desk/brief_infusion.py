@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from schemas.alert import Tier
 from schemas.brief import BriefSection, BriefSentence, Evidence
 from schemas.gate import DrugScreen, Proposal, VitalReading
 from service.desk import brief_words as words
@@ -20,7 +21,9 @@ def sections_of(
     """The whole brief; the gate, the newest `screens` of the client and the pressure for whoever may see them."""
     since = words.since_on(facts, "infusion")
     clinical = [
-        words.section("gate", "May this go ahead", [_gate(facts, gate), *_elsewhere(facts, gate)]),
+        words.section(
+            "gate", "May this go ahead", [_gate(facts, gate), *_waiting(facts, gate), *_elsewhere(facts, gate)]
+        ),
         words.section("records", "Last screen and pressure", [*_screens(facts, gate, screens), _vital(facts, vital)]),
     ]
     return [
@@ -40,6 +43,12 @@ def _gate(facts: BriefFacts, gate: Gate | None) -> BriefSentence:
     href = f"/infusions/{slot.infusion_id}/gate"
     evidence = [Evidence(kind="gate", id=slot.infusion_id, href=href)]
     return words.say(f"{words.at(facts, slot.planned_at)}. {gate_words.answer(gate.line())}", evidence)
+
+
+def _waiting(facts: BriefFacts, gate: Gate | None) -> list[BriefSentence]:
+    """That something urgent or of today's is open, beside what the gate says: it is no record of the gate."""
+    waiting = [each for each, _ in facts.alerts if each.closed_at is None and each.tier <= Tier.TODAY]
+    return [words.open_since(facts, each) for each in waiting] if gate is not None else []
 
 
 def _elsewhere(facts: BriefFacts, gate: Gate | None) -> list[BriefSentence]:

@@ -198,6 +198,13 @@ def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> Br
     )
 
 
+def open_since(facts: BriefFacts, alert: AlertSince) -> BriefSentence:
+    """That an alert is open, how urgent, since when, and who has it."""
+    evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
+    text = f"{alert.tier.word.capitalize()} alert open since {at(facts, alert.opened_at)}. {_done(alert)}"
+    return say(text, [evidence])
+
+
 def _local(facts: BriefFacts, moment: datetime) -> date:
     return moment.astimezone(facts.zone).date()
 

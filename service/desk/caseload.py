@@ -163,12 +163,13 @@ async def read(db: Db, who: Reach, *, now: datetime) -> Caseload:
     return Caseload(sorted(lines, key=_place))
 
 
-def _place(line: Line) -> tuple[int, bool, bool, float, str, str]:
-    """By urgency, whom nobody has in hand first; then whoever is seen next, then by name."""
+def _place(line: Line) -> tuple[int, bool, bool, bool, float, str, str]:
+    """By urgency, whom nobody has in hand first; of those watched who is far off; who is seen next, then by name."""
     session = line.next_session_at
     at = session.timestamp() if session is not None else 0.0
     named = names.in_order(line.client.given_name, line.client.family_name)
-    return line.urgency, line.in_hand, session is None, at, *named
+    within = not sentences.beyond(line.client.status, line.client.statistic, line.client.limit_value)
+    return line.urgency, line.in_hand, within, session is None, at, *named
 
 
 async def line_of(db: Db, client_id: UUID, *, now: datetime) -> Line:

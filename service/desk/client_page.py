@@ -56,10 +56,11 @@ class TeamMember(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: str
     from_at: datetime
+    works_here: bool
 
 
 TEAM = """
-select m.staff_id, s.name, m.role, m.from_at
+select m.staff_id, s.name, m.role, m.from_at, s.disabled_at is null as works_here
 from care_team_member m
 join staff s
   on s.clinic_id = m.clinic_id
@@ -123,7 +124,7 @@ class Chart(NamedTuple):
 
 
 class ClientView(NamedTuple):
-    """All that a client's page shows."""
+    """All that a client's page shows; `counting`: the check-ins that count for their client day."""
 
     client: Client
     course: Course | None
@@ -133,6 +134,7 @@ class ClientView(NamedTuple):
     alerts: list[tuple[Alert, list[Finding]]]
     known: told.Known
     check_ins: list[CheckIn]
+    counting: frozenset[UUID]
     devices: list[DeviceRow]
     given: list[Infusion]
     next_infusion: Infusion | None
@@ -199,6 +201,7 @@ async def read(
             )
             for row in rows
         ],
+        counting=await _counting(db, client_id, rows),
         devices=await devices.devices_of(db, client_id),
         given=[each for each in booked if each.given_at is not None],
         next_infusion=next(
@@ -213,6 +216,12 @@ async def read(
         pause=pause,
         infusion_days={row.check_in_id: timeline.place(row.counted_at, row.client_day) for row in rows},
     )
+
+
+async def _counting(db: Db, client_id: UUID, rows: Sequence[checkins.CheckInRow]) -> frozenset[UUID]:
+    days = [row.client_day for row in rows]
+    counted = await checkins.days_of(db, client_id, from_day=min(days), until_day=max(days)) if days else []
+    return frozenset(row.check_in_id for row in counted)
 
 
 def _at_the_gate(booked: Sequence[Infusion], zone: ZoneInfo, now: datetime) -> Infusion | None:

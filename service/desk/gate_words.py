@@ -132,7 +132,7 @@ def _answer_to_come(line: GateLine) -> str:
         case GateState.CLEAR | GateState.OVERRIDDEN if line.infusion_state is InfusionState.HELD:
             return "Not yet: the gate is settled, and the infusion is on hold in the plan."
         case GateState.CLEAR:
-            return "May go ahead: everything is recorded, and nothing speaks for a hold."
+            return "May go ahead: everything is recorded, and nothing recorded for the gate speaks for a hold."
         case GateState.OVERRIDDEN:
             return "May go ahead: a prescriber decided so, with a reason."
         case GateState.HOLD:

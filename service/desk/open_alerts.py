@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -86,6 +87,28 @@ order by a.tier, a.opened_at
 async def of(db: Db, client_ids: Sequence[UUID]) -> list[OpenAlert]:
     """Those of these clients, the most urgent first."""
     return await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, client_ids)
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An open alert as a page about something else says that there is one: how urgent, since when, and who has it."""
+
+    alert_id: UUID
+    tier: Tier
+    opened_at: datetime
+    whose: str
+
+
+async def waiting(
+    db: Db, client_ids: Sequence[UUID], clinic_zone: ZoneInfo, *, now: datetime
+) -> Mapping[UUID, Sequence[Waiting]]:
+    """The urgent ones of these clients and today's, by client, the most urgent first; one query, however many."""
+    by_client: defaultdict[UUID, list[Waiting]] = defaultdict(list)
+    for each in await of(db, client_ids):
+        if each.tier <= Tier.TODAY:
+            said = whose(each, clinic_zone, now=now)
+            line = Waiting(alert_id=each.alert_id, tier=each.tier, opened_at=each.opened_at, whose=said)
+            by_client[each.client_id].append(line)
+    return by_client
 
 
 def whose(alert: OpenAlert, clinic_zone: ZoneInfo, *, now: datetime) -> str:

@@ -24,6 +24,8 @@ FIRST_DAYS_NEEDED = 21
 MIDDLE_80 = 1.2816
 # From this share of the limit on a statistic is watched; a client not above it is watched because a benefit wanes.
 WATCHED_SHARE = 0.5
+# When what lies beyond the limit raises no alert.
+NOT_YET = f"none does in the first {FIRST_DAYS_NEEDED} days, nor soon after another"
 
 
 def of_finding(finding: Finding, today: date) -> str:
@@ -148,6 +150,8 @@ def of_status(
             return "The benefit of the last infusion is waning."
         case Status.WATCH:
             share = "" if share_of_limit is None else f" ({share_of_limit:.0%} of the limit)"
+            if share_of_limit is not None and share_of_limit > 1:
+                return f"Beyond what is usual{share}. No alert came of it: {NOT_YET}."
             return f"Near the edge of what is usual{share}."
         case Status.NOT_ON_TRACK:
             silent = f" No answer for {_days(silent_days)}." if silent_days else ""
@@ -165,6 +169,11 @@ def of_pause(pause: Pause, today: date) -> str:
 def share_of_limit(statistic: float | None, limit: float | None) -> float | None:
     """How much of the limit the statistic has reached, None where there is no limit yet."""
     return statistic / limit if statistic is not None and limit else None
+
+
+def beyond(status: Status | None, statistic: float | None, limit: float | None) -> bool:
+    """Whether somebody is watched who is further from what is usual than what raises an alert at other times."""
+    return status is Status.WATCH and (share_of_limit(statistic, limit) or 0) > 1
 
 
 def day(value: date, today: date) -> str:

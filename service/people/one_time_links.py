@@ -40,6 +40,42 @@ async def issue(db: Db, staff_id: UUID, purpose: LinkPurpose, *, by: UUID | None
     return f"/link/{text}"
 
 
+class _Invited(msgspec.Struct, frozen=True):
+    staff_id: UUID
+    link_holds: bool
+
+
+INVITED = """
+select
+  s.staff_id,
+  exists (
+    select
+    from one_time_link l
+    where l.clinic_id = $1
+      and l.staff_id = s.staff_id
+      and l.purpose = 'set_password'
+      and l.used_at is null
+      and l.expires_at > $3
+  ) as link_holds
+from staff s
+where s.clinic_id = $1
+  and s.disabled_at is null
+  and s.password_hash is null
+  and (not $2 or exists (
+    select
+    from one_time_link l
+    where l.clinic_id = $1
+      and l.staff_id = s.staff_id
+      and l.purpose = 'set_password'
+  ))
+"""
+
+
+async def invited(db: Db, *, demo: bool, now: datetime) -> dict[UUID, bool]:
+    """Whoever has not come yet, and whether the link for it still holds. The people of a `demo` need no password."""
+    return {each.staff_id: each.link_holds for each in await db.rows(_Invited, INVITED, db.clinic_id, demo, now)}
+
+
 class Link(msgspec.Struct, frozen=True):
     """Whom an unspent link belongs to, and what it is for."""
 

@@ -35,6 +35,8 @@ BY_ITSELF = "Neap-By-Itself"
 # The fields of forms that may hold more than one line.
 MOST_DIGITS = 9
 LONG_TEXTS = frozenset({"note", "reason", "definition"})
+# Embeddings, overrides and isolates of direction: what follows them reads the other way round.
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 OWN_PAGES = "pages of one person"
 
 
@@ -251,8 +253,15 @@ async def _texts_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
     return texts
 
 
+def _unseen(text: str) -> bool:
+    return all(unicodedata.category(each) in ("Cf", "Zs", "Zl", "Zp", "Mn") for each in text)
+
+
 def _typed(text: str, *, lines: bool) -> bool:
-    """Whether a text has neither control characters nor halves of characters; `lines` may be several, with tabs."""
+    """Whether a text has neither control characters nor halves of characters; `lines` may be several, with tabs. One
+    line, such as a name, has something to be seen, and turns nothing round that stands beside it."""
+    if not lines and text.strip() and (_unseen(text) or not TURNING.isdisjoint(text)):
+        return False
     allowed = "\t\r\n" if lines else ""
     return not any(unicodedata.category(each) in ("Cc", "Cs") and each not in allowed for each in text)
 

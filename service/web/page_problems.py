@@ -23,7 +23,7 @@ CLINIC_COOKIE = "__Host-neap-clinic"
 WHAT_NEXT = {
     400: "Go back, correct it and try again.",
     404: "It may have been moved, or it is not yours to see. Go back to where you were.",
-    409: "Somebody may have been faster. Go back and look at it again.",
+    409: "Go back and look at how it stands.",
     410: "Ask an admin of your clinic for a new link.",
     429: "Wait a little, then try again.",
 }
@@ -36,7 +36,7 @@ WHAT_NEXT_HERE = {
     **WHAT_NEXT,
     400: "Correct it and press again; what you typed still stands here.",
     404: "It may have been moved, or it is not yours to see any more.",
-    409: "Somebody may have been faster. Load the page again and look at it.",
+    409: "Load the page again to see how it stands.",
     429: "Wait a little, then press again.",
 }
 # Of what was overtaken the message says all there is to do.

@@ -20,8 +20,10 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from schemas.alert import Tier
+from schemas.client import RecordOrigin
 from service.alerting import news
-from service.desk import caseload
+from service.desk import caseload, therapists
+from service.desk.open_alerts import OpenAlert, Waiting
 from service.people.access import Permission
 from service.web import alert_news, alert_verbs, page_problems
 from service.web.desk_session import Desk, open_desk
@@ -46,7 +48,20 @@ async def look_at_caseload(
 ) -> Response[Any]:
     """Whether the caseload is another than the one that was seen."""
     read = await caseload.read(desk.db, desk.reach(), now=desk.now)
-    return answer(desk, changed=digest_of(read.lines) != seen, told=told, urgent=urgent_since(read.lines, since))
+    changed = version_of_caseload(read, await left_alone(desk, read)) != seen
+    return answer(desk, changed=changed, told=told, urgent=urgent_since(read.lines, since))
+
+
+async def left_alone(desk: Desk, read: caseload.Caseload) -> set[UUID]:
+    """Whose therapist does not work here any more, of those in treatment."""
+    treated = [each.client for each in read.lines if not each.client.discharged]
+    client_ids = [each.client_id for each in treated if each.origin is RecordOrigin.LIVE]
+    return await therapists.left_alone(desk.db, client_ids, now=desk.now)
+
+
+def version_of_caseload(read: caseload.Caseload, alone: set[UUID]) -> str:
+    """A digest of what the caseload shows."""
+    return digest_of((read.lines, sorted(alone)))
 
 
 @get("/alerts/{alert_id:uuid}/changed", opt={"access": Permission.SEE_ALERTS})
@@ -65,10 +80,14 @@ async def look_at_alert(
 
 def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
     """How many urgent alerts of these lines were opened since then (milliseconds since 1970 UTC)."""
+    return urgent_among([alert for line in lines for alert in line.alerts], since)
+
+
+def urgent_among(alerts: Sequence[OpenAlert | Waiting], since: int | None) -> int:
+    """How many of these alerts are urgent and were opened since then (milliseconds since 1970 UTC)."""
     if since is None:
         return 0
-    every = [alert for line in lines for alert in line.alerts if alert.tier is Tier.URGENT]
-    return sum(alert.opened_at.timestamp() * 1_000 > since for alert in every)
+    return sum(each.tier is Tier.URGENT and each.opened_at.timestamp() * 1_000 > since for each in alerts)
 
 
 def answer(desk: Desk, *, changed: bool, told: str, urgent: int = 0, stopped: int = 0) -> Response[Any]:

@@ -85,6 +85,9 @@ def _refuse_incomplete(form: dict[str, str], treated: list[Substance]) -> None:
     faults = _faults_of(form)
     if not treated:
         faults.append(errors.FieldFault("substances", "at least one"))
+    if (primary := form.get("primary")) and primary not in treated:
+        # Taken as nothing, the phone would never ask about what was meant to come first.
+        faults.append(errors.FieldFault("primary", "one of those that are ticked"))
     if faults:
         raise errors.Invalid("The client cannot be added yet.", fields=faults)
 

@@ -66,7 +66,8 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     await desk.record("caseload.read")
     asked = asked._replace(status=asked.status if asked.status in caseload_filter.STATUSES else "")
     own = await _own_clients(desk) if asked.whose == "mine" else None
-    lines = caseload_filter.of(read.lines, find=asked.find, status=asked.status, own=own)
+    alone = await changes.left_alone(desk, read)
+    lines = caseload_filter.of(read.lines, find=asked.find, status=asked.status, own=own, alone=alone)
     if asked.sort == "name":
         lines.sort(key=lambda line: names.in_order(line.client.given_name, line.client.family_name))
     elif asked.sort == "session":
@@ -74,8 +75,9 @@ async def _caseload_page(desk: Desk, asked: Asked) -> Response[Any]:
     soon = read.next_session_at
     context = {
         "caseload": read,
-        "version": changes.digest_of(read.lines),
+        "version": changes.version_of_caseload(read, alone),
         "lines": lines,
+        "alone": alone,
         "asked": asked,
         "statuses": caseload_filter.STATUSES,
         "of_others": desk.reach().clinic,

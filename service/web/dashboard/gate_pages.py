@@ -27,8 +27,9 @@ from schemas.gate import (
     VitalForm,
 )
 from service import errors
-from service.desk import gate_words, gates
+from service.desk import gate_words, gates, open_alerts
 from service.desk.gates import GateView
+from service.desk.open_alerts import Waiting
 from service.facts import gate_records
 from service.gate import assessment
 from service.gate.read import Gate
@@ -56,11 +57,11 @@ Going = FromQuery[list[UUID] | None]
 async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = None) -> Response[Any]:
     """A day's infusions: may each go ahead, and what is open?"""
     on = local_times.day_of(day, desk.today)
-    found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
+    found, waiting = await _read_day(desk, on)
     for gate in found:
         await desk.record("gate.read", client_id=gate.slot.client_id, object_id=gate.slot.infusion_id)
     context = {
-        "version": version_of_day(found, on, today=desk.today),
+        "version": version_of_day(found, waiting, on, today=desk.today),
         # By its date, also where it is shown as today: what is asked on the next day is still about this one.
         "asks": f"{_going_ahead(found)}&day={on}".lstrip("&"),
         "day_shown": on,
@@ -68,6 +69,7 @@ async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = No
         "before": on - ONE_DAY,
         "after": on + ONE_DAY,
         "gates": [(gate, gate.line()) for gate in found],
+        "waiting": waiting,
         "words": gate_words,
     }
     return await desk_page.show(desk, "gates.html", context, here="/gates")
@@ -77,6 +79,7 @@ async def show_day(desk: NamedDependency[Desk], day: FromQuery[date | None] = No
 async def look_at_day(
     desk: NamedDependency[Desk],
     seen: FromQuery[str] = "",
+    since: changes.Milliseconds = None,
     day: FromQuery[date | None] = None,
     ahead: Going = None,
     told: FromQuery[str] = "",
@@ -84,14 +87,23 @@ async def look_at_day(
     """Whether the day's page would show anything else than what was seen, when these were going `ahead`; of one that
     shows it as today, also that its day is over."""
     on = local_times.day_of(day, desk.today)
+    found, waiting = await _read_day(desk, on)
+    changed = version_of_day(found, waiting, on, today=desk.today) != seen
+    urgent = changes.urgent_among([each for alerts in waiting.values() for each in alerts], since)
+    return changes.answer(desk, changed=changed, told=told, urgent=urgent, stopped=await _stopped(desk, found, ahead))
+
+
+async def _read_day(desk: Desk, on: date) -> tuple[list[Gate], Mapping[UUID, Sequence[Waiting]]]:
+    """A day's gates, and what else waits of their clients: no record of a gate, and asked about before an infusion."""
     found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
-    changed = version_of_day(found, on, today=desk.today) != seen
-    return changes.answer(desk, changed=changed, told=told, stopped=await _stopped(desk, found, ahead))
+    client_ids = list({gate.slot.client_id for gate in found})
+    return found, await open_alerts.waiting(desk.db, client_ids, desk.view.zone, now=desk.now)
 
 
-def version_of_day(found: Sequence[Gate], on: date, *, today: date) -> str:
+def version_of_day(found: Sequence[Gate], waiting: Mapping[UUID, Sequence[Waiting]], on: date, *, today: date) -> str:
     """A digest of what a day's page shows, and whether it shows it as today."""
-    return changes.digest_of((on, on == today, [(gate.line(), gate.assessment) for gate in found]))
+    shown = [(gate.line(), gate.assessment, waiting.get(gate.slot.client_id, ())) for gate in found]
+    return changes.digest_of((on, on == today, shown))
 
 
 def _going_ahead(found: Sequence[Gate]) -> str:
@@ -136,6 +148,7 @@ async def show_gate(desk: NamedDependency[Desk], infusion_id: FromPath[UUID]) ->
         "version": _version_of(shown, now=desk.now),
         "asks": _going_ahead([gate]),
         "view": view,
+        "waiting": shown.waiting,
         "gate": gate,
         "line": gate.line(),
         "screens": screens.items[:SCREENS_SHOWN],
@@ -157,6 +170,7 @@ async def look_at_gate(
     desk: NamedDependency[Desk],
     infusion_id: FromPath[UUID],
     seen: FromQuery[str] = "",
+    since: changes.Milliseconds = None,
     ahead: Going = None,
     told: FromQuery[str] = "",
 ) -> Response[Any]:
@@ -164,7 +178,8 @@ async def look_at_gate(
     client_id = await access.require_infusion(desk.db, desk.reach(), infusion_id, now=desk.now)
     shown = await _read(desk, client_id, infusion_id)
     stopped = await _stopped(desk, [shown.view.gate], ahead)
-    return changes.answer(desk, changed=_version_of(shown, now=desk.now) != seen, told=told, stopped=stopped)
+    changed, urgent = _version_of(shown, now=desk.now) != seen, changes.urgent_among(shown.waiting, since)
+    return changes.answer(desk, changed=changed, told=told, urgent=urgent, stopped=stopped)
 
 
 class _Shown(NamedTuple):
@@ -172,6 +187,7 @@ class _Shown(NamedTuple):
 
     view: GateView
     screens: ScreensReply
+    waiting: Sequence[Waiting]
     may_record: bool
     may_override: bool
 
@@ -181,6 +197,7 @@ async def _read(desk: Desk, client_id: UUID, infusion_id: UUID) -> _Shown:
     return _Shown(
         await gates.view_of(desk.db, client_id, infusion_id, sealer=sealer, now=desk.now),
         await gates.screens_of(desk.db, client_id, now=desk.now),
+        (await open_alerts.waiting(desk.db, [client_id], desk.view.zone, now=desk.now)).get(client_id, ()),
         await desk.reaches(Permission.RECORD_GATES, client_id),
         await desk.reaches(Permission.OVERRIDE_GATES, client_id),
     )

@@ -18,7 +18,7 @@ from schemas.rota import Cover, Shift
 from schemas.staff import LinkPurpose, Role, Staff
 from service import errors
 from service.alerting import leases
-from service.desk import first_steps
+from service.desk import first_steps, therapists
 from service.facts import gate_checks
 from service.people import clinics, covers, one_time_links, shifts, staff, webhook_endpoints
 from service.people.access import Permission
@@ -44,6 +44,8 @@ async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
         "names": {each.staff_id: each.name for each in people},
         "shifts": _of_each(await shifts.standing(desk.db, now=desk.now), lambda each: each.staff_id),
         "covers": _of_each(await covers.standing(desk.db, now=desk.now), lambda each: each.covered_by),
+        "invited": await one_time_links.invited(desk.db, demo=desk.services.config.demo, now=desk.now),
+        "only_theirs": await therapists.only_theirs(desk.db, now=desk.now),
         "shown_of": lambda person: as_shown.marks_of(_fields_of(person)),
     }
     return await desk_page.show(desk, "staff.html", context, here="/staff")

@@ -26,7 +26,7 @@ from schemas.treatment import (
     StateForm,
     SubstancesForm,
 )
-from service import treatment
+from service import errors, treatment
 from service.appointments import watch
 from service.facts import courses
 from service.people.access import Permission
@@ -184,6 +184,7 @@ async def start_course(
     """Start a further course; the form sent twice starts one."""
     await desk.require_client(client_id)
     form = await _filled(request, desk, CourseForm, substances=await _primary_first(request))
+    await _refuse_primary_unticked(request)
     await treatment.start_course(desk.db, client_id, course_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
 
@@ -191,6 +192,14 @@ async def start_course(
 async def _primary_first(request: Request[Any, Any, Any]) -> list[str]:
     ticked, primary = await choices_of(request, "substances"), (await form_of(request)).get("primary")
     return sorted(ticked, key=lambda each: each != primary)
+
+
+async def _refuse_primary_unticked(request: Request[Any, Any, Any]) -> None:
+    """What comes first and is not ticked would count as nothing, and the phone would never ask about it."""
+    ticked, primary = await choices_of(request, "substances"), (await form_of(request)).get("primary")
+    if primary and primary not in ticked:
+        fault = errors.FieldFault("primary", "one of those that are ticked")
+        raise errors.Invalid("Tick what comes first, too.", fields=(fault,))
 
 
 @post("/clients/{client_id:uuid}/treatment/substances", opt=MANAGE)
@@ -203,6 +212,7 @@ async def change_substances(
     sent = {**await form_of(request), "substances": form.substances}
     at = await treatment.place_of(desk.db, client_id, now=desk.now)
     as_shown.refuse_older(sent, treated_fields(await courses.treated_on(desk.db, at.course, at.today)))
+    await _refuse_primary_unticked(request)
     await treatment.change_substances(desk.db, client_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
 
