@@ -17,6 +17,7 @@ from schemas.staff import Role
 from service import database, ids
 from service.config import Config
 from service.database import Pool
+from service.desk import sentences
 from service.facts import courses, infusions, pauses
 from service.people import clients
 from tests.builders import an_answer, an_infusion
@@ -63,8 +64,19 @@ async def visit(settings: Config, owner_pool: Pool, tmp_path: Path) -> AsyncIter
 
 
 def local(ahead_days: float) -> str:
-    """So many days from now, as the browser's field for a date and a time sends it."""
-    return f"{(datetime.now(UTC) + timedelta(days=ahead_days)).astimezone(CHICAGO):%Y-%m-%dT%H:%M}"
+    """Ten in the morning so many days from now, as the browser's field for a date and a time sends it."""
+    return f"{(datetime.now(UTC) + timedelta(days=ahead_days)).astimezone(CHICAGO):%Y-%m-%dT10:00}"
+
+
+def on(days: int) -> str:
+    """A day so many days from now, as a sentence names it: "20 Nov", with its year where that is another."""
+    now = datetime.now(UTC).astimezone(CHICAGO)
+    return sentences.day((now + timedelta(days=days)).date(), now.date())
+
+
+def past(days: int) -> str:
+    """What is asked about so many days back."""
+    return f"{on(-days)} is {days} day{'' if days == 1 else 's'} ago."
 
 
 def today() -> datetime:
@@ -103,7 +115,9 @@ async def test_boosters_alone_take_neither_weeks_nor_weekdays_from_the_one_form(
 async def test_an_infusion_is_planned_moved_held_given_and_corrected_by_the_forms(visit: Visit) -> None:
     infusion_id = ids.new()
     await visit.post(f"infusions/{infusion_id}/plan", planned_at=local(2))
-    await visit.post(f"infusions/{infusion_id}/move", planned_at=local(-1), reason="client_wish", version="1")
+    await visit.post(
+        f"infusions/{infusion_id}/move", planned_at=local(-1), reason="client_wish", version="1", meant=past(1)
+    )
     assert "nobody said yet what became of it" in await visit.page()
     await visit.post(f"infusions/{infusion_id}/state", state="held", reason="blood_pressure", version="2")
     await visit.post(f"infusions/{infusion_id}/state", state="planned", reason="other", version="3")
@@ -121,9 +135,37 @@ async def test_an_infusion_is_planned_moved_held_given_and_corrected_by_the_form
     assert late.status_code == 409
 
 
+async def test_an_infusion_in_the_past_or_at_night_is_asked_about_once(visit: Visit) -> None:
+    start = f"{datetime.now(UTC).astimezone(CHICAGO) - timedelta(days=8):%Y-%m-%d}"
+    night = local(3).replace("T10", "T03")
+    series = {"template": "twice_a_week", "starts_on": start, "at": "03:00", "weeks": "1"}
+    moved = ids.new()
+    await visit.post(f"infusions/{moved}/plan", planned_at=local(5))
+    move = {"planned_at": local(-2), "reason": "other", "version": "1"}
+    asked: list[tuple[str, str, dict[str, str], str]] = [
+        (f"infusions/{ids.new()}/plan", "planned_at", {"planned_at": local(-8)}, past(8)),
+        (f"infusions/{ids.new()}/plan", "planned_at", {"planned_at": night}, f"{on(3)} 03:00 is at night."),
+        (f"infusions/{moved}/move", "planned_at", move, past(2)),
+        (f"schedules/{ids.new()}", "starts_on", series, f"{past(8)} {on(-8)} 03:00 is at night."),
+    ]
+    for action, field, form, said in asked:
+        before = await visit.infusions()
+        address = f"{visit.base}/{action}"
+        for meant in ({}, {"meant": "2 Jan is 300 days ago."}):
+            refused = await visit.desk.post(address, **form, **meant, form_page=visit.base)
+            assert refused.status_code == 400, action
+            assert "Please look at the time once more." in refused.text
+            assert said in refused.text
+            assert re.search(rf'name="{field}"[^>]*aria-invalid="true"', refused.text), action
+            assert re.search(r'name="meant"[^>]*aria-invalid="true"', refused.text), action
+            assert await visit.infusions() == before
+        await visit.post(action, **form, meant=said)
+        assert await visit.infusions() != before
+
+
 async def test_a_form_that_is_wrong_names_its_fields_and_changes_nothing(visit: Visit) -> None:
     infusion_id = ids.new()
-    await visit.post(f"infusions/{infusion_id}/plan", planned_at=local(-1))
+    await visit.post(f"infusions/{infusion_id}/plan", planned_at=local(-1), meant=past(1))
     form = {"state": "given", "given_at": "yesterday", "dose_mg_per_kg": "40", "duration_minutes": "long"}
     refused = await visit.desk.post(f"{visit.base}/infusions/{infusion_id}/state", **form)
     assert refused.status_code == 400

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,13 +15,12 @@ from schemas.staff import Staff
 from service import errors
 from service.database import Db
 from service.desk import sentences
+from service.desk.doubts import night, past
 from service.facts import courses, coverage, gate_checks, infusions, sessions
 from service.people import calendar_feeds, clients, covers, staff
 
 # What was held yesterday is written down today; an earlier time is more often a slip than a record.
 PAST_UNASKED = timedelta(days=1)
-# Three in the morning is more often three in the afternoon.
-DAY_BEGINS, DAY_ENDS = time(6), time(22)
 # Forty minutes of infusion, and two hours until somebody may go home.
 WITH_INFUSION = timedelta(minutes=160)
 AT_THE_CLINIC = frozenset({InfusionState.PLANNED, InfusionState.HELD, InfusionState.GIVEN})
@@ -86,8 +85,7 @@ async def doubts_of(db: Db, session: TherapySession, *, zone: ZoneInfo, now: dat
     today = now.astimezone(zone).date()
     client = await clients.get(db, session.client_id)
     doubts = await _past(db, session, at.date(), today) if session.planned_at < now - PAST_UNASKED else []
-    if not DAY_BEGINS <= at.time() < DAY_ENDS:
-        doubts.append(f"{sentences.day(at.date(), today)} {at:%H:%M} is at night.")
+    doubts += night(at.date(), at.time(), today=today)
     for infusion in await infusions.of(db, session.client_id):
         begins = infusion.given_at or infusion.planned_at
         is_on = infusion.state in AT_THE_CLINIC and begins < session.planned_at + timedelta(minutes=session.minutes)
@@ -101,7 +99,7 @@ async def _past(db: Db, session: TherapySession, on: date, today: date) -> list[
     if began is not None and on < began:
         fault = errors.FieldFault("planned_at", f"not before {sentences.day(began, today)}, when the course began")
         raise errors.Invalid("The course had not begun then.", fields=(fault,))
-    return [f"{sentences.day(on, today)} is {(today - on).days} days ago."]
+    return [past(on, today)]
 
 
 async def _away_then(db: Db, session: TherapySession, zone: ZoneInfo, today: date) -> list[str]:

@@ -22,14 +22,13 @@ from service.people.access import Permission
 from service.web import desk_page, local_times, page_problems
 from service.web.api.session_api import address_of_client, booked, changed, own_address
 from service.web.desk_session import Desk, form_of, open_desk, sent_id, typed_number
+from service.web.forms import meant
 from service.web.pages import go_to
 
 Caller = Request[Any, Any, Any]
 SEE, BOOK = {"access": Permission.SEE_SESSIONS}, {"access": Permission.BOOK_SESSIONS}
 OWN, MANAGE = {"access": Permission.USE_OWN_ACCOUNT}, {"access": Permission.MANAGE_CLIENTS}
 MOST_MINUTES = 480
-# The box that a form shows once it was asked about. It says what it was asked: ticked for one time it is for no other.
-MEANT = "meant"
 
 
 @get("/clients/{client_id:uuid}/sessions", opt=SEE)
@@ -85,7 +84,7 @@ async def record_state(request: Caller, desk: NamedDependency[Desk], session_id:
         raise errors.Invalid("Say what became of it.", fields=(errors.FieldFault("state", "choose one"),))
     before = await stored.get(desk.db, session_id)
     if state is SessionState.PLANNED and before.state is SessionState.CANCELLED and before.planned_at > desk.now:
-        await _ask(desk, form, before, beside=MEANT)
+        await _ask(desk, form, before, beside=meant.MEANT)
     await changed(desk, client_id, session_id, SessionChange(state=state, version=_version(form)))
     return go_to(f"/clients/{client_id}/sessions#s-{session_id}")
 
@@ -133,12 +132,8 @@ async def _ask(desk: Desk, form: Mapping[str, str], session: TherapySession, *, 
 
     The words stand `beside` a field of this name.
     """
-    doubts = " ".join(await sessions.doubts_of(desk.db, session, zone=desk.view.zone, now=desk.now))
-    if doubts and form.get(MEANT) != doubts:
-        faults = [errors.FieldFault(beside, doubts)]
-        if beside != MEANT:
-            faults.append(errors.FieldFault(MEANT, "If it is meant so, say it:"))
-        raise errors.Invalid("Please look at the time once more.", fields=tuple(faults))
+    doubts = await sessions.doubts_of(desk.db, session, zone=desk.view.zone, now=desk.now)
+    meant.ask(form, " ".join(doubts), beside=beside)
 
 
 def _person(text: str) -> UUID | None:

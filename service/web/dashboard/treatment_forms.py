@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -28,11 +28,12 @@ from schemas.treatment import (
 )
 from service import errors, treatment
 from service.appointments import watch
+from service.desk import doubts
 from service.facts import courses
 from service.people.access import Permission
 from service.web import page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
-from service.web.forms import as_shown
+from service.web.forms import as_shown, meant
 from service.web.pages import go_to
 
 MANAGE = {"access": Permission.MANAGE_TREATMENT}
@@ -88,6 +89,8 @@ async def make_schedule(
     )
     if filled.template is Template.BOOSTERS:
         filled = msgspec.structs.replace(filled, weeks=None)
+    odd = doubts.of_infusion(filled.starts_on, time.fromisoformat(filled.at), today=desk.today)
+    meant.ask(form, odd, beside="starts_on")
     await treatment.make_schedule(desk.db, client_id, schedule_id, filled, by=desk.actor, now=desk.now)
     await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
@@ -108,9 +111,15 @@ async def plan_infusion(
     """Plan a single infusion; the form sent twice plans once."""
     await desk.require_client(client_id)
     form = await _filled(request, desk, PlanForm)
+    await _ask(request, desk, form.planned_at)
     await treatment.plan_infusion(desk.db, client_id, infusion_id, form.planned_at, by=desk.actor, now=desk.now)
     await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
+
+
+async def _ask(request: Request[Any, Any, Any], desk: Desk, planned_at: datetime) -> None:
+    at = planned_at.astimezone(desk.view.zone)
+    meant.ask(await form_of(request), doubts.of_infusion(at.date(), at.time(), today=desk.today), beside="planned_at")
 
 
 @post("/clients/{client_id:uuid}/treatment/infusions/{infusion_id:uuid}/move", opt=MANAGE)
@@ -123,6 +132,7 @@ async def move_infusion(
     """Give an infusion another time."""
     await desk.require_client(client_id)
     form = await _filled(request, desk, MoveForm)
+    await _ask(request, desk, form.planned_at)
     await treatment.move_infusion(desk.db, client_id, infusion_id, form, by=desk.actor, now=desk.now)
     await watch.watch(desk.db, client_id, now=desk.now)
     return _back(client_id)
