@@ -14,12 +14,13 @@ import pytest
 
 from schemas.course import Course, Infusion, InfusionState, Phase
 from schemas.staff import Role
-from service import database, ids
+from service import database, ids, monitoring
 from service.config import Config
 from service.database import Pool
 from service.desk import sentences
 from service.facts import courses, infusions, pauses
 from service.people import clients
+from service.people.audit import Actor
 from tests.builders import an_answer, an_infusion
 from tests.desk import a_person, a_session
 from tests.desk_visit import Desk, a_desk, a_followed_client
@@ -185,6 +186,22 @@ async def test_a_pause_shows_everywhere_and_can_be_ended_and_withdrawn(visit: Vi
     assert ">Paused" not in (await visit.desk.get("/caseload")).text
     await visit.post(f"pauses/{pause_id}/end", until_on=first, withdrawn="yes")
     assert "was entered in error" in await visit.page()
+    async with database.transaction(visit.desk.owner, visit.desk.clinic.clinic_id) as db:
+        assert await pauses.of(db, visit.client_id) == []
+
+
+async def test_that_a_client_left_monitoring_is_ended_by_staff_only_where_the_client_asked_for_it(visit: Visit) -> None:
+    phone = Actor("device", ids.new())
+    async with database.transaction(visit.desk.owner, visit.desk.clinic.clinic_id) as db:
+        await monitoring.leave(db, visit.client_id, by=phone, now=datetime.now(UTC))
+        (left,) = await pauses.of(db, visit.client_id)
+    address = f"{visit.base}/pauses/{left.pause_id}/end"
+    refused = await visit.desk.post(address, withdrawn="yes")
+    assert refused.status_code == 400
+    assert "come back there" in refused.text
+    async with database.transaction(visit.desk.owner, visit.desk.clinic.clinic_id) as db:
+        assert await pauses.of(db, visit.client_id) == [left]
+    await visit.post(f"pauses/{left.pause_id}/end", withdrawn="yes", asked="yes")
     async with database.transaction(visit.desk.owner, visit.desk.clinic.clinic_id) as db:
         assert await pauses.of(db, visit.client_id) == []
 

@@ -12,7 +12,7 @@ from litestar import Request, Response, Router, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from schemas.course import InfusionState, Substance, Template
+from schemas.course import InfusionState, PauseReason, Substance, Template
 from schemas.treatment import (
     CourseForm,
     DischargeForm,
@@ -29,7 +29,7 @@ from schemas.treatment import (
 from service import errors, treatment
 from service.appointments import watch
 from service.desk import doubts
-from service.facts import courses
+from service.facts import courses, pauses
 from service.people.access import Permission
 from service.web import page_problems, strict
 from service.web.desk_session import Desk, choices_of, form_of, open_desk, typed_number
@@ -176,9 +176,14 @@ async def end_pause(
     client_id: FromPath[UUID],
     pause_id: FromPath[UUID],
 ) -> Response[Any]:
-    """Give a pause another last day; with the box ticked it never was."""
+    """Give a pause another last day; with the box ticked it never was. One that is the client's own, as they asked."""
     await desk.require_client(client_id)
-    withdrawn = (await form_of(request)).get("withdrawn") == "yes"
+    sent = await form_of(request)
+    standing = await pauses.find(desk.db, pause_id)
+    if standing is not None and standing.reason is PauseReason.LEFT_MONITORING and sent.get("asked") != "yes":
+        fault = errors.FieldFault("asked", "where they asked for it")
+        raise errors.Invalid("They left monitoring on their own phone, and come back there.", fields=(fault,))
+    withdrawn = sent.get("withdrawn") == "yes"
     form = EndPauseForm(until_on=None) if withdrawn else await _filled(request, desk, EndPauseForm)
     await treatment.end_pause(desk.db, client_id, pause_id, form, by=desk.actor, now=desk.now)
     return _back(client_id)
