@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from schemas.course import InfusionState
-from schemas.gate import GateState, Proposal
+from schemas.gate import Decision, GateState, Proposal
 from schemas.rota import CoverForm, ShiftForm
 from service import database, ids
 from service.appointments import watch
 from service.database import Pool
 from service.demo import clinic, fresh, player, rota, staged
 from service.demo.clinic import DemoClinic
+from service.demo.gates import Visit, a_reading
 from service.demo.people import PEOPLE, Person
 from service.desk import gates
 from service.facts import client_day, courses, gate_checks
@@ -115,6 +116,32 @@ async def test_every_start_stages_one_gate_of_each_kind_and_cancels_those_of_the
         assert {Proposal.SCREEN_POSITIVE, Proposal.PRESSURE_ABOVE_LIMIT} <= proposed
     async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
         assert await gates_on(db, demo, today, now=NOW + timedelta(days=1)) == []
+
+
+async def test_what_a_visitor_did_at_a_gate_today_stands_when_the_demo_starts_again(
+    owner_pool: Pool, demo: DemoClinic
+) -> None:
+    today = client_day.of(NOW, demo.zone)
+    await player.play(
+        owner_pool, demo, MASTER, until=demo.first_day + timedelta(days=45), people=FEW, played=lambda day: None
+    )
+    async with database.transaction(owner_pool, demo.clinic.clinic_id) as db:
+        await staged.stage(db, demo, MASTER, today, now=NOW)
+        before = {gate.slot.client_id: gate for gate in await gates_on(db, demo, today, now=NOW)}
+        kerr = next(each for each in FEW if each.key == "Odile Kerr")
+        client_id = await clinic.find_client(db, kerr)
+        assert client_id is not None
+        visit = Visit(db, demo, MASTER, client_id, before[client_id].slot.infusion_id)
+        at = NOW + timedelta(minutes=2)
+        await visit.record(a_reading(180, 110, at=at), at=at)
+        await visit.decide(Decision.HOLD, by=clinic.PRESCRIBER, at=at, reason="Rest first.")
+        again = NOW + timedelta(minutes=20)
+        await staged.stage(db, demo, MASTER, today, now=again)
+        after = {gate.slot.client_id: gate for gate in await gates_on(db, demo, today, now=again)}
+    assert len(after) == len(before) == len(staged.SCENES)
+    assert after[client_id].slot.infusion_id == before[client_id].slot.infusion_id
+    assert after[client_id].standing.state is GateState.HOLD
+    assert sum(after[each].slot.infusion_id == before[each].slot.infusion_id for each in after) == 1
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ BETWEEN = timedelta(minutes=45)
 BEFORE_NOW = timedelta(minutes=50)
 CLOSES_IN = timedelta(hours=10)
 READ, ASKED, DECIDED = timedelta(minutes=4), timedelta(minutes=11), timedelta(minutes=18)
+SLACK = timedelta(minutes=10)
+SOON = timedelta(days=2)
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -94,9 +96,14 @@ SCENES: Mapping[str, Callable[[Staged], Awaitable[None]]] = MappingProxyType(
 
 
 async def stage(db: Db, demo: DemoClinic, master: Sealer, today: date, *, now: datetime) -> None:
-    """Book an extra infusion for each scene and play it up to now; those of former starts are cancelled."""
+    """Book an extra infusion for each scene and play it up to now; those of former starts are cancelled.
+
+    Where a visitor recorded or decided something today, the client's infusions stay as they are.
+    """
     found = [(person, await clinic.find_client(db, person)) for person in PEOPLE if person.key in SCENES]
     acting = {client_id: person for person, client_id in found if client_id is not None}
+    kept = await _used_by_visitors(db, demo, acting, today)
+    acting = {client_id: person for client_id, person in acting.items() if client_id not in kept}
     await _cancel_former(db, demo, acting, today, now=now)
     slot, prescriber, planned_on = _first_slot(demo, today, now), demo.staff_ids[PRESCRIBER], now - timedelta(days=4)
     order = list(SCENES)
@@ -120,6 +127,49 @@ def _first_slot(demo: DemoClinic, today: date, now: datetime) -> datetime:
     return max(half_hour, datetime.combine(local.date(), EARLIEST, demo.zone)).astimezone(UTC)
 
 
+USED = """
+with said as (
+  select infusion_id, decided_at as at from gate_check where clinic_id = $1
+  union all
+  select infusion_id, recorded_at from drug_screen where clinic_id = $1
+  union all
+  select infusion_id, recorded_at from vital_reading where clinic_id = $1
+  union all
+  select infusion_id, recorded_at from contraindication_check where clinic_id = $1
+)
+select i.client_id, i.planned_at
+from infusion i
+join said on said.infusion_id = i.infusion_id
+where i.clinic_id = $1
+  and i.planned_at >= $2
+  and i.state in ('planned', 'held', 'given')
+group by i.client_id, i.infusion_id, i.planned_at
+having max(said.at) - min(said.at) > $3
+"""
+
+
+async def _used_by_visitors(db: Db, demo: DemoClinic, acting: Mapping[UUID, Person], today: date) -> set[UUID]:
+    """With whose staged infusion of today somebody went on: all that is played at one takes a few minutes, and lies
+    `BEFORE_NOW` before whoever opens the page can say anything."""
+    told = _told(demo, acting, today)
+    rows = await db.connection.fetch(USED, db.clinic_id, _began(demo, today), DECIDED + SLACK)
+    return {row["client_id"] for row in rows if (row["client_id"], row["planned_at"]) not in told}
+
+
+def _began(demo: DemoClinic, today: date) -> datetime:
+    return datetime.combine(today, time(4), demo.zone).astimezone(UTC)
+
+
+def _told(demo: DemoClinic, acting: Mapping[UUID, Person], today: date) -> set[tuple[UUID, datetime]]:
+    """The infusions that the actors' stories know, of today and tomorrow too."""
+    soon = _began(demo, today) + SOON
+    return {
+        (client_id, slot.planned_at)
+        for client_id, person in acting.items()
+        for slot in diary.infusions_until(person, demo.first_day, soon.date())
+    }
+
+
 LEFT_OPEN = """
 select infusion_id, client_id, planned_at
 from infusion
@@ -134,14 +184,8 @@ async def _cancel_former(
     db: Db, demo: DemoClinic, acting: Mapping[UUID, Person], today: date, *, now: datetime
 ) -> None:
     """Cancel what is left open from the days before, and of the actors whatever their stories do not know."""
-    began = datetime.combine(today, time(4), demo.zone).astimezone(UTC)
-    soon = began + timedelta(days=2)
-    told = {
-        (client_id, slot.planned_at)
-        for client_id, person in acting.items()
-        for slot in diary.infusions_until(person, demo.first_day, soon.date())
-    }
-    for left in await db.connection.fetch(LEFT_OPEN, db.clinic_id, began, list(acting), soon):
+    began, told = _began(demo, today), _told(demo, acting, today)
+    for left in await db.connection.fetch(LEFT_OPEN, db.clinic_id, began, list(acting), began + SOON):
         if left["planned_at"] < began or (left["client_id"], left["planned_at"]) not in told:
             by = demo.staff_ids["ada.whitlock"]
             await infusions.record_state(db, left["infusion_id"], InfusionState.CANCELLED, by=by, now=now)
