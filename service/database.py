@@ -88,10 +88,11 @@ async def _leave_as_it_is(connection: object) -> None:
 
 
 async def open_pool(url: str, *, size: int, application_name: str) -> Pool:
-    """A pool of at most `size` connections; times out on locks and statements rather than hang."""
+    """A pool of at most `size` connections, one of them open at once and each further one when it is first needed;
+    times out on locks and statements rather than hang."""
     return await asyncpg.create_pool(
         url,
-        min_size=min(2, size),
+        min_size=1,
         max_size=size,
         init=_prepare_connection,
         reset=_leave_as_it_is,

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import fcntl
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -26,8 +27,8 @@ import pytest
 
 from service import config, embedded
 from service.config import Config, DatabaseUrls, EmbeddedServer, embedded_url
-from service.database import Pool, open_pool
-from service.storage import preparing
+from service.database import Connection, Pool, open_pool
+from service.storage import preparing, roles
 from tests import folders, web
 from tests.sinks import HookSink, MailSink, a_hook_sink, a_mail_sink
 
@@ -86,7 +87,7 @@ def cluster(run_dir: Path) -> Iterator[embedded.Cluster]:
         with locked(run_dir / "users.lock", fcntl.LOCK_SH):
             found = runner.run(running.__aenter__())
             with locked(run_dir / "template.lock", fcntl.LOCK_EX):
-                runner.run(_make_template(server_config, found.superuser_url))
+                runner.run(_make_template(server_config, found.superuser_url, own=foreign is None))
             yield found
         if not found.started_by_us:
             runner.run(running.__aexit__(None, None, None))
@@ -145,7 +146,7 @@ def _clear_leftovers(memory: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _make_template(server_config: Config, superuser_url: str) -> None:
+async def _make_template(server_config: Config, superuser_url: str, *, own: bool) -> None:
     connection = await asyncpg.connect(superuser_url)
     try:
         ours = await connection.fetchval("select datistemplate from pg_database where datname = $1", TEMPLATE)
@@ -155,9 +156,19 @@ async def _make_template(server_config: Config, superuser_url: str) -> None:
             f"there is a database {TEMPLATE} on this server, which may be somebody's: name another server"
         )
         await preparing.prepare(server_config, admin_url=superuser_url)
+        for role in (*config.ROLES, *(["postgres"] if own else [])):
+            await _check_fast(connection, server_config.data_dir, role)
         await connection.execute(f"alter database {TEMPLATE} with is_template true allow_connections false")
     finally:
         await connection.close()
+
+
+async def _check_fast(connection: Connection, data_dir: Path, role: str) -> None:
+    """Store the role's password so that proving it costs a connection one round of hashing, not 4,096 of them."""
+    password = (data_dir / "secrets" / f"{role}_password").read_text()
+    name = role if role == "postgres" else f"neap_{role}"
+    verifier = roles.scram_verifier(password, secrets.token_bytes(16), iterations=1)
+    await connection.execute(f"alter role {name} password '{verifier}'")
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The laws of the house that a program can check: sizes, names, who may import what, what may never be written."""
 
 import ast
+import gc
 import re
 import sys
 import tomllib
@@ -68,7 +69,18 @@ def module_of(file: Path) -> str:
 
 @cache  # many laws read the same files
 def tree_of(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(), str(file))
+    gc.disable()  # a tree holds no cycles, and looking for some among a million nodes takes longer than making them
+    try:
+        return ast.parse(file.read_text(), str(file))
+    finally:
+        gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trees() -> Iterator[None]:
+    """Lets go of them in the end: every later test of this process would look through them for cycles."""
+    yield
+    tree_of.cache_clear()
 
 
 @cache

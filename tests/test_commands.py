@@ -17,6 +17,7 @@ import pytest
 from service import config
 from service.config import DatabaseUrls
 from service.embedded import server
+from tests import folders
 from tests.conftest import A_MASTER_KEY
 
 REPOSITORY = Path(__file__).parents[1]
@@ -40,7 +41,7 @@ async def ran(*arguments: str, **settings: str) -> tuple[int, list[str]]:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A folder that PostgreSQL's account can enter, as pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="neap-commands-") as folder:
+    with tempfile.TemporaryDirectory(prefix="neap-commands-", dir=folders.in_memory()) as folder:
         Path(folder).chmod(0o711)
         yield Path(folder) / "data"
 

@@ -18,6 +18,7 @@ from service import config, embedded
 from service.config import Config
 from service.embedded import log
 from service.embedded.lock import FileLock
+from tests import folders
 from tests.folders import QUICK
 
 REPOSITORY = Path(__file__).parent.parent
@@ -26,7 +27,7 @@ REPOSITORY = Path(__file__).parent.parent
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A data folder that an unprivileged account can enter, as pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix="neap-embedded-"))
+    folder = Path(tempfile.mkdtemp(prefix="neap-embedded-", dir=folders.in_memory()))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ import pytest
 from service import config, embedded
 from service.config import Config, DatabaseUrls
 from service.storage import preparing, roles, schema
+from tests import folders
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -36,7 +37,9 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
 @pytest.fixture
 async def lone_cluster() -> AsyncIterator[embedded.Cluster]:
     """A server of the test's own, without any role of ours: roles belong to a whole server, which tests share."""
-    with tempfile.TemporaryDirectory(prefix="neap-migrate-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="neap-migrate-", dir=folders.in_memory(), ignore_cleanup_errors=True
+    ) as folder:
         Path(folder).chmod(0o711)
         lone = config.load({"NEAP_DATA_DIR": folder})
         async with embedded.running(lone, overrides={"fsync": "off"}) as cluster:

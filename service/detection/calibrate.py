@@ -256,7 +256,8 @@ def fit_surface(rules: Rules, seed: int, *, clients: int, rounds: int, tell: Tel
         Population(asked=(True, False, False)),
         Population(asked=(False, False, True)),
     ]
-    drawn = [gather(cohort(seed + 101 * i, clients, population=p).days, rules) for i, p in enumerate(populations)]
+    people = [cohort(seed + 101 * i, clients, population=p).days for i, p in enumerate(populations)]
+    drawn = [gather(Days.joined(people), rules)]  # together: few people cost a fold as much as many
     tell("people of other populations folded")
     kept = rules.cap_step
     rules = replace(rules, cap_step=0.0)

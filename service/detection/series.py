@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
@@ -52,6 +53,11 @@ class Days:
             new_usual=never(),
             confirmed=never(),
         )
+
+    @classmethod
+    def joined(cls, batches: Sequence[Days]) -> Self:
+        """The clients of all batches, which must be equally long."""
+        return cls(*(np.concatenate([getattr(each, f.name) for each in batches]) for f in fields(cls)))
 
     def part(self, clients: slice | npt.NDArray[np.int64], days: slice = slice(None)) -> Days:
         """Some clients, some days."""
