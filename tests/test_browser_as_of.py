@@ -150,7 +150,7 @@ async def test_a_gate_that_says_go_ahead_says_in_sight_that_it_may_not_any_more(
         await page.clock.fast_forward(ASKS_EVERY)
         show = page.get_by_role("link", name="An infusion may not go ahead any more: show it")
         await expect(show).to_be_in_viewport(timeout=PATIENCE)
-        await expect(page).to_have_title("May not go ahead any more · Neap")
+        await expect(page).to_have_title("An infusion may not go ahead any more · Neap")
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         assert not await faults(page)
         await show.click()

@@ -180,6 +180,25 @@ async def test_a_pin_that_was_chosen_after_hiding_the_offer_is_replaced_by_nobod
         await expect(page.locator("#pin")).to_be_hidden()
 
 
+async def test_nor_by_another_window_in_which_the_offer_still_stands(here: Here) -> None:
+    async with here.page() as page:
+        await page.goto(f"/phone/{here.slug}#{await here.code()}")
+        await page.locator("#connect-form button[type=submit]").click()
+        await expect(page.locator("#pin")).to_be_visible()
+        second = await page.context.new_page()
+        await second.goto(f"/phone/{here.slug}")
+        await fill_pin(second, "4711", again="4711")
+        await expect(second.locator("#pin")).to_be_hidden()
+        await fill_pin(page, "1234", again="1234")
+        await expect(page.locator("#pin-fault")).to_contain_text("chosen in another window")
+        await page.locator("#pin-cancel").click()
+        await hide(page, here)
+        await page.get_by_role("button", name="Notes").dblclick()
+        await fill_pin(page, "4711")
+        await expect(page.locator("body > .top")).to_be_visible()
+        await second.close()
+
+
 async def test_who_opens_the_page_after_it_was_closed_on_the_offer_chooses_for_later_answers_only(here: Here) -> None:
     await answered_earlier(here)
     async with here.page() as page:

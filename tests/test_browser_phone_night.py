@@ -202,9 +202,7 @@ async def test_neither_is_one_left_beneath_another_view_and_what_nobody_has_hear
         assert [(row["mood"], row["used"], row["safety"]) for row in await here.stored()] == [(4, ["opioid"], True)]
 
 
-async def test_a_yes_of_yesterday_goes_out_at_the_first_tap_and_nothing_used_is_no_news_of_the_new_day(
-    here: Here,
-) -> None:
+async def test_a_yes_of_yesterday_goes_out_whole_at_the_first_tap(here: Here) -> None:
     async with here.page() as page:
         start = datetime.now(UTC)
         await connected_at(page, here, start)
@@ -216,7 +214,7 @@ async def test_a_yes_of_yesterday_goes_out_at_the_first_tap_and_nothing_used_is_
         await send(page)
         await expect(page.locator("#done #crisis")).to_be_visible()
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
-        assert [(row["mood"], row["used"], row["safety"]) for row in await here.stored()] == [(None, None, True)]
+        assert [(row["mood"], row["used"], row["safety"]) for row in await here.stored()] == [(4, [], True)]
 
 
 async def test_what_nobody_has_heard_outlives_the_night_also_where_the_page_was_loaded_anew(here: Here) -> None:

@@ -80,8 +80,7 @@ async def test_one_begun_before_four_and_sent_after_it_is_of_the_day_on_which_it
 async def test_one_left_overnight_is_not_the_new_day_s(here: Here, woken: bool) -> None:
     async with here.page() as page:
         four = await begun(page, here, before_four=timedelta(hours=6))
-        await tap(page, 9, 2)
-        await expect(page.locator("#questions #crisis")).to_be_visible()
+        await tap(page, 8, 2)
         await page.clock.set_fixed_time(four + timedelta(hours=4))
         if woken:
             await network_comes_back(page)
@@ -89,11 +88,31 @@ async def test_one_left_overnight_is_not_the_new_day_s(here: Here, woken: bool) 
             await page.locator('input[name="item.2"][value="0"]').click()
         await expect(page.locator("#check-in")).to_be_visible()
         await expect(page.locator("#answers-fault")).to_have_text("A new day has begun. Please answer for today.")
-        await expect(page.locator("#crisis")).to_be_visible()
         await answer(page)
         await page.get_by_role("button", name=PHQ9).click()
         await expect(page.locator("#items fieldset")).to_have_count(9)
         await expect(page.locator("#items input:checked")).to_have_count(0)
+
+
+async def test_one_with_an_urgent_answer_stays_for_the_client_to_send_and_is_of_the_day_on_which_it_was_begun(
+    here: Here,
+) -> None:
+    async with here.page() as page:
+        four = await begun(page, here, before_four=timedelta(hours=6))
+        await tap(page, 9, 2)
+        await page.clock.set_fixed_time(four + timedelta(hours=4))
+        await network_comes_back(page)
+        await tap(page, 2, 1)
+        await expect(page.locator("#questions #crisis")).to_be_visible()
+        async with page.expect_request(RESPONSE) as sent:
+            await page.locator("#questions-form button[type=submit]").click()
+        body = msgspec.json.decode((await sent.value).post_data or "")
+        before = await page.evaluate(
+            "(at) => new Date(at).toTimeString().slice(0, 2)", (four - timedelta(hours=6)).timestamp() * 1000
+        )
+        assert body["answered_at"][11:13] == before
+        assert body["answers"] == {"1": 0, "2": 1, "9": 2}
+        await expect(page.locator("#crisis")).to_be_visible()
 
 
 async def test_not_now_keeps_what_was_tapped_and_the_contacts_and_holds_after_a_reload(here: Here) -> None:

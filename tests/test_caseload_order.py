@@ -232,12 +232,21 @@ async def test_an_alert_that_nobody_has_does_not_hide_behind_a_more_urgent_one_t
 async def test_whoever_is_watched_beyond_the_limit_stands_before_the_others_who_are_watched(db: Db) -> None:
     for name in ("Ada", "Uriel"):
         client_id = await followed(db, name, Status.WATCH)
+    # Off track with an alert, and seen next: nobody watched stands before them for being far off.
+    worse = await followed(db, "Zoe", Status.NOT_ON_TRACK)
+    await a_session_of(db, worse, hours_ahead=1, now=NOW)
+    for each in (client_id, worse):
+        await an_alert(db, each, Rule.SAFETY, Tier.URGENT, now=NOW)
+    client_id = await followed(db, "Xenia", Status.WATCH)
     await db.execute("update trend set statistic = 2, limit_value = 3 where clinic_id = $1", db.clinic_id)
-    far = "update trend set statistic = 7 where clinic_id = $1 and client_id = $2"
+    far = """
+    update trend set statistic = 7
+    where clinic_id = $1 and (client_id = $2 or client_id in (select client_id from alert))
+    """
     await db.execute(far, db.clinic_id, client_id)
     lines = (await the_caseload(db)).lines
-    assert [line.client.given_name for line in lines] == ["Uriel", "Ada"]
-    assert lines[0].why.startswith("Beyond what is usual (233% of the limit).")
+    assert [line.client.given_name for line in lines] == ["Zoe", "Uriel", "Xenia", "Ada"]
+    assert lines[2].why.startswith("Beyond what is usual (233% of the limit), without an alert.")
 
 
 async def test_a_reason_that_joins_what_was_put_off_or_taken_on_is_in_nobody_s_hand_until_somebody_looks(

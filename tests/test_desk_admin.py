@@ -126,10 +126,10 @@ async def test_an_admin_invites_resets_disables_and_enables(desk: Desk) -> None:
     assert twice.status_code == 409
     nobody = await desk.post("/staff", name="", email="nowhere", roles="")
     assert nobody.status_code == 400
-    for unseen in ("\u200b \u200d", "\u202eTomas"):
+    for unseen in ("\u200b \u200d", "\u3164", "\u202eTomas"):
         refused = await desk.post("/staff", name=unseen, email="t@clinic.example", roles="nurse")
         assert refused.status_code == 400, "a name that cannot be seen, or turns others round"
-        assert "holds characters that cannot be typed" in refused.text
+        assert "holds characters that cannot be seen or typed" in refused.text
         client = await desk.post("/clients", given_name=unseen, time_zone="UTC", substances="alcohol")
         assert client.status_code == 400
     endless = await desk.post("/staff", name="T" * 201, email="t@clinic.example", roles="nurse")

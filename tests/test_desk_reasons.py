@@ -184,14 +184,16 @@ def test_days_of_another_year_are_told_with_theirs() -> None:
 
 
 def test_watched_because_a_benefit_wanes_is_not_near_any_edge() -> None:
-    def watched(share: float | None) -> str:
-        return sentences.of_status(Status.WATCH, silent_days=0, answered_ever=30, share_of_limit=share)
+    def watched(share: float | None, *, silent_days: int = 0) -> str:
+        return sentences.of_status(Status.WATCH, silent_days=silent_days, answered_ever=30, share_of_limit=share)
 
     assert watched(sentences.share_of_limit(0.0, 4.9)) == "The benefit of the last infusion is waning."
     assert watched(0.62) == "Near the edge of what is usual (62% of the limit)."
     assert watched(1.0) == "Near the edge of what is usual (100% of the limit)."
-    beyond = "Beyond what is usual (229% of the limit). No alert came of it: "
-    assert watched(2.29) == f"{beyond}none does in the first 21 days, nor soon after another."
+    beyond = "Beyond what is usual (229% of the limit), without an alert. None opens "
+    usual = "in the first 21 days, in the week after another, or from few check-ins."
+    assert watched(2.29) == f"{beyond}{usual} Please look yourself."
+    assert watched(2.29, silent_days=1) == f"{beyond}on a day without an answer. Please look yourself."
 
 
 def test_evidence_lists_the_items_and_counts_the_check_ins() -> None:

@@ -196,7 +196,7 @@ async def test_pages_that_say_it_may_go_ahead_say_when_it_may_not_any_more(
     for page in scene.pages:
         told = await scene.desk.get(asked[page])
         assert told.status_code == OLD, page
-        assert "<title>May not go ahead any more" in told.text
+        assert "<title>An infusion may not go ahead any more" in told.text
         assert STOPPED in told.text
     # Of another day, and of none, the pages say something else by now.
     if what not in (another_day, a_cancellation):
@@ -229,7 +229,7 @@ async def test_a_page_that_was_told_of_something_harmless_says_all_the_same_that
         told = await scene.desk.get(so_far[page])
         assert told.status_code == OLD, page
         assert STOPPED in told.text
-        assert "<title>May not go ahead any more" in told.text
+        assert "<title>An infusion may not go ahead any more" in told.text
         so_far[page] = asks_on(asked[page], told.text)
         assert (await scene.desk.get(so_far[page])).status_code == AS_IT_WAS
     await scene.do(a_release_and_a_clearance)

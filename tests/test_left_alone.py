@@ -97,6 +97,12 @@ async def test_the_caseload_says_and_finds_whom_nobody_treats_any_more(house: Ho
     found = await house.reads("/caseload?status=no_therapist")
     assert "2 of 3 shown." in found
     assert "Uriel" not in found
+    # Whom taking him off the team leaves without anybody are told of as before.
+    removed = await house.desk.post(f"/clients/{house.ines}/team/{house.jonas}/remove")
+    assert removed.status_code == 303
+    assert "2 without a therapist who works here" in await house.reads("/caseload")
+    for page in (f"/clients/{house.ines}", f"/clients/{house.ines}/manage"):
+        assert ALONE in await house.reads(page)
     async with database.transaction(house.desk.owner, house.desk.clinic.clinic_id) as db:
         ingrid = next(each for each in await staff.all_of(db) if each.name == "Ingrid Solis")
     added = await house.desk.post(f"/clients/{house.ines}/team", staff_id=str(ingrid.staff_id))

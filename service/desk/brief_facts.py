@@ -19,7 +19,8 @@ from schemas.session import CoverageReply
 from schemas.treatment import Curve
 from service.alerting import findings
 from service.database import Db
-from service.desk import curves, instruments_page, sessions, treatment_page
+from service.desk import curves, instruments_page, open_alerts, sessions, treatment_page
+from service.desk.open_alerts import OpenAlert
 from service.facts import checkins, client_day, courses
 from service.facts import sessions as booked_sessions
 from service.facts.checkins import CheckInRow
@@ -77,6 +78,7 @@ class BriefFacts(NamedTuple):
     sessions: Sequence[TherapySession]
     coverage: CoverageReply
     alerts: Sequence[tuple[AlertSince, Sequence[Finding]]]
+    open_alerts: Sequence[OpenAlert]
     instruments: Sequence[InstrumentSeries]
 
     @property
@@ -138,6 +140,7 @@ async def read(db: Db, client_id: UUID, brief_for: BriefFor, *, sealer: Sealer |
         sessions=booked,
         coverage=await sessions.coverage_of(db, client_id, now=now),
         alerts=await _alerts_since(db, client_id, since),
+        open_alerts=await open_alerts.of(db, [client_id]),
         instruments=(await instruments_page.read(db, client_id, now=now)).series,
     )
 

@@ -47,7 +47,7 @@ def _gate(facts: BriefFacts, gate: Gate | None) -> BriefSentence:
 
 def _waiting(facts: BriefFacts, gate: Gate | None) -> list[BriefSentence]:
     """That something urgent or of today's is open, beside what the gate says: it is no record of the gate."""
-    waiting = [each for each, _ in facts.alerts if each.closed_at is None and each.tier <= Tier.TODAY]
+    waiting = [each for each in facts.open_alerts if each.tier <= Tier.TODAY]
     return [words.open_since(facts, each) for each in waiting] if gate is not None else []
 
 

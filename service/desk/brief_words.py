@@ -11,8 +11,9 @@ from schemas.alert import AlertState, Finding, Tier
 from schemas.brief import BriefSection, BriefSentence, Evidence
 from schemas.course import Infusion, Phase, Substance
 from schemas.instrument_response import Change, InstrumentSeries, SeriesPoint
-from service.desk import reasons, sentences
+from service.desk import open_alerts, reasons, sentences
 from service.desk.brief_facts import AlertSince, BriefFacts, Day
+from service.desk.open_alerts import OpenAlert
 from service.facts import courses, pauses
 from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
@@ -198,10 +199,12 @@ def _alert(facts: BriefFacts, alert: AlertSince, found: Sequence[Finding]) -> Br
     )
 
 
-def open_since(facts: BriefFacts, alert: AlertSince) -> BriefSentence:
-    """That an alert is open, how urgent, since when, and who has it."""
+def open_since(facts: BriefFacts, alert: OpenAlert) -> BriefSentence:
+    """That an alert is open, how urgent, since when, and who has it, in the words of the gate's page."""
     evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
-    text = f"{alert.tier.word.capitalize()} alert open since {at(facts, alert.opened_at)}. {_done(alert)}"
+    whose = open_alerts.whose(alert, facts.clinic_zone, now=facts.now)
+    newest = f", newest reason {at(facts, alert.newest_at)}" if alert.newest_at > alert.opened_at else ""
+    text = f"{alert.tier.word.capitalize()} alert open since {at(facts, alert.opened_at)}{newest}. {whose}"
     return say(text, [evidence])
 
 

@@ -17,7 +17,8 @@ from service.desk import sentences
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert nobody has closed yet; `unread`: a reason joined it after anybody last did something about it.
+    """An alert nobody has closed yet; `newest_at`: when its newest reason came; `unread`: one joined it after anybody
+    last did something about it.
 
     A note is something only of whoever has it, and where they had read that reason: not on an older page.
     """
@@ -27,6 +28,7 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier
     state: AlertState
     opened_at: datetime
+    newest_at: datetime
     lease_until: datetime | None
     snoozed_until: datetime | None
     acknowledged_by_name: str | None
@@ -44,6 +46,16 @@ OPEN_ALERTS = """
 select
   a.alert_id, a.client_id, a.tier, a.state, a.opened_at, a.lease_until, a.snoozed_until,
   s.name as acknowledged_by_name,
+  greatest(
+    a.opened_at,
+    (
+      select max(come.happened_at)
+      from alert_event come
+      where come.clinic_id = $1
+        and come.alert_id = a.alert_id
+        and come.kind in ('joined', 'raised')
+    )
+  ) as newest_at,
   exists (
     select
     from alert_event joined
@@ -95,6 +107,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     alert_id: UUID
     tier: Tier
     opened_at: datetime
+    newest_at: datetime
     whose: str
 
 
@@ -105,8 +118,13 @@ async def waiting(
     by_client: defaultdict[UUID, list[Waiting]] = defaultdict(list)
     for each in await of(db, client_ids):
         if each.tier <= Tier.TODAY:
-            said = whose(each, clinic_zone, now=now)
-            line = Waiting(alert_id=each.alert_id, tier=each.tier, opened_at=each.opened_at, whose=said)
+            line = Waiting(
+                alert_id=each.alert_id,
+                tier=each.tier,
+                opened_at=each.opened_at,
+                newest_at=each.newest_at,
+                whose=whose(each, clinic_zone, now=now),
+            )
             by_client[each.client_id].append(line)
     return by_client
 

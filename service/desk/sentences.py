@@ -25,7 +25,7 @@ MIDDLE_80 = 1.2816
 # From this share of the limit on a statistic is watched; a client not above it is watched because a benefit wanes.
 WATCHED_SHARE = 0.5
 # When what lies beyond the limit raises no alert.
-NOT_YET = f"none does in the first {FIRST_DAYS_NEEDED} days, nor soon after another"
+NOT_YET = f"None opens in the first {FIRST_DAYS_NEEDED} days, in the week after another, or from few check-ins."
 
 
 def of_finding(finding: Finding, today: date) -> str:
@@ -151,7 +151,8 @@ def of_status(
         case Status.WATCH:
             share = "" if share_of_limit is None else f" ({share_of_limit:.0%} of the limit)"
             if share_of_limit is not None and share_of_limit > 1:
-                return f"Beyond what is usual{share}. No alert came of it: {NOT_YET}."
+                why = "None opens on a day without an answer." if silent_days else NOT_YET
+                return f"Beyond what is usual{share}, without an alert. {why} Please look yourself."
             return f"Near the edge of what is usual{share}."
         case Status.NOT_ON_TRACK:
             silent = f" No answer for {_days(silent_days)}." if silent_days else ""

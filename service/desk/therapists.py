@@ -21,19 +21,33 @@ from care_team_member m
 join staff s
   on s.clinic_id = m.clinic_id
   and s.staff_id = m.staff_id
+join client c
+  on c.clinic_id = m.clinic_id
+  and c.client_id = m.client_id
+cross join lateral (
+  select co.started_on, co.phase
+  from course co
+  where co.clinic_id = $1
+    and co.client_id = m.client_id
+  order by co.started_on desc
+  limit 1
+) newest
 where m.clinic_id = $1
   and m.client_id = any ($2::uuid[])
+  and c.origin = 'live'
+  and newest.phase <> 'discharged'
   and m.role = 'therapist'
   and m.from_at <= $3
-  and (m.until_at is null or m.until_at > $3)
+  and coalesce(m.until_at, 'infinity') > newest.started_on
 group by m.client_id
-having bool_and(s.disabled_at is not null)
+having bool_or(s.disabled_at is not null)
+  and not bool_or(s.disabled_at is null and (m.until_at is null or m.until_at > $3))
 """
 
 
 async def left_alone(db: Db, client_ids: Sequence[UUID], *, now: datetime) -> set[UUID]:
-    """Those of these clients each of whose therapists is disabled. Who never had one is none of them: a care team may
-    be without."""
+    """Those of these clients in treatment who lost a therapist of this course by a disabling, whether still on the team
+    or taken off it, and have none who works here. Who never had one is none of them: a care team may be without."""
     return {each.client_id for each in await db.rows(_Left, LEFT_ALONE, db.clinic_id, client_ids, now)}
 
 

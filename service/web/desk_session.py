@@ -37,6 +37,8 @@ MOST_DIGITS = 9
 LONG_TEXTS = frozenset({"note", "reason", "definition"})
 # Embeddings, overrides and isolates of direction: what follows them reads the other way round.
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Letters and a pattern of dots without a dot that have no shape.
+BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 OWN_PAGES = "pages of one person"
 
 
@@ -248,13 +250,14 @@ async def _texts_of(request: Request[Any, Any, Any]) -> list[tuple[str, str]]:
         if not (name.isprintable() and _typed(value, lines=name in LONG_TEXTS))
     )
     if untyped:
-        faults = [errors.FieldFault(name, "holds characters that cannot be typed") for name in untyped]
+        said = "holds characters that cannot be seen or typed, as copied text may: type it by hand"
+        faults = [errors.FieldFault(name, said) for name in untyped]
         raise errors.Invalid("The form was refused.", fields=faults)
     return texts
 
 
 def _unseen(text: str) -> bool:
-    return all(unicodedata.category(each) in ("Cf", "Zs", "Zl", "Zp", "Mn") for each in text)
+    return all(each in BLANK or unicodedata.category(each) in ("Cf", "Zs", "Zl", "Zp", "Mn") for each in text)
 
 
 def _typed(text: str, *, lines: bool) -> bool:

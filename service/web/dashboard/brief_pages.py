@@ -74,7 +74,8 @@ async def look_at_brief(
 
 def _version_of(written: Brief) -> str:
     """A digest of what the sheet says."""
-    return changes.digest_of(msgspec.structs.replace(written, written_at=written.since))
+    # Nor of when the next appointment is: that changes by itself as one begins, in the minute in which this is read.
+    return changes.digest_of(msgspec.structs.replace(written, written_at=written.since, appointment_at=None))
 
 
 _WITH_DESK = {"desk": Provide(open_desk)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,7 +20,6 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from schemas.alert import Tier
-from schemas.client import RecordOrigin
 from service.alerting import news
 from service.desk import caseload, therapists
 from service.desk.open_alerts import OpenAlert, Waiting
@@ -54,9 +53,7 @@ async def look_at_caseload(
 
 async def left_alone(desk: Desk, read: caseload.Caseload) -> set[UUID]:
     """Whose therapist does not work here any more, of those in treatment."""
-    treated = [each.client for each in read.lines if not each.client.discharged]
-    client_ids = [each.client_id for each in treated if each.origin is RecordOrigin.LIVE]
-    return await therapists.left_alone(desk.db, client_ids, now=desk.now)
+    return await therapists.left_alone(desk.db, [each.client.client_id for each in read.lines], now=desk.now)
 
 
 def version_of_caseload(read: caseload.Caseload, alone: set[UUID]) -> str:
@@ -78,22 +75,34 @@ async def look_at_alert(
     return desk.services.pages.show("alert_changed.html", {"told": so_far, "came": "; ".join(came)})
 
 
-def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> int:
-    """How many urgent alerts of these lines were opened since then (milliseconds since 1970 UTC)."""
+class Urgent(NamedTuple):
+    """How many urgent alerts are new, and how many others have a new reason."""
+
+    opened: int = 0
+    joined: int = 0
+
+
+NOTHING_URGENT = Urgent()
+
+
+def urgent_since(lines: Sequence[caseload.Line], since: int | None) -> Urgent:
+    """What is new and urgent of these lines since then (milliseconds since 1970 UTC)."""
     return urgent_among([alert for line in lines for alert in line.alerts], since)
 
 
-def urgent_among(alerts: Sequence[OpenAlert | Waiting], since: int | None) -> int:
-    """How many of these alerts are urgent and were opened since then (milliseconds since 1970 UTC)."""
+def urgent_among(alerts: Sequence[OpenAlert | Waiting], since: int | None) -> Urgent:
+    """What is new and urgent of these alerts since then (milliseconds since 1970 UTC)."""
     if since is None:
-        return 0
-    return sum(each.tier is Tier.URGENT and each.opened_at.timestamp() * 1_000 > since for each in alerts)
+        return NOTHING_URGENT
+    news = [each for each in alerts if each.tier is Tier.URGENT and each.newest_at.timestamp() * 1_000 > since]
+    opened = sum(each.opened_at.timestamp() * 1_000 > since for each in news)
+    return Urgent(opened, len(news) - opened)
 
 
-def answer(desk: Desk, *, changed: bool, told: str, urgent: int = 0, stopped: int = 0) -> Response[Any]:
-    """To a page that asks whether what it shows changed, and was `told` so much before (empty: nothing yet); so many
-    `urgent` alerts are new; so many infusions were `stopped`, which might go ahead, as the page says."""
-    tells = f"{urgent}.{stopped}"
+def answer(desk: Desk, *, changed: bool, told: str, urgent: Urgent = NOTHING_URGENT, stopped: int = 0) -> Response[Any]:
+    """To a page that asks whether what it shows changed, and was `told` so much before (empty: nothing yet); what is
+    new and `urgent`; so many infusions were `stopped`, which might go ahead, as the page says."""
+    tells = f"{urgent.opened}.{urgent.joined}.{stopped}"
     if tells == told or not (changed or told):
         return _nothing_new()
     # What was told in the title before, and is not so any more, stands there no longer.

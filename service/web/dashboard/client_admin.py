@@ -16,7 +16,7 @@ from schemas.device import IssuedCode
 from schemas.staff import CARE_TEAM_ROLES, CLINICAL_ROLES, Role, Staff
 from service import errors, ids
 from service.alerting import leases
-from service.desk import client_page
+from service.desk import client_page, therapists
 from service.facts import courses, fold_queue
 from service.people import audit, clients, clinics, consents, devices, staff
 from service.people.access import Permission
@@ -123,6 +123,7 @@ async def show_management(desk: NamedDependency[Desk], client_id: FromPath[UUID]
         "shown": as_shown.marks_of(_fields_of(client)),
         "devices": await devices.devices_of(desk.db, client_id),
         "team": await client_page.team_of(desk.db, client_id, now=desk.now),
+        "alone": await therapists.left_alone(desk.db, [client_id], now=desk.now),
         "colleagues": await _colleagues(desk),
         "roles": CARE_TEAM_ROLES,
         "zones": clinics.time_zones(),

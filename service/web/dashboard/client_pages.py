@@ -16,7 +16,18 @@ from schemas.client import RecordOrigin
 from schemas.gate import GateLine
 from schemas.instrument_response import InstrumentSeries
 from service.alerting import leases, news, undo
-from service.desk import brief, caseload, client_page, curves, gate_words, instruments_page, reasons, sentences, told
+from service.desk import (
+    brief,
+    caseload,
+    client_page,
+    curves,
+    gate_words,
+    instruments_page,
+    reasons,
+    sentences,
+    therapists,
+    told,
+)
 from service.facts import client_day
 from service.gate import read as gates
 from service.keys.sealing import Sealer
@@ -53,6 +64,8 @@ async def show_client(
         "view": view,
         "version": _version_of(shown),
         "mark": shown.line.mark,
+        "alone": await therapists.left_alone(desk.db, [client_id], now=desk.now),
+        "may_assign": await desk.reaches(Permission.MANAGE_CLIENTS, client_id),
         "span": span,
         "spans": SPAN_WORDS,
         "overlay": await _overlay(desk, client_id) if span == BY_INFUSION else None,

@@ -96,13 +96,13 @@ async def look_at_day(
 async def _read_day(desk: Desk, on: date) -> tuple[list[Gate], Mapping[UUID, Sequence[Waiting]]]:
     """A day's gates, and what else waits of their clients: no record of a gate, and asked about before an infusion."""
     found = await gates.of_day(desk.db, desk.reach(), on, desk.view.zone, now=desk.now)
-    client_ids = list({gate.slot.client_id for gate in found})
+    client_ids = list({gate.slot.client_id for gate in found if not gate.settled})
     return found, await open_alerts.waiting(desk.db, client_ids, desk.view.zone, now=desk.now)
 
 
 def version_of_day(found: Sequence[Gate], waiting: Mapping[UUID, Sequence[Waiting]], on: date, *, today: date) -> str:
     """A digest of what a day's page shows, and whether it shows it as today."""
-    shown = [(gate.line(), gate.assessment, waiting.get(gate.slot.client_id, ())) for gate in found]
+    shown = [(gate.line(), gate.assessment, () if gate.settled else waiting.get(gate.slot.client_id)) for gate in found]
     return changes.digest_of((on, on == today, shown))
 
 
@@ -194,10 +194,12 @@ class _Shown(NamedTuple):
 
 async def _read(desk: Desk, client_id: UUID, infusion_id: UUID) -> _Shown:
     sealer = await clients.sealer_of(desk.db, desk.services.master, client_id)
+    view = await gates.view_of(desk.db, client_id, infusion_id, sealer=sealer, now=desk.now)
+    asked_of = [] if view.gate.settled else [client_id]
     return _Shown(
-        await gates.view_of(desk.db, client_id, infusion_id, sealer=sealer, now=desk.now),
+        view,
         await gates.screens_of(desk.db, client_id, now=desk.now),
-        (await open_alerts.waiting(desk.db, [client_id], desk.view.zone, now=desk.now)).get(client_id, ()),
+        (await open_alerts.waiting(desk.db, asked_of, desk.view.zone, now=desk.now)).get(client_id, ()),
         await desk.reaches(Permission.RECORD_GATES, client_id),
         await desk.reaches(Permission.OVERRIDE_GATES, client_id),
     )

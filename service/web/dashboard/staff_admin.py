@@ -46,6 +46,7 @@ async def show_staff(desk: NamedDependency[Desk]) -> Response[Any]:
         "covers": _of_each(await covers.standing(desk.db, now=desk.now), lambda each: each.covered_by),
         "invited": await one_time_links.invited(desk.db, demo=desk.services.config.demo, now=desk.now),
         "only_theirs": await therapists.only_theirs(desk.db, now=desk.now),
+        "assigns_all": (who := desk.reach_or_none(Permission.MANAGE_CLIENTS)) is not None and who.clinic,
         "shown_of": lambda person: as_shown.marks_of(_fields_of(person)),
     }
     return await desk_page.show(desk, "staff.html", context, here="/staff")

@@ -26,6 +26,8 @@ export async function showDay() {
   if (page.view === "") await showDraft(due).catch(report);
   const { view } = page;
   const isOver = endYesterday();
+  // "Answer again" was not meant of this day.
+  if (form.day !== dayOf(new Date()) && !asked(element("answers"))) endAgain();
   if (view === "questions") await questions.part.endYesterday();
   // Never takes away what is on the screen; the questions of a new day replace an empty form.
   if (["moment", "questions", "history"].includes(view)) return;
@@ -169,8 +171,7 @@ export async function closeAgain() {
 
 // What the clinic said of answers before is not said of this one.
 async function keepUnseen() {
-  page.today.seen_at = null;
-  await page.store.change((kept) => {
+  await page.store.whileStill(page.store.deviceId, (kept) => {
     kept.get("today").onsuccess = ({ target: { result } }) => result && kept.put({ ...result, seen_at: null }, "today");
   });
 }
@@ -207,8 +208,8 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), i
 export async function saveAnswer(event) {
   event.preventDefault();
   if (page.busy) return;
-  // A yes goes out at this tap, with what else is left of yesterday.
-  if (endYesterday() && element("answers").elements.safety.value !== "yes") {
+  // A yes goes out at this tap, with all that was answered with it, for the day on which it was.
+  if (element("answers").elements.safety.value !== "yes" && endYesterday()) {
     showQuestions(await lastScores());
     return;
   }

@@ -12,7 +12,8 @@ export const lock = { forgotten: null };
 export async function mayGoOn(fault) {
   if (!(await page.store.kept("pin"))) return true;
   const part = await asksForPin();
-  if (part) return part.openLock();
+  // Above the cover nothing else is asked than what takes it off.
+  if (part) return part.openLock(fault === "cover-fault");
   element(fault).textContent = say("This needs a connection. Please try again.");
   return false;
 }

@@ -8,15 +8,8 @@ export const link = { code: location.hash.slice(1) };
 if (location.hash) history.replaceState(null, "", location.pathname);
 
 // Whatever is on this page, in its forms or under way was that connection's; no browser fills forms in again after this.
-// Where the browser has cleared what was kept, and there is no network, help stays on this page until there is one.
-export async function loadAnew() {
-  const isKept = window.caches && (await caches.match(location.pathname).catch(() => null));
-  if (!isKept) show("connect");
-  if (isKept || (await fetch(location.pathname).then(({ ok }) => ok, () => false))) location.replace(location.pathname);
-  else setTimeout(loadAnew, LOAD_ANEW_MILLISECONDS);
-}
+export const loadAnew = () => location.replace(location.pathname);
 
-const LOAD_ANEW_MILLISECONDS = 4000;
 const VIEWS = ["connect", "waiting", "check-in", "moment", "done", "questions", "history", "over"];
 
 export function show(view) {

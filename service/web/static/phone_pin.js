@@ -81,7 +81,8 @@ function put() {
 const isHidden = () => document.body.classList.contains("covered");
 
 // The dialog, until `judge(pin, again)` has no fault to tell; true where the door is open. `why`: of a new one.
-function askPin(title, why, judge) {
+function askPin(title, why, judge, isAboveCover) {
+  if (isHidden() && !isAboveCover) return Promise.resolve(false);
   if (!element("pin")) put();
   const dialog = element("pin");
   const [first, again, fault] = ["pin-first", "pin-again", "pin-fault"].map(element);
@@ -97,13 +98,16 @@ function askPin(title, why, judge) {
   dialog.showModal();
   return new Promise((resolve) => {
     const end = (opened) => {
+      // Closed meanwhile, and opened anew for something else.
+      if (dialog.onclose !== closed) return;
       dialog.onclose = null;
       dialog.close();
       document.querySelector("main").before(top);
       resolve(opened);
     };
     // By Escape, and where the page is hidden: see setCovered().
-    dialog.onclose = () => end(false);
+    const closed = () => end(false);
+    dialog.onclose = closed;
     element("pin-cancel").onclick = () => end(false);
     element("pin-old").onclick = () => {
       end(false);
@@ -123,7 +127,7 @@ function askPin(title, why, judge) {
   });
 }
 
-export const openLock = () => askPin("PIN", "", faultOf);
+export const openLock = (isAboveCover) => askPin("PIN", "", faultOf, isAboveCover);
 
 // ---- choosing one
 
@@ -132,9 +136,12 @@ async function choose(pin, since) {
   const digest = await digestOf(pin, salt, ITERATIONS);
   // With it the offer of one is answered: nobody is offered to choose another in its place.
   await page.store.whileStill(page.store.deviceId, (kept) => {
-    kept.put({ salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 }, "pin");
     kept.delete("offerPin");
+    kept.get("pin").onsuccess = ({ target }) =>
+      target.result || kept.put({ salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 }, "pin");
   });
+  // One that another window has chosen meanwhile stays.
+  return ((await page.store.kept("pin")) || {}).digest === digest;
 }
 
 // Opens what was answered from the day `since()` on (null: everything).
@@ -142,8 +149,7 @@ function choosePin(why, since) {
   return askPin(say("Choose a PIN"), why, async (pin, again) => {
     if (!/^\d{4,8}$/.test(pin)) return say("Only digits, at least four.");
     if (pin !== again) return say("The two are not the same.");
-    await choose(pin, since());
-    return "";
+    return (await choose(pin, since())) ? "" : say("A PIN was chosen in another window already.");
   });
 }
 

@@ -57,7 +57,8 @@ export async function close() {
 // What was tapped yesterday and left is no answer of today's, and goes: true where it did. What is asked today is listed
 // anew.
 export async function endYesterday() {
-  if (!isYesterdays()) return false;
+  // What is urgent stays for the client to send.
+  if (!isYesterdays() || (questions.definition && urgentQuestion(questions.definition))) return false;
   takeCardOut();
   emptyItems();
   await closeView();
@@ -105,10 +106,8 @@ export async function changed({ target }) {
 }
 
 export async function save() {
-  if (page.busy) return;
+  if (page.busy || (await endYesterday())) return;
   const isUrgent = urgentQuestion(questions.definition);
-  // What is urgent goes out at the tap, for the day on which it was answered.
-  if (!isUrgent && (await endYesterday())) return;
   const { answers, missing } = readItems(questions.definition);
   const fault = element("questions-fault");
   if (!Object.keys(answers).length) {
@@ -116,7 +115,7 @@ export async function save() {
     return;
   }
   const left = missing.map(({ number }) => number).join(", ");
-  // Nor does it wait for a second one.
+  // What is urgent waits for no second tap.
   if (left && !isUrgent && page.leaveOut !== left) {
     page.leaveOut = left;
     fault.textContent = say("Not answered: question {left}. Answer, or tap Send again to leave it out.", { left });

@@ -1,6 +1,6 @@
 // What was sent, what waits and what was refused, in words.
 import { dayAndTime } from "./phone_days.js";
-import { element, page, soon } from "./phone_page.js";
+import { element, soon } from "./phone_page.js";
 import { waitingAnswers } from "./phone_server.js";
 import { say } from "./phone_words.js";
 
@@ -14,7 +14,7 @@ export async function showQueue(store, wake) {
   const arrivedAt = await store.kept("arrivedAt");
   const device = await store.kept("device");
   // Nobody has seen what is here.
-  element("seen").hidden = Boolean(queue.length) || !(page.today && page.today.seen_at);
+  element("seen").hidden = Boolean(queue.length) || !((await store.kept("today")) || {}).seen_at;
   let words = "";
   if (waiting.length) {
     words = say("Answers saved on this phone and not sent yet: {count}. They go out by themselves once there is a connection.", {
