@@ -194,7 +194,6 @@ async def test_crisis_card_is_there_at_the_tap_without_any_network(here: Here) -
         assert await card.get_by_role("link", name="988").get_attribute("href") == "tel:988"
         assert asked == []
         await page.get_by_role("button", name="Send", exact=True).click()
-        await page.get_by_role("button", name="Send", exact=True).click()
         await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         await expect(card).to_be_visible()
         await page.context.set_offline(False)

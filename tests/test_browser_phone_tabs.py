@@ -126,7 +126,7 @@ async def test_that_a_day_was_to_be_answered_again_is_not_meant_of_the_next_one(
         await expect(page.locator("#sent")).to_contain_text(ARRIVED)
         await page.get_by_role("button", name="Answer again").click()
         if left:
-            await page.go_back()
+            await page.evaluate("history.back()")
             await expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
         tomorrow = datetime.now(UTC) + timedelta(hours=24)
         await page.clock.set_fixed_time(tomorrow)

@@ -171,9 +171,8 @@ export async function closeAgain() {
 
 // What the clinic said of answers before is not said of this one.
 async function keepUnseen() {
-  await page.store.whileStill(page.store.deviceId, (kept) => {
-    kept.get("today").onsuccess = ({ target: { result } }) => result && kept.put({ ...result, seen_at: null }, "today");
-  });
+  const today = await page.store.kept("today");
+  if (today) await page.store.keep("today", { ...today, seen_at: null });
 }
 
 // Puts a body into the queue, before anything is sent; false, and words in `fault`, where the phone has no room.
@@ -193,7 +192,7 @@ export async function save(body, fault, alsoKeep, stamp = stampOf(new Date()), i
     await page.store.enqueue(answer, spend(fault.closest("form").id));
     // It is saved: what is only remembered beside it may fail.
     await alsoKeep().catch(report);
-    await keepUnseen().catch(report);
+    await keepUnseen().catch(() => {});
     // Before any "thank you": for this moment the line below still says that the answer before has arrived.
     await showQueue(page.store, wake).catch(report);
     return true;

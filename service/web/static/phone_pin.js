@@ -134,14 +134,14 @@ export const openLock = (isAboveCover) => askPin("PIN", "", faultOf, isAboveCove
 async function choose(pin, since) {
   const salt = crypto.getRandomValues(new Uint8Array(16));
   const digest = await digestOf(pin, salt, ITERATIONS);
+  // One that another window has chosen meanwhile stays.
+  if (await page.store.kept("pin")) return false;
   // With it the offer of one is answered: nobody is offered to choose another in its place.
   await page.store.whileStill(page.store.deviceId, (kept) => {
+    kept.put({ salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 }, "pin");
     kept.delete("offerPin");
-    kept.get("pin").onsuccess = ({ target }) =>
-      target.result || kept.put({ salt, iterations: ITERATIONS, digest, since, wrong: 0, until: 0 }, "pin");
   });
-  // One that another window has chosen meanwhile stays.
-  return ((await page.store.kept("pin")) || {}).digest === digest;
+  return true;
 }
 
 // Opens what was answered from the day `since()` on (null: everything).
