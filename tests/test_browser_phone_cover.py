@@ -117,6 +117,7 @@ async def test_a_forgotten_pin_shows_nothing_behind_the_cover_and_ends_with_the_
         await expect(page.locator("#check-in")).to_be_hidden()
         await page.get_by_role("button", name="Notes").dblclick()
         await page.get_by_role("button", name="I forgot my PIN").click()
+        await expect(page.get_by_role("heading", name="Connect this phone")).to_be_visible()
         await page.reload()
         await expect(page.get_by_role("button", name="Notes")).to_be_visible()
         await page.get_by_role("button", name="Notes").dblclick()

@@ -24,23 +24,23 @@ join staff s
 join client c
   on c.clinic_id = m.clinic_id
   and c.client_id = m.client_id
-cross join lateral (
+left join lateral (
   select co.started_on, co.phase
   from course co
   where co.clinic_id = $1
     and co.client_id = m.client_id
   order by co.started_on desc
   limit 1
-) newest
+) newest on true
 where m.clinic_id = $1
   and m.client_id = any ($2::uuid[])
   and c.origin = 'live'
-  and newest.phase <> 'discharged'
+  and newest.phase is distinct from 'discharged'
   and m.role = 'therapist'
   and m.from_at <= $3
-  and coalesce(m.until_at, 'infinity') > newest.started_on
+  and coalesce(m.until_at, 'infinity') > coalesce(newest.started_on, '-infinity')
 group by m.client_id
-having bool_or(s.disabled_at is not null)
+having bool_or(coalesce(m.until_at, 'infinity') >= s.disabled_at)
   and not bool_or(s.disabled_at is null and (m.until_at is null or m.until_at > $3))
 """
 

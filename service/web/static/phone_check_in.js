@@ -112,7 +112,10 @@ export async function touchAnswers() {
   const now = new Date();
   const isNew = !form.touchedAt && form.day !== dayOf(now);
   form.touchedAt = now;
-  if (isNew) form.day = dayOf(now);
+  if (isNew) {
+    endAgain();
+    Object.assign(form, { day: dayOf(now), again: false });
+  }
   if (isNew || form.day === dayOf(now)) form.stamp = stampOf(now);
   if (isNew) showQuestions(await lastScores());
 }
