@@ -19,7 +19,6 @@ from service.facts.checkins import CheckInRow
 from service.facts.client_day import of as client_day_of
 
 MOST_DAYS_NAMED = 5
-A_MINUTE = timedelta(minutes=1)
 MOST_ALERTS = 6
 MOST_UNSAFE = 3
 # The brief is one sheet; what is longer is read at the day it leads to.
@@ -204,7 +203,7 @@ def open_since(facts: BriefFacts, alert: OpenAlert) -> BriefSentence:
     """That an alert is open, how urgent, since when, and who has it, in the words of the gate's page."""
     evidence = Evidence(kind="alert", id=alert.alert_id, href=f"/alerts/{alert.alert_id}")
     whose = open_alerts.whose(alert, facts.clinic_zone, now=facts.now)
-    newest = f", newest reason {at(facts, alert.newest_at)}" if alert.newest_at - alert.opened_at >= A_MINUTE else ""
+    newest = f", newest reason {at(facts, alert.newest_at)}" if alert.renewed else ""
     text = f"{alert.tier.word.capitalize()} alert open since {at(facts, alert.opened_at)}{newest}. {whose}"
     return say(text, [evidence])
 

@@ -168,7 +168,7 @@ def _place(line: Line) -> tuple[int, bool, bool, bool, float, str, str]:
     session = line.next_session_at
     at = session.timestamp() if session is not None else 0.0
     named = names.in_order(line.client.given_name, line.client.family_name)
-    beyond = sentences.beyond(line.client.status, line.client.statistic, line.client.limit_value)
+    beyond = sentences.beyond(sentences.share_of_limit(line.client.statistic, line.client.limit_value))
     return line.urgency, line.in_hand, not (beyond and line.mark == Status.WATCH), session is None, at, *named
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,20 @@ from service.alerting import leases
 from service.database import Db
 from service.desk import sentences
 
+A_MINUTE = timedelta(minutes=1)
 
-class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
+
+class _Dated(msgspec.Struct, frozen=True, kw_only=True):
+    opened_at: datetime
+    newest_at: datetime
+
+    @property
+    def renewed(self) -> bool:
+        """Whether a reason came after those with which it was opened: they come within a minute."""
+        return self.newest_at - self.opened_at >= A_MINUTE
+
+
+class OpenAlert(_Dated, frozen=True, kw_only=True):
     """An alert nobody has closed yet; `newest_at`: when its newest reason came; `unread`: one joined it after anybody
     last did something about it.
 
@@ -27,8 +39,6 @@ class OpenAlert(msgspec.Struct, frozen=True, kw_only=True):
     client_id: UUID
     tier: Tier
     state: AlertState
-    opened_at: datetime
-    newest_at: datetime
     lease_until: datetime | None
     snoozed_until: datetime | None
     acknowledged_by_name: str | None
@@ -101,13 +111,11 @@ async def of(db: Db, client_ids: Sequence[UUID]) -> list[OpenAlert]:
     return await db.rows(OpenAlert, OPEN_ALERTS, db.clinic_id, client_ids)
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class Waiting(_Dated, frozen=True, kw_only=True):
     """An open alert as a page about something else says that there is one: how urgent, since when, and who has it."""
 
     alert_id: UUID
     tier: Tier
-    opened_at: datetime
-    newest_at: datetime
     whose: str
 
 

@@ -150,7 +150,7 @@ def of_status(
             return "The benefit of the last infusion is waning."
         case Status.WATCH:
             share = "" if share_of_limit is None else f" ({share_of_limit:.0%} of the limit)"
-            if share_of_limit is not None and share_of_limit > 1:
+            if beyond(share_of_limit):
                 why = "None opens on a day without an answer." if silent_days else NOT_YET
                 return f"Beyond what is usual{share}, without an alert. {why} Please look yourself."
             return f"Near the edge of what is usual{share}."
@@ -172,9 +172,9 @@ def share_of_limit(statistic: float | None, limit: float | None) -> float | None
     return statistic / limit if statistic is not None and limit else None
 
 
-def beyond(status: Status | None, statistic: float | None, limit: float | None) -> bool:
-    """Whether somebody is watched who is further from what is usual than what raises an alert at other times."""
-    return status is Status.WATCH and (share_of_limit(statistic, limit) or 0) > 1
+def beyond(share: float | None) -> bool:
+    """Whether somebody is further from what is usual than what raises an alert at other times, by `share_of_limit`."""
+    return share is not None and share > 1
 
 
 def day(value: date, today: date) -> str:
